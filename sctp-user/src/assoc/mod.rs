@@ -1,0 +1,5 @@
+//! One association.
+
+pub(crate) mod path;
+pub(crate) mod rx;
+pub(crate) mod tx;
