@@ -2,10 +2,10 @@
 
 use super::Association;
 use super::core::{Context, Control, Core};
-use super::path::PathId;
+use super::path::{HEARTBEAT_TLV_LEN, PathId};
 use super::rx::Rx;
 use super::state::State;
-use crate::net::{Channel, Transmit};
+use crate::net::Transmit;
 use crate::num::Vtag;
 use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown};
 use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
@@ -23,7 +23,7 @@ impl Association {
             return None;
         };
         let start = buf.len();
-        let limit = core.paths.packet_limit(path);
+        let limit = core.paths.get(path)?.max_packet();
         let first = core.next_packet(ctx, path, limit, buf)?;
         let mut last = first;
         let mut segments = 1;
@@ -49,7 +49,7 @@ impl Core {
     fn next_path(&mut self, ctx: &Context<'_>) -> Option<PathId> {
         let primary = self.paths.primary();
         match self.control.front() {
-            Some(Control::Heartbeat(p) | Control::HeartbeatAck(p, _)) => return Some(*p),
+            Some(Control::Heartbeat(p, _) | Control::HeartbeatAck(p, _)) => return Some(*p),
             Some(_) => return Some(primary),
             None => {}
         }
@@ -90,17 +90,13 @@ impl Core {
             pkt.discard();
             return None;
         }
-        let len = pkt.finish();
-        if let Some(p) = self.paths.get_mut(path) {
-            p.last_sent = ctx.now;
-        }
-        Some(len)
+        Some(pkt.finish())
     }
 
     /// Moves control chunks for `path` into the packet as long as they fit; the first one always goes.
     fn put_control(&mut self, ctx: &mut Context<'_>, path: PathId, pkt: &mut PacketWriter<'_>) {
         while let Some(c) = self.control.front() {
-            let elsewhere = matches!(c, Control::Heartbeat(p) | Control::HeartbeatAck(p, _) if *p != path);
+            let elsewhere = matches!(c, Control::Heartbeat(p, _) | Control::HeartbeatAck(p, _) if *p != path);
             if elsewhere || *c == Control::Init || !(pkt.is_empty() || pkt.fits(self.control_len(c))) {
                 return;
             }
@@ -116,7 +112,7 @@ impl Core {
             Control::Init => 0,
             Control::CookieEcho => self.cookie.len(),
             Control::CookieAck | Control::ShutdownAck => 0,
-            Control::Heartbeat(_) => super::path::HEARTBEAT_INFO_LEN,
+            Control::Heartbeat(..) => HEARTBEAT_TLV_LEN,
             Control::HeartbeatAck(_, tlvs) => tlvs.len(),
             Control::Error(causes) => causes.len(),
             Control::Shutdown => 4,
@@ -128,9 +124,10 @@ impl Core {
             Control::Init => {}
             Control::CookieEcho => pkt.push(&CookieEcho { cookie: &self.cookie }),
             Control::CookieAck => pkt.push(&Chunk::CookieAck),
-            Control::Heartbeat(path) => {
-                if let Some(tlv) = self.paths.make_heartbeat(ctx.now, ctx.entropy, *path) {
-                    pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &tlv }));
+            Control::Heartbeat(id, kind) => {
+                if let Some(path) = self.paths.get_mut(*id) {
+                    let info = path.send_heartbeat(ctx.now, *id, *kind, ctx.entropy);
+                    pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
                 }
             }
             Control::HeartbeatAck(_, tlvs) => pkt.push(&Chunk::HeartbeatAck(Heartbeat { tlvs })),
@@ -162,15 +159,5 @@ impl Core {
             params: InitParams::List(&params),
         }));
         pkt.finish()
-    }
-}
-
-/// Bytes of IP and UDP headers around a packet on `channel`.
-pub(crate) const fn overhead(ipv6: bool, channel: Channel) -> usize {
-    let ip = if ipv6 { 40 } else { 20 };
-    match channel {
-        Channel::Udp { .. } | Channel::Datagram { .. } => ip + 8,
-        Channel::Raw => ip,
-        Channel::Lower(_) => 0,
     }
 }

@@ -1,8 +1,8 @@
 //! A COOKIE ECHO for an association that exists (RFC 9260 section 5.2.4): duplicate, simultaneous opening, or restart.
 
 use super::Association;
-use super::core::{Context, Control, Core};
 use super::cookie::StateCookie;
+use super::core::{Context, Control, Core};
 use super::rx::Rx;
 use super::state::State;
 use crate::event::Event;
@@ -75,7 +75,7 @@ impl Core {
             self.tx.establish(c.outbound, c.peer_rwnd);
             self.tx.retransmit_all();
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
-            self.paths.add_cookie_addrs(ctx.now, ctx.entropy, &self.cfg, c);
+            self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
             self.established(ctx);
         }
         self.lead_control(Control::CookieAck);
@@ -97,11 +97,11 @@ impl Core {
         self.timers.stop_all();
         self.control.clear();
         self.unreachable = None;
-        self.paths = super::path::Paths::from_cookie(ctx.now, ctx.entropy, &self.cfg, c);
+        self.paths = super::core::paths_from_cookie(ctx.now, &self.cfg, c);
         self.reply_path = self.paths.primary();
         self.adopt(c);
         self.state = State::Established;
-        self.paths.start_heartbeats(ctx.now, ctx.entropy, &self.cfg);
+        self.start_heartbeats(ctx);
         self.events.push_back(Event::Restarted);
         self.lead_control(Control::CookieAck);
         true

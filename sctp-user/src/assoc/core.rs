@@ -1,5 +1,6 @@
 //! The data of an association and the small verbs on it.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 
 use super::cookie::{MAX_ADDRS, StateCookie};
 use super::liveness::Unreachable;
-use super::path::{PathId, Paths};
+use super::path::{HeartbeatKind, Path, PathId, Paths};
 use super::rx::Rx;
 use super::state::State;
 use super::timers::TimerTable;
@@ -38,7 +39,7 @@ pub(crate) enum Control {
     Init,
     CookieEcho,
     CookieAck,
-    Heartbeat(PathId),
+    Heartbeat(PathId, HeartbeatKind),
     HeartbeatAck(PathId, Bytes),
     /// Error causes for an ERROR chunk.
     Error(Vec<u8>),
@@ -104,7 +105,13 @@ pub(crate) struct Core {
 
 impl Core {
     /// An association that we open: [`Core::start`] sends the INIT.
-    pub(crate) fn outgoing(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, ports: (u16, u16), paths: Paths, ctx: &mut Context<'_>) -> Self {
+    pub(crate) fn outgoing(
+        ids: (AssocId, EndpointId),
+        cfg: Arc<AssocConfig>,
+        ports: (u16, u16),
+        paths: Paths,
+        ctx: &mut Context<'_>,
+    ) -> Self {
         let local_tag = fresh_tag(ctx.entropy);
         let local_tsn = Tsn(ctx.entropy.u32());
         Self {
@@ -142,7 +149,7 @@ impl Core {
 
     /// An association that a valid cookie opens.
     pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &StateCookie, ctx: &mut Context<'_>) -> Self {
-        let paths = Paths::from_cookie(ctx.now, ctx.entropy, &cfg, c);
+        let paths = paths_from_cookie(ctx.now, &cfg, c);
         let mut core = Self::outgoing(ids, cfg, (c.local_port, c.peer_port), paths, ctx);
         core.incoming = true;
         core.adopt(c);
@@ -217,7 +224,7 @@ impl Core {
         self.cookie = Vec::new();
         self.control.retain(|c| !matches!(c, Control::Init | Control::CookieEcho));
         self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
-        self.paths.start_heartbeats(ctx.now, ctx.entropy, &self.cfg);
+        self.start_heartbeats(ctx);
         self.tx.begin_opportunity();
     }
 
@@ -255,13 +262,50 @@ impl Core {
             return None;
         }
         let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
-        let heartbeats = self.state.sends_heartbeats();
-        [self.timers.next(), sack, self.paths.next_deadline(heartbeats)].into_iter().flatten().min()
+        let t3 = self.paths.next_t3().map(|(at, _)| at);
+        let heartbeat =
+            self.state.sends_heartbeats().then(|| self.paths.iter().filter_map(|(_, p)| p.heartbeat.deadline()).min()).flatten();
+        [self.timers.next(), sack, t3, heartbeat].into_iter().flatten().min()
     }
 
     /// The peer's addresses with its SCTP port, the primary path's first.
     pub(crate) fn peer_addrs(&self) -> Vec<SocketAddr> {
-        self.paths.addrs().map(|a| SocketAddr::new(a, self.peer_port)).collect()
+        self.peer_ips().map(|a| SocketAddr::new(a, self.peer_port)).collect()
+    }
+
+    /// The peer's addresses, the primary path's first.
+    pub(crate) fn peer_ips(&self) -> impl Iterator<Item = IpAddr> {
+        let primary = self.paths.primary();
+        let first = self.paths.get(primary).map(|p| p.addr);
+        first.into_iter().chain(self.paths.iter().filter(move |(id, _)| *id != primary).map(|(_, p)| p.addr))
+    }
+
+    /// Adds the addresses that the peer listed: known for lookup, and the places of multi-homing's paths.
+    pub(crate) fn add_peer_addrs(&mut self, now: Time, addrs: &[IpAddr], channel: Channel) {
+        for a in addrs {
+            self.paths.add(Path::new(&self.cfg, now, *a, None, channel));
+        }
+    }
+
+    /// Starts the periodic HEARTBEATs of the confirmed paths.
+    pub(crate) fn start_heartbeats(&mut self, ctx: &mut Context<'_>) {
+        let cfg = Arc::clone(&self.cfg);
+        for (_, path) in self.paths.iter_mut().filter(|(_, p)| p.confirmed) {
+            path.schedule_heartbeat(ctx.now, &cfg, ctx.entropy);
+        }
+    }
+
+    /// The RTO of the path in use, back-off included.
+    pub(crate) fn rto(&self) -> Duration {
+        self.paths.get(self.paths.primary()).map_or(self.cfg.rto_initial, Path::rto)
+    }
+
+    /// Doubles the RTO of the path in use after an unanswered control chunk (section 6.3.3 E2).
+    pub(crate) fn back_off(&mut self) {
+        let primary = self.paths.primary();
+        if let Some(p) = self.paths.get_mut(primary) {
+            p.back_off();
+        }
     }
 
     /// A snapshot for the user.
@@ -274,12 +318,25 @@ impl Core {
             buffered: self.tx.buffered(),
             srtt: primary.and_then(|p| p.rtt.srtt()),
             rttvar: primary.map(|p| p.rtt.rttvar()).unwrap_or_default(),
-            rto: primary.map(|p| p.rtt.rto()).unwrap_or_default(),
+            rto: primary.map(Path::rto).unwrap_or_default(),
             last_heard: self.last_heard,
-            mtu: primary.map_or(0, |p| p.mtu),
+            mtu: primary.map_or(0, Path::mtu),
             unanswered_heartbeats: primary.map_or(0, |p| p.heartbeat.unanswered()),
         }
     }
+}
+
+/// The paths that a cookie names: the source of the INIT is confirmed, since the cookie came back from there.
+pub(crate) fn paths_from_cookie(now: Time, cfg: &AssocConfig, c: &StateCookie) -> Paths {
+    let mut addrs = c.peer_addrs.iter();
+    let first = addrs.next().copied().unwrap_or(c.local_addr);
+    let mut path = Path::new(cfg, now, first, Some(c.local_addr), c.channel);
+    path.confirmed = true;
+    let mut paths = Paths::new(path);
+    for a in addrs {
+        paths.add(Path::new(cfg, now, *a, None, c.channel));
+    }
+    paths
 }
 
 /// A verification tag: random, never zero (section 5.3.1).

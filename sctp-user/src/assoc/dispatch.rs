@@ -75,7 +75,15 @@ impl Association {
 
 impl Core {
     /// One chunk. `false` stops the processing of the packet.
-    fn on_chunk(&mut self, ctx: &mut Context<'_>, path: PathId, meta: &Meta, bytes: &Bytes, header: CommonHeader, chunk: &Chunk<'_>) -> bool {
+    fn on_chunk(
+        &mut self,
+        ctx: &mut Context<'_>,
+        path: PathId,
+        meta: &Meta,
+        bytes: &Bytes,
+        header: CommonHeader,
+        chunk: &Chunk<'_>,
+    ) -> bool {
         match chunk {
             Chunk::Data(c) => self.on_data(c, bytes),
             Chunk::Sack(c) => self.on_sack(ctx, c),
@@ -122,7 +130,7 @@ impl Core {
             // Section 9.2: each packet with DATA is answered at once by SHUTDOWN and SACK, and T2 starts anew.
             rx.force_sack();
             self.push_control(Control::Shutdown);
-            self.timers.start(Timer::T2, ctx.now + self.paths.rto(self.paths.primary()));
+            self.timers.start(Timer::T2, ctx.now + self.rto());
         }
         self.notify_readable();
     }

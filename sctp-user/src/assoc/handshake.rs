@@ -26,8 +26,7 @@ impl Core {
     }
 
     fn start_t1(&mut self, ctx: &mut Context<'_>) {
-        let rto = self.paths.rto(self.paths.primary());
-        self.timers.start(Timer::T1, ctx.now + rto);
+        self.timers.start(Timer::T1, ctx.now + self.rto());
     }
 
     /// T1-init or T1-cookie expired: the same chunk again, with doubled RTO.
@@ -35,7 +34,7 @@ impl Core {
         if !self.count_error(self.cfg.max_init_retransmits) {
             return;
         }
-        self.paths.back_off(self.paths.primary(), &self.cfg);
+        self.back_off();
         match self.state {
             State::CookieWait => self.push_control(Control::Init),
             State::CookieEchoed => {
@@ -61,8 +60,7 @@ impl Core {
         self.peer_tag = ack.tag;
         let offer = match offer::evaluate(ack) {
             Ok(offer) => offer,
-            Err(Refusal::Silent) => return,
-            Err(Refusal::Abort(causes)) => {
+            Err(Refusal(causes)) => {
                 self.abort_with(&causes);
                 self.close(CloseReason::ProtocolViolation("unacceptable INIT ACK"));
                 return;
@@ -81,7 +79,11 @@ impl Core {
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
         self.tx.establish(self.outbound, ack.a_rwnd);
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
-        self.paths.add_peer(ctx.now, ctx.entropy, &self.cfg, meta, &offer.addrs);
+        if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
+            path.confirmed = true;
+            path.local = Some(meta.dst);
+        }
+        self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
         if !offer.unrecognized.is_empty() {
             self.push_control(Control::Error(Cause::UnrecognizedParams(&offer.unrecognized).to_vec()));
         }
@@ -91,7 +93,6 @@ impl Core {
     fn enter_cookie_echoed(&mut self, ctx: &mut Context<'_>) {
         self.state = State::CookieEchoed;
         self.errors = 0;
-        self.paths.reset_back_off(self.paths.primary());
         self.control.retain(|c| *c != Control::Init);
         self.lead_control(Control::CookieEcho);
         self.tx.begin_opportunity();

@@ -1,9 +1,12 @@
 //! Whether the peer is there: timers, HEARTBEATs (RFC 9260 section 8.3), and what the network says (rulings section 1 row 13).
 
 use core::time::Duration;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
 
 use super::core::{Context, Control, Core};
-use super::path::PathId;
+use super::path::{HeartbeatInfo, HeartbeatKind, MAX_PATHS, PathId};
 use super::state::State;
 use super::timers::Timer;
 use super::{Association, rx::Rx};
@@ -45,7 +48,8 @@ impl Association {
         {
             rx.on_sack_timer(ctx.now);
         }
-        for path in core.paths.ids() {
+        let paths: ArrayVec<PathId, MAX_PATHS> = core.paths.iter().map(|(id, _)| id).collect();
+        for path in paths {
             core.on_path_timers(ctx, path);
             if core.state == State::Closed {
                 return;
@@ -65,7 +69,7 @@ impl Core {
                 tracing::debug!(assoc = self.id.get(), from = ?p.channel, to = ?meta.channel, "peer moved");
                 p.channel = meta.channel;
             }
-            p.heartbeat.heard();
+            p.heartbeat.on_heard();
         }
     }
 
@@ -73,26 +77,28 @@ impl Core {
         if self.paths.get(path).and_then(|p| p.t3).is_some_and(|at| at <= ctx.now) {
             let outcome = self.tx.on_t3(ctx.now, path, &mut self.paths);
             self.tx.begin_opportunity();
-            if outcome.count_error && !self.path_error(path) {
+            if outcome.count_error && !self.path_error(path, true) {
                 return;
             }
         }
         if !self.state.sends_heartbeats() {
             return;
         }
-        let tick = self.paths.on_heartbeat_timer(ctx.now, ctx.entropy, path, &self.cfg);
-        if tick.missed && !self.path_error(path) {
+        let cfg = Arc::clone(&self.cfg);
+        let Some(p) = self.paths.get_mut(path) else { return };
+        let due = p.on_heartbeat_timer(ctx.now, &cfg, ctx.entropy);
+        if due.error && !self.path_error(path, false) {
             return;
         }
-        if tick.send {
-            self.push_control(Control::Heartbeat(path));
+        if due.send {
+            self.push_control(Control::Heartbeat(path, HeartbeatKind::Periodic));
         }
     }
 
     /// Counts an error of a path; on the path in use for data it counts for the association too (section 8.1).
-    fn path_error(&mut self, path: PathId) -> bool {
-        if let Some(p) = self.paths.get_mut(path) {
-            p.error_count = p.error_count.saturating_add(1);
+    fn path_error(&mut self, path: PathId, count_path: bool) -> bool {
+        if count_path && let Some(p) = self.paths.get_mut(path) {
+            p.count_error();
         }
         path != self.paths.primary() || self.count_error(self.cfg.assoc_max_retrans)
     }
@@ -100,13 +106,13 @@ impl Core {
     /// Sends a HEARTBEAT on the path in use at once (section 8.3 D).
     pub(crate) fn heartbeat(&mut self) {
         if self.state.sends_heartbeats() {
-            self.push_control(Control::Heartbeat(self.paths.primary()));
+            self.push_control(Control::Heartbeat(self.paths.primary(), HeartbeatKind::OnDemand));
         }
     }
 
     pub(super) fn on_heartbeat_ack(&mut self, ctx: &mut Context<'_>, ack: &Heartbeat<'_>) {
-        let Some(info) = ack.info() else { return };
-        if self.paths.on_heartbeat_ack(ctx.now, info, &self.cfg).is_some() {
+        let Some(info) = ack.info().and_then(HeartbeatInfo::parse) else { return };
+        if self.paths.get_mut(info.path).is_some_and(|p| p.on_heartbeat_ack(ctx.now, &info)) {
             self.errors = 0;
         }
     }
@@ -136,15 +142,17 @@ impl Core {
         }
         u.probes += 1;
         self.heartbeat();
-        let wait = self.paths.rto(self.paths.primary()).max(CONFIRM_AFTER);
+        let wait = self.rto().max(CONFIRM_AFTER);
         self.timers.start(Timer::Unreachable, ctx.now + wait);
     }
 
     /// The host slept: timers that expired meanwhile run once more before they count (rulings section 1 row 22).
     pub(crate) fn forgive(&mut self, now: Time) {
-        let grace = self.paths.rto(self.paths.primary());
+        let grace = self.rto();
         self.timers.forgive(now, grace);
-        self.paths.forgive(now);
+        for (_, path) in self.paths.iter_mut() {
+            path.forgive(now);
+        }
         if let Some(rx) = &mut self.rx
             && rx.sack_deadline().is_some_and(|at| at <= now)
         {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::cookie::MAX_ADDRS;
-use crate::wire::chunk::Init;
 use crate::wire::cause::Cause;
+use crate::wire::chunk::Init;
 use crate::wire::cursor::padded;
 use crate::wire::param::Param;
 use crate::wire::tlv::Action;
@@ -28,33 +28,28 @@ pub(crate) struct Offer<'a> {
     pub(crate) unrecognized: Vec<u8>,
 }
 
-/// Why an INIT or INIT ACK is refused: the error causes for the ABORT.
+/// An INIT or INIT ACK is refused: the error causes for the ABORT.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Not even an ABORT: discard silently.
-    Silent,
-    /// ABORT with these causes.
-    Abort(Vec<u8>),
-}
+pub(crate) struct Refusal(pub(crate) Vec<u8>);
 
 /// Judges the fixed fields of an INIT or INIT ACK and its parameters.
 pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
     if init.outbound == 0 || init.inbound == 0 {
-        return Err(Refusal::Abort(Cause::InvalidMandatoryParam.to_vec()));
+        return Err(Refusal(Cause::InvalidMandatoryParam.to_vec()));
     }
     if init.a_rwnd < 1500 {
-        return Err(Refusal::Abort(Cause::ProtocolViolation(b"a_rwnd below 1500").to_vec()));
+        return Err(Refusal(Cause::ProtocolViolation(b"a_rwnd below 1500").to_vec()));
     }
     let mut offer = Offer::default();
     for item in init.params() {
         let Ok((param, tlv)) = item else {
-            return Err(Refusal::Abort(Cause::ProtocolViolation(b"malformed parameter").to_vec()));
+            return Err(Refusal(Cause::ProtocolViolation(b"malformed parameter").to_vec()));
         };
         match param {
             Param::Address(a) => offer.add(a),
             Param::StateCookie(c) => offer.cookie = Some(c),
             Param::CookiePreservative(ms) => offer.preservative = Duration::from_millis(ms.into()),
-            Param::HostName(_) => return Err(Refusal::Abort(Cause::UnresolvableAddress(tlv.raw).to_vec())),
+            Param::HostName(_) => return Err(Refusal(Cause::UnresolvableAddress(tlv.raw).to_vec())),
             // Nothing depends on these: the family in use works by being in use (RFC 9260 section 5.1.2).
             Param::SupportedAddressTypes(_) | Param::Unrecognized(_) | Param::HeartbeatInfo(_) => {}
             Param::EcnCapable | Param::Unknown(_) => {

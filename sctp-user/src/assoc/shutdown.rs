@@ -63,8 +63,7 @@ impl Core {
     }
 
     fn start_t2(&mut self, ctx: &mut Context<'_>) {
-        let rto = self.paths.rto(self.paths.primary());
-        self.timers.start(Timer::T2, ctx.now + rto);
+        self.timers.start(Timer::T2, ctx.now + self.rto());
     }
 
     pub(super) fn on_shutdown(&mut self, ctx: &mut Context<'_>, cum_tsn: Tsn) {
@@ -116,7 +115,7 @@ impl Core {
         if !self.count_error(self.cfg.assoc_max_retrans) {
             return;
         }
-        self.paths.back_off(self.paths.primary(), &self.cfg);
+        self.back_off();
         match self.state {
             State::ShutdownSent => self.push_control(Control::Shutdown),
             State::ShutdownAckSent => self.push_control(Control::ShutdownAck),

@@ -70,6 +70,9 @@ mod tests {
         set.set(4, None);
         assert_eq!(set.next(), Some(Time::from_millis(4)));
         let now = Time::from_millis(5);
-        assert_eq!([set.pop_expired(now), set.pop_expired(now), set.pop_expired(now), set.pop_expired(now)], [Some(1), Some(2), Some(3), None]);
+        assert_eq!(
+            [set.pop_expired(now), set.pop_expired(now), set.pop_expired(now), set.pop_expired(now)],
+            [Some(1), Some(2), Some(3), None]
+        );
     }
 }

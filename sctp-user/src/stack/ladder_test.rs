@@ -309,7 +309,17 @@ fn unknown_chunks_follow_their_action_bits() {
         let core = &p.b.stack.assocs.get(b).unwrap().core;
         let (tag, tsn) = (core.local_tag, core.rx.as_ref().unwrap().cum_tsn().next());
         let raw = [kind, 0, 0, 5, 9, 0, 0, 0];
-        let data = Data { immediate: false, unordered: false, begin: true, end: true, tsn, sid: StreamId(0), ssn: crate::num::Ssn(0), ppid: Ppid(0), payload: b"x" };
+        let data = Data {
+            immediate: false,
+            unordered: false,
+            begin: true,
+            end: true,
+            tsn,
+            sid: StreamId(0),
+            ssn: crate::num::Ssn(0),
+            ppid: Ppid(0),
+            payload: b"x",
+        };
         let mut buf = Vec::new();
         let mut w = PacketWriter::new(&mut buf, CommonHeader { src_port: 50_000, dst_port: PORT, vtag: tag }, 1400);
         w.push(&Raw(&raw));
@@ -338,7 +348,17 @@ impl Encode for Raw<'_> {
 fn out_of_the_blue() {
     let mut p = Pair::new();
     let tag = Vtag(77);
-    let data = Data { immediate: false, unordered: false, begin: true, end: true, tsn: Tsn(1), sid: StreamId(0), ssn: crate::num::Ssn(0), ppid: Ppid(0), payload: b"x" };
+    let data = Data {
+        immediate: false,
+        unordered: false,
+        begin: true,
+        end: true,
+        tsn: Tsn(1),
+        sid: StreamId(0),
+        ssn: crate::num::Ssn(0),
+        ppid: Ppid(0),
+        payload: b"x",
+    };
     let reply = answer_to(&mut p, packet(9, PORT, tag, &[Chunk::Data(data)]));
     let parsed = Packet::parse(&reply[0]).unwrap();
     assert_eq!((kinds(&reply[0]), parsed.header.vtag), (vec![6], tag));

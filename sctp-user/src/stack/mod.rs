@@ -29,10 +29,10 @@ use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
 pub use self::status::{AssocStatus, StackStats};
-use crate::assoc::path::Paths;
+use crate::assoc::cookie::CookieJar;
+use crate::assoc::path::{Path, Paths};
 use crate::assoc::state::State;
 use crate::assoc::{Admission, Association, Context, Core};
-use crate::assoc::cookie::CookieJar;
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{BindError, CloseReason, ConnectError, SendError};
@@ -158,7 +158,7 @@ impl Stack {
         let peer_port = first.addr.port();
         let id = self
             .insert(now, |id, ctx| {
-                let paths = Paths::new(ctx.now, ctx.entropy, &cfg, ip, channel);
+                let paths = Paths::new(Path::new(&cfg, ctx.now, ip, None, channel));
                 let mut core = Core::outgoing((id, ep), cfg, (local_port, peer_port), paths, ctx);
                 core.start(ctx);
                 core
@@ -376,7 +376,7 @@ impl Node for Stack {
 }
 
 fn keys_of(core: &Core) -> Vec<Key> {
-    core.paths.addrs().map(|peer| Key { local_port: core.local_port, peer_port: core.peer_port, peer }).collect()
+    core.peer_ips().map(|peer| Key { local_port: core.local_port, peer_port: core.peer_port, peer }).collect()
 }
 
 /// Whether an answer could go there (RFC 9260 section 8.4 rule 1).

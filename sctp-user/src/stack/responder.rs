@@ -43,8 +43,7 @@ impl Stack {
         }
         let offer = match offer::evaluate(init) {
             Ok(offer) => offer,
-            Err(Refusal::Silent) => return,
-            Err(Refusal::Abort(causes)) => {
+            Err(Refusal(causes)) => {
                 self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &causes });
                 return;
             }
@@ -136,10 +135,8 @@ impl Stack {
             peer_addrs,
         };
         let sealed = self.cookies.seal(now, &mut *self.entropy, &cookie);
-        let mut params: Vec<_> = crate::wire::tlv::TlvIter::new(&offer.unrecognized)
-            .map_while(Result::ok)
-            .map(|t| Param::Unrecognized(t.raw))
-            .collect();
+        let mut params: Vec<_> =
+            crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
         params.push(Param::StateCookie(&sealed));
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,

@@ -5,14 +5,14 @@ pub(crate) mod heartbeat;
 pub(crate) mod rtt;
 
 use core::time::Duration;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-pub(crate) use self::heartbeat::{Heartbeat, HeartbeatInfo, HeartbeatKind, RttProbe};
+pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind, RttProbe};
 pub(crate) use self::rtt::RttEstimator;
 use crate::cc::{AckInfo, CongestionControl, Loss, Rfc9260};
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
-use crate::net::Channel;
+use crate::net::{Channel, Transmit};
 use crate::time::Time;
 use crate::wire::packet::COMMON_HEADER_LEN;
 
@@ -195,6 +195,33 @@ impl Path {
     /// Registers a HEARTBEAT that is sent now on this path, which is number `id`.
     pub(crate) fn send_heartbeat(&mut self, now: Time, id: PathId, kind: HeartbeatKind, entropy: &mut dyn Entropy) -> HeartbeatInfo {
         self.heartbeat.send(now, id, kind, self.rto, entropy)
+    }
+
+    /// How a packet on this path is sent; the caller fills in its size.
+    pub(crate) fn transmit(&self) -> Transmit {
+        let port = match self.channel {
+            Channel::Udp { remote, .. } | Channel::Datagram { remote, .. } => remote,
+            Channel::Raw | Channel::Lower(_) => 0,
+        };
+        Transmit {
+            src: self.local,
+            dst: SocketAddr::new(self.addr, port),
+            channel: self.channel,
+            ecn: None,
+            size: 0,
+            segment_size: None,
+            dscp: 0,
+            flow_label: 0,
+            may_fragment: false,
+        }
+    }
+
+    /// The host slept: timers that expired meanwhile run once more before they count (rulings section 1 row 22).
+    pub(crate) fn forgive(&mut self, now: Time) {
+        if self.t3.is_some_and(|at| at <= now) {
+            self.restart_t3(now);
+        }
+        self.heartbeat.forgive(now, self.rto);
     }
 
     /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured.

@@ -82,6 +82,14 @@ impl Tx {
     pub(crate) fn set_shutdown_pending(&mut self) {
         todo!()
     }
+    /// The handshake told what the peer takes: `outbound` streams and a window of `peer_rwnd` bytes.
+    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32) {
+        todo!()
+    }
+    /// COOKIE ECHO is sent again: the DATA that rode behind it counts as lost.
+    pub(crate) fn retransmit_all(&mut self) {
+        todo!()
+    }
     pub(crate) fn take_undelivered(&mut self) -> Vec<Message> {
         todo!()
     }
