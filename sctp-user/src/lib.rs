@@ -10,6 +10,8 @@ pub mod node;
 pub mod num;
 #[cfg(feature = "pcap")]
 pub mod pcap;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stack;
 pub mod time;
 pub mod wire;
