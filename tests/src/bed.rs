@@ -1,11 +1,11 @@
 //! Two hosts and what lies between them.
 
 use core::time::Duration;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sctp_user::sim::{Chance, HostConfig, HostId, LinkConfig, Loss, NodeId, World};
-use sctp_user::{AddrChange, AssocConfig, Channel, Entropy, Node, PeerAddr, SeededEntropy, Time};
+use sctp_user::{AddrChange, AssocConfig, Entropy, Node, SeededEntropy, Time};
 
 use crate::peer::Peer;
 use crate::workload::Workload;
@@ -32,7 +32,7 @@ pub struct Scenario {
     pub download: Workload,
     /// Most packets of a train, sent and received.
     pub train: usize,
-    /// Whether both are processes of one machine.
+    /// Whether both are processes of one machine, which share its UDP port.
     pub one_machine: bool,
 }
 
@@ -85,21 +85,17 @@ impl Scenario {
         world.set_link(client_ip, server_ip, self.there.clone());
         world.set_link(server_ip, client_ip, self.back.clone());
         let (upload, download) = (Arc::new(self.upload), Arc::new(self.download));
-        let host = |name, ip, ahead| HostConfig {
+        let host = |name, ip, ahead, port| HostConfig {
             clock_ahead: Duration::from_secs(ahead),
+            sctp_ports: self.one_machine.then(|| vec![port]),
             max_segments: self.train,
             max_train: self.train,
             ..HostConfig::new(name, ip)
         };
         let node = Peer::new(CLIENT_PORT, &self.assoc, world.fork_entropy(), upload.clone(), download.clone());
-        let client = world.add(host("client", client_ip, 1_000_000), node);
+        let client = world.add(host("client", client_ip, 1_000_000, CLIENT_PORT), node);
         let node = Peer::new(SERVER_PORT, &self.assoc, world.fork_entropy(), download.clone(), upload.clone());
-        let mut cfg = host("server", server_ip, 0);
-        // Both in one address: the second process has another port.
-        if self.one_machine {
-            cfg.udp_ports = vec![9900];
-        }
-        let server = world.add(cfg, node);
+        let server = world.add(host("server", server_ip, 0, SERVER_PORT), node);
         for (id, ip) in [(client, client_ip), (server, server_ip)] {
             world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(vec![ip])));
         }
@@ -158,13 +154,6 @@ impl Bed {
     pub fn connect(&mut self) {
         let ip = self.server_ip;
         self.world.with(self.client, |n, now| n.connect(now, ip, SERVER_PORT));
-    }
-
-    /// The same, to another UDP port of the server.
-    pub fn connect_to_udp_port(&mut self, port: u16) {
-        let addr = SocketAddr::new(self.server_ip, SERVER_PORT);
-        let peer = PeerAddr { addr, channel: Some(Channel::Udp { local: 9899, remote: port }) };
-        self.world.with(self.client, |n, now| n.connect_to(now, peer));
     }
 
     /// Has an association come up.

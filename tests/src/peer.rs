@@ -74,14 +74,7 @@ impl Peer {
     /// # Panics
     /// If the stack refuses.
     pub fn connect(&mut self, now: Time, ip: IpAddr, port: u16) -> AssocId {
-        self.connect_to(now, PeerAddr::from(SocketAddr::new(ip, port)))
-    }
-
-    /// The same, on a channel of choice.
-    ///
-    /// # Panics
-    /// If the stack refuses.
-    pub fn connect_to(&mut self, now: Time, peer: PeerAddr) -> AssocId {
+        let peer = PeerAddr::from(SocketAddr::new(ip, port));
         self.stack.connect(now, self.endpoint, &[peer], None).unwrap_or_else(|e| panic!("{e}"))
     }
 
@@ -97,8 +90,9 @@ impl Peer {
         self.pump(now);
     }
 
-    /// Shuts all associations down gracefully.
+    /// Shuts all associations down gracefully; nothing more is sent.
     pub fn shutdown(&mut self, now: Time) {
+        self.outgoing = Arc::new(Workload::none());
         self.each(|a| a.shutdown(now));
         self.pump(now);
     }

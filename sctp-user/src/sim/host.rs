@@ -65,6 +65,9 @@ pub struct HostConfig {
     pub addrs: Vec<IpAddr>,
     /// UDP ports on which it takes SCTP packets.
     pub udp_ports: Vec<u16>,
+    /// The SCTP ports that it takes packets for; `None` is all. Processes that share a UDP port are hosts with the same address
+    /// and UDP port and different SCTP ports.
+    pub sctp_ports: Option<Vec<u16>>,
     /// UDP ports on which it takes plain datagrams.
     pub datagram_ports: Vec<u16>,
     /// Whether it takes SCTP packets directly over IP.
@@ -87,6 +90,7 @@ impl HostConfig {
             name: name.to_owned(),
             addrs: vec![addr],
             udp_ports: vec![9899],
+            sctp_ports: None,
             datagram_ports: Vec::new(),
             raw: false,
             groups: Vec::new(),
@@ -157,10 +161,12 @@ impl Host {
     }
 
     /// How it receives a packet that came to one of its addresses; `None` if it does not.
-    pub(super) fn accepts(&self, ports: Option<(u16, u16)>) -> Option<Channel> {
-        let Some((remote, outer)) = ports else { return self.cfg.raw.then_some(Channel::Raw) };
+    pub(super) fn accepts(&self, wire: &Wire) -> Option<Channel> {
+        let sctp_port = wire.bytes.get(2..4).and_then(|b| <[u8; 2]>::try_from(b).ok()).map_or(0, u16::from_be_bytes);
+        let takes_port = self.cfg.sctp_ports.as_ref().is_none_or(|ports| ports.contains(&sctp_port));
+        let Some((remote, outer)) = wire.ports else { return (self.cfg.raw && takes_port).then_some(Channel::Raw) };
         let local = self.inner(outer)?;
-        if self.cfg.udp_ports.contains(&local) {
+        if self.cfg.udp_ports.contains(&local) && takes_port {
             Some(Channel::Udp { local, remote })
         } else if self.cfg.datagram_ports.contains(&local) {
             Some(Channel::Datagram { local, remote })

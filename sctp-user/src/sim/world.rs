@@ -584,7 +584,7 @@ impl World {
 
     fn is_addressed(&self, host: HostId, wire: &Wire) -> bool {
         let h = &self.hosts[host.0];
-        matches!(h.state, State::Up | State::Frozen(_)) && h.cfg.addrs.contains(&wire.dst) && h.accepts(wire.ports).is_some()
+        matches!(h.state, State::Up | State::Frozen(_)) && h.cfg.addrs.contains(&wire.dst) && h.accepts(wire).is_some()
     }
 
     /// A packet reaches a host, together with those that its network card has gathered behind it.
@@ -644,7 +644,7 @@ impl World {
     /// Hands a packet, or the train that it heads, to a host.
     fn receive(&mut self, host: HostId, wire: &Wire, train: Option<Train>) {
         self.observer.packet(self.now, &self.hosts, host, Fate::Received, wire);
-        let Some(channel) = self.hosts[host.0].accepts(wire.ports) else { return };
+        let Some(channel) = self.hosts[host.0].accepts(wire) else { return };
         let meta = Meta { src: wire.src, dst: wire.dst, channel, ecn: wire.ecn, ifindex: None };
         let train = train.unwrap_or_else(|| Train::single(wire.bytes.clone()));
         self.call(host, |node, now| node.handle_batch(now, &meta, train));

@@ -168,6 +168,18 @@ fn ports_tell_processes_of_one_address_apart() {
 }
 
 #[test]
+fn sctp_ports_tell_processes_of_one_udp_port_apart() {
+    let mut w = World::new(1);
+    let host = |name, port| HostConfig { sctp_ports: Some(vec![port]), ..HostConfig::new(name, ip("10.0.0.1")) };
+    let a = w.add(host("a", 0x6161), Probe::default());
+    let b = w.add(host("b", 0x6262), Probe::default());
+    w.with(a, |n, _| ["..aa", "..bb", "..cc"].iter().for_each(|p| n.send("10.0.0.1", UDP, p.as_bytes())));
+    w.run_until(second());
+    assert_eq!((w.node(a).texts(), w.node(b).texts()), (vec!["..aa".to_owned()], vec!["..bb".to_owned()]));
+    assert_eq!(w.node(a).errors.len(), 1);
+}
+
+#[test]
 fn timers_run_by_the_clock_of_their_host() {
     let mut w = World::new(1);
     let cfg = HostConfig { clock_ahead: Duration::from_secs(1000), ..HostConfig::new("a", ip("10.0.0.1")) };

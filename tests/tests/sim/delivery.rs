@@ -230,7 +230,7 @@ fn between_two_processes_of_one_machine() {
     let mut s = both_ways(6, 50);
     s.one_machine = true;
     let mut bed = s.build();
-    bed.connect_to_udp_port(9900);
+    bed.connect();
     bed.deliver(LIMIT).unwrap();
 }
 

@@ -268,7 +268,7 @@ fn a_process_that_dies_on_this_machine_is_noticed_at_once() {
     let mut s = Scenario::new(1);
     s.one_machine = true;
     let mut bed = s.build();
-    bed.connect_to_udp_port(9900);
+    bed.connect();
     bed.deliver(MINUTE).unwrap();
     let now = bed.world.now();
     bed.world.apply(Fault::Crash { host: bed.server.host(), how: Crash::Process { sctp_ports: vec![SERVER_PORT] } });
