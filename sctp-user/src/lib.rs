@@ -67,9 +67,17 @@ pub mod event;
 pub mod net;
 pub mod node;
 pub mod num;
+#[cfg(feature = "pcap")]
+pub mod pcap;
 mod sched;
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(feature = "socket")]
+pub mod socket;
 pub mod stack;
 pub mod time;
+#[cfg(feature = "socket")]
+pub mod transport;
 pub mod wire;
 
 pub use assoc::cookie;
