@@ -8,6 +8,8 @@ pub mod event;
 pub mod net;
 pub mod node;
 pub mod num;
+#[cfg(feature = "pcap")]
+pub mod pcap;
 pub mod stack;
 pub mod time;
 pub mod wire;
