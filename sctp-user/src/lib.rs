@@ -10,8 +10,12 @@ pub mod node;
 pub mod num;
 #[cfg(feature = "pcap")]
 pub mod pcap;
+#[cfg(feature = "socket")]
+pub mod socket;
 pub mod stack;
 pub mod time;
+#[cfg(feature = "socket")]
+pub mod transport;
 pub mod wire;
 
 pub use config::{AssocConfig, EndpointConfig, StackConfig};

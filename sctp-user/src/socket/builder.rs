@@ -12,7 +12,7 @@ use super::lower::Lower;
 use super::runtime::{Driven, Engine};
 use crate::net::Channel;
 use crate::node::Node;
-use crate::transport::announce::{Announcers, Listeners};
+use crate::transport::announce::{AnnounceFrom, Announcers, Listeners};
 use crate::transport::udp::{UdpSettings, UdpTransport};
 
 /// The UDP port that IANA assigned to SCTP in UDP (RFC 6951 section 7).
@@ -88,30 +88,20 @@ impl From<RuntimeError> for io::Error {
     }
 }
 
-/// Where and how announces are sent: one socket on one interface address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AnnounceFrom {
-    /// Source address, which chooses the interface, and source port: listeners take both for the registrar's SCTP address.
-    pub source: SocketAddr,
-    /// Multicast TTL or hop limit; 1 stays on the link.
-    pub ttl: u8,
-}
-
 /// Settings of a [`Runtime`].
 #[derive(Clone, Debug)]
 pub struct RuntimeBuilder {
     udp: UdpSettings,
     listen: Vec<(SocketAddr, Vec<IpAddr>)>,
     announce: Vec<AnnounceFrom>,
-    pcap: Option<PathBuf>,
+    pcap: Option<(PathBuf, bool)>,
 }
 
 impl RuntimeBuilder {
     /// UDP port 9899 on all addresses, shared with the other programs of this user.
     #[must_use]
     pub fn new() -> Self {
-        let udp =
-            UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None };
+        let udp = UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None };
         Self { udp, listen: Vec::new(), announce: Vec::new(), pcap: None }
     }
 
@@ -166,10 +156,17 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Writes every packet sent and received to this file, as pcapng.
+    /// Writes every packet sent and received to this file, as pcapng; an existing file is overwritten.
     #[must_use]
     pub fn pcap(mut self, path: impl Into<PathBuf>) -> Self {
-        self.pcap = Some(path.into());
+        self.pcap = Some((path.into(), false));
+        self
+    }
+
+    /// Like [`Self::pcap`], but appends: several processes may write to one file at the same time.
+    #[must_use]
+    pub fn pcap_append(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pcap = Some((path.into(), true));
         self
     }
 
@@ -191,8 +188,8 @@ impl RuntimeBuilder {
         let assumed = if self.udp.port == 0 { DEFAULT_UDP_PORT } else { self.udp.port };
         let bound = self.udp.bind.filter(|ip| !ip.is_unspecified());
         let mut lower = Lower::new(udp, listeners, announcers, clock);
-        if let Some(path) = self.pcap {
-            lower.capture(&path).map_err(|source| RuntimeError::Pcap { path, source })?;
+        if let Some((path, append)) = self.pcap {
+            lower.capture(&path, append).map_err(|source| RuntimeError::Pcap { path, source })?;
         }
         let engine = Engine::new(lower, clock, bound).map_err(RuntimeError::Poll)?;
         Ok(Runtime { engine, assumed })

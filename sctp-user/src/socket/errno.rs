@@ -49,13 +49,9 @@ pub(super) fn send_error(err: SendError) -> io::Error {
     .into()
 }
 
+/// There is nothing now, or was nothing before the time-out passed (as the operating system says it for SO_RCVTIMEO).
 pub(super) fn would_block() -> io::Error {
     Errno::AGAIN.into()
-}
-
-/// What a blocking call answers after its time-out, as the operating system does for SO_RCVTIMEO.
-pub(super) fn timed_out() -> io::Error {
-    io::Error::new(io::ErrorKind::WouldBlock, "timed out")
 }
 
 /// The association or the endpoint is unknown.

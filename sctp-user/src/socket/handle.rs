@@ -7,12 +7,12 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use super::builder::AnnounceFrom;
 use super::clock::MonoClock;
 use super::runtime::{Engine, Shared};
 use crate::node::Node;
 use crate::time::Time;
-use crate::transport::udp::Claim;
+use crate::transport::announce::AnnounceFrom;
+use crate::transport::udp::{Claim, Sharing};
 
 /// Longest wait for the process that reads a shared port: its silence is noticed in 300 ms, and the successor answers.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(3);
@@ -154,16 +154,6 @@ impl<N: Node + Send + 'static> Handle<N> {
         let thread = Arc::new(Thread { shared: Arc::clone(&shared), stop, join: Some(join) });
         Ok(Self { shared, _thread: Some(thread) })
     }
-}
-
-/// The state of a shared UDP port as this process sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Sharing {
-    /// Whether this process reads the port for all.
-    pub reader: bool,
-    /// How often the reader changed since the port was first bound.
-    pub generation: u64,
 }
 
 /// Gives claimed SCTP ports back from inside a node; the runtime does it after the current call.

@@ -24,6 +24,7 @@ mod clock;
 mod errno;
 mod handle;
 mod lower;
+mod mode;
 mod node;
 mod one_to_many;
 mod one_to_one;
@@ -31,7 +32,9 @@ mod readiness;
 mod runtime;
 mod types;
 
-pub use builder::{Runtime, RuntimeBuilder, RuntimeError};
+pub use crate::transport::announce::AnnounceFrom;
+pub use crate::transport::udp::Sharing;
+pub use builder::{DEFAULT_UDP_PORT, Runtime, RuntimeBuilder, RuntimeError};
 pub use clock::MonoClock;
 pub use errno::close_error;
 pub use handle::{Handle, PortReleaser};

@@ -112,11 +112,7 @@ impl<N: Node> Shared<N> {
     }
 
     /// Looks, and looks again whenever something happened, until `f` answers or `timeout` passes.
-    pub(super) fn wait<T>(
-        &self,
-        timeout: Option<Duration>,
-        mut f: impl FnMut(&mut State<N>, Time) -> Option<T>,
-    ) -> io::Result<Option<T>> {
+    pub(super) fn wait<T>(&self, timeout: Option<Duration>, mut f: impl FnMut(&mut State<N>, Time) -> Option<T>) -> io::Result<Option<T>> {
         let until = timeout.map_or(Time::MAX, |t| self.clock.now() + t);
         let mut state = self.lock()?;
         loop {
@@ -143,11 +139,7 @@ impl<N: Node> Shared<N> {
         if state.stopped { Err(errno::aborted()) } else { Ok(state) }
     }
 
-    fn turn_while_waiting<'a>(
-        &'a self,
-        state: MutexGuard<'a, State<N>>,
-        left: Duration,
-    ) -> io::Result<MutexGuard<'a, State<N>>> {
+    fn turn_while_waiting<'a>(&'a self, state: MutexGuard<'a, State<N>>, left: Duration) -> io::Result<MutexGuard<'a, State<N>>> {
         match self.poller.try_lock() {
             Ok(mut poller) => {
                 drop(state);
