@@ -5,14 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use thiserror::Error;
+use udp_encap::share::OpenError;
 
-use super::clock::MonoClock;
 use super::handle::Handle;
-use super::lower::Lower;
+use super::lower::{Lower, MAX_LISTENERS};
 use super::runtime::{Driven, Engine};
 use crate::net::Channel;
 use crate::node::Node;
 use crate::transport::announce::{AnnounceFrom, Announcers, Listeners};
+use crate::transport::clock::MonoClock;
 use crate::transport::udp::{UdpSettings, UdpTransport};
 
 /// The UDP port that IANA assigned to SCTP in UDP (RFC 6951 section 7).
@@ -176,9 +177,12 @@ impl RuntimeBuilder {
     /// One line that can be shown to the user as it is.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
         let clock = MonoClock::new();
-        let udp = UdpTransport::open(&self.udp)?;
+        let udp = UdpTransport::open(&self.udp).map_err(|err| open_error(&self.udp, err))?;
         let mut listeners = Listeners::default();
         for (group, interfaces) in &self.listen {
+            if listeners.len() == MAX_LISTENERS {
+                return Err(RuntimeError::Listen { group: *group, source: io::ErrorKind::QuotaExceeded.into() });
+            }
             listeners.join(*group, interfaces).map_err(|source| RuntimeError::Listen { group: *group, source })?;
         }
         let mut announcers = Announcers::default();
@@ -242,5 +246,20 @@ impl Runtime {
     #[must_use]
     pub fn drive<N: Node>(self, node: N) -> Driven<N> {
         Driven::new(self.engine, node)
+    }
+}
+
+/// What a user can do something with.
+fn open_error(settings: &UdpSettings, err: OpenError) -> RuntimeError {
+    let port = if settings.private { 0 } else { settings.port };
+    let source = match err {
+        OpenError::Io(source) => source,
+        OpenError::OtherUser { port } => return RuntimeError::PortInUse { port },
+        other => io::Error::other(other),
+    };
+    match (source.kind(), settings.bind) {
+        (io::ErrorKind::AddrInUse, _) => RuntimeError::PortInUse { port },
+        (io::ErrorKind::AddrNotAvailable, Some(addr)) => RuntimeError::Address { addr, source },
+        _ => RuntimeError::Bind { port, source },
     }
 }

@@ -7,12 +7,12 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use super::clock::MonoClock;
 use super::runtime::{Engine, Shared};
 use crate::node::Node;
 use crate::time::Time;
 use crate::transport::announce::AnnounceFrom;
-use crate::transport::udp::{Claim, Sharing};
+use crate::transport::clock::MonoClock;
+use crate::transport::udp::Sharing;
 
 /// Longest wait for the process that reads a shared port: its silence is noticed in 300 ms, and the successor answers.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(3);
@@ -87,18 +87,16 @@ impl<N: Node> Handle<N> {
     /// # Errors
     /// `AddrInUse` if another process holds it, `TimedOut` if nobody answers, and as [`Self::with`].
     pub fn claim_port(&self, port: u16) -> io::Result<u16> {
-        let ticket = match self.shared.with(|state, _| state.lower.udp.claim(port))?? {
-            Claim::Granted(port) => return Ok(port),
-            Claim::Asked(ticket) => ticket,
-        };
+        let ticket = self.shared.with(|state, _| state.claim(port))?;
+        // The answer comes by way of the transport, on the reader of the port too.
+        self.shared.wake();
         let answer = self.shared.wait(Some(CLAIM_PATIENCE), |state, _| state.lower.udp.take_claim(ticket))?;
-        match answer {
-            Some(result) => result,
-            None => {
-                self.shared.with(|state, _| state.lower.udp.forget_claim(ticket))?;
-                Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the program that reads the UDP port"))
-            }
+        if answer.is_none() {
+            self.shared.with(|state, _| state.lower.udp.forget_claim(ticket))?;
         }
+        answer.unwrap_or_else(|| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the program that reads the UDP port"))
+        })
     }
 
     /// Gives a claimed SCTP port back.

@@ -7,12 +7,12 @@ use std::path::Path;
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use super::clock::MonoClock;
 use crate::net::{Channel, Transmit};
 use crate::node::Node;
 use crate::pcap::{Interface, PcapWriter};
 use crate::time::Time;
 use crate::transport::announce::{Announcers, Listeners};
+use crate::transport::clock::MonoClock;
 use crate::transport::udp::{Input, UdpTransport};
 
 /// Wakes the polling thread.
@@ -21,6 +21,8 @@ pub(super) const WAKE: Token = Token(0);
 const LISTENERS: usize = 1;
 /// Tokens of the UDP transport: from here on.
 const UDP: usize = 1024;
+/// Most announce listeners.
+pub(super) const MAX_LISTENERS: usize = UDP - LISTENERS;
 
 /// Batches received before callers and timers get their turn.
 const BUDGET: usize = 16;
@@ -66,7 +68,7 @@ impl Lower {
     pub(super) fn note_ready(&mut self, event: &Event) {
         let Token(token) = event.token();
         if token >= UDP {
-            self.udp.note_ready(token - UDP, event);
+            self.udp.note_ready(event);
         } else if token >= LISTENERS {
             self.listeners.note_ready(token - LISTENERS);
         }
@@ -76,7 +78,7 @@ impl Lower {
     pub(super) fn receive<N: Node>(&mut self, node: &mut N, now: Time) -> Progress {
         let mut progress = Progress::default();
         let (clock, capture) = (self.clock, &mut self.capture);
-        self.listeners.receive(|meta, train| {
+        let announces_left = self.listeners.receive(|meta, train| {
             Capture::tap(capture, |c| c.writer.received(clock.wall_nanos(now), Interface::FIRST, meta, &train));
             node.handle_batch(now, meta, train);
             progress.any = true;
@@ -84,7 +86,7 @@ impl Lower {
         for _ in 0..BUDGET {
             let now = clock.now();
             let capture = &mut self.capture;
-            let again = self.udp.receive(&clock, |input| {
+            let again = self.udp.receive(|input| {
                 progress.any = true;
                 match input {
                     Input::Packets(meta, train) => {
@@ -93,11 +95,12 @@ impl Lower {
                     }
                     Input::Error(err) => node.handle_net_error(now, &err),
                     Input::PortsDied(ports) => node.handle_ports_died(now, ports),
-                    Input::Claims => {}
+                    Input::News => {}
                 }
             });
             self.flush(node, now);
             if !again {
+                progress.more = announces_left;
                 return progress;
             }
         }

@@ -20,7 +20,6 @@
 //! ```
 
 mod builder;
-mod clock;
 mod errno;
 mod handle;
 mod lower;
@@ -33,9 +32,9 @@ mod runtime;
 mod types;
 
 pub use crate::transport::announce::AnnounceFrom;
+pub use crate::transport::clock::MonoClock;
 pub use crate::transport::udp::Sharing;
 pub use builder::{DEFAULT_UDP_PORT, Runtime, RuntimeBuilder, RuntimeError};
-pub use clock::MonoClock;
 pub use errno::close_error;
 pub use handle::{Handle, PortReleaser};
 pub use node::SocketNode;

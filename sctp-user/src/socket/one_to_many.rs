@@ -151,6 +151,14 @@ impl SctpSocket {
         Ok(SctpStream::new(self.handle.clone(), id, fd))
     }
 
+    /// The association with the peer that has this address and SCTP port, if there is one.
+    ///
+    /// # Errors
+    /// As [`Handle::with`].
+    pub fn find(&self, peer: SocketAddr) -> io::Result<Option<AssocId>> {
+        self.handle.with(|node, _| node.find(self.ep, peer))
+    }
+
     /// The SCTP port.
     ///
     /// # Errors

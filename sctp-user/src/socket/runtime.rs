@@ -8,7 +8,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 
 use mio::{Events, Poll, Waker};
 
-use super::clock::MonoClock;
 use super::errno;
 use super::handle::Handle;
 use super::lower::{Lower, WAKE};
@@ -16,6 +15,7 @@ use crate::net::AddrChange;
 use crate::node::Node;
 use crate::time::Time;
 use crate::transport::addrs;
+use crate::transport::clock::MonoClock;
 
 /// How often the host's addresses are compared with what the node knows.
 const ADDRESS_CHECK: Duration = Duration::from_secs(5);
@@ -253,6 +253,12 @@ impl<N> Drop for LastWords<'_, N> {
 }
 
 impl<N: Node> State<N> {
+    /// Asks for an SCTP port; the next turn looks for the answer.
+    pub(super) fn claim(&mut self, port: u16) -> u64 {
+        self.more = true;
+        self.lower.udp.claim(port)
+    }
+
     fn next_deadline(&self) -> Time {
         let node = self.node.poll_timeout().unwrap_or(Time::MAX);
         node.min(self.lower.next_deadline().unwrap_or(Time::MAX))
