@@ -3,4 +3,5 @@
 //! The command line is in `bin/rsp`; what is worth testing on its own is here.
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod service;

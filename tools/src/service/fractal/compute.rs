@@ -66,7 +66,7 @@ impl Walk {
         let Parameter { c1, max_iterations, .. } = self.parameter;
         let c = Complex { re: c1.re + f64::from(self.x) * self.step.re, im: c1.im + f64::from(self.y) * self.step.im };
         match self.rule {
-            Rule::Square => iterations(c, max_iterations, |z| square(z)),
+            Rule::Square => iterations(c, max_iterations, square),
             Rule::SmallPower(n) => iterations(c, max_iterations, |z| small_power(z, n)),
             Rule::RealPower(n) => iterations(c, max_iterations, |z| real_power(z, n)),
         }
