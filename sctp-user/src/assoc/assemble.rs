@@ -18,13 +18,11 @@ impl Association {
         if core.state == State::Closed {
             return None;
         }
-        let Some(path) = core.next_path(ctx) else {
+        let start = buf.len();
+        let Some((path, limit, first)) = core.first_packet(ctx, buf) else {
             core.tx.end_opportunities();
             return None;
         };
-        let start = buf.len();
-        let limit = core.paths.get(path)?.max_packet();
-        let first = core.next_packet(ctx, path, limit, buf)?;
         let mut last = first;
         let mut segments = 1;
         // An oversized packet goes alone, to be fragmented by IP; equal ones go out in one system call.
@@ -45,6 +43,13 @@ impl Association {
 }
 
 impl Core {
+    /// Builds the first packet of a train: where it goes, how long packets there may be, and how long it is.
+    fn first_packet(&mut self, ctx: &mut Context<'_>, buf: &mut Vec<u8>) -> Option<(PathId, usize, usize)> {
+        let path = self.next_path(ctx)?;
+        let limit = self.paths.get(path)?.max_packet();
+        Some((path, limit, self.next_packet(ctx, path, limit, buf)?))
+    }
+
     /// Where the next packet goes, if there is one.
     fn next_path(&mut self, ctx: &Context<'_>) -> Option<PathId> {
         let primary = self.paths.primary();

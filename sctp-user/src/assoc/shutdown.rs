@@ -16,8 +16,6 @@ impl Core {
         match self.state {
             State::Established => {
                 self.state = State::ShutdownPending;
-                // Section 9.2 MAY, with its recommended value: a peer that never finishes ends in an ABORT.
-                self.timers.start(Timer::T5, ctx.now + self.cfg.rto_max * 5);
                 self.tx.set_shutdown_pending();
                 self.tx.begin_opportunity();
                 self.advance_shutdown(ctx);
@@ -63,6 +61,10 @@ impl Core {
     }
 
     fn start_t2(&mut self, ctx: &mut Context<'_>) {
+        // Section 9.2 MAY, with its recommended value: a peer that never finishes ends in an ABORT.
+        if !self.timers.runs(Timer::T5) {
+            self.timers.start(Timer::T5, ctx.now + self.cfg.rto_max * 5);
+        }
         self.timers.start(Timer::T2, ctx.now + self.rto());
     }
 
@@ -72,9 +74,6 @@ impl Core {
                 self.state = State::ShutdownReceived;
                 self.tx.set_shutdown_pending();
                 self.events.push_back(Event::ShutdownReceived);
-                if !self.timers.runs(Timer::T5) {
-                    self.timers.start(Timer::T5, ctx.now + self.cfg.rto_max * 5);
-                }
                 self.shutdown_acknowledges(ctx, cum_tsn);
             }
             State::ShutdownReceived => self.shutdown_acknowledges(ctx, cum_tsn),

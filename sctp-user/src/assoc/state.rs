@@ -68,9 +68,9 @@ impl State {
         matches!(self, Self::CookieEchoed | Self::Established | Self::ShutdownPending | Self::ShutdownReceived)
     }
 
-    /// Whether DATA that arrives is taken (sections 6 and 9.2: not in SHUTDOWN-RECEIVED and SHUTDOWN-ACK-SENT).
+    /// Whether DATA that arrives is taken; in other states it is discarded (section 6).
     pub(crate) const fn receives_data(self) -> bool {
-        matches!(self, Self::CookieEchoed | Self::Established | Self::ShutdownPending | Self::ShutdownSent)
+        matches!(self, Self::Established | Self::ShutdownPending | Self::ShutdownSent)
     }
 
     /// Whether a HEARTBEAT is answered (section 8.3; rulings section 1 row 7).

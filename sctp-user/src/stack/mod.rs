@@ -326,7 +326,9 @@ impl Node for Stack {
 
     fn handle_timeout(&mut self, now: Time) {
         self.notice_clock_jump(now);
-        while let Some(id) = self.deadlines.pop_expired(now) {
+        // Each association once: a timer that were due again at once must not keep the others waiting.
+        let expired: Vec<_> = core::iter::from_fn(|| self.deadlines.pop_expired(now)).collect();
+        for id in expired {
             self.with_assoc(now, id, |a, ctx| a.on_timeout(ctx));
             self.touch(id);
         }
