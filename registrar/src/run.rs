@@ -1,0 +1,8 @@
+//! The running registrar.
+use crate::cli::Options;
+use anyhow::Result;
+/// Runs.
+pub fn run(options: &Options) -> Result<()> {
+    let _ = options;
+    Ok(())
+}
