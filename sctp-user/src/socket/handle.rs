@@ -94,9 +94,7 @@ impl<N: Node> Handle<N> {
         if answer.is_none() {
             self.shared.with(|state, _| state.lower.udp.forget_claim(ticket))?;
         }
-        answer.unwrap_or_else(|| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the program that reads the UDP port"))
-        })
+        answer.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the program that reads the UDP port")))
     }
 
     /// Gives a claimed SCTP port back.
