@@ -1,5 +1,13 @@
 //! The runtime alone, with nodes that know nothing of SCTP.
-#![allow(missing_docs, clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: real sockets, threads and clocks")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "edge: real sockets, threads and clocks"
+)]
 
 use std::net::SocketAddr;
 use std::thread;

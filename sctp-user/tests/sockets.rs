@@ -1,5 +1,13 @@
 //! Sockets on real UDP over the loopback interface.
-#![allow(missing_docs, clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: real sockets, threads and clocks")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "edge: real sockets, threads and clocks"
+)]
 
 mod common;
 

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use mio::event::Event;
@@ -143,7 +144,7 @@ impl Lower {
             Err(err) => tracing::debug!(dst = %transmit.dst, channel = ?transmit.channel, %err, "not sent"),
             Ok(()) => {
                 let clock = self.clock;
-                Capture::tap(&mut self.capture, |c| c.writer.sent(clock.wall_nanos(now), Interface::FIRST, transmit, bytes));
+                Capture::tap(&mut self.capture, |c| c.sent(clock.wall_nanos(now), transmit, bytes));
             }
         }
         true
@@ -172,6 +173,12 @@ impl Capture {
             options.append(true).open(path)?
         };
         Ok(Self { writer: PcapWriter::new(file, "sctp-user")? })
+    }
+
+    fn sent(&mut self, unix_nanos: u64, transmit: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        // What routing chooses is not known here, but on the loopback interface it is no secret.
+        let src = transmit.src.or_else(|| Some(transmit.dst.ip()).filter(IpAddr::is_loopback));
+        self.writer.sent(unix_nanos, Interface::FIRST, &Transmit { src, ..*transmit }, bytes)
     }
 
     fn tap(capture: &mut Option<Self>, write: impl FnOnce(&mut Self) -> io::Result<()>) {

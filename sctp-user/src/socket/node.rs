@@ -221,8 +221,10 @@ impl SocketNode {
         }
     }
 
+    /// Forgets an association that has ended, with what nobody read.
     fn remove_link(&mut self, now: Time, id: AssocId) {
         let Some(link) = self.links.remove(&id) else { return };
+        self.stack.forget(id);
         if let Some(socket) = self.sockets.get_mut(&link.ep) {
             socket.links = socket.links.saturating_sub(1);
         }
@@ -254,9 +256,8 @@ impl SocketNode {
     }
 
     /// The association of this endpoint with the peer at `addr`, if there is one.
-    pub(super) fn find(&mut self, ep: EndpointId, addr: SocketAddr) -> Option<AssocId> {
-        let candidates: Vec<_> = self.links.iter().filter(|(_, link)| link.ep == ep && link.ended.is_none()).map(|(id, _)| *id).collect();
-        candidates.into_iter().find(|id| self.stack.assoc(*id).is_some_and(|a| a.peer_addrs().contains(&addr)))
+    pub(super) fn find(&self, ep: EndpointId, addr: SocketAddr) -> Option<AssocId> {
+        self.stack.find(ep, addr)
     }
 
     /// Sends; `None` if there is no room.

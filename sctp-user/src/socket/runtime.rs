@@ -1,6 +1,7 @@
 //! The engine: waits for sockets and timers, and drives the node under its lock.
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io;
 use std::net::IpAddr;
@@ -21,6 +22,9 @@ use crate::transport::clock::MonoClock;
 const ADDRESS_CHECK: Duration = Duration::from_secs(5);
 /// How long a waiter of a caller-driven runtime sleeps while another thread turns it, before it tries to turn it itself.
 const HAND_OVER: Duration = Duration::from_millis(20);
+
+/// How often the polling thread steps back for callers, at most, before it takes the lock.
+const YIELDS: usize = 64;
 
 /// What waits for events: everything that is not needed under the node's lock.
 pub(super) struct Poller {
@@ -74,6 +78,8 @@ pub(super) struct State<N> {
 /// What handles and the thread share.
 pub(super) struct Shared<N> {
     state: Mutex<State<N>>,
+    /// Callers that found the lock taken. The polling thread lets them pass: the mutex alone is not fair.
+    queue: AtomicUsize,
     changed: Condvar,
     poller: Mutex<Poller>,
     waker: Waker,
@@ -93,17 +99,45 @@ impl<N: Node> Shared<N> {
         let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, stopped: false };
         state.node.handle_addresses(clock.now(), change);
         let releases = Arc::default();
-        Self { state: Mutex::new(state), changed: Condvar::new(), poller: Mutex::new(poller), waker, clock, driven, releases }
+        Self {
+            state: Mutex::new(state),
+            queue: AtomicUsize::new(0),
+            changed: Condvar::new(),
+            poller: Mutex::new(poller),
+            waker,
+            clock,
+            driven,
+            releases,
+        }
     }
 
     /// Locks the state; a poisoned lock and an ended thread answer ECONNABORTED.
     pub(super) fn lock(&self) -> io::Result<MutexGuard<'_, State<N>>> {
-        let state = self.state.lock().map_err(|_| errno::aborted())?;
+        let state = match self.state.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                self.queue.fetch_add(1, Ordering::Relaxed);
+                let state = self.state.lock();
+                self.queue.fetch_sub(1, Ordering::Relaxed);
+                state.map_err(|_| errno::aborted())?
+            }
+            other => other.map_err(|_| errno::aborted())?,
+        };
         if state.stopped { Err(errno::aborted()) } else { Ok(state) }
+    }
+
+    /// Gives callers that wait for the lock a chance to get it first.
+    fn let_callers_pass(&self) {
+        for _ in 0..YIELDS {
+            if self.queue.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Lets `f` change the state, then sends what came of it and lets waiters look again.
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<N>, Time) -> R) -> io::Result<R> {
+        let _alarm = Alarm(self);
         let mut state = self.lock()?;
         let out = f(&mut state, self.clock.now());
         self.settle(&mut state);
@@ -114,6 +148,7 @@ impl<N: Node> Shared<N> {
     /// Looks, and looks again whenever something happened, until `f` answers or `timeout` passes.
     pub(super) fn wait<T>(&self, timeout: Option<Duration>, mut f: impl FnMut(&mut State<N>, Time) -> Option<T>) -> io::Result<Option<T>> {
         let until = timeout.map_or(Time::MAX, |t| self.clock.now() + t);
+        let _alarm = Alarm(self);
         let mut state = self.lock()?;
         loop {
             let out = f(&mut state, self.clock.now());
@@ -193,6 +228,7 @@ impl<N: Node> Shared<N> {
             other => other?,
         }
         let addresses = poller.changed_addresses(self.clock.now());
+        self.let_callers_pass();
         let mut state = self.lock()?;
         for event in &poller.events {
             state.lower.note_ready(event);
@@ -222,11 +258,11 @@ impl<N: Node> Shared<N> {
     }
 
     /// The body of the I/O thread.
-    pub(super) fn run(&self, stop: &core::sync::atomic::AtomicBool) {
+    pub(super) fn run(&self, stop: &AtomicBool) {
         // Also when the node panics: nobody may wait for ever for a thread that is gone.
         let _last_words = LastWords(self);
         let Ok(mut poller) = self.poller.lock() else { return };
-        while !stop.load(core::sync::atomic::Ordering::Acquire) {
+        while !stop.load(Ordering::Acquire) {
             if let Err(err) = self.turn(&mut poller, None) {
                 tracing::error!(%err, "the SCTP runtime has stopped");
                 return;
@@ -237,6 +273,20 @@ impl<N: Node> Shared<N> {
     pub(super) fn wake(&self) {
         // An error means that the poll is gone, and its thread with it.
         drop(self.waker.wake());
+    }
+}
+
+/// Tells all waiters when a caller panics inside the node. Made before the lock is taken, so that it is dropped after
+/// the lock was poisoned.
+struct Alarm<'a, N>(&'a Shared<N>);
+
+impl<N> Drop for Alarm<'_, N> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.changed.notify_all();
+            // Without a poll there is no thread to wake.
+            drop(self.0.waker.wake());
+        }
     }
 }
 

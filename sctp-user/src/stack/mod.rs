@@ -174,6 +174,13 @@ impl Stack {
         Some(Assoc { stack: self, id, ep })
     }
 
+    /// The living association of an endpoint with the peer that has this address and SCTP port.
+    #[must_use]
+    pub fn find(&self, ep: EndpointId, peer: SocketAddr) -> Option<AssocId> {
+        let local_port = self.local_port(ep)?;
+        self.lookup.get(&Key { local_port, peer_port: peer.port(), peer: peer.ip().to_canonical() })
+    }
+
     /// The next notification. After [`Event::Lost`] the association is kept until [`Assoc::recv`] has answered `None` once, or
     /// [`Stack::forget`] was called.
     pub fn poll_event(&mut self) -> Option<(EndpointId, AssocId, Event)> {

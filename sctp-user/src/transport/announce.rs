@@ -1,6 +1,7 @@
 //! Plain datagrams beside SCTP: the announces of registrars ([`Channel::Datagram`]).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +22,7 @@ pub struct AnnounceFrom {
     /// Multicast address and port that announces go to.
     pub group: SocketAddr,
     /// Multicast TTL or hop limit; 1 stays on the link.
-    pub ttl: u32,
+    pub ttl: u8,
 }
 
 /// The sockets that listen to groups.
@@ -95,11 +96,10 @@ pub(crate) struct Announcers {
 impl Announcers {
     /// Opens a socket, unless there is one.
     pub(crate) fn add(&mut self, from: AnnounceFrom) -> io::Result<()> {
-        let key = (from.source, from.group);
-        if !self.all.contains_key(&key) {
+        if let Entry::Vacant(place) = self.all.entry((from.source, from.group)) {
             let interface = interface(from.source.ip())?;
             let cfg = SenderConfig { group: from.group, source: from.source, interface, ttl: from.ttl };
-            self.all.insert(key, AnnounceSender::new(&cfg)?);
+            place.insert(AnnounceSender::new(&cfg)?);
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! Three processes, one UDP port: whoever reads it may be killed or stopped, the others lose nothing.
 #![allow(
     missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
     unreachable_pub,
     clippy::disallowed_methods,
     clippy::disallowed_types,
