@@ -397,6 +397,16 @@ impl UdpEncap {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// Whether the rest of a train waits for [`UdpEncap::flush`].
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        self.families().any(|family| family.unsent.is_some())
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// The oldest ICMP error that was found while sending or receiving. Ask after each [`UdpEncap::recv`] and failed send.
     pub fn take_error(&mut self) -> Option<NetError> {
         self.errors.pop_front()
