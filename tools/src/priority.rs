@@ -10,6 +10,6 @@ pub fn lower() {
         /// Between the default, 0, and the lowest, 19, which would starve on a busy machine.
         const NICE: i32 = 10;
         // It is a courtesy: without it everything works too.
-        drop(rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE));
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
     }
 }
