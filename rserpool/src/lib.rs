@@ -2,4 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod handlespace;
+pub mod node;
+pub mod registrar;
 pub mod wire;

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::transport::shim::OpenError;
 use thiserror::Error;
-use udp_encap::share::OpenError;
 
 use super::handle::Handle;
 use super::lower::{Lower, MAX_LISTENERS};

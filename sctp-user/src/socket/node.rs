@@ -221,8 +221,10 @@ impl SocketNode {
         }
     }
 
+    /// Forgets an association that has ended, with what nobody read.
     fn remove_link(&mut self, now: Time, id: AssocId) {
         let Some(link) = self.links.remove(&id) else { return };
+        self.stack.forget(id);
         if let Some(socket) = self.sockets.get_mut(&link.ep) {
             socket.links = socket.links.saturating_sub(1);
         }

@@ -104,6 +104,7 @@ impl<N: Node> Shared<N> {
 
     /// Lets `f` change the state, then sends what came of it and lets waiters look again.
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<N>, Time) -> R) -> io::Result<R> {
+        let _alarm = Alarm(self);
         let mut state = self.lock()?;
         let out = f(&mut state, self.clock.now());
         self.settle(&mut state);
@@ -114,6 +115,7 @@ impl<N: Node> Shared<N> {
     /// Looks, and looks again whenever something happened, until `f` answers or `timeout` passes.
     pub(super) fn wait<T>(&self, timeout: Option<Duration>, mut f: impl FnMut(&mut State<N>, Time) -> Option<T>) -> io::Result<Option<T>> {
         let until = timeout.map_or(Time::MAX, |t| self.clock.now() + t);
+        let _alarm = Alarm(self);
         let mut state = self.lock()?;
         loop {
             let out = f(&mut state, self.clock.now());
@@ -237,6 +239,20 @@ impl<N: Node> Shared<N> {
     pub(super) fn wake(&self) {
         // An error means that the poll is gone, and its thread with it.
         drop(self.waker.wake());
+    }
+}
+
+/// Tells all waiters when a caller panics inside the node. Made before the lock is taken, so that it is dropped after
+/// the lock was poisoned.
+struct Alarm<'a, N>(&'a Shared<N>);
+
+impl<N> Drop for Alarm<'_, N> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.changed.notify_all();
+            // Without a poll there is no thread to wake.
+            drop(self.0.waker.wake());
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub struct AnnounceFrom {
     /// Multicast address and port that announces go to.
     pub group: SocketAddr,
     /// Multicast TTL or hop limit; 1 stays on the link.
-    pub ttl: u32,
+    pub ttl: u8,
 }
 
 /// The sockets that listen to groups.

@@ -8,4 +8,5 @@
 pub mod addrs;
 pub mod announce;
 pub mod clock;
+pub(crate) mod shim;
 pub mod udp;

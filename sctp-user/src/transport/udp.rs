@@ -5,10 +5,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
+use super::shim::{ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort};
 use mio::event::Event;
 use mio::{Registry, Token};
-use udp_encap::share::{Incoming, OpenError, Request, Role, ShareConfig, SharedPort};
-use udp_encap::{Bind, ClaimError, NetErrorKind as UdpErrorKind};
+use udp_encap::{Bind, NetErrorKind as UdpErrorKind};
 
 use super::clock::MonoClock;
 use crate::entropy::{Entropy as _, OsEntropy};
