@@ -7,7 +7,6 @@ use subtle::ConstantTimeEq as _;
 
 use super::PathId;
 use crate::entropy::Entropy;
-use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param;
@@ -140,15 +139,6 @@ impl Heartbeat {
     }
 }
 
-/// A measurement of the round-trip time by a DATA chunk on its way (section 6.3.1 rule C4: one per round trip).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct RttProbe {
-    /// The chunk that is timed.
-    pub(crate) tsn: Tsn,
-    /// When it was sent.
-    pub(crate) sent: Time,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +176,7 @@ mod tests {
         assert_eq!(hb.on_ack(at(231), &first), None, "settled by the second");
         assert_eq!(hb.on_ack(at(240), &third), Some(Duration::from_millis(40)));
         assert_eq!(hb.on_ack(at(240), &third), None, "answered once");
-        assert_eq!(hb.on_overdue(at(9_999)), false, "on-demand ones count nothing");
+        assert!(!hb.on_overdue(at(9_999)), "on-demand ones count nothing");
     }
 
     #[test]
