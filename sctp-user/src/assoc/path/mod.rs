@@ -160,6 +160,11 @@ impl Path {
         self.rto = (self.rto * 2).min(self.rtt.max());
     }
 
+    /// Takes the back-off back: it was for probes of a closed window, and the peer answered.
+    pub(crate) fn end_back_off(&mut self) {
+        self.rto = self.rtt.rto();
+    }
+
     /// Counts an error (RFC 9260 section 8.2); whether that makes the path inactive is the caller's.
     pub(crate) fn count_error(&mut self) {
         self.error_count = self.error_count.saturating_add(1);

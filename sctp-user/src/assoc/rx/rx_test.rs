@@ -230,7 +230,8 @@ fn far_tsns_are_dropped() {
 #[test]
 fn fragment_rules() {
     // What arrives after a complete message with TSN 1, and what the last chunk is.
-    let cases: [(&[(u32, u16, char)], bool); 12] = [
+    type Chunks = &'static [(u32, u16, char)];
+    let cases: [(Chunks, bool); 12] = [
         (&[(2, 1, 'B'), (3, 1, 'B')], true),
         (&[(2, 1, 'M')], true),
         (&[(2, 1, 'E')], true),

@@ -175,7 +175,8 @@ impl Tx {
         self.shutdown_pending = true;
     }
 
-    /// Everything not cumulatively acknowledged, whole messages, oldest first; the sender is empty afterwards.
+    /// Everything not cumulatively acknowledged, whole messages, oldest first; the sender is empty afterwards. For an association
+    /// that ends: the books of its paths are not kept.
     pub(crate) fn take_undelivered(&mut self) -> Vec<Message> {
         let mut all: Vec<(u64, Message)> = Vec::new();
         let next_tsn = self.out.tsn(self.out.next_index());

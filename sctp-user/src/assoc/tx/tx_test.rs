@@ -478,3 +478,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn chunks_move_with_their_books_to_another_path() {
+    let mut t = T::new();
+    t.send_full(at(0), 6);
+    let cfg = AssocConfig::rfc();
+    let second = Path::new(&cfg, at(0), "10.0.1.1".parse().unwrap(), None, Channel::Udp { local: 1, remote: 2 });
+    let other = t.paths.add(second).unwrap();
+    t.paths.set_primary(other);
+    t.sack(at(10), 0, &[(3, 3)]);
+    t.tx.on_t3(at(1000), P, &mut t.paths);
+    assert_eq!(t.flush(at(1000)), [[0], [1], [2], [4]], "the other path has its own window");
+    let books = |t: &T| t.paths.iter().map(|(_, p)| (p.in_flight / PMDCS, p.outstanding, p.t3)).collect::<Vec<_>>();
+    assert_eq!(books(&t), [(0, 1, None), (4, 4, Some(at(2000)))], "chunk 5 still waits");
+    t.sack(at(1010), 1, &[(3, 3)]);
+    assert_eq!(t.flush(at(1010)), [[5]]);
+    assert_eq!(books(&t), [(0, 0, None), (4, 4, Some(at(2010)))]);
+    t.sack(at(1020), 6, &[]);
+    assert_eq!(books(&t), [(0, 0, None), (0, 0, None)]);
+}
