@@ -13,6 +13,8 @@ use crate::wire::param;
 
 /// Length of the value of our Heartbeat Info parameter: path, nonce, time of sending.
 const INFO_LEN: usize = 20;
+/// Length of our Heartbeat Info parameter with its header.
+pub(crate) const HEARTBEAT_TLV_LEN: usize = INFO_LEN + 4;
 /// Most HEARTBEATs that wait for their answer; the oldest is forgotten first.
 const MAX_OUTSTANDING: usize = 16;
 
@@ -81,16 +83,18 @@ impl Heartbeat {
         self.due = Some(now + interval + jitter);
     }
 
-    /// No more periodic HEARTBEATs; outstanding ones are forgotten.
-    pub(crate) fn stop(&mut self) {
-        self.due = None;
-        self.probes.clear();
-    }
-
     /// When [`Self::on_overdue`] or a periodic HEARTBEAT is to be asked for.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let overdue = self.probes.iter().filter_map(|p| p.overdue).min();
         self.due.into_iter().chain(overdue).min()
+    }
+
+    /// What is overdue or due at `now` gets another `grace`.
+    pub(crate) fn forgive(&mut self, now: Time, grace: Duration) {
+        let overdue = self.probes.iter_mut().filter_map(|p| p.overdue.as_mut());
+        for at in overdue.chain(&mut self.due).filter(|at| **at <= now) {
+            *at = now + grace;
+        }
     }
 
     /// Whether periodic HEARTBEATs became overdue since the last call; each tells it once.

@@ -1,5 +1,6 @@
 //! The sending side: messages in, DATA out, SACKs back in.
 
+mod opening;
 mod outstanding;
 mod queue;
 mod retransmit;
@@ -163,11 +164,6 @@ impl Tx {
     /// Whether everything that was accepted is acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.out.is_empty()
-    }
-
-    /// Whether anything that was sent is not cumulatively acknowledged.
-    pub(crate) fn has_outstanding(&self) -> bool {
-        !self.out.is_empty()
     }
 
     /// The application has closed: what is left is worth an immediate SACK.

@@ -72,7 +72,7 @@ impl Tx {
         let mut count = if plan.again { self.fill_again(now, path, paths, pkt) } else { 0 };
         let alone = count > 0 && paths.get(path).is_some_and(|p| p.one_packet);
         if plan.new && !alone && self.out.first_marked().is_none() {
-            count += self.fill_new(now, path, paths, pkt, count);
+            count += self.fill_new(now, path, paths, pkt);
         }
         if count > 0 {
             self.burst = self.burst.saturating_sub(1);
@@ -87,7 +87,7 @@ impl Tx {
             let Some(len) = self.out.get(index).map(SentChunk::wire_len) else {
                 break;
             };
-            let fits = pkt.fits(len) || (count == 0 && pkt.is_empty());
+            let fits = pkt.fits(len) || (count == 0 && is_fresh(pkt, paths, path));
             if !fits {
                 break;
             }
@@ -128,15 +128,14 @@ impl Tx {
         self.write(index, before, paths, pkt);
     }
 
-    /// `count` chunks are in the packet already.
-    fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>, count: usize) -> usize {
+    fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
         while let Some(p) = paths.get_mut(path) {
             let max = max_fragment(p);
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
-            let fits = pkt.fits(DATA_CHUNK_HEADER_LEN + len) || (count + added == 0 && pkt.is_empty());
+            let fits = pkt.fits(DATA_CHUNK_HEADER_LEN + len);
             let any = !self.out.is_empty();
             if !fits || self.out.len() >= MAX_OUTSTANDING || !self.window.allows(len, self.out.flight_payload(), any) {
                 break;
@@ -191,6 +190,12 @@ impl Tx {
         let fills_rwnd = || self.queue.next_len(max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
         self.shutdown_pending || nothing_left || (before < cwnd && path.in_flight >= cwnd) || fills_rwnd()
     }
+}
+
+/// Whether a chunk that is too long for the path MTU may make up this packet: nothing is in it, and it is no train's follower,
+/// which may not be longer than the first.
+fn is_fresh(pkt: &PacketWriter<'_>, paths: &Paths, path: PathId) -> bool {
+    pkt.is_empty() && paths.get(path).is_some_and(|p| pkt.len() + pkt.room() >= p.max_packet())
 }
 
 /// Most user data in one chunk on `path`.
