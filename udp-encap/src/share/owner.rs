@@ -106,7 +106,7 @@ impl SharedPort {
             match self.udp.recv(&mut self.batch) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.udp_readable = false
+                    self.udp_readable = false;
                 }
                 Err(error) => return Err(error),
             }
@@ -173,7 +173,7 @@ impl SharedPort {
         match link {
             Some(conn) => self.conns.push(conn, &Message::Error(error)),
             None if holder.is_none() || holder == Some(self.me) => {
-                self.incoming.push_back(Incoming::Error(error))
+                self.incoming.push_back(Incoming::Error(error));
             }
             // Of a member on its way to us: an ICMP message may get lost.
             None => {}
@@ -408,8 +408,21 @@ impl SharedPort {
         }
     }
 
+    pub(super) fn unlink(&mut self, id: MemberId) {
+        if let Some(reader) = self.reader() {
+            reader.links.remove(&id);
+        }
+    }
+
+    pub(super) fn is_linked(&self, id: MemberId) -> bool {
+        matches!(&self.state, State::Reader(reader) if reader.links.contains_key(&id))
+    }
+
     /// A process is gone: its ports are free, and everybody learns that nobody is behind them.
     pub(super) fn member_gone(&mut self, id: MemberId, fate: Fate, now: Instant) {
+        if !matches!(self.state, State::Reader(_)) {
+            return;
+        }
         let ports = self.table.leave(id, fate, now);
         tracing::info!(
             id,
@@ -442,16 +455,15 @@ impl SharedPort {
 
     /// Starts to read. `gone`: a reader that said goodbye.
     pub(super) fn take_over(&mut self, gone: Option<MemberId>, now: Instant) {
+        let before = self.reign.reader;
         self.reign = Reign {
             generation: self.reign.generation.saturating_add(1),
             reader: self.me,
         };
-        let others: Vec<MemberId> = self
-            .table
-            .members()
-            .map(|(id, _)| id)
-            .filter(|id| *id != self.me)
-            .collect();
+        let mut others: Vec<MemberId> = self.table.members().map(|(id, _)| id).collect();
+        others.retain(|id| *id != self.me);
+        // The last reader first: if it lives, it has to know before the others leave it.
+        others.sort_by_key(|id| *id != before);
         self.state = State::Reader(Reader {
             quiet_until: now + HUSH,
             expected: others.iter().map(|id| (*id, Expected::default())).collect(),

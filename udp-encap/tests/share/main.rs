@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "edge: real clocks, threads and sockets"
 )]
 
@@ -87,7 +88,11 @@ impl Peer {
             .port
             .next_deadline()
             .map_or(longest, |at| at.saturating_duration_since(now).min(longest));
-        self.poll.poll(&mut events, Some(wait)).unwrap();
+        match self.poll.poll(&mut events, Some(wait)) {
+            // As after a stop.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => result.unwrap(),
+        }
         let now = Instant::now();
         for event in &events {
             assert!(self.port.owns(event.token()));

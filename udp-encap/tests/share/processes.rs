@@ -100,8 +100,8 @@ impl Drop for Process {
     }
 }
 
-/// Sends numbered packets to two ports until both processes tell of one that was sent after `since`; returns the number of
-/// packets that each of them missed, and the longest time between two arrivals.
+/// Sends numbered packets to the ports of two processes, acts, and goes on until each of them got 100 packets that were sent
+/// after the act. Returns the longest time that one of them was without a packet.
 fn watch(udp_port: u16, processes: [(&Process, u16); 2], mut act: impl FnMut()) -> Duration {
     let mut outside = UdpEncap::bind(Bind::V4, 0).unwrap();
     let start = Instant::now();
@@ -162,7 +162,7 @@ fn a_killed_reader_is_followed_at_once() {
     let udp_port = free_port();
     let [reader, second, third] = three(udp_port);
     let gap = watch(udp_port, [(&second, 11), (&third, 12)], || {
-        reader.signal(rustix::process::Signal::KILL)
+        reader.signal(rustix::process::Signal::KILL);
     });
     println!("longest time without a packet after SIGKILL of the reader: {gap:?}");
     drop(reader);
@@ -189,7 +189,7 @@ fn a_stopped_reader_is_displaced_and_joins_again() {
     let udp_port = free_port();
     let [reader, second, third] = three(udp_port);
     let gap = watch(udp_port, [(&second, 11), (&third, 12)], || {
-        reader.signal(rustix::process::Signal::STOP)
+        reader.signal(rustix::process::Signal::STOP);
     });
     println!("longest time without a packet after SIGSTOP of the reader: {gap:?}");
     let fourth = Process::start(udp_port, 13);
@@ -199,6 +199,6 @@ fn a_stopped_reader_is_displaced_and_joins_again() {
     watch(udp_port, [(&reader, 10), (&third, 12)], || {});
     // It is served by the second now, and survives that one, too.
     watch(udp_port, [(&reader, 10), (&fourth, 13)], || {
-        second.signal(rustix::process::Signal::KILL)
+        second.signal(rustix::process::Signal::KILL);
     });
 }
