@@ -82,6 +82,7 @@ pub struct Registrar {
     timers: DeadlineSet<Timer>,
     heard: announce::Heard,
     local: Vec<IpAddr>,
+    stopping: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -109,6 +110,7 @@ impl Registrar {
             timers,
             heard: announce::Heard::default(),
             local: Vec::new(),
+            stopping: false,
             outputs: VecDeque::new(),
             cfg,
         }
@@ -153,8 +155,11 @@ impl Registrar {
         [self.timers.next(), self.space.next_expiry()].into_iter().flatten().min()
     }
 
-    /// Shuts all associations down: the registrar goes, its elements find another one.
+    /// Shuts all associations down: the registrar goes, its elements find another one. It announces itself no more, takes no
+    /// associations and looks for nobody.
     pub fn stop(&mut self) {
+        self.stopping = true;
+        self.timers.set(Timer::Announce, None);
         let all: Vec<AssocKey> = self.clients.keys().copied().collect();
         for assoc in all {
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Shutdown });
@@ -189,7 +194,8 @@ impl Registrar {
     }
 
     fn connected(&mut self, now: Time, assoc: AssocKey, token: Option<ConnectToken>, peer: &[SocketAddr]) {
-        if self.clients.len() >= self.cfg.max_associations || self.clients.contains_key(&assoc) || peer.is_empty() {
+        let full = self.clients.len() >= self.cfg.max_associations;
+        if full || self.stopping || self.clients.contains_key(&assoc) || peer.is_empty() {
             self.event(RegistrarEvent::Limited { assoc, what: "associations" });
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
             if let Some(token) = token {

@@ -286,7 +286,7 @@ impl Registrar {
             }
             if process_dead {
                 self.remove(now, key, RemovalReason::ProcessDied);
-            } else if self.cfg.remove_on_loss {
+            } else if self.cfg.remove_on_loss || self.stopping {
                 self.remove(now, key, RemovalReason::AssociationLost);
             } else {
                 self.reach(now, key);
