@@ -100,11 +100,7 @@ struct Family {
 fn set_up(socket: &Socket) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    nix::sys::socket::setsockopt(
-        socket,
-        nix::sys::socket::sockopt::ReceiveTimestampns,
-        &false,
-    )?;
+    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
     Ok(state)
 }
 
@@ -474,9 +470,8 @@ impl Sender<'_> {
     /// Names the cause where it is ours: a source address that this host does not have. The kernel says EINVAL, or that the
     /// network is unreachable, depending on family and routes.
     fn judge(&mut self, t: &Transmit, error: io::Error) -> io::Error {
-        let suspicious = [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL]
-            .iter()
-            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        let suspicious =
+            [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
         if let Some(src) = t.src.filter(|_| suspicious)
             && !is_local(src)
         {

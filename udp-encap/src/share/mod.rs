@@ -107,13 +107,7 @@ pub struct ShareConfig {
 
 impl Default for ShareConfig {
     fn default() -> Self {
-        Self {
-            udp_port: crate::UDP_ENCAPS_PORT,
-            bind: Bind::Any,
-            share: true,
-            namespace: "sctp-user".to_owned(),
-            directory: None,
-        }
+        Self { udp_port: crate::UDP_ENCAPS_PORT, bind: Bind::Any, share: true, namespace: "sctp-user".to_owned(), directory: None }
     }
 }
 
@@ -265,10 +259,7 @@ impl SharedPort {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(
-        config: &ShareConfig,
-        entropy: impl FnMut(&mut [u8]) + Send + 'static,
-    ) -> Result<Self, OpenError> {
+    pub fn open(config: &ShareConfig, entropy: impl FnMut(&mut [u8]) + Send + 'static) -> Result<Self, OpenError> {
         open::open(config, Box::new(entropy))
     }
 
@@ -309,8 +300,7 @@ impl SharedPort {
         self.registry = Some((registry, base.0));
         self.register_local(true)?;
         if let Some((registry, base)) = &self.registry {
-            self.conns
-                .register(registry, base.saturating_add(TOKEN_CONNS))?;
+            self.conns.register(registry, base.saturating_add(TOKEN_CONNS))?;
         }
         self.update_udp_interest()
     }
@@ -322,9 +312,7 @@ impl SharedPort {
     }
 
     fn tokens(&self) -> Range<usize> {
-        self.registry
-            .as_ref()
-            .map_or(0..0, |(_, base)| *base..base.saturating_add(Self::TOKENS))
+        self.registry.as_ref().map_or(0..0, |(_, base)| *base..base.saturating_add(Self::TOKENS))
     }
 
     /// Takes note of an event. Call [`SharedPort::recv`] afterwards.
@@ -383,12 +371,8 @@ impl SharedPort {
                 let conn = *conn;
                 self.conns.set_readable(conn);
                 self.pump(now);
-                if matches!(&self.state, State::Member { heard, .. } if now.saturating_duration_since(*heard) >= SILENCE)
-                {
-                    tracing::warn!(
-                        reader = self.reign.reader,
-                        "the reader of the UDP port is silent"
-                    );
+                if matches!(&self.state, State::Member { heard, .. } if now.saturating_duration_since(*heard) >= SILENCE) {
+                    tracing::warn!(reader = self.reign.reader, "the reader of the UDP port is silent");
                     self.lose_reader(false, now);
                 }
             }
@@ -443,10 +427,7 @@ impl SharedPort {
             _ => None,
         };
         match decided {
-            Some(result) => self.incoming.push_back(Incoming::Claimed {
-                request: Request(request),
-                result,
-            }),
+            Some(result) => self.incoming.push_back(Incoming::Claimed { request: Request(request), result }),
             None => {
                 self.claims.insert(request, port);
                 if let State::Member { conn, .. } = self.state {
@@ -519,12 +500,7 @@ impl SharedPort {
         }
         let any = !streams.is_empty();
         for stream in streams {
-            if let Some(conn) = self.add_conn(
-                stream,
-                Kind::Stranger {
-                    until: now + conns::PATIENCE,
-                },
-            ) {
+            if let Some(conn) = self.add_conn(stream, Kind::Stranger { until: now + conns::PATIENCE }) {
                 self.conns.set_readable(conn);
             }
         }
@@ -538,10 +514,7 @@ impl SharedPort {
         match self.conns.read(conn) {
             Ok(0) => return false,
             Ok(_) => {
-                if let State::Member {
-                    conn: upstream,
-                    heard,
-                } = &mut self.state
+                if let State::Member { conn: upstream, heard } = &mut self.state
                     && *upstream == conn
                 {
                     *heard = now;
@@ -569,23 +542,8 @@ impl SharedPort {
 
     fn handle(&mut self, conn: usize, message: Message, now: Instant) {
         match (self.conns.kind(conn), message) {
-            (
-                Some(Kind::Stranger { .. }),
-                Message::Attach {
-                    id,
-                    slot,
-                    generation,
-                    sockets,
-                    ports,
-                },
-            ) => {
-                let attach = conns::Attach {
-                    id,
-                    slot,
-                    generation,
-                    sockets,
-                    ports: ports.into_iter().collect(),
-                };
+            (Some(Kind::Stranger { .. }), Message::Attach { id, slot, generation, sockets, ports }) => {
+                let attach = conns::Attach { id, slot, generation, sockets, ports: ports.into_iter().collect() };
                 self.attach(conn, attach, now);
             }
             (Some(Kind::Stranger { .. } | Kind::Notice(_)), Message::Successor { reign, slot }) => {
@@ -617,10 +575,7 @@ impl SharedPort {
     }
 
     fn add_conn(&mut self, stream: std::os::unix::net::UnixStream, kind: Kind) -> Option<usize> {
-        let registry = self
-            .registry
-            .as_ref()
-            .map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
+        let registry = self.registry.as_ref().map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
         match self.conns.add(stream, kind, registry) {
             Ok(conn) => Some(conn),
             Err(error) => {
@@ -631,8 +586,7 @@ impl SharedPort {
     }
 
     fn close(&mut self, conn: usize) -> Option<Kind> {
-        self.conns
-            .remove(conn, self.registry.as_ref().map(|(registry, _)| registry))
+        self.conns.remove(conn, self.registry.as_ref().map(|(registry, _)| registry))
     }
 
     /// Queues a message and tries to write it.
@@ -642,20 +596,12 @@ impl SharedPort {
     }
 
     fn flush(&mut self, conn: usize, now: Instant) {
-        let registry = self
-            .registry
-            .as_ref()
-            .map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
+        let registry = self.registry.as_ref().map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
         match self.conns.flush(conn, registry) {
             Ok(None) => {}
             Ok(Some(missed)) => {
                 // The member was too slow for the changes; now it gets the result.
-                self.conns.push(
-                    conn,
-                    &Message::Table {
-                        table: self.table.snapshot(now),
-                    },
-                );
+                self.conns.push(conn, &Message::Table { table: self.table.snapshot(now) });
                 if !missed.is_empty() {
                     self.conns.push(conn, &Message::Died { ports: missed });
                 }
@@ -679,20 +625,10 @@ impl SharedPort {
             return Ok(());
         };
         if all {
-            conns::register(
-                registry,
-                local.listener.as_fd(),
-                base.saturating_add(TOKEN_SLOT),
-                Interest::READABLE,
-            )?;
+            conns::register(registry, local.listener.as_fd(), base.saturating_add(TOKEN_SLOT), Interest::READABLE)?;
         }
         if let Some(listener) = &local.base {
-            conns::register(
-                registry,
-                listener.as_fd(),
-                base.saturating_add(TOKEN_BASE),
-                Interest::READABLE,
-            )?;
+            conns::register(registry, listener.as_fd(), base.saturating_add(TOKEN_BASE), Interest::READABLE)?;
         }
         Ok(())
     }
@@ -712,9 +648,7 @@ impl SharedPort {
         let token = Token(base.saturating_add(TOKEN_UDP));
         match (self.udp_interest, wanted) {
             (None, Some(wanted)) => self.udp.register(registry, token, wanted)?,
-            (Some(had), Some(wanted)) if had != wanted => {
-                self.udp.reregister(registry, token, wanted)?
-            }
+            (Some(had), Some(wanted)) if had != wanted => self.udp.reregister(registry, token, wanted)?,
             (Some(_), None) => self.udp.deregister(registry)?,
             _ => {}
         }
@@ -730,15 +664,8 @@ impl SharedPort {
 
     fn role_changed(&mut self) {
         let (role, generation) = (self.role(), self.reign.generation);
-        tracing::info!(
-            ?role,
-            generation,
-            me = self.me,
-            reader = self.reign.reader,
-            "role on the shared UDP port"
-        );
-        self.incoming
-            .push_back(Incoming::RoleChanged { role, generation });
+        tracing::info!(?role, generation, me = self.me, reader = self.reign.reader, "role on the shared UDP port");
+        self.incoming.push_back(Incoming::RoleChanged { role, generation });
     }
 
     fn deliver(&mut self, train: Received) {

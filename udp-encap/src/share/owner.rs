@@ -34,10 +34,7 @@ impl Expected {
         if bytes <= MAX_KEPT {
             self.bytes = bytes;
             let copy = bytes::Bytes::copy_from_slice(&train.bytes);
-            self.trains.push_back(Received {
-                bytes: copy,
-                ..train.clone()
-            });
+            self.trains.push_back(Received { bytes: copy, ..train.clone() });
         }
     }
 }
@@ -58,13 +55,7 @@ pub(super) struct Reader {
 impl Reader {
     /// The first process on the port: nothing is quiet.
     pub(super) fn first(now: Instant) -> Self {
-        Self {
-            beaten: now,
-            quiet_until: now,
-            answered: BTreeSet::new(),
-            links: BTreeMap::new(),
-            expected: BTreeMap::new(),
-        }
+        Self { beaten: now, quiet_until: now, answered: BTreeSet::new(), links: BTreeMap::new(), expected: BTreeMap::new() }
     }
 
     fn alone(&self) -> bool {
@@ -105,9 +96,7 @@ impl SharedPort {
         if self.batch.is_empty() {
             match self.udp.recv(&mut self.batch) {
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.udp_readable = false
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.udp_readable = false,
                 Err(error) => return Err(error),
             }
         }
@@ -130,10 +119,7 @@ impl SharedPort {
                     Way::Here => self.deliver(run),
                     Way::Link(conn) => self.conns.push_train(conn, &run),
                     Way::Keep(id) => {
-                        if let Some(expected) = self
-                            .reader()
-                            .and_then(|reader| reader.expected.get_mut(&id))
-                        {
+                        if let Some(expected) = self.reader().and_then(|reader| reader.expected.get_mut(&id)) {
                             expected.keep(&run);
                         }
                     }
@@ -172,20 +158,13 @@ impl SharedPort {
         };
         match link {
             Some(conn) => self.conns.push(conn, &Message::Error(error)),
-            None if holder.is_none() || holder == Some(self.me) => {
-                self.incoming.push_back(Incoming::Error(error))
-            }
+            None if holder.is_none() || holder == Some(self.me) => self.incoming.push_back(Incoming::Error(error)),
             // Of a member on its way to us: an ICMP message may get lost.
             None => {}
         }
     }
 
-    pub(super) fn claim_for(
-        &mut self,
-        id: MemberId,
-        port: u16,
-        now: Instant,
-    ) -> Result<u16, ClaimError> {
+    pub(super) fn claim_for(&mut self, id: MemberId, port: u16, now: Instant) -> Result<u16, ClaimError> {
         let entropy = &mut self.entropy;
         let draw = || {
             let mut octets = [0; 2];
@@ -219,12 +198,7 @@ impl SharedPort {
             return;
         }
         reader.beaten = now;
-        let unwatched: Vec<MemberId> = reader
-            .expected
-            .iter()
-            .filter(|(_, e)| e.notice.is_none())
-            .map(|(id, _)| *id)
-            .collect();
+        let unwatched: Vec<MemberId> = reader.expected.iter().filter(|(_, e)| e.notice.is_none()).map(|(id, _)| *id).collect();
         self.broadcast(&Message::Beat { reign: self.reign });
         for id in unwatched {
             self.notify(id, now);
@@ -259,36 +233,17 @@ impl SharedPort {
                 match there {
                     // A newcomer, or somebody who missed the change: our reader is the one to ask.
                     Some(slot) if attach.id == 0 || attach.generation < self.reign.generation => {
-                        self.tell(
-                            conn,
-                            &Message::Redirect {
-                                reign: self.reign,
-                                slot,
-                            },
-                            now,
-                        );
+                        self.tell(conn, &Message::Redirect { reign: self.reign, slot }, now);
                         self.close(conn);
                     }
                     // One who knows our reader and comes to us believes it lost. Perhaps we find that out in a moment.
                     _ => {
                         self.conns.set_readable(upstream);
-                        self.conns.set_kind(
-                            conn,
-                            Kind::Held {
-                                attach,
-                                until: now + PATIENCE,
-                            },
-                        );
+                        self.conns.set_kind(conn, Kind::Held { attach, until: now + PATIENCE });
                     }
                 }
             }
-            State::Seeking(_) => self.conns.set_kind(
-                conn,
-                Kind::Held {
-                    attach,
-                    until: now + PATIENCE,
-                },
-            ),
+            State::Seeking(_) => self.conns.set_kind(conn, Kind::Held { attach, until: now + PATIENCE }),
         }
     }
 
@@ -316,22 +271,14 @@ impl SharedPort {
             self.close(notice);
         }
         // To the others first, then it is one of them.
-        self.broadcast(&Message::Joined {
-            id,
-            slot: attach.slot,
-        });
+        self.broadcast(&Message::Joined { id, slot: attach.slot });
         for port in changes.freed {
             self.broadcast(&Message::Freed { port });
         }
         for port in changes.taken {
             self.broadcast(&Message::Taken { id, port });
         }
-        let message = Message::Welcome {
-            reign: self.reign,
-            id,
-            table: self.table.snapshot(now),
-            refused: changes.refused,
-        };
+        let message = Message::Welcome { reign: self.reign, id, table: self.table.snapshot(now), refused: changes.refused };
         let sent = if attach.sockets {
             self.conns.send_with_fds(conn, &message, &self.udp.as_fds())
         } else {
@@ -344,22 +291,13 @@ impl SharedPort {
         }
         if let Some(expected) = expected {
             if !expected.missed.is_empty() {
-                self.conns.push(
-                    conn,
-                    &Message::Died {
-                        ports: expected.missed.into_iter().collect(),
-                    },
-                );
+                self.conns.push(conn, &Message::Died { ports: expected.missed.into_iter().collect() });
             }
             for train in &expected.trains {
                 self.conns.push_train(conn, train);
             }
         }
-        tracing::debug!(
-            id,
-            slot = attach.slot,
-            "process attached to the shared port"
-        );
+        tracing::debug!(id, slot = attach.slot, "process attached to the shared port");
         if let Err(broken) = sent {
             tracing::warn!(%broken, "cannot welcome");
             self.broken(conn, now);
@@ -375,18 +313,10 @@ impl SharedPort {
         if attach.id == 0 || attach.id == self.me || taken {
             return self.table.join(attach.slot);
         }
-        self.table
-            .admit(attach.id, attach.slot)
-            .then_some(attach.id)
+        self.table.admit(attach.id, attach.slot).then_some(attach.id)
     }
 
-    pub(super) fn hear_member(
-        &mut self,
-        conn: usize,
-        id: MemberId,
-        message: Message,
-        now: Instant,
-    ) {
+    pub(super) fn hear_member(&mut self, conn: usize, id: MemberId, message: Message, now: Instant) {
         match message {
             Message::Claim { request, port } => {
                 let result = self.claim_for(id, port, now);
@@ -411,12 +341,7 @@ impl SharedPort {
     /// A process is gone: its ports are free, and everybody learns that nobody is behind them.
     pub(super) fn member_gone(&mut self, id: MemberId, fate: Fate, now: Instant) {
         let ports = self.table.leave(id, fate, now);
-        tracing::info!(
-            id,
-            ?fate,
-            ports = ports.len(),
-            "process left the shared port"
-        );
+        tracing::info!(id, ?fate, ports = ports.len(), "process left the shared port");
         if let Some(reader) = self.reader() {
             reader.links.remove(&id);
             let expected = reader.expected.remove(&id);
@@ -428,30 +353,17 @@ impl SharedPort {
             }
         }
         if !ports.is_empty() {
-            self.broadcast(&Message::Died {
-                ports: ports.clone(),
-            });
+            self.broadcast(&Message::Died { ports: ports.clone() });
             self.incoming.push_back(Incoming::PortsDied { ports });
         }
-        self.broadcast(&Message::Left {
-            id,
-            died: fate == Fate::Died,
-        });
+        self.broadcast(&Message::Left { id, died: fate == Fate::Died });
         self.flush_all(now);
     }
 
     /// Starts to read. `gone`: a reader that said goodbye.
     pub(super) fn take_over(&mut self, gone: Option<MemberId>, now: Instant) {
-        self.reign = Reign {
-            generation: self.reign.generation.saturating_add(1),
-            reader: self.me,
-        };
-        let others: Vec<MemberId> = self
-            .table
-            .members()
-            .map(|(id, _)| id)
-            .filter(|id| *id != self.me)
-            .collect();
+        self.reign = Reign { generation: self.reign.generation.saturating_add(1), reader: self.me };
+        let others: Vec<MemberId> = self.table.members().map(|(id, _)| id).filter(|id| *id != self.me).collect();
         self.state = State::Reader(Reader {
             quiet_until: now + HUSH,
             expected: others.iter().map(|id| (*id, Expected::default())).collect(),
@@ -471,10 +383,7 @@ impl SharedPort {
         self.take_base_name();
         for (request, port) in std::mem::take(&mut self.claims) {
             let result = self.claim_for(self.me, port, now);
-            self.incoming.push_back(Incoming::Claimed {
-                request: Request(request),
-                result,
-            });
+            self.incoming.push_back(Incoming::Claimed { request: Request(request), result });
         }
         for (conn, attach) in self.held() {
             self.welcome(conn, &attach, now);
@@ -490,23 +399,8 @@ impl SharedPort {
         let mut held = Vec::new();
         for conn in self.conns.find(|kind| matches!(kind, Kind::Held { .. })) {
             if let Some(Kind::Held { attach, .. }) = self.conns.kind(conn) {
-                let Attach {
-                    id,
-                    slot,
-                    generation,
-                    sockets,
-                    ref ports,
-                } = *attach;
-                held.push((
-                    conn,
-                    Attach {
-                        id,
-                        slot,
-                        generation,
-                        sockets,
-                        ports: ports.clone(),
-                    },
-                ));
+                let Attach { id, slot, generation, sockets, ref ports } = *attach;
+                held.push((conn, Attach { id, slot, generation, sockets, ports: ports.clone() }));
             }
         }
         held
@@ -523,20 +417,10 @@ impl SharedPort {
                 let Some(conn) = self.add_conn(stream, Kind::Notice(id)) else {
                     return;
                 };
-                if let Some(expected) = self
-                    .reader()
-                    .and_then(|reader| reader.expected.get_mut(&id))
-                {
+                if let Some(expected) = self.reader().and_then(|reader| reader.expected.get_mut(&id)) {
                     expected.notice = Some(conn);
                 }
-                self.tell(
-                    conn,
-                    &Message::Successor {
-                        reign: self.reign,
-                        slot: own,
-                    },
-                    now,
-                );
+                self.tell(conn, &Message::Successor { reign: self.reign, slot: own }, now);
             }
             Err(error) if local::nobody_there(&error) => self.member_gone(id, Fate::Died, now),
             // Its queue is full, so it exists and does not run.
@@ -554,11 +438,7 @@ impl SharedPort {
         let (Some(local), Some(slot)) = (&self.local, self.table.slot(id)) else {
             return;
         };
-        if local
-            .names
-            .connect(Name::Slot(slot))
-            .is_err_and(|error| local::nobody_there(&error))
-        {
+        if local.names.connect(Name::Slot(slot)).is_err_and(|error| local::nobody_there(&error)) {
             self.member_gone(id, Fate::Died, now);
         }
     }
@@ -567,19 +447,13 @@ impl SharedPort {
     pub(super) fn abdicate(&mut self, now: Instant) {
         // What was received already is for us or gone.
         self.route_batch(now);
-        for conn in self
-            .conns
-            .find(|kind| matches!(kind, Kind::Member(_) | Kind::Notice(_)))
-        {
+        for conn in self.conns.find(|kind| matches!(kind, Kind::Member(_) | Kind::Notice(_))) {
             self.close(conn);
         }
         if let Some(local) = &mut self.local {
             local.base = None;
         }
         self.udp.read_errors(false);
-        tracing::warn!(
-            generation = self.reign.generation,
-            "displaced as the reader of the shared UDP port"
-        );
+        tracing::warn!(generation = self.reign.generation, "displaced as the reader of the shared UDP port");
     }
 }

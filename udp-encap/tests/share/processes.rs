@@ -33,11 +33,7 @@ fn child() {
             match incoming {
                 Incoming::Train(train) => {
                     for packet in train.packets() {
-                        println!(
-                            "packet {} {}",
-                            mark(&packet).0,
-                            u64::from_be_bytes(packet[4..12].try_into().unwrap())
-                        );
+                        println!("packet {} {}", mark(&packet).0, u64::from_be_bytes(packet[4..12].try_into().unwrap()));
                     }
                 }
                 Incoming::PortsDied { ports } => println!("died {ports:?}"),
@@ -76,10 +72,7 @@ impl Process {
 
     fn expect(&self, wanted: &str) {
         loop {
-            let line = self
-                .lines
-                .recv_timeout(WAIT)
-                .unwrap_or_else(|error| panic!("no `{wanted}`: {error}"));
+            let line = self.lines.recv_timeout(WAIT).unwrap_or_else(|error| panic!("no `{wanted}`: {error}"));
             if line == wanted {
                 return;
             }
@@ -111,16 +104,11 @@ fn watch(udp_port: u16, processes: [(&Process, u16); 2], mut act: impl FnMut()) 
     let mut after = [0; 2];
     let mut number = 0u64;
     while after.iter().any(|count| *count < 100) {
-        assert!(
-            start.elapsed() < WAIT,
-            "packets did not come through again: {after:?}"
-        );
+        assert!(start.elapsed() < WAIT, "packets did not come through again: {after:?}");
         for (_, port) in processes {
             let mut packet = packet(port, 0);
             packet[4..12].copy_from_slice(&number.to_be_bytes());
-            outside
-                .send(&Transmit::to(SocketAddr::new(LO, udp_port)), &packet)
-                .unwrap();
+            outside.send(&Transmit::to(SocketAddr::new(LO, udp_port)), &packet).unwrap();
         }
         number += 1;
         std::thread::sleep(Duration::from_millis(2));
@@ -148,11 +136,7 @@ fn watch(udp_port: u16, processes: [(&Process, u16); 2], mut act: impl FnMut()) 
 fn three(udp_port: u16) -> [Process; 3] {
     [10, 11, 12].map(|port| {
         let process = Process::start(udp_port, port);
-        process.expect(if port == 10 {
-            "open Reader"
-        } else {
-            "open Member"
-        });
+        process.expect(if port == 10 { "open Reader" } else { "open Member" });
         process
     })
 }
@@ -161,9 +145,7 @@ fn three(udp_port: u16) -> [Process; 3] {
 fn a_killed_reader_is_followed_at_once() {
     let udp_port = free_port();
     let [reader, second, third] = three(udp_port);
-    let gap = watch(udp_port, [(&second, 11), (&third, 12)], || {
-        reader.signal(rustix::process::Signal::KILL)
-    });
+    let gap = watch(udp_port, [(&second, 11), (&third, 12)], || reader.signal(rustix::process::Signal::KILL));
     println!("longest time without a packet after SIGKILL of the reader: {gap:?}");
     drop(reader);
     let fourth = Process::start(udp_port, 10);
@@ -188,9 +170,7 @@ fn the_death_of_a_process_is_told_to_all() {
 fn a_stopped_reader_is_displaced_and_joins_again() {
     let udp_port = free_port();
     let [reader, second, third] = three(udp_port);
-    let gap = watch(udp_port, [(&second, 11), (&third, 12)], || {
-        reader.signal(rustix::process::Signal::STOP)
-    });
+    let gap = watch(udp_port, [(&second, 11), (&third, 12)], || reader.signal(rustix::process::Signal::STOP));
     println!("longest time without a packet after SIGSTOP of the reader: {gap:?}");
     let fourth = Process::start(udp_port, 13);
     fourth.expect("open Member");
@@ -198,7 +178,5 @@ fn a_stopped_reader_is_displaced_and_joins_again() {
     reader.expect("role Member");
     watch(udp_port, [(&reader, 10), (&third, 12)], || {});
     // It is served by the second now, and survives that one, too.
-    watch(udp_port, [(&reader, 10), (&fourth, 13)], || {
-        second.signal(rustix::process::Signal::KILL)
-    });
+    watch(udp_port, [(&reader, 10), (&fourth, 13)], || second.signal(rustix::process::Signal::KILL));
 }
