@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub mod cli;
+mod host;
 pub mod log;
 pub mod report;
 mod run;

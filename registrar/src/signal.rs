@@ -6,8 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use crate::cli::ChildOptions;
 
 /// Exit status of a program that was told a second time to stop, as shells count signals.
 const SECOND_REQUEST: i32 = 128 + SIGINT;
@@ -25,6 +28,19 @@ struct Inner {
 }
 
 impl Stop {
+    /// What ends a program: signals and, for one that another program started, the end of that one.
+    ///
+    /// # Errors
+    /// As [`Stop::on_signals`].
+    pub fn for_program(options: &ChildOptions) -> Result<Self> {
+        let stop = Self::on_signals().context("cannot catch signals")?;
+        if options.stop_on_eof {
+            stop.on_end_of_input().context("cannot start a thread")?;
+            die_with_parent();
+        }
+        Ok(stop)
+    }
+
     /// Requested by the first SIGINT or SIGTERM; a second one ends the process at once.
     ///
     /// # Errors
@@ -76,6 +92,15 @@ impl Stop {
         let guard = self.inner.requested.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.inner.changed.wait_timeout_while(guard, timeout, |requested| !*requested);
         *result.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Lets the kernel kill this process when its parent ends, which reaches it even while it is stopped.
+fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        // Without it, the end of standard input still ends every process that runs.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     }
 }
 

@@ -167,6 +167,41 @@ fn sctp_ports_are_claimed_once() {
 }
 
 #[test]
+fn two_runtimes_share_a_port_and_the_second_reads_on_when_the_first_is_gone() {
+    let port = std::net::UdpSocket::bind("[::]:0").unwrap().local_addr().unwrap().port();
+    let join = || Runtime::builder().udp_port(port).build().unwrap().spawn(Probe::default()).unwrap();
+    let (first, second) = (join(), join());
+    assert_eq!(first.udp_port().unwrap(), second.udp_port().unwrap());
+    assert!(first.sharing().unwrap().unwrap().reader && !second.sharing().unwrap().unwrap().reader);
+    assert_eq!(first.claim_port(5_000).unwrap(), 5_000);
+    assert_eq!(second.claim_port(5_000).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    let ours = second.claim_port(0).unwrap();
+    // Nothing but the ports of a common header matters here.
+    let to = |sctp_port: u16| [&[0, 7][..], &sctp_port.to_be_bytes(), &[0; 12]].concat();
+    let channel = Channel::Udp { local: port, remote: port };
+    let dst = SocketAddr::from(([127, 0, 0, 1], port));
+    first.with(|node, _| node.send(channel, dst, &to(ours))).unwrap();
+    let (_, bytes) = second.wait(Some(PATIENCE), |node, _| node.inbox.pop()).unwrap().expect("handed on");
+    assert_eq!(bytes, to(ours));
+    second.with(|node, _| node.send(channel, dst, &to(5_000))).unwrap();
+    first.wait(Some(PATIENCE), |node, _| node.inbox.pop()).unwrap().expect("kept");
+    drop(first);
+    let until = Instant::now() + PATIENCE;
+    while !second.sharing().unwrap().unwrap().reader {
+        assert!(Instant::now() < until);
+        second.wait(Some(Duration::from_millis(10)), |_, _| None::<()>).unwrap();
+    }
+    second.with(|node, _| node.send(channel, dst, &to(ours))).unwrap();
+    second.wait(Some(PATIENCE), |node, _| node.inbox.pop()).unwrap().expect("read by itself");
+    // The port of the first is free again, after the pause that keeps its late packets from the next user.
+    let again = || second.claim_port(5_000).is_ok();
+    while !again() {
+        assert!(Instant::now() < until);
+        second.wait(Some(Duration::from_millis(50)), |_, _| None::<()>).unwrap();
+    }
+}
+
+#[test]
 fn announces_on_the_loopback_are_heard_with_their_source() {
     let group: SocketAddr = "239.255.77.77:0".parse().unwrap();
     // A free port for the group, held until the listener has its own socket on it (which shares it).

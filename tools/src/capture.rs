@@ -197,7 +197,7 @@ mod tests {
         let mut sources = vec![Source { name: "nothing".into(), path: dir.path().join("missing") }];
         for (index, bytes) in files.iter().enumerate() {
             let path = dir.path().join(index.to_string());
-            std::fs::write(&path, bytes).unwrap();
+            fs::write(&path, bytes).unwrap();
             sources.push(Source { name: format!("file {index}"), path });
         }
         let out = dir.path().join("out.pcapng");

@@ -29,10 +29,11 @@
 //!
 //! # Example
 //!
-//! Two ports of one process, without an event loop:
+//! Two ports in one process; one of them in an event loop, as a runtime does it:
 //!
 //! ```
 //! use std::time::{Duration, Instant};
+//! use mio::{Events, Poll, Token};
 //! use udp_encap::{Incoming, ShareConfig, SharedPort, Transmit};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -46,11 +47,23 @@
 //! packet[2..4].copy_from_slice(&sctp_port.to_be_bytes());
 //! a.send(&Transmit::to(([127, 0, 0, 1], b.udp_port()).into()), &packet)?;
 //!
-//! let train = loop {
-//!     # b.note_readable();
-//!     match b.recv(Instant::now())? {
-//!         Some(Incoming::Train(train)) => break train,
-//!         _ => std::thread::yield_now(), // a real program waits for events
+//! let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(64));
+//! b.register(poll.registry().try_clone()?, Token(0))?;
+//! let train = 'received: loop {
+//!     let now = Instant::now();
+//!     let wait = b.next_deadline().map(|at| at.saturating_duration_since(now));
+//!     poll.poll(&mut events, wait)?;
+//!     let now = Instant::now(); // fresh in every turn
+//!     for event in &events {
+//!         if b.owns(event.token()) {
+//!             b.handle_ready(event.token(), now);
+//!         }
+//!     }
+//!     b.handle_timeout(now);
+//!     while let Some(incoming) = b.recv(now)? {
+//!         if let Incoming::Train(train) = incoming {
+//!             break 'received train;
+//!         }
 //!     }
 //! };
 //! assert_eq!(&train.bytes[..], &packet);

@@ -95,9 +95,22 @@ struct Family {
     unsent: Option<(Transmit, Vec<u8>)>,
 }
 
+/// Sets the options that quinn-udp works with, but without the time stamps that it asks the kernel for: nobody reads them,
+/// and on a train they leave no room for the ECN mark in quinn-udp's 96 octets for control messages (0.6.3).
+fn set_up(socket: &Socket) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    nix::sys::socket::setsockopt(
+        socket,
+        nix::sys::socket::sockopt::ReceiveTimestampns,
+        &false,
+    )?;
+    Ok(state)
+}
+
 impl Family {
     fn new(socket: Socket, v4: bool) -> io::Result<Self> {
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let state = set_up(&socket)?;
         errors::enable(&socket, v4)?;
         Ok(Self { socket, state, v4, unsent: None })
     }
@@ -458,10 +471,13 @@ impl Sender<'_> {
         last
     }
 
-    /// Names the cause of EINVAL where it is ours: a source address that this host does not have.
+    /// Names the cause where it is ours: a source address that this host does not have. The kernel says EINVAL, or that the
+    /// network is unreachable, depending on family and routes.
     fn judge(&mut self, t: &Transmit, error: io::Error) -> io::Error {
-        let einval = error.raw_os_error() == Some(Errno::INVAL.raw_os_error());
-        if let Some(src) = t.src.filter(|_| einval)
+        let suspicious = [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL]
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        if let Some(src) = t.src.filter(|_| suspicious)
             && !is_local(src)
         {
             self.forgive(t, &error);
@@ -473,7 +489,7 @@ impl Sender<'_> {
     /// quinn-udp takes one EINVAL as proof that the kernel knows neither ECN marks nor segmentation offload, and stops using
     /// them for good. If the datagram itself was at fault, it gets to try again.
     fn forgive(&mut self, t: &Transmit, error: &io::Error) {
-        match UdpSocketState::new(UdpSockRef::from(&self.family.socket)) {
+        match set_up(&self.family.socket) {
             Ok(state) => self.family.state = state,
             Err(reset) => {
                 tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again")

@@ -108,8 +108,9 @@ impl RegistrarNode {
         self.links.is_empty()
     }
 
-    /// Carries events up and outputs down until both are quiet.
-    fn pump(&mut self, now: Time) {
+    /// Carries events up and outputs down until both are quiet; tells whether there were any.
+    fn pump(&mut self, now: Time) -> bool {
+        let mut any = false;
         loop {
             if let Some(output) = self.registrar.poll_output() {
                 self.perform(now, output);
@@ -118,8 +119,9 @@ impl RegistrarNode {
                     self.take_event(now, id, event);
                 }
             } else {
-                return;
+                return any;
             }
+            any = true;
         }
     }
 
@@ -223,6 +225,21 @@ impl RegistrarNode {
     }
 }
 
+/// The datagram of an announce: from the UDP port that has the number of the ASAP port, for listeners take it for that.
+const fn announce(port: u16, target: AnnounceTarget, size: usize) -> Transmit {
+    Transmit {
+        src: Some(target.source),
+        dst: target.group,
+        channel: Channel::Datagram { local: port, remote: target.group.port() },
+        ecn: None,
+        size,
+        segment_size: None,
+        dscp: 0,
+        flow_label: 0,
+        may_fragment: false,
+    }
+}
+
 impl Link {
     const fn new(id: AssocId, token: Option<ConnectToken>) -> Self {
         Self { id, token, up: false, backlog: VecDeque::new(), backlog_bytes: 0 }
@@ -267,21 +284,16 @@ impl Node for RegistrarNode {
     }
 
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let Some((target, bytes)) = self.datagrams.pop_front() else {
-            return self.stack.poll_transmit(now, max_segments, buf);
-        };
-        buf.extend_from_slice(&bytes);
-        Some(Transmit {
-            src: Some(target.source),
-            dst: target.group,
-            channel: Channel::Datagram { local: self.port, remote: target.group.port() },
-            ecn: None,
-            size: bytes.len(),
-            segment_size: None,
-            dscp: 0,
-            flow_label: 0,
-            may_fragment: false,
-        })
+        loop {
+            if let Some((target, bytes)) = self.datagrams.pop_front() {
+                buf.extend_from_slice(&bytes);
+                return Some(announce(self.port, target, bytes.len()));
+            }
+            let packet = self.stack.poll_transmit(now, max_segments, buf);
+            if packet.is_some() || !self.pump(now) {
+                return packet;
+            }
+        }
     }
 
     fn poll_timeout(&self) -> Option<Time> {

@@ -98,6 +98,9 @@ impl RegistrarConfig {
         if self.rate.per_second == 0 || self.rate.burst == 0 {
             return err("rate", "at least one request");
         }
+        if self.idle_timeout.is_some_and(|t| t < Duration::from_secs(1)) {
+            return err("idle_timeout", "at least 1 s");
+        }
         if self.announce.period < Duration::from_millis(100) {
             return err("announce.period", "at least 100 ms");
         }

@@ -40,12 +40,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use sctp_user::stack::deadline::DeadlineSet;
 use sctp_user::{Entropy, Time};
 
 use self::client::Client;
 use self::config::RegistrarConfig;
 use self::watch::Watched;
-use crate::handlespace::{DeadlineSet, ElementKey, Handlespace};
+use crate::handlespace::{ElementKey, Handlespace};
 use crate::wire::{ASAP_PPID, AsapMessage, CauseCode, DecodeError, EncodeOptions, OperationError, RegistrarId};
 
 pub use self::io::{AssocKey, CloseHow, ConnectToken, Input, Output, RegistrarEvent, RemovalReason};
@@ -130,13 +131,12 @@ impl Registrar {
         while let Some(key) = self.space.pop_expired(now) {
             self.life_expired(now, key);
         }
-        // A timer that is set anew for `now` or earlier while it is served has to wait for the next call.
-        for _ in 0..=self.timers.len() {
-            match self.timers.pop_expired(now) {
-                Some(Timer::Announce) => self.announce(now),
-                Some(Timer::Watch(key)) => self.watch_timeout(now, key),
-                Some(Timer::Idle(assoc)) => self.check_idle(now, assoc),
-                None => break,
+        // Ends, for what is served is set to a later time or, an element out of time, removed the next time round.
+        while let Some(timer) = self.timers.pop_expired(now) {
+            match timer {
+                Timer::Announce => self.announce(now),
+                Timer::Watch(key) => self.watch_timeout(now, key),
+                Timer::Idle(assoc) => self.check_idle(now, assoc),
             }
         }
     }

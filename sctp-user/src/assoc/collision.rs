@@ -73,7 +73,7 @@ impl Core {
             self.outbound = c.outbound;
             self.inbound = c.inbound;
             self.tx.establish(c.outbound, c.peer_rwnd);
-            self.tx.retransmit_all();
+            self.tx.retransmit_all(&mut self.paths);
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
             self.established(ctx);
@@ -89,9 +89,7 @@ impl Core {
             self.push_control(Control::Error(Cause::CookieWhileShuttingDown.to_vec()));
             return false;
         }
-        if let Some(rx) = &mut self.rx {
-            self.kept.extend(rx.take_messages());
-        }
+        let unread = self.rx.as_mut().map(Rx::take_messages).unwrap_or_default();
         let failed = self.tx.take_undelivered();
         self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));
         self.timers.stop_all();
@@ -100,6 +98,9 @@ impl Core {
         self.paths = super::core::paths_from_cookie(ctx.now, &self.cfg, c);
         self.reply_path = self.paths.primary();
         self.adopt(c);
+        if let Some(rx) = &mut self.rx {
+            rx.give_messages(unread);
+        }
         self.state = State::Established;
         self.start_heartbeats(ctx);
         self.events.push_back(Event::Restarted);

@@ -99,8 +99,6 @@ pub(crate) struct Core {
     pub(crate) unreachable: Option<Unreachable>,
     /// Whether the stack has it in its queue of associations to transmit.
     pub(crate) queued: bool,
-    /// Messages complete before a restart, still to be read.
-    pub(crate) kept: VecDeque<Message>,
 }
 
 impl Core {
@@ -142,7 +140,6 @@ impl Core {
             last_heard: ctx.now,
             unreachable: None,
             queued: false,
-            kept: VecDeque::new(),
             cfg,
         }
     }
@@ -194,7 +191,7 @@ impl Core {
 
     /// The next complete message.
     pub(crate) fn recv(&mut self) -> Option<Message> {
-        let message = self.kept.pop_front().or_else(|| self.rx.as_mut().and_then(Rx::pop));
+        let message = self.rx.as_mut().and_then(Rx::pop);
         if message.is_none() {
             self.readable = false;
         }
@@ -203,7 +200,7 @@ impl Core {
 
     /// Whether something complete waits to be read.
     pub(crate) fn has_message(&self) -> bool {
-        !self.kept.is_empty() || self.rx.as_ref().is_some_and(Rx::has_message)
+        self.rx.as_ref().is_some_and(Rx::has_message)
     }
 
     /// Accepts a message of the user.

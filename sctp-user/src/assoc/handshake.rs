@@ -38,7 +38,7 @@ impl Core {
         match self.state {
             State::CookieWait => self.push_control(Control::Init),
             State::CookieEchoed => {
-                self.tx.retransmit_all();
+                self.tx.retransmit_all(&mut self.paths);
                 self.lead_control(Control::CookieEcho);
                 self.tx.begin_opportunity();
             }
@@ -116,7 +116,7 @@ impl Core {
         self.peer_tag = Vtag::ZERO;
         self.cookie = Vec::new();
         self.control.clear();
-        self.tx.retransmit_all();
+        self.tx.retransmit_all(&mut self.paths);
         self.push_control(Control::Init);
         self.start_t1(ctx);
     }

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::transport::shim::OpenError;
 use thiserror::Error;
+use udp_encap::share::OpenError;
 
 use super::handle::Handle;
 use super::lower::{Lower, MAX_LISTENERS};
@@ -26,6 +26,12 @@ pub enum RuntimeError {
     /// The UDP port belongs to another user's programs, or to one that does not share it.
     #[error("UDP port {port} is in use by another user or program: choose another one with --udp-port N")]
     PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// Programs of this user share the UDP port, but none of them answers: all are stopped.
+    #[error("the programs on UDP port {port} do not answer: continue or end them, or choose another port with --udp-port N")]
+    NoAnswer {
         /// The port.
         port: u16,
     },
@@ -77,7 +83,7 @@ pub enum RuntimeError {
 impl From<RuntimeError> for io::Error {
     fn from(err: RuntimeError) -> Self {
         let kind = match &err {
-            RuntimeError::PortInUse { .. } => io::ErrorKind::AddrInUse,
+            RuntimeError::PortInUse { .. } | RuntimeError::NoAnswer { .. } => io::ErrorKind::AddrInUse,
             RuntimeError::Bind { source, .. }
             | RuntimeError::Address { source, .. }
             | RuntimeError::Listen { source, .. }
@@ -253,7 +259,8 @@ impl Runtime {
 fn open_error(settings: &UdpSettings, err: OpenError) -> RuntimeError {
     let port = if settings.private { 0 } else { settings.port };
     let source = match err {
-        OpenError::Io(source) => source,
+        OpenError::Io { source, .. } => source,
+        OpenError::NoAnswer { port } => return RuntimeError::NoAnswer { port },
         OpenError::OtherUser { port } => return RuntimeError::PortInUse { port },
         other => io::Error::other(other),
     };

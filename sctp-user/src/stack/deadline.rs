@@ -38,6 +38,12 @@ impl<K: Ord + Clone> DeadlineSet<K> {
         }
     }
 
+    /// The deadline of `key`.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<Time> {
+        self.at.get(key).copied()
+    }
+
     /// The earliest deadline.
     #[must_use]
     pub fn next(&self) -> Option<Time> {

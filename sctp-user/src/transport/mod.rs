@@ -8,5 +8,4 @@
 pub mod addrs;
 pub mod announce;
 pub mod clock;
-pub(crate) mod shim;
 pub mod udp;

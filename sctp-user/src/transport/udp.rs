@@ -5,9 +5,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
-use super::shim::{ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort};
 use mio::event::Event;
 use mio::{Registry, Token};
+use udp_encap::share::{ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort};
 use udp_encap::{Bind, NetErrorKind as UdpErrorKind};
 
 use super::clock::MonoClock;
@@ -60,7 +60,6 @@ pub(crate) struct UdpTransport {
     /// Claims whose callers have not fetched the answer; at most one for each waiting caller.
     claims: Vec<PendingClaim>,
     next_ticket: u64,
-    generation: u64,
 }
 
 impl UdpTransport {
@@ -80,9 +79,9 @@ impl UdpTransport {
     }
 
     fn open_one(cfg: ShareConfig) -> Result<Self, OpenError> {
-        let mut entropy = OsEntropy::new().map_err(OpenError::Io)?;
+        let mut entropy = OsEntropy::new().map_err(|source| OpenError::Io { port: cfg.udp_port, source })?;
         let port = SharedPort::open(&cfg, move |out| entropy.fill_public(out))?;
-        Ok(Self { port, claims: Vec::new(), next_ticket: 0, generation: 0 })
+        Ok(Self { port, claims: Vec::new(), next_ticket: 0 })
     }
 
     pub(crate) fn local_port(&self) -> u16 {
@@ -94,7 +93,7 @@ impl UdpTransport {
             Role::Private => return None,
             role => role == Role::Reader,
         };
-        Some(Sharing { reader, generation: self.generation })
+        Some(Sharing { reader, generation: self.port.generation() })
     }
 
     pub(crate) fn max_segments(&self) -> usize {
@@ -161,7 +160,6 @@ impl UdpTransport {
             Incoming::PortsLost { ports } => tracing::error!(?ports, "these SCTP ports went to another process"),
             Incoming::RoleChanged { role, generation } => {
                 tracing::info!(?role, generation, "sharing of the UDP port");
-                self.generation = generation;
                 sink(Input::News);
             }
             // Room for a send: the flush that follows every batch uses it. Busy: others' packets went through.

@@ -758,7 +758,3 @@ impl Drop for SharedPort {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "share_test.rs"]
-mod share_test;

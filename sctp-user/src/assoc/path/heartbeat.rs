@@ -7,7 +7,6 @@ use subtle::ConstantTimeEq as _;
 
 use super::PathId;
 use crate::entropy::Entropy;
-use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param;
@@ -148,15 +147,6 @@ impl Heartbeat {
     pub(crate) fn unanswered(&self) -> u32 {
         self.unanswered
     }
-}
-
-/// A measurement of the round-trip time by a DATA chunk on its way (section 6.3.1 rule C4: one per round trip).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct RttProbe {
-    /// The chunk that is timed.
-    pub(crate) tsn: Tsn,
-    /// When it was sent.
-    pub(crate) sent: Time,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub(crate) mod rtt;
 use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
-pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind, RttProbe};
+pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
 pub(crate) use self::rtt::RttEstimator;
 use crate::cc::{AckInfo, CongestionControl, Loss, Rfc9260};
 use crate::config::AssocConfig;
@@ -32,6 +32,30 @@ pub(crate) struct HeartbeatDue {
     pub(crate) send: bool,
 }
 
+/// A measurement of the round-trip time by a DATA chunk on its way (section 6.3.1 rule C4: one per round trip).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RttProbe {
+    /// Index of the chunk that is timed, as the sender counts them.
+    pub(crate) index: u64,
+    /// When it was sent.
+    pub(crate) sent: Time,
+}
+
+/// What the SACK being processed does to a path: scratch space of the sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SackRound {
+    /// Bytes in flight before.
+    pub(crate) in_flight_before: usize,
+    /// Bytes newly acknowledged.
+    pub(crate) acked: usize,
+    /// Index of the lowest outstanding chunk before.
+    pub(crate) earliest: Option<u64>,
+    /// Whether that one is acknowledged.
+    pub(crate) earliest_acked: bool,
+    /// Whether chunks are newly considered lost.
+    pub(crate) lost: bool,
+}
+
 /// One address of the peer and all that is known about the way there.
 #[derive(Debug)]
 pub(crate) struct Path {
@@ -49,6 +73,8 @@ pub(crate) struct Path {
     pub(crate) cc: Box<dyn CongestionControl>,
     /// Bytes of DATA chunks (headers and padding included) that are on their way.
     pub(crate) in_flight: usize,
+    /// Chunks last sent here that are not acknowledged, on their way or to be sent again.
+    pub(crate) outstanding: usize,
     /// Errors since the peer last answered on this path.
     pub(crate) error_count: u32,
     /// Whether the address is known to belong to the peer (RFC 9260 section 5.4).
@@ -67,6 +93,8 @@ pub(crate) struct Path {
     pub(crate) one_packet: bool,
     /// The chunk that measures the round trip at present.
     pub(crate) rtt_probe: Option<RttProbe>,
+    /// The SACK being processed.
+    pub(crate) round: SackRound,
 }
 
 impl Path {
@@ -81,6 +109,7 @@ impl Path {
             rto: cfg.rto_initial,
             cc: Box::new(Rfc9260::new(pmdcs, addr.is_ipv6())),
             in_flight: 0,
+            outstanding: 0,
             error_count: 0,
             confirmed: false,
             active: true,
@@ -90,6 +119,7 @@ impl Path {
             last_sent: now,
             one_packet: false,
             rtt_probe: None,
+            round: SackRound::default(),
         }
     }
 
@@ -184,12 +214,14 @@ impl Path {
             self.back_off();
         }
         let due = self.heartbeat.due.is_some_and(|t| t <= now);
-        if due {
-            self.schedule_heartbeat(now, cfg, entropy);
-        }
         // Data that is on its way, or was within the interval, measures the path just as well (section 8.3).
         let idle = self.in_flight == 0 && cfg.hb_interval.is_some_and(|i| now - self.last_sent >= i);
-        HeartbeatDue { error, send: due && (idle || !self.confirmed) }
+        let send = due && (idle || !self.confirmed);
+        if due {
+            let since = if send || self.in_flight > 0 { now } else { self.last_sent };
+            self.schedule_heartbeat(since, cfg, entropy);
+        }
+        HeartbeatDue { error, send }
     }
 
     /// Registers a HEARTBEAT that is sent now on this path, which is number `id`.

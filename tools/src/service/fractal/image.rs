@@ -47,6 +47,15 @@ impl Image {
         Ok(Self { parameter, values: vec![0; len], computed_by: vec![0; len], elements: Vec::new(), done: 0 })
     }
 
+    /// An empty image whose history begins with these elements, whether or not they will take part.
+    ///
+    /// # Errors
+    /// [`ImageError::TooLarge`].
+    pub fn with_elements(parameter: Parameter, elements: &[u32]) -> Result<Self, ImageError> {
+        let elements = elements.iter().copied().take(MAX_ELEMENTS).collect();
+        Ok(Self { elements, ..Self::new(parameter)? })
+    }
+
     /// Takes a message of `element` in and says how many pixels were new. What is there already stays.
     ///
     /// # Errors

@@ -5,15 +5,19 @@
 //! | [`wire`] | messages and cookie, byte by byte |
 //! | [`compute`] | the numbers themselves, to be stopped and resumed at any pixel |
 //! | [`job`] | one image at a pool element: what to send next |
+//! | [`serve`] | a session at the pool element |
+//! | [`fetch`] | a session at the pool user |
 //! | [`image`](mod@image) | the image at the user: which pixels are there, and who computed them |
 //! | [`palette`] | numbers to colours |
 //! | [`picture`] | colours to a PNG file |
 
 pub mod compute;
+pub mod fetch;
 pub mod image;
 pub mod job;
 pub mod palette;
 pub mod picture;
+pub mod serve;
 pub mod wire;
 
 /// Pool handle that RSPLIB's programs use for this service.
