@@ -3,4 +3,5 @@
 
 pub mod asap;
 pub mod handlespace;
+pub mod session;
 pub mod wire;
