@@ -3,5 +3,7 @@
 
 pub mod asap;
 pub mod handlespace;
+pub mod node;
+pub mod registrar;
 pub mod session;
 pub mod wire;

@@ -138,3 +138,7 @@ impl Vtag {
     /// The tag of a packet that carries an INIT.
     pub const ZERO: Self = Self(0);
 }
+
+#[cfg(test)]
+#[path = "num_test.rs"]
+mod num_test;

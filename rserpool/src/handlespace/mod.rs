@@ -24,7 +24,6 @@
 
 mod audit;
 mod checksum;
-mod deadline;
 mod element;
 pub mod policy;
 mod pool;
@@ -34,12 +33,12 @@ mod model_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sctp_user::stack::deadline::DeadlineSet;
 use sctp_user::{Entropy, Time};
 use slab::Slab;
 use thiserror::Error;
 
 pub use checksum::Checksum;
-pub use deadline::DeadlineSet;
 pub use element::{Element, ElementKey};
 pub use pool::Pool;
 

@@ -154,13 +154,13 @@ const DEREGISTRATION_RESPONSE: u8 = 0x04;
 const HANDLE_RESOLUTION: u8 = 0x05;
 const HANDLE_RESOLUTION_RESPONSE: u8 = 0x06;
 const KEEP_ALIVE: u8 = 0x07;
-const KEEP_ALIVE_ACK: u8 = 0x08;
+const KEEP_ALIVE_ACK: u8 = AsapMessage::KEEP_ALIVE_ACK;
 const UNREACHABLE: u8 = 0x09;
 const SERVER_ANNOUNCE: u8 = 0x0a;
 const COOKIE: u8 = 0x0b;
 const COOKIE_ECHO: u8 = 0x0c;
 const BUSINESS_CARD: u8 = 0x0d;
-const ERROR: u8 = 0x0e;
+const ERROR: u8 = AsapMessage::ERROR;
 
 /// The only flag of each message that has one: R, S, A and H.
 const FLAG: u8 = 0x01;
@@ -281,6 +281,11 @@ const fn missing(k: u16) -> DecodeError {
 }
 
 impl AsapMessage {
+    /// Type number of an Endpoint Keep-Alive Ack.
+    pub(crate) const KEEP_ALIVE_ACK: u8 = 0x08;
+    /// Type number of an Error.
+    pub(crate) const ERROR: u8 = 0x0e;
+
     /// Decodes a message. Its length may count the padding of the last parameter or not, the padding itself may be
     /// missing, and what follows behind the length is not looked at. Parameters may come in any order.
     ///

@@ -284,3 +284,33 @@ fn one_line_each() {
     let m = AsapMessage::Error(CauseCode::UNKNOWN_POOL_HANDLE.into());
     assert_eq!(m.to_string(), "ASAP Error: unknown pool handle");
 }
+
+/// Messages captured from RSPLIB: understood, and written again to the same bytes.
+#[test]
+fn captured_messages() {
+    let (mut understood, mut refused) = (0, Vec::new());
+    for line in include_str!("testdata/asap-captured.txt").lines().filter(|l| !l.starts_with('#')) {
+        let bytes = hex(line);
+        match AsapMessage::decode(&bytes) {
+            Ok(d) => {
+                understood += 1;
+                let with_unknown = line.contains("bfff0008") || line.contains("ffff0008");
+                assert_eq!(hex_of(&d.message.encode(d.options).unwrap()) == line, !with_unknown, "{line}");
+            }
+            Err(_) => refused.push(line),
+        }
+    }
+    // Exactly those that were made by hand to be refused.
+    let handle = "0009000c4563686f506f6f6c";
+    let expected = [
+        "05000004".to_owned(),
+        "7f000004".to_owned(),
+        "01000004".to_owned(),
+        format!("05000018{handle}7fff0008aabbccdd"),
+        format!("05000018{handle}3fff0008aabbccdd"),
+        format!("05000040{handle}"),
+        "05000010000900ff4563686f506f6f6c".to_owned(),
+    ];
+    assert_eq!(refused, expected);
+    assert_eq!(understood, 197);
+}

@@ -71,13 +71,15 @@ impl<'a> Reader<'a> {
 pub struct Writer<'a> {
     buf: &'a mut Vec<u8>,
     start: usize,
+    /// Where the last padding begins and ends in `buf`.
+    padding: (usize, usize),
 }
 
 impl<'a> Writer<'a> {
     /// Appends to `buf`; alignment is counted from its present end.
     pub const fn new(buf: &'a mut Vec<u8>) -> Self {
         let start = buf.len();
-        Self { buf, start }
+        Self { buf, start, padding: (0, 0) }
     }
 
     /// Bytes written through this writer.
@@ -119,8 +121,17 @@ impl<'a> Writer<'a> {
 
     /// Appends zero bytes up to the next multiple of four.
     pub fn pad4(&mut self) {
-        while !self.len().is_multiple_of(4) {
-            self.buf.push(0);
+        let end = self.start + padded(self.len());
+        self.padding = (self.buf.len(), end);
+        self.buf.resize(end, 0);
+    }
+
+    /// Takes back what the last [`Writer::pad4`] appended, if nothing was written since: a chunk's length covers the padding
+    /// between its parameters, but not the padding behind the last one (RFC 9260 section 3.2).
+    pub fn trim_padding(&mut self) {
+        let (begin, end) = self.padding;
+        if self.buf.len() == end {
+            self.buf.truncate(begin);
         }
     }
 
@@ -144,7 +155,7 @@ impl<'a> Writer<'a> {
     fn counted(&mut self, value: impl FnOnce(&mut Writer<'_>)) {
         let at = self.buf.len();
         self.u16(0);
-        value(&mut Writer { buf: self.buf, start: at + 2 });
+        value(&mut Writer { buf: self.buf, start: at + 2, padding: (0, 0) });
         let max = usize::from(u16::MAX) - 4;
         self.buf.truncate(at + 2 + max);
         let len = u16::try_from(self.buf.len() - at + 2).unwrap_or(u16::MAX);

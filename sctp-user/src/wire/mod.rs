@@ -7,9 +7,19 @@ pub mod cause;
 pub mod checksum;
 pub mod chunk;
 pub mod cursor;
+pub mod dump;
 pub mod packet;
 pub mod param;
 pub mod tlv;
+
+#[cfg(test)]
+mod dump_test;
+#[cfg(test)]
+mod malformed_test;
+#[cfg(test)]
+mod roundtrip_test;
+#[cfg(test)]
+mod vectors_test;
 
 pub use self::cause::{Cause, Causes};
 pub use self::chunk::{Chunk, ChunkError, Encode};

@@ -141,8 +141,9 @@ impl<'a> Iterator for Chunks<'a> {
             Some((RawChunk { kind, flags, value, raw, offset }, len))
         })();
         let Some((chunk, len)) = parsed else {
+            let kind = self.rest.first().copied().unwrap_or(0);
             self.rest = &[];
-            return Some(Err(ChunkError { kind: 0, offset, what: "chunk length does not fit" }));
+            return Some(Err(ChunkError { kind, offset, what: "chunk length does not fit" }));
         };
         self.rest = self.rest.get(padded(len)..).unwrap_or(&[]);
         self.offset = offset.saturating_add(padded(len));

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::cursor::{Reader, Writer};
+use super::cursor::Writer;
 use super::tlv::{Tlv, TlvError, TlvIter};
 
 /// Parameter type numbers.
@@ -55,14 +55,13 @@ impl<'a> Param<'a> {
     /// Decodes one item; `None` if its length does not suit its type.
     #[must_use]
     pub fn decode(tlv: Tlv<'a>) -> Option<Self> {
-        let mut r = Reader::new(tlv.value);
         let param = match tlv.kind {
             kind::HEARTBEAT_INFO => Self::HeartbeatInfo(tlv.value),
             kind::IPV4 => Self::Address(Ipv4Addr::from(<[u8; 4]>::try_from(tlv.value).ok()?).into()),
             kind::IPV6 => Self::Address(Ipv6Addr::from(<[u8; 16]>::try_from(tlv.value).ok()?).into()),
             kind::STATE_COOKIE => Self::StateCookie(tlv.value),
             kind::UNRECOGNIZED => Self::Unrecognized(tlv.value),
-            kind::COOKIE_PRESERVATIVE => Self::CookiePreservative(r.u32()?),
+            kind::COOKIE_PRESERVATIVE => Self::CookiePreservative(u32::from_be_bytes(tlv.value.try_into().ok()?)),
             kind::HOST_NAME => Self::HostName(tlv.value),
             kind::SUPPORTED_ADDRESS_TYPES => Self::SupportedAddressTypes(tlv.value),
             kind::ECN_CAPABLE => Self::EcnCapable,
@@ -106,13 +105,14 @@ impl<'a> Iterator for Params<'a> {
     type Item = Result<(Param<'a>, Tlv<'a>), TlvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let offset = self.items.offset();
         let tlv = match self.items.next()? {
             Ok(tlv) => tlv,
             Err(e) => return Some(Err(e)),
         };
         let Some(param) = Param::decode(tlv) else {
             self.items = TlvIter::new(&[]);
-            return Some(Err(TlvError { offset: 0 }));
+            return Some(Err(TlvError { offset }));
         };
         Some(Ok((param, tlv)))
     }

@@ -93,6 +93,12 @@ impl<'a> TlvIter<'a> {
         Self { rest: bytes, offset: 0 }
     }
 
+    /// Where the next item begins, in bytes from the list's start.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// The bytes not looked at yet.
     #[must_use]
     pub const fn rest(&self) -> &'a [u8] {

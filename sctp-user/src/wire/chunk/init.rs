@@ -35,6 +35,7 @@ impl InitParams<'_> {
                 for p in *list {
                     p.encode(w);
                 }
+                w.trim_padding();
             }
         }
     }

@@ -121,6 +121,8 @@ pub struct Sack<'a> {
 impl<'a> Sack<'a> {
     /// Length of the chunk without blocks and duplicates, in bytes.
     pub const FIXED_LEN: usize = 16;
+    /// Gap ack blocks and duplicates that fit into one chunk together.
+    pub const MAX_ENTRIES: usize = (u16::MAX as usize - Self::FIXED_LEN) / 4;
 
     pub(super) fn decode(raw: &RawChunk<'a>) -> Option<Self> {
         let mut r = Reader::new(raw.value);
@@ -132,16 +134,19 @@ impl<'a> Sack<'a> {
 
 impl Encode for Sack<'_> {
     fn encode(&self, w: &mut Writer<'_>) {
+        // The counts must agree with what the 16-bit chunk length can cover, whatever list the caller brings.
+        let gaps = self.gaps.len().min(Self::MAX_ENTRIES);
+        let dups = self.dups.len().min(Self::MAX_ENTRIES - gaps);
         w.chunk(kind::SACK, 0, |w| {
             w.u32(self.cum_tsn.0);
             w.u32(self.a_rwnd);
-            w.u16(u16::try_from(self.gaps.len()).unwrap_or(u16::MAX));
-            w.u16(u16::try_from(self.dups.len()).unwrap_or(u16::MAX));
-            for g in self.gaps.iter() {
+            w.u16(u16::try_from(gaps).unwrap_or(u16::MAX));
+            w.u16(u16::try_from(dups).unwrap_or(u16::MAX));
+            for g in self.gaps.iter().take(gaps) {
                 w.u16(g.start);
                 w.u16(g.end);
             }
-            for t in self.dups.iter() {
+            for t in self.dups.iter().take(dups) {
                 w.u32(t.0);
             }
         });

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sctp_user::Time;
+use crate::time::Time;
 
-/// A set of deadlines, at most one per key. Equal ones are served in the order of the keys, so that runs are reproducible.
+/// A set of deadlines, at most one per key; ties are served in the order of the keys, so that runs are reproducible.
 #[derive(Clone, Debug)]
 pub struct DeadlineSet<K> {
     order: BTreeSet<(Time, K)>,
@@ -20,18 +20,21 @@ impl<K> Default for DeadlineSet<K> {
 impl<K: Ord + Clone> DeadlineSet<K> {
     /// Sets, moves or (with `None`) removes the deadline of `key`.
     pub fn set(&mut self, key: K, at: Option<Time>) {
-        let before = match at {
-            Some(t) => self.at.insert(key.clone(), t),
-            None => self.at.remove(&key),
-        };
+        let before = self.at.get(&key).copied();
         if before == at {
             return;
         }
         if let Some(t) = before {
             self.order.remove(&(t, key.clone()));
         }
-        if let Some(t) = at {
-            self.order.insert((t, key));
+        match at {
+            Some(t) => {
+                self.order.insert((t, key.clone()));
+                self.at.insert(key, t);
+            }
+            None => {
+                self.at.remove(&key);
+            }
         }
     }
 
@@ -56,18 +59,6 @@ impl<K: Ord + Clone> DeadlineSet<K> {
         self.at.remove(&key);
         Some(key)
     }
-
-    /// How many deadlines there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.at.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.at.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -77,15 +68,17 @@ mod tests {
     #[test]
     fn served_in_order_of_time_then_key() {
         let mut set = DeadlineSet::default();
-        for (key, ms) in [(3, 5), (1, 9), (2, 5), (1, 4), (4, 1)] {
-            set.set(key, Some(Time::from_millis(ms)));
-        }
+        set.set(3, Some(Time::from_millis(5)));
+        set.set(1, Some(Time::from_millis(9)));
+        set.set(2, Some(Time::from_millis(5)));
+        set.set(1, Some(Time::from_millis(4)));
+        set.set(4, Some(Time::from_millis(1)));
         set.set(4, None);
-        assert_eq!((set.len(), set.next(), set.get(&2)), (3, Some(Time::from_millis(4)), Some(Time::from_millis(5))));
+        assert_eq!(set.next(), Some(Time::from_millis(4)));
         let now = Time::from_millis(5);
-        let served: Vec<i32> = core::iter::from_fn(|| set.pop_expired(now)).collect();
-        assert_eq!(served, [1, 2, 3]);
-        set.set(7, Some(Time::from_millis(6)));
-        assert_eq!(set.pop_expired(now), None);
+        assert_eq!(
+            [set.pop_expired(now), set.pop_expired(now), set.pop_expired(now), set.pop_expired(now)],
+            [Some(1), Some(2), Some(3), None]
+        );
     }
 }

@@ -1,0 +1,760 @@
+//! One encapsulation port for all processes of a user.
+//!
+//! A kernel cannot tell SCTP ports apart behind one UDP port, so the processes do it among themselves. All of them hold
+//! duplicates of the **same** UDP sockets and send on them by themselves. One at a time, the **reader**, receives; it hands each
+//! train to the **member** that claimed the destination SCTP port, over a local stream socket. The reader keeps the table of
+//! claims and tells every change to all members, and it beats every 100 ms. If its stream closes, or it is silent for 300 ms,
+//! the member with the lowest number reads on: nobody has to bind anything, and what the kernel queued meanwhile is kept.
+//!
+//! ```mermaid
+//! stateDiagram-v2
+//!     [*] --> Reader: port was free
+//!     [*] --> Member: welcomed by the reader
+//!     Member --> Seeking: reader closed, silent, or told of a successor
+//!     Seeking --> Member: welcomed by the successor
+//!     Seeking --> Reader: everybody before us is gone or silent
+//!     Reader --> Seeking: somebody reads under a higher reign
+//! ```
+//!
+//! A reader that was stopped, by a signal or a debugger, may wake up and believe that it still reads. Therefore a successor
+//! connects to the local socket of everybody it knows and says so, and a reader that finds its own beat late looks there before
+//! it does anything else. The same connections tell the successor who has died: a name that refuses has no process behind it.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `table.rs` | who has which SCTP port |
+//! | `message.rs` | what is said, and the strict parser |
+//! | `local.rs` | names of local sockets, same user only |
+//! | `link.rs` | one stream with bounded queues |
+//! | `conns.rs` | all streams and their readiness |
+//! | `route.rs` | trains cut by destination port |
+//! | `owner.rs` | being the reader |
+//! | `client.rs` | being a member, and finding a successor |
+//! | `open.rs` | the start: bind or attach |
+//!
+//! A packet for a port that nobody claimed goes to the reader's own stack, which answers it as out of the blue. In the two
+//! seconds after a take-over it is dropped instead, because the claim may be on its way; ports of a process known to be dead are
+//! answered at once, and packets for members known to live are kept, up to 64 KiB each.
+
+mod client;
+mod conns;
+mod link;
+mod local;
+pub mod message;
+mod open;
+mod owner;
+mod route;
+pub mod table;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mio::event::Source as _;
+use mio::{Interest, Registry, Token};
+use thiserror::Error;
+
+use self::client::Seeking;
+use self::conns::{Conns, Kind};
+use self::local::{Listener, Names};
+use self::message::{Message, Reign};
+use self::owner::Reader;
+pub use self::table::ClaimError;
+use self::table::{MemberId, PortTable};
+use crate::batch::RecvBatch;
+use crate::errors::NetError;
+use crate::meta::Received;
+use crate::socket::{Bind, Caps, Transmit, UdpEncap};
+
+/// How often the reader shows that it lives.
+pub const BEAT: Duration = Duration::from_millis(100);
+/// How long a reader may be silent before it is displaced.
+pub const SILENCE: Duration = Duration::from_millis(300);
+/// How long packets for unknown ports are dropped after a take-over.
+pub const HUSH: Duration = Duration::from_secs(2);
+
+/// Trains that wait for [`SharedPort::recv`]; more are dropped.
+const MAX_INCOMING: usize = 4_096;
+/// Rounds of work for others in one [`SharedPort::recv`] before it returns [`Incoming::Busy`].
+const ROUNDS: usize = 32;
+/// Claims without an answer; one more fails at once.
+const MAX_CLAIMS: usize = 16_384;
+
+/// Tokens of the UDP sockets and the two local names; the streams follow.
+const TOKEN_UDP: usize = 0;
+const TOKEN_SLOT: usize = 1;
+const TOKEN_BASE: usize = 2;
+const TOKEN_CONNS: usize = 4;
+
+/// How to open an encapsulation port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareConfig {
+    /// The UDP port; 0 takes a free one, which is never shared.
+    pub udp_port: u16,
+    /// The local addresses. Sharing wants [`Bind::Any`], and an attached process gets what the first one bound.
+    pub bind: Bind,
+    /// Whether to share the port with other processes of this user.
+    pub share: bool,
+    /// First part of the local sockets' names: processes with different ones do not find each other.
+    pub namespace: String,
+    /// A directory for the local sockets, of mode 0700; it is created if its parent exists. `None`: abstract names on Linux,
+    /// elsewhere `<namespace>-<uid>` in the directory for temporary files.
+    pub directory: Option<PathBuf>,
+}
+
+impl Default for ShareConfig {
+    fn default() -> Self {
+        Self {
+            udp_port: crate::UDP_ENCAPS_PORT,
+            bind: Bind::Any,
+            share: true,
+            namespace: "sctp-user".to_owned(),
+            directory: None,
+        }
+    }
+}
+
+/// Why an encapsulation port could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another user, or a program that does not share, has the port. A client goes on from port 0; a server tells its user to
+    /// choose another port.
+    #[error("UDP port {port} is held by another user or by a program that does not share it")]
+    OtherUser {
+        /// The UDP port.
+        port: u16,
+    },
+    /// Processes of this user have the port, but none of them answers: all are stopped.
+    #[error("the processes on UDP port {port} do not answer")]
+    NoAnswer {
+        /// The UDP port.
+        port: u16,
+    },
+    /// The system refuses a socket.
+    #[error("cannot open UDP port {port}: {source}")]
+    Io {
+        /// The UDP port.
+        port: u16,
+        /// What it says.
+        source: io::Error,
+    },
+}
+
+/// What this process is on the port at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The port is not shared.
+    Private,
+    /// Receives for all.
+    Reader,
+    /// Is served by the reader, or looks for the next one.
+    Member,
+}
+
+/// Names a claim in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Request(u32);
+
+/// What comes out of [`SharedPort::recv`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// Datagrams for a port claimed here; at the reader also those for a port that nobody claimed, to be answered as out of the
+    /// blue.
+    Train(Received),
+    /// An ICMP error about a packet that left from one of our SCTP ports, or from nobody's.
+    Error(NetError),
+    /// A claim is decided.
+    Claimed {
+        /// Which.
+        request: Request,
+        /// The port that was given.
+        result: Result<u16, ClaimError>,
+    },
+    /// The process behind these SCTP ports of this host is gone: associations with them are over.
+    PortsDied {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// Claims of our own that another process got while two readers were at work. Very rare.
+    PortsLost {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// This process now is something else, or has another reader.
+    RoleChanged {
+        /// What it is.
+        role: Role,
+        /// The generation of the reader.
+        generation: u64,
+    },
+    /// A send that returned `WouldBlock` may be tried again.
+    Writable,
+    /// Only packets of other processes were moved, and there is more: call again.
+    Busy,
+}
+
+/// The local names of a process on a shared port.
+#[derive(Debug)]
+struct Local {
+    names: Names,
+    slot: u16,
+    listener: Listener,
+    /// The reader's.
+    base: Option<Listener>,
+    /// Connections may wait.
+    accept: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Reader(Reader),
+    Member { conn: usize, heard: Instant },
+    Seeking(Seeking),
+}
+
+/// An encapsulation port, private or shared, as one event loop drives it.
+///
+/// Nothing blocks but [`SharedPort::open`] and [`SharedPort::claim`]. The loop passes the time in; it must be fresh in every
+/// turn, or a stopped reader does not notice that it was displaced. After each turn call [`SharedPort::recv`] until it returns
+/// `None`: readiness is edge-triggered.
+pub struct SharedPort {
+    udp: UdpEncap,
+    batch: RecvBatch,
+    udp_readable: bool,
+    udp_interest: Option<Interest>,
+    /// A send was refused for want of buffer space.
+    blocked: bool,
+    table: PortTable,
+    me: MemberId,
+    reign: Reign,
+    state: State,
+    /// `None`: private.
+    local: Option<Local>,
+    conns: Conns,
+    /// At most [`MAX_INCOMING`] trains, and few others.
+    incoming: VecDeque<Incoming>,
+    /// Claims that the reader has not answered, to be repeated to its successor; at most [`MAX_CLAIMS`].
+    claims: BTreeMap<u32, u16>,
+    next_request: u32,
+    registry: Option<(Registry, usize)>,
+    entropy: Box<dyn FnMut(&mut [u8]) + Send>,
+}
+
+impl fmt::Debug for SharedPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPort")
+            .field("port", &self.udp.port())
+            .field("me", &self.me)
+            .field("reign", &self.reign)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SharedPort {
+    /// Number of mio tokens that a port uses, from the base given to [`SharedPort::register`] on.
+    pub const TOKENS: usize = 512;
+
+    /// Opens the port: binds it, or attaches to the processes of this user that have it. Random octets for ephemeral ports
+    /// come from `entropy`. Attaching may wait for up to two seconds.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(
+        config: &ShareConfig,
+        entropy: impl FnMut(&mut [u8]) + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        open::open(config, Box::new(entropy))
+    }
+
+    /// The UDP port.
+    #[must_use]
+    pub fn udp_port(&self) -> u16 {
+        self.udp.port()
+    }
+
+    /// What the sockets can do.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        self.udp.caps()
+    }
+
+    /// What this process is on the port.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match (&self.local, &self.state) {
+            (None, _) => Role::Private,
+            (_, State::Reader(_)) => Role::Reader,
+            (_, State::Member { .. } | State::Seeking(_)) => Role::Member,
+        }
+    }
+
+    /// The generation of the reader; it rises with each take-over.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.reign.generation
+    }
+
+    /// Registers all descriptors, and those that come later, under the tokens `base .. base + TOKENS`. The registry is a clone
+    /// of the one that the caller polls.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn register(&mut self, registry: Registry, base: Token) -> io::Result<()> {
+        self.registry = Some((registry, base.0));
+        self.register_local(true)?;
+        if let Some((registry, base)) = &self.registry {
+            self.conns
+                .register(registry, base.saturating_add(TOKEN_CONNS))?;
+        }
+        self.update_udp_interest()
+    }
+
+    /// Whether the token is one of this port's.
+    #[must_use]
+    pub fn owns(&self, token: Token) -> bool {
+        self.tokens().contains(&token.0)
+    }
+
+    fn tokens(&self) -> Range<usize> {
+        self.registry
+            .as_ref()
+            .map_or(0..0, |(_, base)| *base..base.saturating_add(Self::TOKENS))
+    }
+
+    /// Takes note of an event. Call [`SharedPort::recv`] afterwards.
+    pub fn handle_ready(&mut self, token: Token, now: Instant) {
+        let Some(index) = token.0.checked_sub(self.tokens().start) else {
+            return;
+        };
+        match index {
+            TOKEN_UDP => {
+                self.udp_readable = true;
+                self.unblock();
+            }
+            TOKEN_SLOT | TOKEN_BASE => {
+                if let Some(local) = &mut self.local {
+                    local.accept = true;
+                }
+            }
+            _ => {
+                if let Some(conn) = index.checked_sub(TOKEN_CONNS) {
+                    self.conns.set_readable(conn);
+                    self.flush(conn, now);
+                }
+            }
+        }
+    }
+
+    fn unblock(&mut self) {
+        if self.blocked && self.udp.flush().is_ok() {
+            self.blocked = false;
+            self.incoming.push_back(Incoming::Writable);
+            self.log_interest();
+        }
+    }
+
+    /// When [`SharedPort::handle_timeout`] wants to be called; `None` if only events matter.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let state = match &self.state {
+            State::Reader(reader) => reader.deadline(),
+            State::Member { heard, .. } => Some(*heard + SILENCE),
+            State::Seeking(seeking) => Some(seeking.deadline),
+        };
+        state.into_iter().chain(self.conns.deadline()).min()
+    }
+
+    /// Beats, or judges the reader's silence. Does nothing before [`SharedPort::next_deadline`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        // Whatever others said comes before what their silence might mean.
+        self.pump(now);
+        for conn in self.conns.expired(now) {
+            self.close(conn);
+        }
+        match &self.state {
+            State::Reader(_) => self.beat(now),
+            State::Member { conn, heard } if now.saturating_duration_since(*heard) >= SILENCE => {
+                let conn = *conn;
+                self.conns.set_readable(conn);
+                self.pump(now);
+                if matches!(&self.state, State::Member { heard, .. } if now.saturating_duration_since(*heard) >= SILENCE)
+                {
+                    tracing::warn!(
+                        reader = self.reign.reader,
+                        "the reader of the UDP port is silent"
+                    );
+                    self.lose_reader(false, now);
+                }
+            }
+            State::Seeking(seeking) if now >= seeking.deadline => self.seek_on(now),
+            State::Member { .. } | State::Seeking(_) => {}
+        }
+        self.flush_all(now);
+    }
+
+    /// The next thing that happened; `None` when there is nothing more until the next event or deadline.
+    ///
+    /// # Errors
+    /// Of the system, about the UDP sockets.
+    pub fn recv(&mut self, now: Instant) -> io::Result<Option<Incoming>> {
+        for _ in 0..ROUNDS {
+            if let Some(incoming) = self.incoming.pop_front() {
+                return Ok(Some(incoming));
+            }
+            let mut progress = self.pump(now);
+            if matches!(self.state, State::Reader(_)) && self.incoming.is_empty() {
+                progress |= self.receive(now)?;
+            }
+            if !progress && self.incoming.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.incoming.pop_front().unwrap_or(Incoming::Busy)))
+    }
+
+    /// Sends a datagram or a train, straight from this process. See [`UdpEncap::send`].
+    ///
+    /// # Errors
+    /// As [`UdpEncap::send`]; [`Incoming::Writable`] follows a `WouldBlock`.
+    pub fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        let result = self.udp.send(t, bytes);
+        let refused = matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        if (refused || self.udp.has_unsent()) && !self.blocked {
+            self.blocked = true;
+            self.log_interest();
+        }
+        result
+    }
+
+    /// Asks for an SCTP port, or with 0 for an ephemeral one. The answer is [`Incoming::Claimed`]; a change of the reader delays
+    /// it, but does not lose it.
+    pub fn start_claim(&mut self, port: u16, now: Instant) -> Request {
+        let request = self.next_request;
+        self.next_request = self.next_request.wrapping_add(1);
+        let decided = match &self.state {
+            State::Reader(_) => Some(self.claim_for(self.me, port, now)),
+            _ if self.claims.len() >= MAX_CLAIMS => Some(Err(ClaimError::Exhausted)),
+            _ => None,
+        };
+        match decided {
+            Some(result) => self.incoming.push_back(Incoming::Claimed {
+                request: Request(request),
+                result,
+            }),
+            None => {
+                self.claims.insert(request, port);
+                if let State::Member { conn, .. } = self.state {
+                    self.tell(conn, &Message::Claim { request, port }, now);
+                }
+            }
+        }
+        Request(request)
+    }
+
+    /// Claims an SCTP port and waits for the answer, for at most `wait`. For the time before the event loop runs and for
+    /// simple programs; whatever else comes in meanwhile is kept for [`SharedPort::recv`].
+    ///
+    /// # Errors
+    /// [`ClaimError`].
+    pub fn claim(&mut self, port: u16, wait: Duration) -> Result<u16, ClaimError> {
+        open::claim(self, port, wait)
+    }
+
+    /// Gives an SCTP port back. Associations must be closed already: for others it just becomes free.
+    pub fn release(&mut self, port: u16, now: Instant) {
+        if !self.table.release(self.me, port, now) {
+            return;
+        }
+        match self.state {
+            State::Reader(_) => {
+                self.broadcast(&Message::Freed { port });
+                self.flush_all(now);
+            }
+            State::Member { conn, .. } => self.tell(conn, &Message::Release { port }, now),
+            // The Attach to the next reader lists what is left.
+            State::Seeking(_) => {}
+        }
+    }
+
+    /// Does all the work that is ready on the local sockets; whether there was any.
+    fn pump(&mut self, now: Instant) -> bool {
+        let overdue = matches!(&self.state, State::Reader(reader) if reader.overdue(now));
+        if overdue {
+            if let Some(local) = &mut self.local {
+                local.accept = true;
+            }
+            self.conns.set_all_readable();
+        }
+        let mut progress = self.accept(now);
+        // Strangers first: one of them may be the successor that displaced us while we were stopped, and then the closed
+        // links of former members do not mean that these have died.
+        for strangers in [true, false] {
+            for conn in self.conns.readable(strangers) {
+                progress |= self.read(conn, now);
+            }
+        }
+        self.flush_all(now);
+        progress
+    }
+
+    fn accept(&mut self, now: Instant) -> bool {
+        let Some(local) = &mut self.local else {
+            return false;
+        };
+        if !std::mem::take(&mut local.accept) {
+            return false;
+        }
+        let mut streams = Vec::new();
+        for listener in local.base.iter().chain([&local.listener]) {
+            // One more than the strangers that are admitted, so that a crowd of them is turned away.
+            while let Some(stream) = listener.accept() {
+                streams.push(stream);
+            }
+        }
+        let any = !streams.is_empty();
+        for stream in streams {
+            if let Some(conn) = self.add_conn(
+                stream,
+                Kind::Stranger {
+                    until: now + conns::PATIENCE,
+                },
+            ) {
+                self.conns.set_readable(conn);
+            }
+        }
+        any
+    }
+
+    fn read(&mut self, conn: usize, now: Instant) -> bool {
+        let Some(serial) = self.conns.serial(conn) else {
+            return false;
+        };
+        match self.conns.read(conn) {
+            Ok(0) => return false,
+            Ok(_) => {
+                if let State::Member {
+                    conn: upstream,
+                    heard,
+                } = &mut self.state
+                    && *upstream == conn
+                {
+                    *heard = now;
+                }
+            }
+            Err(broken) => {
+                tracing::debug!(%broken, conn, "local link ended");
+                self.broken(conn, now);
+                return true;
+            }
+        }
+        // A message may end the connection, and its place may be taken by a new one.
+        while self.conns.serial(conn) == Some(serial) {
+            match self.conns.next(conn) {
+                Ok(Some(message)) => self.handle(conn, message, now),
+                Ok(None) => break,
+                Err(broken) => {
+                    tracing::warn!(%broken, conn, "local link brought nonsense");
+                    self.broken(conn, now);
+                }
+            }
+        }
+        true
+    }
+
+    fn handle(&mut self, conn: usize, message: Message, now: Instant) {
+        match (self.conns.kind(conn), message) {
+            (
+                Some(Kind::Stranger { .. }),
+                Message::Attach {
+                    id,
+                    slot,
+                    generation,
+                    sockets,
+                    ports,
+                },
+            ) => {
+                let attach = conns::Attach {
+                    id,
+                    slot,
+                    generation,
+                    sockets,
+                    ports: ports.into_iter().collect(),
+                };
+                self.attach(conn, attach, now);
+            }
+            (Some(Kind::Stranger { .. } | Kind::Notice(_)), Message::Successor { reign, slot }) => {
+                self.hear_successor(conn, reign, slot, now);
+            }
+            (Some(Kind::Member(id)), message) => {
+                let id = *id;
+                self.hear_member(conn, id, message, now);
+            }
+            (Some(Kind::Upstream), message) => self.hear_reader(conn, message, now),
+            (Some(Kind::Seek), message) => self.hear_candidate(conn, message, now),
+            (kind, message) => {
+                tracing::warn!(?kind, ?message, "message out of place");
+                self.broken(conn, now);
+            }
+        }
+    }
+
+    /// Ends a connection that the other side closed or misused.
+    fn broken(&mut self, conn: usize, now: Instant) {
+        let Some(kind) = self.close(conn) else { return };
+        match kind {
+            Kind::Member(id) => self.member_gone(id, table::Fate::Died, now),
+            Kind::Upstream => self.lose_reader(true, now),
+            Kind::Seek => self.seek_on(now),
+            Kind::Notice(id) => self.notice_ended(id, now),
+            Kind::Stranger { .. } | Kind::Held { .. } | Kind::Noticed => {}
+        }
+    }
+
+    fn add_conn(&mut self, stream: std::os::unix::net::UnixStream, kind: Kind) -> Option<usize> {
+        let registry = self
+            .registry
+            .as_ref()
+            .map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
+        match self.conns.add(stream, kind, registry) {
+            Ok(conn) => Some(conn),
+            Err(error) => {
+                tracing::warn!(%error, "cannot take another local connection");
+                None
+            }
+        }
+    }
+
+    fn close(&mut self, conn: usize) -> Option<Kind> {
+        self.conns
+            .remove(conn, self.registry.as_ref().map(|(registry, _)| registry))
+    }
+
+    /// Queues a message and tries to write it.
+    fn tell(&mut self, conn: usize, message: &Message, now: Instant) {
+        self.conns.push(conn, message);
+        self.flush(conn, now);
+    }
+
+    fn flush(&mut self, conn: usize, now: Instant) {
+        let registry = self
+            .registry
+            .as_ref()
+            .map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
+        match self.conns.flush(conn, registry) {
+            Ok(None) => {}
+            Ok(Some(missed)) => {
+                // The member was too slow for the changes; now it gets the result.
+                self.conns.push(
+                    conn,
+                    &Message::Table {
+                        table: self.table.snapshot(now),
+                    },
+                );
+                if !missed.is_empty() {
+                    self.conns.push(conn, &Message::Died { ports: missed });
+                }
+            }
+            Err(broken) => {
+                // What it sent before it went is still to be read; the read will end the connection.
+                tracing::debug!(%broken, conn, "cannot write to local link");
+                self.conns.set_readable(conn);
+            }
+        }
+    }
+
+    fn flush_all(&mut self, now: Instant) {
+        for conn in self.conns.waiting() {
+            self.flush(conn, now);
+        }
+    }
+
+    fn register_local(&mut self, all: bool) -> io::Result<()> {
+        let (Some((registry, base)), Some(local)) = (&self.registry, &self.local) else {
+            return Ok(());
+        };
+        if all {
+            conns::register(
+                registry,
+                local.listener.as_fd(),
+                base.saturating_add(TOKEN_SLOT),
+                Interest::READABLE,
+            )?;
+        }
+        if let Some(listener) = &local.base {
+            conns::register(
+                registry,
+                listener.as_fd(),
+                base.saturating_add(TOKEN_BASE),
+                Interest::READABLE,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Only the reader wants to know that there is something to read, and writability only matters after a refusal: each
+    /// interest costs a wake-up a packet in every process that has it.
+    fn update_udp_interest(&mut self) -> io::Result<()> {
+        let Some((registry, base)) = &self.registry else {
+            return Ok(());
+        };
+        let readable = matches!(self.state, State::Reader(_)).then_some(Interest::READABLE);
+        let writable = self.blocked.then_some(Interest::WRITABLE);
+        let wanted = match (readable, writable) {
+            (Some(r), Some(w)) => Some(r | w),
+            (one, other) => one.or(other),
+        };
+        let token = Token(base.saturating_add(TOKEN_UDP));
+        match (self.udp_interest, wanted) {
+            (None, Some(wanted)) => self.udp.register(registry, token, wanted)?,
+            (Some(had), Some(wanted)) if had != wanted => {
+                self.udp.reregister(registry, token, wanted)?
+            }
+            (Some(_), None) => self.udp.deregister(registry)?,
+            _ => {}
+        }
+        self.udp_interest = wanted;
+        Ok(())
+    }
+
+    fn log_interest(&mut self) {
+        if let Err(error) = self.update_udp_interest() {
+            tracing::error!(%error, "cannot watch the UDP sockets");
+        }
+    }
+
+    fn role_changed(&mut self) {
+        let (role, generation) = (self.role(), self.reign.generation);
+        tracing::info!(
+            ?role,
+            generation,
+            me = self.me,
+            reader = self.reign.reader,
+            "role on the shared UDP port"
+        );
+        self.incoming
+            .push_back(Incoming::RoleChanged { role, generation });
+    }
+
+    fn deliver(&mut self, train: Received) {
+        if self.incoming.len() < MAX_INCOMING {
+            self.incoming.push_back(Incoming::Train(train));
+        }
+    }
+}
+
+/// Says goodbye, so that nobody takes the end for a crash.
+impl Drop for SharedPort {
+    fn drop(&mut self) {
+        for conn in self.conns.peers() {
+            self.conns.push(conn, &Message::Goodbye);
+            // Best effort: the end of the stream says nearly the same.
+            let _ = self.conns.flush(conn, None);
+        }
+    }
+}

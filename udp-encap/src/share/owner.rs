@@ -1,0 +1,585 @@
+//! Being the reader: receiving for all, keeping the table, beating.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::time::Instant;
+
+use super::conns::{Attach, Kind, PATIENCE};
+use super::local::{self, Name};
+use super::message::{Message, Reign};
+use super::table::{ClaimError, Fate, MemberId};
+use super::{BEAT, HUSH, Incoming, Request, SILENCE, SharedPort, State, route};
+use crate::errors::NetError;
+use crate::meta::Received;
+
+/// Bytes of packets kept for a member that is on its way to us.
+const MAX_KEPT: usize = 64 << 10;
+
+/// A member of the last reader's that lives, as far as we know, and has not attached to us.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    /// Our connection to its local socket, whose end tells of its death.
+    notice: Option<usize>,
+    /// At most [`MAX_KEPT`] bytes, true size.
+    trains: VecDeque<Received>,
+    bytes: usize,
+    /// Ports of which it does not know that they died; at most all.
+    missed: BTreeSet<u16>,
+}
+
+impl Expected {
+    fn keep(&mut self, train: &Received) {
+        // A copy, as the slice would keep a whole receive buffer alive.
+        let bytes = self.bytes.saturating_add(train.bytes.len());
+        if bytes <= MAX_KEPT {
+            self.bytes = bytes;
+            let copy = bytes::Bytes::copy_from_slice(&train.bytes);
+            self.trains.push_back(Received {
+                bytes: copy,
+                ..train.clone()
+            });
+        }
+    }
+}
+
+/// What only the reader knows.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The last beat, or the beginning of the need for beats.
+    beaten: Instant,
+    /// Until when packets for unknown ports are dropped.
+    quiet_until: Instant,
+    /// Ports of the dead, to be answered in spite of the quiet; at most all.
+    answered: BTreeSet<u16>,
+    links: BTreeMap<MemberId, usize>,
+    expected: BTreeMap<MemberId, Expected>,
+}
+
+impl Reader {
+    /// The first process on the port: nothing is quiet.
+    pub(super) fn first(now: Instant) -> Self {
+        Self {
+            beaten: now,
+            quiet_until: now,
+            answered: BTreeSet::new(),
+            links: BTreeMap::new(),
+            expected: BTreeMap::new(),
+        }
+    }
+
+    fn alone(&self) -> bool {
+        self.links.is_empty() && self.expected.is_empty()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (!self.alone()).then(|| self.beaten + BEAT)
+    }
+
+    /// Whether we were so late that somebody may have displaced us.
+    pub(super) fn overdue(&self, now: Instant) -> bool {
+        !self.alone() && now.saturating_duration_since(self.beaten) >= SILENCE
+    }
+}
+
+/// Where a packet goes.
+enum Way {
+    Here,
+    Link(usize),
+    Keep(MemberId),
+    Drop,
+}
+
+impl SharedPort {
+    fn reader(&mut self) -> Option<&mut Reader> {
+        match &mut self.state {
+            State::Reader(reader) => Some(reader),
+            _ => None,
+        }
+    }
+
+    /// Receives a batch and hands it out; whether there was anything.
+    pub(super) fn receive(&mut self, now: Instant) -> io::Result<bool> {
+        if !self.udp_readable && self.batch.is_empty() && !self.udp.has_errors() {
+            return Ok(false);
+        }
+        if self.batch.is_empty() {
+            match self.udp.recv(&mut self.batch) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.udp_readable = false
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut any = self.route_batch(now);
+        while let Some(error) = self.udp.take_error() {
+            any = true;
+            self.route_error(error);
+        }
+        self.flush_all(now);
+        Ok(any)
+    }
+
+    /// Hands out what was received; whether there was anything.
+    pub(super) fn route_batch(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(train) = self.batch.pop() {
+            any = true;
+            for (port, run) in route::runs(&train) {
+                match self.way(port, now) {
+                    Way::Here => self.deliver(run),
+                    Way::Link(conn) => self.conns.push_train(conn, &run),
+                    Way::Keep(id) => {
+                        if let Some(expected) = self
+                            .reader()
+                            .and_then(|reader| reader.expected.get_mut(&id))
+                        {
+                            expected.keep(&run);
+                        }
+                    }
+                    Way::Drop => {}
+                }
+            }
+        }
+        any
+    }
+
+    fn way(&self, port: u16, now: Instant) -> Way {
+        let holder = self.table.holder(port);
+        if holder == Some(self.me) {
+            return Way::Here;
+        }
+        match (&self.state, holder) {
+            (State::Reader(reader), None) => {
+                let quiet = now < reader.quiet_until && !reader.answered.contains(&port);
+                if quiet { Way::Drop } else { Way::Here }
+            }
+            (State::Reader(reader), Some(id)) => match reader.links.get(&id) {
+                Some(conn) => Way::Link(*conn),
+                None if reader.expected.contains_key(&id) => Way::Keep(id),
+                None => Way::Drop,
+            },
+            _ => Way::Drop,
+        }
+    }
+
+    fn route_error(&mut self, error: NetError) {
+        let holder = route::source(&error.quoted).and_then(|port| self.table.holder(port));
+        let link = match (&self.state, holder) {
+            (State::Reader(reader), Some(id)) if id != self.me => reader.links.get(&id).copied(),
+            (_, Some(id)) if id != self.me => return,
+            _ => None,
+        };
+        match link {
+            Some(conn) => self.conns.push(conn, &Message::Error(error)),
+            None if holder.is_none() || holder == Some(self.me) => {
+                self.incoming.push_back(Incoming::Error(error))
+            }
+            // Of a member on its way to us: an ICMP message may get lost.
+            None => {}
+        }
+    }
+
+    pub(super) fn claim_for(
+        &mut self,
+        id: MemberId,
+        port: u16,
+        now: Instant,
+    ) -> Result<u16, ClaimError> {
+        let entropy = &mut self.entropy;
+        let draw = || {
+            let mut octets = [0; 2];
+            entropy(&mut octets);
+            u16::from_be_bytes(octets)
+        };
+        let port = self.table.claim(id, port, now, draw)?;
+        self.broadcast(&Message::Taken { id, port });
+        self.flush_all(now);
+        Ok(port)
+    }
+
+    /// Tells all members. Those on their way to us will get the table, and need to hear of deaths only.
+    pub(super) fn broadcast(&mut self, message: &Message) {
+        let State::Reader(reader) = &mut self.state else {
+            return;
+        };
+        for conn in reader.links.values() {
+            self.conns.push(*conn, message);
+        }
+        if let Message::Died { ports } = message {
+            for expected in reader.expected.values_mut() {
+                expected.missed.extend(ports);
+            }
+        }
+    }
+
+    pub(super) fn beat(&mut self, now: Instant) {
+        let Some(reader) = self.reader() else { return };
+        if reader.alone() || now.saturating_duration_since(reader.beaten) < BEAT {
+            return;
+        }
+        reader.beaten = now;
+        let unwatched: Vec<MemberId> = reader
+            .expected
+            .iter()
+            .filter(|(_, e)| e.notice.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        self.broadcast(&Message::Beat { reign: self.reign });
+        for id in unwatched {
+            self.notify(id, now);
+        }
+        self.take_base_name();
+    }
+
+    /// Newcomers look for the reader there. A frozen predecessor may still hold the name; then we try again with each beat.
+    fn take_base_name(&mut self) {
+        let Some(local) = &mut self.local else { return };
+        if local.base.is_some() {
+            return;
+        }
+        match local.names.listen(Name::Base) {
+            Ok(listener) => {
+                local.base = Some(listener);
+                local.accept = true;
+                if let Err(error) = self.register_local(false) {
+                    tracing::warn!(%error, "cannot watch the local socket");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "base name of the shared port is not ours yet"),
+        }
+    }
+
+    /// A process wants to be served.
+    pub(super) fn attach(&mut self, conn: usize, attach: Attach, now: Instant) {
+        match self.state {
+            State::Reader(_) => self.welcome(conn, &attach, now),
+            State::Member { conn: upstream, .. } => {
+                let there = self.table.slot(self.reign.reader);
+                match there {
+                    // A newcomer, or somebody who missed the change: our reader is the one to ask.
+                    Some(slot) if attach.id == 0 || attach.generation < self.reign.generation => {
+                        self.tell(
+                            conn,
+                            &Message::Redirect {
+                                reign: self.reign,
+                                slot,
+                            },
+                            now,
+                        );
+                        self.close(conn);
+                    }
+                    // One who knows our reader and comes to us believes it lost. Perhaps we find that out in a moment.
+                    _ => {
+                        self.conns.set_readable(upstream);
+                        self.conns.set_kind(
+                            conn,
+                            Kind::Held {
+                                attach,
+                                until: now + PATIENCE,
+                            },
+                        );
+                    }
+                }
+            }
+            State::Seeking(_) => self.conns.set_kind(
+                conn,
+                Kind::Held {
+                    attach,
+                    until: now + PATIENCE,
+                },
+            ),
+        }
+    }
+
+    fn welcome(&mut self, conn: usize, attach: &Attach, now: Instant) {
+        if attach.generation > self.reign.generation {
+            // It followed a reader after us that is gone again.
+            self.reign.generation = attach.generation.saturating_add(1);
+        }
+        let Some(id) = self.number_for(attach) else {
+            tracing::warn!("too many processes on the shared port");
+            self.close(conn);
+            return;
+        };
+        let changes = self.table.reclaim(id, &attach.ports, now);
+        let Some(reader) = self.reader() else { return };
+        if reader.alone() {
+            reader.beaten = now;
+        }
+        let expected = reader.expected.remove(&id);
+        let old = reader.links.remove(&id);
+        if let Some(old) = old.filter(|old| *old != conn) {
+            self.close(old);
+        }
+        if let Some(notice) = expected.as_ref().and_then(|expected| expected.notice) {
+            self.close(notice);
+        }
+        // To the others first, then it is one of them.
+        self.broadcast(&Message::Joined {
+            id,
+            slot: attach.slot,
+        });
+        for port in changes.freed {
+            self.broadcast(&Message::Freed { port });
+        }
+        for port in changes.taken {
+            self.broadcast(&Message::Taken { id, port });
+        }
+        let message = Message::Welcome {
+            reign: self.reign,
+            id,
+            table: self.table.snapshot(now),
+            refused: changes.refused,
+        };
+        let sent = if attach.sockets {
+            self.conns.send_with_fds(conn, &message, &self.udp.as_fds())
+        } else {
+            self.conns.push(conn, &message);
+            Ok(())
+        };
+        self.conns.set_kind(conn, Kind::Member(id));
+        if let Some(reader) = self.reader() {
+            reader.links.insert(id, conn);
+        }
+        if let Some(expected) = expected {
+            if !expected.missed.is_empty() {
+                self.conns.push(
+                    conn,
+                    &Message::Died {
+                        ports: expected.missed.into_iter().collect(),
+                    },
+                );
+            }
+            for train in &expected.trains {
+                self.conns.push_train(conn, train);
+            }
+        }
+        tracing::debug!(
+            id,
+            slot = attach.slot,
+            "process attached to the shared port"
+        );
+        if let Err(broken) = sent {
+            tracing::warn!(%broken, "cannot welcome");
+            self.broken(conn, now);
+        }
+    }
+
+    /// The number that an attaching process gets: the one it had, unless somebody else goes by it.
+    fn number_for(&mut self, attach: &Attach) -> Option<MemberId> {
+        let taken = match self.table.slot(attach.id) {
+            Some(slot) => slot != attach.slot,
+            None => false,
+        };
+        if attach.id == 0 || attach.id == self.me || taken {
+            return self.table.join(attach.slot);
+        }
+        self.table
+            .admit(attach.id, attach.slot)
+            .then_some(attach.id)
+    }
+
+    pub(super) fn hear_member(
+        &mut self,
+        conn: usize,
+        id: MemberId,
+        message: Message,
+        now: Instant,
+    ) {
+        match message {
+            Message::Claim { request, port } => {
+                let result = self.claim_for(id, port, now);
+                self.tell(conn, &Message::Claimed { request, result }, now);
+            }
+            Message::Release { port } => {
+                if self.table.release(id, port, now) {
+                    self.broadcast(&Message::Freed { port });
+                }
+            }
+            Message::Goodbye => {
+                self.close(conn);
+                self.member_gone(id, Fate::Closed, now);
+            }
+            other => {
+                tracing::warn!(id, message = ?other, "message out of place from a member");
+                self.broken(conn, now);
+            }
+        }
+    }
+
+    /// A process is gone: its ports are free, and everybody learns that nobody is behind them.
+    pub(super) fn member_gone(&mut self, id: MemberId, fate: Fate, now: Instant) {
+        let ports = self.table.leave(id, fate, now);
+        tracing::info!(
+            id,
+            ?fate,
+            ports = ports.len(),
+            "process left the shared port"
+        );
+        if let Some(reader) = self.reader() {
+            reader.links.remove(&id);
+            let expected = reader.expected.remove(&id);
+            if now < reader.quiet_until {
+                reader.answered.extend(&ports);
+            }
+            if let Some(notice) = expected.and_then(|expected| expected.notice) {
+                self.close(notice);
+            }
+        }
+        if !ports.is_empty() {
+            self.broadcast(&Message::Died {
+                ports: ports.clone(),
+            });
+            self.incoming.push_back(Incoming::PortsDied { ports });
+        }
+        self.broadcast(&Message::Left {
+            id,
+            died: fate == Fate::Died,
+        });
+        self.flush_all(now);
+    }
+
+    /// Starts to read. `gone`: a reader that said goodbye.
+    pub(super) fn take_over(&mut self, gone: Option<MemberId>, now: Instant) {
+        self.reign = Reign {
+            generation: self.reign.generation.saturating_add(1),
+            reader: self.me,
+        };
+        let others: Vec<MemberId> = self
+            .table
+            .members()
+            .map(|(id, _)| id)
+            .filter(|id| *id != self.me)
+            .collect();
+        self.state = State::Reader(Reader {
+            quiet_until: now + HUSH,
+            expected: others.iter().map(|id| (*id, Expected::default())).collect(),
+            ..Reader::first(now)
+        });
+        self.udp.read_errors(true);
+        self.udp_readable = true;
+        self.log_interest();
+        self.role_changed();
+        for id in others {
+            if gone == Some(id) {
+                self.member_gone(id, Fate::Closed, now);
+            } else {
+                self.notify(id, now);
+            }
+        }
+        self.take_base_name();
+        for (request, port) in std::mem::take(&mut self.claims) {
+            let result = self.claim_for(self.me, port, now);
+            self.incoming.push_back(Incoming::Claimed {
+                request: Request(request),
+                result,
+            });
+        }
+        for (conn, attach) in self.held() {
+            self.welcome(conn, &attach, now);
+        }
+        for conn in self.conns.find(|kind| matches!(kind, Kind::Noticed)) {
+            self.close(conn);
+        }
+        self.flush_all(now);
+    }
+
+    /// The processes that wait for us to know who reads.
+    pub(super) fn held(&mut self) -> Vec<(usize, Attach)> {
+        let mut held = Vec::new();
+        for conn in self.conns.find(|kind| matches!(kind, Kind::Held { .. })) {
+            if let Some(Kind::Held { attach, .. }) = self.conns.kind(conn) {
+                let Attach {
+                    id,
+                    slot,
+                    generation,
+                    sockets,
+                    ref ports,
+                } = *attach;
+                held.push((
+                    conn,
+                    Attach {
+                        id,
+                        slot,
+                        generation,
+                        sockets,
+                        ports: ports.clone(),
+                    },
+                ));
+            }
+        }
+        held
+    }
+
+    /// Tells an expected member at its local socket that we read. A name without a process behind it tells us that it died.
+    fn notify(&mut self, id: MemberId, now: Instant) {
+        let (Some(local), Some(slot)) = (&self.local, self.table.slot(id)) else {
+            return;
+        };
+        let own = local.slot;
+        match local.names.connect(Name::Slot(slot)) {
+            Ok(stream) => {
+                let Some(conn) = self.add_conn(stream, Kind::Notice(id)) else {
+                    return;
+                };
+                if let Some(expected) = self
+                    .reader()
+                    .and_then(|reader| reader.expected.get_mut(&id))
+                {
+                    expected.notice = Some(conn);
+                }
+                self.tell(
+                    conn,
+                    &Message::Successor {
+                        reign: self.reign,
+                        slot: own,
+                    },
+                    now,
+                );
+            }
+            Err(error) if local::nobody_there(&error) => self.member_gone(id, Fate::Died, now),
+            // Its queue is full, so it exists and does not run.
+            Err(error) => tracing::debug!(%error, id, "cannot tell a process who reads"),
+        }
+    }
+
+    /// The process that we told closed the connection: it died, or it has no time for us, which the next beat finds out.
+    pub(super) fn notice_ended(&mut self, id: MemberId, now: Instant) {
+        let Some(reader) = self.reader() else { return };
+        let Some(expected) = reader.expected.get_mut(&id) else {
+            return;
+        };
+        expected.notice = None;
+        let (Some(local), Some(slot)) = (&self.local, self.table.slot(id)) else {
+            return;
+        };
+        if local
+            .names
+            .connect(Name::Slot(slot))
+            .is_err_and(|error| local::nobody_there(&error))
+        {
+            self.member_gone(id, Fate::Died, now);
+        }
+    }
+
+    /// Stops reading, because somebody else does.
+    pub(super) fn abdicate(&mut self, now: Instant) {
+        // What was received already is for us or gone.
+        self.route_batch(now);
+        for conn in self
+            .conns
+            .find(|kind| matches!(kind, Kind::Member(_) | Kind::Notice(_)))
+        {
+            self.close(conn);
+        }
+        if let Some(local) = &mut self.local {
+            local.base = None;
+        }
+        self.udp.read_errors(false);
+        tracing::warn!(
+            generation = self.reign.generation,
+            "displaced as the reader of the shared UDP port"
+        );
+    }
+}

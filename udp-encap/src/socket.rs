@@ -1,0 +1,543 @@
+//! The UDP sockets that carry SCTP: one for each IP family, on the same port.
+#![allow(clippy::disallowed_types, reason = "edge: the sockets of the encapsulation live here")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token, event};
+use quinn_udp::{UdpSockRef, UdpSocketState};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::batch::RecvBatch;
+use crate::errors::{self, NetError};
+use crate::meta::{Ecn, unmapped};
+
+/// Asked for in both directions; the kernel grants what its limits allow.
+const BUFFER_BYTES: usize = 4 << 20;
+/// ICMP errors kept until [`UdpEncap::take_error`]; further ones are dropped, as the network may drop them too.
+const MAX_ERRORS: usize = 256;
+/// How often one datagram is sent again because an earlier one's ICMP error failed the call.
+const SEND_ATTEMPTS: usize = 4;
+/// Largest train given to the kernel in one call: an IP packet's 65,535 bytes less the headers of IPv6 and UDP.
+const MAX_TRAIN: usize = 65_535 - 40 - 8;
+/// How often both families are tried at a common free port.
+const FREE_PORT_ATTEMPTS: usize = 16;
+
+/// Which local addresses to receive on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bind {
+    /// All addresses of both families; IPv4 alone where there is no IPv6.
+    #[default]
+    Any,
+    /// All IPv4 addresses.
+    V4,
+    /// All IPv6 addresses and no IPv4-mapped ones.
+    V6,
+    /// One address.
+    Addr(IpAddr),
+}
+
+/// Where a datagram, or a train of datagrams, goes and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Source address; it must be one of this host. `None`: the kernel chooses.
+    pub src: Option<IpAddr>,
+    /// Destination address and UDP port, with the scope identifier where link-local.
+    pub dst: SocketAddr,
+    /// ECN mark of every datagram.
+    pub ecn: Option<Ecn>,
+    /// `Some(n)`: the bytes are a train of datagrams of `n` bytes each (at least 1), the last one perhaps shorter.
+    pub segment_size: Option<usize>,
+    /// The IP layer may fragment this datagram. Never for a train, where it is ignored.
+    pub may_fragment: bool,
+}
+
+impl Transmit {
+    /// One datagram to `dst`, source chosen by the kernel, unmarked and not to be fragmented.
+    #[must_use]
+    pub const fn to(dst: SocketAddr) -> Self {
+        Self { src: None, dst, ecn: None, segment_size: None, may_fragment: false }
+    }
+}
+
+/// What the sockets can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// IPv4 is served.
+    pub ipv4: bool,
+    /// IPv6 is served.
+    pub ipv6: bool,
+    /// ECN marks can be set and are reported.
+    pub ecn: bool,
+    /// Most datagrams that one system call sends; 1 without segmentation offload. Longer trains are split.
+    pub max_segments: usize,
+    /// Datagrams leave unfragmented, so that the path MTU can be probed.
+    pub df: bool,
+}
+
+/// Whether a failed send says that the datagram exceeds the MTU of the interface, or of the path as far as known.
+#[must_use]
+pub fn is_too_big(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error())
+}
+
+/// The socket of one IP family.
+#[derive(Debug)]
+struct Family {
+    socket: Socket,
+    state: UdpSocketState,
+    v4: bool,
+    /// The rest of a train that the kernel did not take; at most one train, sent before anything else.
+    unsent: Option<(Transmit, Vec<u8>)>,
+}
+
+/// Sets the options that quinn-udp works with, but without the time stamps that it asks the kernel for: nobody reads them,
+/// and on a train they leave no room for the ECN mark in quinn-udp's 96 octets for control messages (0.6.3).
+fn set_up(socket: &Socket) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    nix::sys::socket::setsockopt(
+        socket,
+        nix::sys::socket::sockopt::ReceiveTimestampns,
+        &false,
+    )?;
+    Ok(state)
+}
+
+impl Family {
+    fn new(socket: Socket, v4: bool) -> io::Result<Self> {
+        let state = set_up(&socket)?;
+        errors::enable(&socket, v4)?;
+        Ok(Self { socket, state, v4, unsent: None })
+    }
+
+    fn bind(addr: SocketAddr) -> io::Result<Self> {
+        let v4 = addr.is_ipv4();
+        let domain = if v4 { Domain::IPV4 } else { Domain::IPV6 };
+        // Neither SO_REUSEADDR nor SO_REUSEPORT: another program could take over the port with them.
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if !v4 {
+            socket.set_only_v6(true)?;
+        }
+        // Large buffers are a wish; the kernel's limit is no error.
+        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+        let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+        socket.bind(&SockAddr::from(addr))?;
+        Self::new(socket, v4)
+    }
+
+    fn port(&self) -> io::Result<u16> {
+        self.socket.local_addr()?.as_socket().map(|a| a.port()).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    fn read_errors(&self, into: &mut VecDeque<NetError>) {
+        // A bound on the rounds, as forged ICMP could arrive as fast as it is read.
+        for _ in 0..MAX_ERRORS {
+            match errors::read(&self.socket, self.v4) {
+                Ok(Some(error)) if into.len() < MAX_ERRORS => into.push_back(error),
+                Ok(Some(_)) => tracing::debug!("ICMP error dropped: too many wait to be taken"),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read the error queue of the UDP socket");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The UDP sockets of RFC 6951 on one port: non-blocking, with source address selection, ECN marks, batches, segmentation
+/// offload and ICMP errors as far as the system has them.
+#[derive(Debug)]
+pub struct UdpEncap {
+    v4: Option<Family>,
+    v6: Option<Family>,
+    port: u16,
+    errors: VecDeque<NetError>,
+    /// Whether this process takes the ICMP errors; of several that share the sockets only one does.
+    reads_errors: bool,
+    /// The family that is read first, alternating so that neither starves.
+    v6_first: bool,
+}
+
+impl UdpEncap {
+    /// Binds the sockets. Port 0 takes a free one, the same in both families.
+    ///
+    /// # Errors
+    /// `AddrInUse` if somebody else has the port, `AddrNotAvailable` for an address that is not this host's, and whatever
+    /// else the system says about sockets.
+    pub fn bind(bind: Bind, port: u16) -> io::Result<Self> {
+        let v4_any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let v6_any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        match bind {
+            Bind::V4 => Self::bind_one(v4_any, port),
+            Bind::V6 => Self::bind_one(v6_any, port),
+            Bind::Addr(ip) => Self::bind_one(ip.to_canonical(), port),
+            Bind::Any => {
+                let attempts = if port == 0 { FREE_PORT_ATTEMPTS } else { 1 };
+                let mut result = Self::bind_both(port);
+                for _ in 1..attempts {
+                    // The port that was free for IPv4 is taken for IPv6: another one.
+                    if !matches!(&result, Err(e) if e.kind() == io::ErrorKind::AddrInUse) {
+                        break;
+                    }
+                    result = Self::bind_both(port);
+                }
+                result
+            }
+        }
+    }
+
+    fn bind_one(ip: IpAddr, port: u16) -> io::Result<Self> {
+        let family = Family::bind(SocketAddr::new(ip, port))?;
+        if family.v4 { Self::of(Some(family), None) } else { Self::of(None, Some(family)) }
+    }
+
+    fn bind_both(port: u16) -> io::Result<Self> {
+        let v4 = Family::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))?;
+        let v6 = match Family::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), v4.port()?)) {
+            Ok(v6) => Some(v6),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "no IPv6 here, going on with IPv4");
+                None
+            }
+        };
+        Self::of(Some(v4), v6)
+    }
+
+    fn of(v4: Option<Family>, v6: Option<Family>) -> io::Result<Self> {
+        let port = match v4.as_ref().or(v6.as_ref()) {
+            Some(family) => family.port()?,
+            None => return Err(io::Error::new(io::ErrorKind::InvalidInput, "no UDP socket")),
+        };
+        Ok(Self { v4, v6, port, errors: VecDeque::new(), reads_errors: true, v6_first: false })
+    }
+
+    /// Takes over bound UDP sockets that another process handed to us: at most one of each family.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a descriptor is no bound UDP socket, two are of one family or there is none.
+    pub fn from_fds(fds: impl IntoIterator<Item = OwnedFd>) -> io::Result<Self> {
+        let invalid = |what: &'static str| io::Error::new(io::ErrorKind::InvalidInput, what);
+        let (mut v4, mut v6) = (None, None);
+        for fd in fds {
+            let socket = Socket::from(fd);
+            let addr = socket.local_addr()?.as_socket().ok_or_else(|| invalid("not an IP socket"))?;
+            if socket.r#type()? != Type::DGRAM || addr.port() == 0 {
+                return Err(invalid("not a bound UDP socket"));
+            }
+            let slot = if addr.is_ipv4() { &mut v4 } else { &mut v6 };
+            if slot.is_some() {
+                return Err(invalid("two sockets of one family"));
+            }
+            *slot = Some(Family::new(socket, addr.is_ipv4())?);
+        }
+        Self::of(v4, v6)
+    }
+
+    /// The sockets, to be duplicated into another process; IPv4 first.
+    #[must_use]
+    pub fn as_fds(&self) -> Vec<BorrowedFd<'_>> {
+        self.families().map(|family| family.socket.as_fd()).collect()
+    }
+
+    fn families(&self) -> impl Iterator<Item = &Family> {
+        self.v4.iter().chain(&self.v6)
+    }
+
+    /// The UDP port, of both families.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What these sockets can do.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        Caps {
+            ipv4: self.v4.is_some(),
+            ipv6: self.v6.is_some(),
+            ecn: cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")),
+            max_segments: self.families().map(|f| f.state.max_gso_segments()).min().unwrap_or(1).max(1),
+            df: self.families().all(|f| !f.state.may_fragment()),
+        }
+    }
+
+    /// Says whether this process takes the ICMP errors (the default). A process that shares the sockets and does not receive
+    /// leaves them to the one that does.
+    pub(crate) fn read_errors(&mut self, on: bool) {
+        self.reads_errors = on;
+    }
+
+    /// Sends a datagram, or a train of them, to `t.dst`.
+    ///
+    /// If the kernel takes only the beginning of a train, the rest is kept and sent before the next one.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing was taken: keep it and try again when writable. EMSGSIZE ([`is_too_big`]) if a datagram exceeds
+    /// the MTU. `AddrNotAvailable` if `t.src` is not an address of this host. `Unsupported` if the family has no socket.
+    /// Other errors of the system are about this destination only: treat the bytes as lost.
+    pub fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        let dst = unmapped(t.dst);
+        let src = t.src.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified());
+        if src.is_some_and(|ip| ip.is_ipv4() != dst.is_ipv4()) || bytes.is_empty() || t.segment_size == Some(0) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let family = if dst.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        let Some(family) = family else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let mut sender = Sender { family, errors: &mut self.errors, reads_errors: self.reads_errors };
+        sender.flush()?;
+        sender.train(&Transmit { src, dst, ..*t }, bytes, false)
+    }
+
+    /// Sends what was left of trains that the kernel did not take whole.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it still does not.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let (errors, reads_errors) = (&mut self.errors, self.reads_errors);
+        for family in self.v4.iter_mut().chain(&mut self.v6) {
+            Sender { family, errors, reads_errors }.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Receives one batch from one of the sockets into `batch`; returns the number of trains.
+    ///
+    /// # Errors
+    /// `WouldBlock` when both sockets are drained; other errors of the system.
+    pub fn recv(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
+        self.v6_first = !self.v6_first;
+        let order = if self.v6_first { [&self.v6, &self.v4] } else { [&self.v4, &self.v6] };
+        for family in order.into_iter().flatten() {
+            for _ in 0..MAX_ERRORS {
+                match batch.fill(&family.state, UdpSockRef::from(&family.socket)) {
+                    Ok(0) => {}
+                    Ok(n) => return Ok(n),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if is_pending_icmp(&error) => {
+                        if self.reads_errors {
+                            family.read_errors(&mut self.errors);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if self.reads_errors {
+            // The readiness edge that brought us here may have been an error's.
+            for family in self.v4.iter().chain(&self.v6) {
+                family.read_errors(&mut self.errors);
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Whether the rest of a train waits for [`UdpEncap::flush`].
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        self.families().any(|family| family.unsent.is_some())
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// The oldest ICMP error that was found while sending or receiving. Ask after each [`UdpEncap::recv`] and failed send.
+    pub fn take_error(&mut self) -> Option<NetError> {
+        self.errors.pop_front()
+    }
+}
+
+/// Whether the error may be an earlier datagram's that the kernel reports on whatever call comes next.
+fn is_pending_icmp(error: &io::Error) -> bool {
+    let Some(errno) = error.raw_os_error() else {
+        return false;
+    };
+    [
+        Errno::CONNREFUSED,
+        Errno::HOSTUNREACH,
+        Errno::NETUNREACH,
+        Errno::HOSTDOWN,
+        Errno::NOPROTOOPT,
+        Errno::PROTO,
+        Errno::OPNOTSUPP,
+        Errno::ACCESS,
+        Errno::MSGSIZE,
+    ]
+    .iter()
+    .any(|e| e.raw_os_error() == errno)
+}
+
+/// Whether the address is one of this host: the kernel lets us bind to it.
+fn is_local(ip: IpAddr) -> bool {
+    let domain = if ip.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).and_then(|socket| socket.bind(&SockAddr::from(SocketAddr::new(ip, 0)))).is_ok()
+}
+
+/// The ways of sending on one socket.
+struct Sender<'a> {
+    family: &'a mut Family,
+    errors: &'a mut VecDeque<NetError>,
+    reads_errors: bool,
+}
+
+impl Sender<'_> {
+    fn flush(&mut self) -> io::Result<()> {
+        let Some((t, rest)) = self.family.unsent.take() else {
+            return Ok(());
+        };
+        match self.train(&t, &rest, false) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.family.unsent = Some((t, rest));
+                Err(error)
+            }
+            Err(error) => {
+                tracing::debug!(%error, dst = %t.dst, "rest of a train lost");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Sends in pieces as large as the kernel takes them; `singly`: one datagram each.
+    fn train(&mut self, t: &Transmit, bytes: &[u8], singly: bool) -> io::Result<()> {
+        let Some(segment) = t.segment_size.filter(|s| *s < bytes.len()) else {
+            return self.datagram(t, bytes);
+        };
+        let segments = if singly { 1 } else { self.family.state.max_gso_segments().min(MAX_TRAIN / segment).max(1) };
+        let mut sent = 0usize;
+        for piece in bytes.chunks(segment.saturating_mul(segments)) {
+            let one = piece.len() <= segment;
+            let result = if one { self.once(t, None, piece) } else { self.once(t, Some(segment), piece) };
+            match result {
+                Ok(()) => sent = sent.saturating_add(piece.len()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if sent == 0 {
+                        return Err(error);
+                    }
+                    self.family.unsent = Some((*t, bytes.get(sent..).unwrap_or_default().to_vec()));
+                    return Ok(());
+                }
+                Err(error) if !one && refuses_train(&error) => {
+                    // Either the device cannot segment, or the segments exceed the MTU: datagrams alone tell which.
+                    self.train(t, piece, true).inspect_err(|e| self.forgive(t, e))?;
+                    if let Some((_, rest)) = &mut self.family.unsent {
+                        rest.extend_from_slice(bytes.get(sent.saturating_add(piece.len())..).unwrap_or_default());
+                        return Ok(());
+                    }
+                    sent = sent.saturating_add(piece.len());
+                }
+                Err(error) => return Err(self.judge(t, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn datagram(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        let result = if t.may_fragment {
+            fragmenting(&self.family.socket, self.family.v4, true);
+            let result = self.once(t, None, bytes);
+            fragmenting(&self.family.socket, self.family.v4, false);
+            result
+        } else {
+            self.once(t, None, bytes)
+        };
+        result.map_err(|error| self.judge(t, error))
+    }
+
+    /// One system call, repeated if it failed because of an earlier datagram's ICMP error.
+    fn once(&mut self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
+        let transmit = quinn_udp::Transmit { destination: t.dst, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
+        let mut last = Ok(());
+        for _ in 0..SEND_ATTEMPTS {
+            last = self.family.state.try_send(UdpSockRef::from(&self.family.socket), &transmit);
+            match &last {
+                Err(error) if is_pending_icmp(error) => {
+                    if self.reads_errors {
+                        self.family.read_errors(self.errors);
+                    }
+                }
+                _ => break,
+            }
+        }
+        last
+    }
+
+    /// Names the cause where it is ours: a source address that this host does not have. The kernel says EINVAL, or that the
+    /// network is unreachable, depending on family and routes.
+    fn judge(&mut self, t: &Transmit, error: io::Error) -> io::Error {
+        let suspicious = [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL]
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        if let Some(src) = t.src.filter(|_| suspicious)
+            && !is_local(src)
+        {
+            self.forgive(t, &error);
+            return io::ErrorKind::AddrNotAvailable.into();
+        }
+        error
+    }
+
+    /// quinn-udp takes one EINVAL as proof that the kernel knows neither ECN marks nor segmentation offload, and stops using
+    /// them for good. If the datagram itself was at fault, it gets to try again.
+    fn forgive(&mut self, t: &Transmit, error: &io::Error) {
+        match set_up(&self.family.socket) {
+            Ok(state) => self.family.state = state,
+            Err(reset) => {
+                tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again")
+            }
+        }
+    }
+}
+
+fn refuses_train(error: &io::Error) -> bool {
+    let errno = error.raw_os_error();
+    [Errno::INVAL, Errno::IO, Errno::MSGSIZE].iter().any(|e| errno == Some(e.raw_os_error()))
+}
+
+/// Allows or forbids IP fragmentation on the socket. Processes that share the socket share the option, too: a datagram sent
+/// by another one at this very moment may be fragmented as well, which costs nothing but a lost probe of the path MTU.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn fragmenting(socket: &Socket, v4: bool, allow: bool) {
+    use nix::sys::socket::{setsockopt, sockopt};
+    use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
+    let result = if v4 {
+        let mode = if allow { Ipv4PathMtuDiscovery::DONT } else { Ipv4PathMtuDiscovery::PROBE };
+        set_ip_mtu_discover(socket, mode).map_err(io::Error::from)
+    } else {
+        let mode = if allow { Ipv6PathMtuDiscovery::DONT } else { Ipv6PathMtuDiscovery::PROBE };
+        set_ipv6_mtu_discover(socket, mode)
+            .map_err(io::Error::from)
+            .and_then(|()| setsockopt(socket, sockopt::Ipv6DontFrag, &!allow).map_err(io::Error::from))
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, allow, "cannot switch fragmentation");
+    }
+}
+
+/// No portable switch: FreeBSD and macOS fragment IPv6 only when told, and IPv4 never while the option is set.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn fragmenting(_: &Socket, _: bool, _: bool) {}
+
+/// Both sockets under one token.
+impl event::Source for UdpEncap {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.families().try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).register(registry, token, interests))
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.families().try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).reregister(registry, token, interests))
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.families().try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).deregister(registry))
+    }
+}
