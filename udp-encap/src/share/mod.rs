@@ -516,14 +516,7 @@ impl SharedPort {
     fn broken(&mut self, conn: usize, now: Instant) {
         let Some(kind) = self.close(conn) else { return };
         match kind {
-            Kind::Member(id) => {
-                self.unlink(id);
-                // It may have left us for a successor that we have not heard of, or come back by another link.
-                self.hear_strangers(now);
-                if !self.is_linked(id) {
-                    self.member_gone(id, table::Fate::Died, now);
-                }
-            }
+            Kind::Member(id) => self.link_lost(id, now),
             Kind::Upstream => self.lose_reader(true, now),
             Kind::Seek => self.seek_on(now),
             Kind::Notice(id) => self.notice_ended(id, now),
@@ -571,9 +564,7 @@ impl SharedPort {
                         table: self.table.snapshot(now),
                     },
                 );
-                if !missed.is_empty() {
-                    self.conns.push(conn, &Message::Died { ports: missed });
-                }
+                self.tell_deaths(conn, missed);
             }
             Err(broken) => {
                 // What it sent before it went is still to be read; the read will end the connection.
