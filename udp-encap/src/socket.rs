@@ -492,7 +492,7 @@ impl Sender<'_> {
         match set_up(&self.family.socket) {
             Ok(state) => self.family.state = state,
             Err(reset) => {
-                tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again")
+                tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again");
             }
         }
     }
