@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use sctp_user::stack::deadline::DeadlineSet;
 use sctp_user::{Entropy, Time};
 
 use super::cache::{Cache, Exclusions};
@@ -12,7 +13,7 @@ use super::element::{ElementKey, OwnElement};
 use super::error::{RegisterError, ResolveError};
 use super::hunt::Hunt;
 use super::request::Request;
-use crate::handlespace::DeadlineSet;
+
 use crate::wire::{AsapMessage, CauseCode, ElementId, ErrorCause, OperationError, PoolElement, PoolHandle, RegistrarId, Scope};
 
 /// Most associations that registrars opened to us and that are not our home; more are refused.
@@ -192,6 +193,8 @@ pub struct Asap {
     pub(super) out: VecDeque<Output>,
     next_link: u64,
     pub(super) next_request: u64,
+    /// When it was last driven.
+    driven: Time,
 }
 
 impl Asap {
@@ -215,6 +218,7 @@ impl Asap {
             out: VecDeque::new(),
             next_link: 0,
             next_request: 0,
+            driven: Time::ZERO,
         }
     }
 
@@ -261,12 +265,12 @@ impl Asap {
 
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
-    pub fn poll_timeout(&self, now: Time) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         let idle = self.visitors.values().map(|v| v.last_used + VISITOR_IDLE).min();
         let rest = if self.home.is_some() {
             [self.request_deadline(), self.due.next()]
         } else if self.wants_home() {
-            [self.hunt.poll_timeout(now), self.give_up_deadline()]
+            [self.hunt.poll_timeout(self.driven), self.give_up_deadline()]
         } else {
             [None, None]
         };
@@ -304,6 +308,7 @@ impl Asap {
 
     /// Does what can be done now: begins associations, or registers what is due.
     pub(super) fn drive(&mut self, now: Time) {
+        self.driven = now;
         if self.home.is_some() {
             self.register_due(now);
             return;
