@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longest wait for anything: much longer than it takes, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Answers that a pair must exchange before and after each blow.
 const PROGRESS: u64 = 100;
 
@@ -81,6 +81,12 @@ impl Member {
             }
             self.news.push(line);
         }
+    }
+
+    /// What it said without being asked.
+    fn news(&mut self) -> Vec<String> {
+        self.news.extend(self.lines.try_iter());
+        self.news.clone()
     }
 
     fn tell(&mut self, command: &str) -> io::Result<()> {
@@ -156,7 +162,8 @@ pub fn progress(members: &mut [Member], who: &[usize]) -> io::Result<BTreeMap<(u
             return Ok(now);
         }
         if Instant::now() > until {
-            return Err(io::Error::other(format!("no progress: {now:?} since {start:?}")));
+            let news: Vec<_> = members.iter_mut().map(|m| (m.port, m.news())).collect();
+            return Err(io::Error::other(format!("no progress: {now:?} since {start:?}; news: {news:?}")));
         }
         thread::sleep(Duration::from_millis(20));
     }
