@@ -650,10 +650,10 @@ impl World {
         self.call(host, |node, now| node.handle_batch(now, &meta, train));
     }
 
-    /// Nobody takes the packet: the machine says so, if it is there.
+    /// Nobody takes the packet: the machine says so, if it is there and not behind a NAT, which drops in silence.
     fn unreachable(&mut self, wire: &Wire) {
         self.observer.packet(self.now, &self.hosts, wire.from, Fate::Unreachable, wire);
-        let machine = self.hosts.iter().any(|h| h.state != State::Off && h.cfg.addrs.contains(&wire.dst));
+        let machine = self.hosts.iter().any(|h| h.state != State::Off && h.nat.is_empty() && h.cfg.addrs.contains(&wire.dst));
         if !machine || !self.icmp {
             return;
         }
