@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longest wait for anything: much longer than it takes, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Answers that a pair must exchange before and after each blow.
 const PROGRESS: u64 = 100;
 
