@@ -134,6 +134,7 @@ impl Path {
     }
 
     /// Sets the path MTU.
+    #[cfg_attr(not(test), expect(dead_code, reason = "path MTU discovery comes later"))]
     pub(crate) fn set_mtu(&mut self, mtu: usize) {
         self.mtu = mtu;
         self.cc.on_mtu(self.pmdcs());
@@ -158,6 +159,11 @@ impl Path {
     /// Doubles the RTO up to RTO.Max (RFC 9260 section 6.3.3 E2).
     pub(crate) fn back_off(&mut self) {
         self.rto = (self.rto * 2).min(self.rtt.max());
+    }
+
+    /// Takes the back-off back: it was for probes of a closed window, and the peer answered.
+    pub(crate) fn end_back_off(&mut self) {
+        self.rto = self.rtt.rto();
     }
 
     /// Counts an error (RFC 9260 section 8.2); whether that makes the path inactive is the caller's.
@@ -198,9 +204,16 @@ impl Path {
         self.last_sent = now;
     }
 
+    /// HB.interval of this path: in UDP and to another host it keeps a NAT's mapping alive (rulings section 1 row 13).
+    fn hb_interval(&self, cfg: &AssocConfig) -> Option<Duration> {
+        let here = self.addr.is_loopback() || self.local == Some(self.addr);
+        let through_nat = matches!(self.channel, Channel::Udp { .. }) && !here;
+        cfg.hb_interval.map(|i| cfg.nat_keepalive.filter(|_| through_nat).map_or(i, |k| k.min(i)))
+    }
+
     /// Makes the next periodic HEARTBEAT due, or none if `cfg` switches them off.
     pub(crate) fn schedule_heartbeat(&mut self, now: Time, cfg: &AssocConfig, entropy: &mut dyn Entropy) {
-        match cfg.hb_interval {
+        match self.hb_interval(cfg) {
             Some(interval) => self.heartbeat.schedule(now, interval, self.rto, entropy),
             None => self.heartbeat.due = None,
         }
@@ -215,7 +228,7 @@ impl Path {
         }
         let due = self.heartbeat.due.is_some_and(|t| t <= now);
         // Data that is on its way, or was within the interval, measures the path just as well (section 8.3).
-        let idle = self.in_flight == 0 && cfg.hb_interval.is_some_and(|i| now - self.last_sent >= i);
+        let idle = self.in_flight == 0 && self.hb_interval(cfg).is_some_and(|i| now - self.last_sent >= i);
         let send = due && (idle || !self.confirmed);
         if due {
             let since = if send || self.in_flight > 0 { now } else { self.last_sent };
@@ -227,6 +240,17 @@ impl Path {
     /// Registers a HEARTBEAT that is sent now on this path, which is number `id`.
     pub(crate) fn send_heartbeat(&mut self, now: Time, id: PathId, kind: HeartbeatKind, entropy: &mut dyn Entropy) -> HeartbeatInfo {
         self.heartbeat.send(now, id, kind, self.rto, entropy)
+    }
+
+    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured.
+    pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
+        let Some(rtt) = self.heartbeat.on_ack(now, info) else {
+            return false;
+        };
+        self.on_rtt(rtt);
+        self.confirmed = true;
+        self.on_answer();
+        true
     }
 
     /// How a packet on this path is sent; the caller fills in its size.
@@ -254,17 +278,6 @@ impl Path {
             self.restart_t3(now);
         }
         self.heartbeat.forgive(now, self.rto);
-    }
-
-    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured.
-    pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
-        let Some(rtt) = self.heartbeat.on_ack(now, info) else {
-            return false;
-        };
-        self.on_rtt(rtt);
-        self.confirmed = true;
-        self.on_answer();
-        true
     }
 }
 
@@ -304,6 +317,7 @@ impl Paths {
     }
 
     /// Number of paths.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
@@ -329,6 +343,7 @@ impl Paths {
     }
 
     /// Makes `id` the primary path, if it exists.
+    #[cfg_attr(not(test), expect(dead_code, reason = "multi-homing comes later"))]
     pub(crate) fn set_primary(&mut self, id: PathId) {
         if self.get(id).is_some() {
             self.primary = id;
@@ -393,6 +408,17 @@ mod tests {
     }
 
     #[test]
+    fn a_mapping_in_a_nat_is_kept_alive() {
+        let cfg = AssocConfig::rfc();
+        let due = |addr, channel| path(addr, channel).hb_interval(&cfg);
+        assert_eq!(due("192.0.2.1", UDP), Some(Duration::from_secs(15)));
+        assert_eq!(due("192.0.2.1", Channel::Raw), Some(Duration::from_secs(30)));
+        assert_eq!(due("127.0.0.1", UDP), Some(Duration::from_secs(30)));
+        let off = AssocConfig { hb_interval: None, ..cfg };
+        assert_eq!(path("192.0.2.1", UDP).hb_interval(&off), None);
+    }
+
+    #[test]
     fn paths_are_found_and_bounded() {
         let mut paths = Paths::new(path("10.0.0.1", UDP));
         for n in 2..=255 {
@@ -407,7 +433,7 @@ mod tests {
 
     #[test]
     fn heartbeats_only_on_idle_paths() {
-        let cfg = AssocConfig::rfc();
+        let cfg = AssocConfig { nat_keepalive: None, ..AssocConfig::rfc() };
         let mut rng = SeededEntropy::new(1);
         let mut p = path("10.0.0.1", UDP);
         p.confirmed = true;
