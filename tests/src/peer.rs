@@ -10,7 +10,7 @@ use sctp_user::{
 };
 
 use crate::oracle::Oracle;
-use crate::workload::Workload;
+use crate::workload::{FIRST_PPID, Workload};
 
 /// One association as its application sees it.
 #[derive(Debug)]
@@ -224,7 +224,7 @@ impl Peer {
             && c.since + m.at <= now
         {
             let opts = if m.unordered { SendOptions::unordered() } else { SendOptions::ordered() };
-            let ppid = Ppid(u32::try_from(c.sent).unwrap_or(u32::MAX));
+            let ppid = Ppid(FIRST_PPID.saturating_add(u32::try_from(c.sent).unwrap_or(u32::MAX)));
             match assoc.send(now, StreamId(m.sid), ppid, self.outgoing.payload(c.sent), opts) {
                 Ok(()) => c.sent += 1,
                 Err(SendError::WouldBlock) => c.blocked = true,

@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher13;
 
 use super::describe::describe;
 use super::host::{Host, HostId};
-use super::world::Wire;
+use super::network::Wire;
 use crate::net::Channel;
 use crate::pcap::{Captured, Direction, Interface, PcapWriter};
 use crate::time::Time;

@@ -5,3 +5,4 @@ mod delivery;
 mod faults;
 mod lifecycle;
 mod rough;
+mod wireshark;
