@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 use udp_encap::multicast::{AnnounceListener, AnnounceSender, Interface, SenderConfig};
-use udp_encap::{
-    Bind, Ecn, ErrorOrigin, NetError, NetErrorKind, Received, RecvBatch, Transmit, UdpEncap,
-    is_too_big,
-};
+use udp_encap::{Bind, Ecn, Received, RecvBatch, Transmit, UdpEncap, is_too_big};
+#[cfg(target_os = "linux")]
+use udp_encap::{ErrorOrigin, NetError, NetErrorKind};
 
 /// Generous: nothing here takes more than milliseconds unless something is wrong.
 const WAIT: Duration = Duration::from_secs(10);

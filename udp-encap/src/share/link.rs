@@ -24,6 +24,11 @@ const MAX_QUEUE: usize = 2 << 20;
 const MAX_SLICES: usize = 64;
 /// Descriptors in a message: the UDP sockets of both families.
 const MAX_FDS: usize = 2;
+/// Apple's systems do not have the flag; there, and for plain writes everywhere, Rust's runtime ignores SIGPIPE.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 /// Bytes read at a time.
 pub(super) const READ_SIZE: usize = 64 << 10;
 
@@ -221,7 +226,7 @@ impl Link {
             return Err(Broken::Io(io::ErrorKind::InvalidInput.into()));
         }
         let slices = [IoSlice::new(&frame)];
-        let n = rustix::net::sendmsg(&self.stream, &slices, &mut control, SendFlags::NOSIGNAL)
+        let n = rustix::net::sendmsg(&self.stream, &slices, &mut control, NO_SIGNAL)
             .map_err(|error| Broken::Io(error.into()))?;
         frame.advance(n.min(frame.len()));
         if !frame.is_empty() {

@@ -207,6 +207,17 @@ fn lock(path: &std::path::Path) -> io::Result<fs::File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::AddrInUse.into()),
+        // Solaris has locks of processes only, which serves as well but between two ports of one process.
+        Err(fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+            match rustix::fs::fcntl_lock(&file, operation) {
+                Ok(()) => Ok(file),
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => {
+                    Err(io::ErrorKind::AddrInUse.into())
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }

@@ -138,6 +138,8 @@ fn any_message() -> impl Strategy<Value = Message> {
 }
 
 proptest! {
+    // Each case tries every prefix of a message.
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn round_trip_and_no_prefix_parses(message in any_message()) {
         let frame = message.encode();
