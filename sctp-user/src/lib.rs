@@ -1,1 +1,92 @@
-//! Skeleton.
+//! SCTP (RFC 9260) in user space: a sans-IO protocol core, sockets over UDP encapsulation (RFC 6951), and a simulator that runs
+//! the same code.
+//!
+//! The core is a [`Stack`]: packets and the time go in, packets, events and the next deadline come out. Whatever drives it, be it
+//! the runtime of `socket` on real sockets, the simulator (`sim`), or a program of its own, follows the contract
+//! of [`stack`]. Two stacks that talk to each other without any network:
+//!
+//! ```
+//! use std::net::{IpAddr, SocketAddr};
+//! use bytes::Bytes;
+//! use sctp_user::{Channel, EndpointConfig, Event, Meta, Node, Ppid, SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = Time::ZERO;
+//! let (client_ip, server_ip): (IpAddr, IpAddr) = ("10.0.0.1".parse()?, "10.0.0.2".parse()?);
+//! let mut client = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(1)));
+//! let mut server = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(2)));
+//!
+//! let listener = server.open(EndpointConfig::new(7))?;
+//! server.listen(listener, true);
+//! let endpoint = client.open(EndpointConfig::new(0))?;
+//! let id = client.connect(now, endpoint, &[SocketAddr::new(server_ip, 7).into()], None)?;
+//! client.assoc(id).ok_or("gone")?.send(now, StreamId(0), Ppid(0), Bytes::from_static(b"hello"), SendOptions::ordered())?;
+//!
+//! // The network: carries packets both ways until there are none.
+//! fn carry(now: Time, from: (&mut Stack, IpAddr), to: (&mut Stack, IpAddr)) -> bool {
+//!     let mut packet = Vec::new();
+//!     let sent = from.0.poll_transmit(now, 1, &mut packet).is_some();
+//!     if sent {
+//!         let channel = Channel::Udp { local: 9899, remote: 9899 };
+//!         let meta = Meta { src: from.1, dst: to.1, channel, ecn: None, ifindex: None };
+//!         to.0.handle_datagram(now, &meta, Bytes::from(packet));
+//!     }
+//!     sent
+//! }
+//! while carry(now, (&mut client, client_ip), (&mut server, server_ip)) | carry(now, (&mut server, server_ip), (&mut client, client_ip)) {}
+//!
+//! let (_, accepted, event) = server.poll_event().ok_or("nothing happened")?;
+//! assert!(matches!(event, Event::Connected { incoming: true, .. }));
+//! let message = server.assoc(accepted).ok_or("gone")?.recv().ok_or("no message")?;
+//! assert_eq!(message.payload, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ```mermaid
+//! flowchart LR
+//!   K[kernel or simulator] -->|Node::handle_batch| P[wire: header, checksum]
+//!   P -->|INIT, COOKIE ECHO| R[stack/responder]
+//!   P -->|known| D[assoc/dispatch: tags, chunks]
+//!   P -->|unknown| O[stack/ootb]
+//!   D --> RX[assoc/rx] --> E[Stack::poll_event, Assoc::recv]
+//!   D --> TX[assoc/tx, cc, paths]
+//!   TX --> A[assoc/assemble] -->|Node::poll_transmit| K
+//! ```
+//!
+//! Features: `udp` and `socket` (default) for real sockets, `sim` for the simulator, `pcap` for writing packets; without any, the
+//! core makes no call to the operating system.
+#![forbid(unsafe_code)]
+
+mod assoc;
+mod cc;
+pub mod config;
+pub mod entropy;
+pub mod error;
+pub mod event;
+pub mod net;
+pub mod node;
+pub mod num;
+#[cfg(feature = "pcap")]
+pub mod pcap;
+mod sched;
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(feature = "socket")]
+pub mod socket;
+pub mod stack;
+pub mod time;
+#[cfg(feature = "socket")]
+pub mod transport;
+pub mod wire;
+
+pub use assoc::cookie;
+pub use config::{AssocConfig, EndpointConfig, StackConfig};
+pub use entropy::{Entropy, SeededEntropy};
+pub use error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
+pub use event::{AssocId, EndpointId, Event, Message, SendOptions};
+pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
+pub use node::Node;
+pub use num::{Ppid, Ssn, StreamId, Tsn, Vtag};
+pub use stack::{Assoc, AssocStatus, Stack, StackStats};
+pub use time::Time;

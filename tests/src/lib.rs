@@ -1,1 +1,14 @@
-//! Skeleton.
+//! The testbed: scenarios of two stacks on the simulated network, and the oracles that judge what they deliver.
+#![forbid(unsafe_code)]
+
+pub mod bed;
+pub mod oracle;
+pub mod peer;
+pub mod wire_oracle;
+pub mod workload;
+
+pub use bed::{Bed, Scenario};
+pub use oracle::Oracle;
+pub use peer::Peer;
+pub use wire_oracle::WireOracle;
+pub use workload::{Planned, Workload};

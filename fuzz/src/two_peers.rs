@@ -1,0 +1,508 @@
+//! Two stacks on a network whose every fault the fuzzer chooses.
+//!
+//! Whatever it does: no panic, no timer that fires for ever, no endless stream of packets, bounded buffers. Unless packets were
+//! forged, what is delivered was sent, ordered messages in order and none twice; and unless an association was lost, aborted or
+//! restarted, everything that was accepted for sending is delivered once the network heals.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use arbitrary::{Arbitrary, Unstructured};
+use bytes::Bytes;
+use sctp_user::wire::checksum;
+use sctp_user::{
+    AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid, SeededEntropy,
+    SendError, SendOptions, Stack, StackConfig, StreamId, Time, Train,
+};
+
+const MAX_OPS: usize = 200;
+/// Packets in flight in one direction; the network drops what is beyond.
+const MAX_IN_FLIGHT: usize = 256;
+/// Packets that a stack may want to send at one moment, and timers that may fire within one step: more is a loop.
+const MAX_AT_ONCE: usize = 20_000;
+/// Longest time that one operation lets pass.
+const MAX_ADVANCE_MS: u64 = 20_000;
+/// How long the healed network runs: enough for any back-off (60 s) several times over.
+const HEALED: Duration = Duration::from_secs(1_200);
+const STREAMS: u16 = 4;
+const PORT: u16 = 5001;
+
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    A,
+    B,
+}
+
+impl Side {
+    const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    const fn ip(self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(
+            10,
+            0,
+            0,
+            match self {
+                Self::A => 1,
+                Self::B => 2,
+            },
+        ))
+    }
+}
+
+/// `from` names the sender whose packets in flight are meant; `nth` one of them, counted modulo their number.
+#[derive(Arbitrary, Debug)]
+enum Op {
+    Connect(Side),
+    Send {
+        side: Side,
+        sid: u8,
+        len: u16,
+        unordered: bool,
+    },
+    /// Everything in flight arrives, and what is sent in answer, until silence.
+    Settle,
+    Deliver {
+        from: Side,
+        nth: u8,
+    },
+    Drop {
+        from: Side,
+        nth: u8,
+    },
+    DropAll {
+        from: Side,
+    },
+    Duplicate {
+        from: Side,
+        nth: u8,
+    },
+    /// Changes a byte and makes the checksum right again, as only an attacker who sees the traffic can.
+    Forge {
+        from: Side,
+        nth: u8,
+        at: u16,
+        xor: u8,
+    },
+    /// Changes a byte; the checksum must find it.
+    Damage {
+        from: Side,
+        nth: u8,
+        at: u16,
+        xor: u8,
+    },
+    Advance {
+        ms: u16,
+    },
+    Read(Side),
+    /// Whether messages are read as they come.
+    Reading {
+        side: Side,
+        on: bool,
+    },
+    Shutdown(Side),
+    Abort(Side),
+    Heartbeat(Side),
+    /// The process dies and starts anew with the same port.
+    Restart(Side),
+}
+
+#[derive(Arbitrary, Debug)]
+struct Setup {
+    seed: u64,
+    /// Receive buffer and MTU, in steps.
+    small_window: bool,
+    mtu: u8,
+    segments: u8,
+}
+
+/// What one host sent and got, by numbers that are in every message.
+#[derive(Debug)]
+struct Peer {
+    stack: Stack,
+    endpoint: EndpointId,
+    assocs: BTreeSet<AssocId>,
+    reading: bool,
+    /// Numbers accepted for sending and not seen at the other end.
+    pending: BTreeMap<u64, (u16, bool, usize)>,
+    /// The last number delivered, by stream, of what the other end sent in order.
+    last: BTreeMap<u16, u64>,
+    unordered_seen: BTreeSet<u64>,
+}
+
+struct World {
+    now: Time,
+    peers: [Peer; 2],
+    /// By sender.
+    in_flight: [VecDeque<Bytes>; 2],
+    config: Arc<AssocConfig>,
+    setup: Setup,
+    next_number: u64,
+    generation: u64,
+    /// Packets were made up: nothing can be said of messages.
+    forged: bool,
+    /// An association ended other than by a shutdown that both sides saw through: messages may be missing.
+    disturbed: bool,
+}
+
+/// Runs a setup and a list of operations made from `data`, then lets the network heal.
+pub fn two_peers(data: &[u8]) {
+    let mut u = Unstructured::new(data);
+    let Ok(setup) = Setup::arbitrary(&mut u) else { return };
+    let mut world = World::new(setup);
+    for _ in 0..MAX_OPS {
+        if u.is_empty() {
+            break;
+        }
+        let Ok(op) = Op::arbitrary(&mut u) else { break };
+        world.apply(&op);
+    }
+    world.heal();
+}
+
+fn peer(seed: u64, config: &Arc<AssocConfig>) -> Peer {
+    let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(seed)));
+    let mut endpoint = EndpointConfig::new(PORT);
+    endpoint.assoc = Arc::clone(config);
+    let endpoint = stack.open(endpoint).unwrap_or_else(|e| panic!("{e}"));
+    stack.listen(endpoint, true);
+    Peer {
+        stack,
+        endpoint,
+        assocs: BTreeSet::new(),
+        reading: true,
+        pending: BTreeMap::new(),
+        last: BTreeMap::new(),
+        unordered_seen: BTreeSet::new(),
+    }
+}
+
+impl World {
+    fn new(setup: Setup) -> Self {
+        let mut config = AssocConfig::rfc();
+        config.outbound_streams = STREAMS;
+        config.max_inbound_streams = STREAMS;
+        config.mtu = 576 + usize::from(setup.mtu) * 8;
+        config.send_buffer = 64 << 10;
+        config.max_message = 64 << 10;
+        config.recv_buffer = if setup.small_window { 4_000 } else { 256 << 10 };
+        config.validate().unwrap_or_else(|e| panic!("{e}"));
+        let config = Arc::new(config);
+        Self {
+            now: Time::from_millis(1_000),
+            peers: [peer(setup.seed, &config), peer(setup.seed ^ 0xb, &config)],
+            in_flight: [VecDeque::new(), VecDeque::new()],
+            config,
+            setup,
+            next_number: 1,
+            generation: 0,
+            forged: false,
+            disturbed: false,
+        }
+    }
+
+    fn peer(&mut self, side: Side) -> &mut Peer {
+        let [a, b] = &mut self.peers;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+
+    fn flight(&mut self, from: Side) -> &mut VecDeque<Bytes> {
+        let [a, b] = &mut self.in_flight;
+        match from {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+
+    fn take(&mut self, from: Side, nth: u8) -> Option<Bytes> {
+        let flight = self.flight(from);
+        let n = flight.len();
+        flight.remove(usize::from(nth).checked_rem(n)?)
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Connect(side) => self.connect(side),
+            Op::Send { side, sid, len, unordered } => self.send(side, u16::from(sid) % (STREAMS + 1), len, unordered),
+            Op::Settle => self.settle(),
+            Op::Deliver { from, nth } => {
+                if let Some(packet) = self.take(from, nth) {
+                    self.arrive(from, packet);
+                }
+            }
+            Op::Drop { from, nth } => drop(self.take(from, nth)),
+            Op::DropAll { from } => self.flight(from).clear(),
+            Op::Duplicate { from, nth } => {
+                if let Some(packet) = self.take(from, nth) {
+                    self.flight(from).push_back(packet.clone());
+                    self.arrive(from, packet);
+                }
+            }
+            Op::Forge { from, nth, at, xor } => {
+                if let Some(packet) = self.take(from, nth) {
+                    self.forged |= xor != 0;
+                    let mut bytes = flip(&packet, at, xor);
+                    checksum::seal(&mut bytes);
+                    self.arrive(from, bytes.into());
+                }
+            }
+            Op::Damage { from, nth, at, xor } => {
+                if let Some(packet) = self.take(from, nth) {
+                    // Under `cfg(fuzzing)` checksums are not looked at.
+                    self.forged |= cfg!(fuzzing) && xor != 0;
+                    self.arrive(from, flip(&packet, at, xor).into());
+                }
+            }
+            Op::Advance { ms } => self.advance(Duration::from_millis(u64::from(ms) % MAX_ADVANCE_MS)),
+            Op::Read(side) => self.read(side),
+            Op::Reading { side, on } => self.peer(side).reading = on,
+            Op::Shutdown(side) => self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.shutdown(now))),
+            Op::Abort(side) => {
+                self.disturbed = true;
+                self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.abort(now, b"fuzz")));
+            }
+            Op::Heartbeat(side) => self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.heartbeat(now))),
+            Op::Restart(side) => self.restart(side),
+        }
+        self.pump();
+    }
+
+    /// Calls `f` for each association of `side`.
+    fn each(&mut self, side: Side, f: impl Fn(&mut Stack, Time, AssocId) -> Option<()>) {
+        let now = self.now;
+        let peer = self.peer(side);
+        for id in peer.assocs.clone() {
+            let _ = f(&mut peer.stack, now, id);
+        }
+    }
+
+    fn connect(&mut self, side: Side) {
+        let (now, to) = (self.now, SocketAddr::new(side.other().ip(), PORT));
+        let peer = self.peer(side);
+        if let Ok(id) = peer.stack.connect(now, peer.endpoint, &[PeerAddr::from(to)], None) {
+            peer.assocs.insert(id);
+        }
+    }
+
+    fn restart(&mut self, side: Side) {
+        self.disturbed = true;
+        self.generation += 1;
+        let fresh = peer(self.setup.seed.wrapping_add(self.generation << 8), &self.config);
+        let old = core::mem::replace(self.peer(side), fresh);
+        let peer = self.peer(side);
+        // What the old process had sent or read stays true of the wire.
+        (peer.pending, peer.last, peer.unordered_seen) = (old.pending, old.last, old.unordered_seen);
+    }
+
+    fn send(&mut self, side: Side, sid: u16, len: u16, unordered: bool) {
+        let (now, number) = (self.now, self.next_number);
+        self.next_number += 1;
+        let len = usize::from(len).max(8);
+        let payload = message(number, len);
+        let options = if unordered { SendOptions::unordered() } else { SendOptions::ordered() };
+        let peer = self.peer(side);
+        let Some(id) = peer.assocs.last().copied() else { return };
+        let Some(mut assoc) = peer.stack.assoc(id) else { return };
+        match assoc.send(now, StreamId(sid), Ppid(7), payload, options) {
+            Ok(()) => drop(peer.pending.insert(number, (sid, unordered, len))),
+            Err(SendError::WouldBlock | SendError::Closed) => {}
+            Err(SendError::InvalidStream) => {}
+            Err(e) => panic!("{len} bytes on stream {sid}: {e}"),
+        }
+    }
+
+    /// A packet of `from` reaches the other host.
+    fn arrive(&mut self, from: Side, packet: Bytes) {
+        let now = self.now;
+        let channel = Channel::Udp { local: 9899, remote: 9899 };
+        let meta = Meta { src: from.ip(), dst: from.other().ip(), channel, ecn: None, ifindex: None };
+        self.peer(from.other()).stack.handle_batch(now, &meta, Train::single(packet));
+    }
+
+    /// Takes what both stacks want to send and to tell.
+    fn pump(&mut self) {
+        for side in [Side::A, Side::B] {
+            self.transmit(side);
+            self.events(side);
+            if self.peer(side).reading {
+                self.read(side);
+                self.transmit(side);
+            }
+        }
+    }
+
+    fn transmit(&mut self, side: Side) {
+        let (now, segments) = (self.now, usize::from(self.setup.segments % 8) + 1);
+        let mtu = self.config.mtu;
+        for n in 0.. {
+            assert!(n < MAX_AT_ONCE, "{side:?} sends for ever");
+            let mut buf = Vec::new();
+            let Some(transmit) = self.peer(side).stack.poll_transmit(now, segments, &mut buf) else { break };
+            assert_eq!(transmit.size, buf.len());
+            assert_eq!(transmit.dst.ip(), side.other().ip());
+            let stride = transmit.segment_size.unwrap_or(buf.len());
+            for packet in buf.chunks(stride) {
+                // The least common denominator: an answer that reflects what came may be as long as that.
+                assert!(self.forged || packet.len() <= mtu, "packet of {} bytes with an MTU of {mtu}", packet.len());
+                assert!(checksum::verify(packet));
+                let flight = self.flight(side);
+                flight.push_back(Bytes::copy_from_slice(packet));
+                if flight.len() > MAX_IN_FLIGHT {
+                    flight.pop_front();
+                }
+            }
+        }
+    }
+
+    fn events(&mut self, side: Side) {
+        for n in 0.. {
+            assert!(n < MAX_AT_ONCE, "{side:?} has events without end");
+            let Some((_, id, event)) = self.peer(side).stack.poll_event() else { break };
+            match event {
+                Event::Connected { .. } => drop(self.peer(side).assocs.insert(id)),
+                Event::Restarted => self.disturbed = true,
+                Event::Lost { reason } => {
+                    self.disturbed |= reason != CloseReason::Shutdown;
+                    self.read(side);
+                    self.peer(side).assocs.remove(&id);
+                }
+                Event::SendFailed { message } => {
+                    if let Some(number) = number_of(&message.payload) {
+                        self.disturbed |= self.peer(side).pending.contains_key(&number);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn read(&mut self, side: Side) {
+        for id in self.peer(side).assocs.clone() {
+            while let Some(m) = self.peer(side).stack.assoc(id).and_then(|mut a| a.recv()) {
+                if self.forged {
+                    continue;
+                }
+                let number = number_of(&m.payload).unwrap_or_else(|| panic!("{} bytes that nobody sent", m.payload.len()));
+                assert_eq!(m.payload, message(number, m.payload.len()), "message {number} changed");
+                assert_eq!(m.ppid, Ppid(7));
+                let sent = self.peer(side.other()).pending.remove(&number);
+                assert_eq!(sent, Some((m.sid.0, m.unordered, m.payload.len())), "message {number} twice, or not as it was sent");
+                let peer = self.peer(side);
+                if m.unordered {
+                    assert!(peer.unordered_seen.insert(number));
+                } else if let Some(before) = peer.last.insert(m.sid.0, number) {
+                    assert!(before < number, "{number} after {before} on stream {}", m.sid);
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, timers fire, and packets stay where they are.
+    fn advance(&mut self, by: Duration) {
+        let until = self.now + by;
+        for n in 0.. {
+            assert!(n < MAX_AT_ONCE, "timers fire for ever at {}", self.now);
+            let Some(next) = self.next_deadline().filter(|t| *t <= until) else { break };
+            self.fire(next);
+        }
+        self.now = until;
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.peers.iter().filter_map(|p| p.stack.poll_timeout()).min()
+    }
+
+    fn fire(&mut self, at: Time) {
+        self.now = at.max(self.now);
+        let now = self.now;
+        for side in [Side::A, Side::B] {
+            let stack = &mut self.peer(side).stack;
+            if stack.poll_timeout().is_some_and(|t| t <= now) {
+                stack.handle_timeout(now);
+            }
+        }
+        self.pump();
+    }
+
+    /// Delivers until nothing is in flight.
+    fn settle(&mut self) {
+        for n in 0.. {
+            assert!(self.forged || n < MAX_AT_ONCE, "the two talk for ever");
+            if n >= MAX_AT_ONCE {
+                return;
+            }
+            let mut quiet = true;
+            for from in [Side::A, Side::B] {
+                if let Some(packet) = self.flight(from).pop_front() {
+                    quiet = false;
+                    self.arrive(from, packet);
+                    self.pump();
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// From now on nothing is lost and everybody reads: what was accepted arrives, unless an association ended before.
+    fn heal(&mut self) {
+        for side in [Side::A, Side::B] {
+            self.peer(side).reading = true;
+        }
+        let until = self.now + HEALED;
+        self.pump();
+        self.settle();
+        for n in 0.. {
+            if self.forged && n >= MAX_AT_ONCE {
+                return;
+            }
+            assert!(n < MAX_AT_ONCE, "timers fire for ever at {}", self.now);
+            let Some(next) = self.next_deadline().filter(|t| *t <= until) else { break };
+            self.fire(next);
+            self.settle();
+        }
+        for side in [Side::A, Side::B] {
+            self.read(side);
+            let peer = self.peer(side);
+            for id in peer.assocs.clone() {
+                let buffered = peer.stack.assoc(id).map_or(0, |a| a.status().buffered);
+                assert!(buffered <= 128 << 10, "{buffered} bytes in a send buffer of 64 KiB");
+            }
+        }
+        if !self.forged && !self.disturbed {
+            let left: Vec<_> = self.peers.iter().map(|p| p.pending.keys().collect::<Vec<_>>()).collect();
+            assert!(left.iter().all(Vec::is_empty), "not delivered: {left:?}");
+        }
+    }
+}
+
+/// A message that tells its number and can be checked.
+fn message(number: u64, len: usize) -> Bytes {
+    let mut bytes = number.to_be_bytes().to_vec();
+    let fill = bytes.last().copied().unwrap_or(0);
+    bytes.resize(len, fill);
+    bytes.into()
+}
+
+fn number_of(payload: &[u8]) -> Option<u64> {
+    payload.first_chunk::<8>().map(|b| u64::from_be_bytes(*b))
+}
+
+fn flip(packet: &[u8], at: u16, xor: u8) -> Vec<u8> {
+    let mut bytes = packet.to_vec();
+    let at = usize::from(at) % bytes.len().max(1);
+    if let Some(b) = bytes.get_mut(at) {
+        *b ^= xor;
+    }
+    bytes
+}

@@ -1,0 +1,213 @@
+//! What can be set at a registrar.
+
+use core::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+
+use sctp_user::ConfigError;
+
+use crate::handlespace::Limits;
+use crate::wire::{ASAP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
+
+/// Configuration of a registrar.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct RegistrarConfig {
+    /// Its identifier; undefined: drawn at random.
+    pub id: RegistrarId,
+    /// The SCTP port that it serves ASAP on, as announced.
+    pub asap_port: u16,
+    /// The unit of registration lives, the same in the whole scope.
+    pub life_unit: LifeUnit,
+    /// Whether message lengths count the last padding, as RSPLIB does.
+    pub count_padding: bool,
+    /// Longest pool handle in bytes; above 32 only without RSPLIB in the scope.
+    pub max_handle: usize,
+    /// How many elements a resolution names that does not ask for a number; `None`: all.
+    pub max_items: Option<usize>,
+    /// How many of the named elements count as used (RSPLIB: MaxIncrement).
+    pub max_increment: usize,
+    /// Keep-alives.
+    pub keep_alive: KeepAliveConfig,
+    /// Unreachable reports.
+    pub reports: ReportConfig,
+    /// Whether elements go with their association, instead of being asked over a new one.
+    pub remove_on_loss: bool,
+    /// Whether an identifier that is taken is given away only after its holder failed to answer.
+    pub id_check: bool,
+    /// Addresses below this scope are not taken; `None`: loopback, until there is a client or peer on another host.
+    pub min_scope: Option<Scope>,
+    /// Announces; none without targets.
+    pub announce: AnnounceConfig,
+    /// How many requests an association may make.
+    pub rate: Rate,
+    /// Associations without elements are shut down after this time without a message; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// Most associations at once; more are aborted.
+    pub max_associations: usize,
+    /// Most elements of one association.
+    pub max_elements_per_association: usize,
+    /// Limits of the handlespace.
+    pub limits: Limits,
+}
+
+impl Default for RegistrarConfig {
+    fn default() -> Self {
+        Self {
+            id: RegistrarId::UNDEFINED,
+            asap_port: ASAP_PORT,
+            life_unit: LifeUnit::Milliseconds,
+            count_padding: false,
+            max_handle: PoolHandle::MAX_LEN,
+            max_items: Some(3),
+            max_increment: 1,
+            keep_alive: KeepAliveConfig::default(),
+            reports: ReportConfig::default(),
+            remove_on_loss: false,
+            id_check: true,
+            min_scope: None,
+            announce: AnnounceConfig::default(),
+            rate: Rate { per_second: 20_000, burst: 20_000 },
+            idle_timeout: Some(Duration::from_secs(300)),
+            max_associations: 50_000,
+            max_elements_per_association: 10_000,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl RegistrarConfig {
+    /// Checks the values against each other and against their ranges.
+    ///
+    /// # Errors
+    /// Names the first field that cannot be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let err = |field, why| Err(ConfigError { field, why });
+        let ka = &self.keep_alive;
+        if ka.period < Duration::from_millis(10) || ka.timeout.is_zero() || ka.retry_interval.is_zero() {
+            return err("keep_alive", "a period of at least 10 ms, time-outs above zero");
+        }
+        if ka.spread_percent > 90 {
+            return err("keep_alive.spread_percent", "at most 90");
+        }
+        if self.max_handle == 0 || self.max_handle > 1024 {
+            return err("max_handle", "between 1 and 1024 bytes");
+        }
+        if self.max_items == Some(0) {
+            return err("max_items", "at least 1");
+        }
+        if self.rate.per_second == 0 || self.rate.burst == 0 {
+            return err("rate", "at least one request");
+        }
+        if self.idle_timeout.is_some_and(|t| t < Duration::from_secs(1)) {
+            return err("idle_timeout", "at least 1 s");
+        }
+        if self.announce.period < Duration::from_millis(100) {
+            return err("announce.period", "at least 100 ms");
+        }
+        if self.asap_port == 0 {
+            return err("asap_port", "the port that was claimed");
+        }
+        Ok(())
+    }
+}
+
+/// How elements are watched (RFC 5352 section 3.5): every `period` a keep-alive, which is repeated `retries` times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeepAliveConfig {
+    /// Between an answer and the next keep-alive, on average.
+    pub period: Duration,
+    /// How far the period is spread around its average, in per cent of it.
+    pub spread_percent: u32,
+    /// How long the answer may take.
+    pub timeout: Duration,
+    /// How often an unanswered keep-alive is repeated before the element is removed.
+    pub retries: u32,
+    /// How long the answer to a repetition may take.
+    pub retry_interval: Duration,
+    /// The time-out, for elements of this host, of keep-alives that are due to suspicion: a lost association, a report.
+    pub suspect_timeout_local: Duration,
+    /// The same for elements of other hosts.
+    pub suspect_timeout: Duration,
+    /// Whether the element's identifier is sent, which RFC 5352 section 2.2.7 does not know.
+    pub with_id: bool,
+}
+
+impl Default for KeepAliveConfig {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(5),
+            spread_percent: 50,
+            timeout: Duration::from_secs(5),
+            retries: 2,
+            retry_interval: Duration::from_secs(1),
+            suspect_timeout_local: Duration::from_millis(500),
+            suspect_timeout: Duration::from_secs(2),
+            with_id: true,
+        }
+    }
+}
+
+/// What reports of unreachable elements do (RFC 5352 section 3.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReportConfig {
+    /// MAX-BAD-PE-REPORT: an element reported by more than so many is removed, whatever it answers.
+    pub max: usize,
+    /// A report is forgotten after this time.
+    pub memory: Duration,
+    /// Reports cause at most one keep-alive per element in this time.
+    pub min_interval: Duration,
+}
+
+impl Default for ReportConfig {
+    fn default() -> Self {
+        Self { max: 3, memory: Duration::from_secs(60), min_interval: Duration::from_secs(1) }
+    }
+}
+
+/// How often and where a registrar announces itself (RFC 5352 section 3.6).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnnounceConfig {
+    /// Where to.
+    pub targets: Vec<AnnounceTarget>,
+    /// T6-Serverannounce: the period of a registrar that hears no other.
+    pub period: Duration,
+    /// The longest period, however many registrars there are; `None` as in RFC 5352, whose receivers then forget
+    /// registrars between two announces as soon as there are five.
+    pub max_period: Option<Duration>,
+}
+
+impl Default for AnnounceConfig {
+    fn default() -> Self {
+        Self { targets: Vec::new(), period: Duration::from_secs(1), max_period: Some(Duration::from_secs(2)) }
+    }
+}
+
+/// One destination of announces.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct AnnounceTarget {
+    /// The address to send from, which also chooses the interface.
+    pub source: IpAddr,
+    /// The multicast group with its port.
+    pub group: SocketAddr,
+}
+
+/// A rate of requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// Requests per second in the long run.
+    pub per_second: u32,
+    /// Requests at once.
+    pub burst: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(RegistrarConfig::default().validate(), Ok(()));
+        let none = RegistrarConfig { max_items: Some(0), ..RegistrarConfig::default() };
+        assert_eq!(none.validate().unwrap_err().field, "max_items");
+    }
+}

@@ -1,0 +1,72 @@
+//! Handle resolution (RFC 5352 section 3.3).
+
+use super::{AssocKey, Registrar, RegistrarEvent};
+use crate::handlespace::ElementKey;
+use crate::wire::{AsapMessage, CauseCode, PoolElement, PoolHandle, Scope};
+
+/// Most elements in one answer, whatever is asked for: what RSPLIB takes.
+const MAX_ITEMS: usize = 128;
+/// How far a resolution looks for elements that its asker can reach.
+const MAX_LOOK: usize = 1024;
+/// Room for elements in one answer, in bytes.
+const MAX_BYTES: usize = 60_000;
+
+/// The answer to a request that cannot be served.
+pub(super) fn refusal(handle: PoolHandle, code: CauseCode) -> AsapMessage {
+    AsapMessage::HandleResolutionResponse { subscribed: false, handle, policy: None, elements: Vec::new(), error: Some(code.into()) }
+}
+
+impl Registrar {
+    /// Answers with as many elements as asked for, by the pool's policy. Updates (the S flag) are not offered: the answer
+    /// never has the A flag (RFC 5352 section 2.2.6).
+    pub(super) fn resolve(&mut self, assoc: AssocKey, handle: PoolHandle, items: Option<u32>) {
+        let Some(client) = self.clients.get(&assoc) else { return };
+        let reach = client.reach();
+        let wanted = match items {
+            Some(n) => usize::try_from(n).unwrap_or(MAX_ITEMS).max(1),
+            None => self.cfg.max_items.unwrap_or(MAX_ITEMS),
+        };
+        let elements = self.choose(&handle, wanted.min(MAX_ITEMS), reach);
+        self.event(RegistrarEvent::Resolved { handle: handle.clone(), assoc, elements: elements.len() });
+        let answer = match elements.first().map(|e| e.policy.clone()) {
+            // RSPLIB insists on the policy, which the RFC allows to leave out for round robin.
+            Some(policy) => {
+                AsapMessage::HandleResolutionResponse { subscribed: false, handle, policy: Some(policy), elements, error: None }
+            }
+            None => refusal(handle, CauseCode::UNKNOWN_POOL_HANDLE),
+        };
+        self.send(assoc, &answer);
+    }
+
+    /// Up to `n` elements that somebody of this reach can use.
+    fn choose(&mut self, handle: &PoolHandle, n: usize, reach: Scope) -> Vec<PoolElement> {
+        let mut keys = Vec::new();
+        self.space.select(handle, n, self.cfg.max_increment, self.entropy.as_mut(), &mut keys);
+        let mut room = MAX_BYTES;
+        let mut out: Vec<PoolElement> = keys.iter().filter_map(|k| self.usable(*k, reach, &mut room)).collect();
+        if out.len() < keys.len() {
+            // Some are out of reach: look further, which does not count as use.
+            let mut more = Vec::new();
+            self.space.select(handle, MAX_LOOK, 0, self.entropy.as_mut(), &mut more);
+            let others = more.iter().filter(|k| !keys.contains(k)).filter_map(|k| self.usable(*k, reach, &mut room));
+            let missing = n.saturating_sub(out.len());
+            let others: Vec<PoolElement> = others.take(missing).collect();
+            out.extend(others);
+        }
+        out
+    }
+
+    /// The element as it is shown to somebody of this reach, if there is an address and room for it.
+    fn usable(&self, key: ElementKey, reach: Scope, room: &mut usize) -> Option<PoolElement> {
+        let mut info = self.space.element(key)?.info.clone();
+        let had_addresses = !info.user.addrs.is_empty();
+        info.user.addrs.retain(|a| Scope::of(*a) >= reach);
+        if had_addresses && info.user.addrs.is_empty() {
+            return None;
+        }
+        // Where registrars reach it is none of the users' business.
+        info.asap = None;
+        *room = room.checked_sub(info.encoded_len())?;
+        Some(info)
+    }
+}

@@ -1,0 +1,51 @@
+//! The codec of RSerPool: ASAP messages (RFC 5352), the parameters and error causes that they are made of (RFC 5354)
+//! and the policies (RFC 5356). No state, no time.
+//!
+//! Messages are decoded into small owned values: they are few, and most of them are kept (an element in the
+//! handlespace, a cookie in a session). Decoding never panics and never allocates more than a small multiple of the
+//! bytes that it was given. A message is encoded with its parameters in the order of the RFC's figures, which is the
+//! only order that RSPLIB accepts.
+//!
+//! ```
+//! use rserpool::wire::{AsapMessage, EncodeOptions, PoolHandle};
+//!
+//! let request = AsapMessage::HandleResolution { subscribe: false, handle: PoolHandle::new(b"EchoPool")?, items: None };
+//! let bytes = request.encode(EncodeOptions::default())?;
+//! assert_eq!(AsapMessage::decode(&bytes)?.message, request);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The ENRP messages (RFC 5353) belong into a sibling module `enrp`, over the same parameters.
+
+pub mod asap;
+mod cause;
+mod display;
+mod element;
+mod handle;
+mod ids;
+pub mod param;
+mod policy;
+mod transport;
+
+#[cfg(test)]
+mod golden_test;
+#[cfg(test)]
+mod prop_test;
+
+pub use asap::{AsapMessage, Decoded, EncodeError, EncodeOptions};
+pub use cause::{CauseCode, ErrorCause, OperationError};
+pub use element::PoolElement;
+pub use handle::{HandleError, PoolHandle};
+pub use ids::{ElementId, Life, LifeUnit, RegistrarId};
+pub use param::{DecodeError, DecodeErrorKind};
+pub use policy::PolicyParam;
+pub use transport::{MAX_ADDRESSES, Protocol, Scope, Transport, TransportUse};
+
+/// SCTP payload protocol identifier of ASAP (RFC 5352 section 8.3).
+pub const ASAP_PPID: u32 = 11;
+/// SCTP payload protocol identifier of ENRP (RFC 5353 section 5.3).
+pub const ENRP_PPID: u32 = 12;
+/// Registered port of ASAP, for SCTP and for the announces (RFC 5352 section 8.2).
+pub const ASAP_PORT: u16 = 3863;
+/// Registered SCTP port of ENRP (RFC 5353 section 5.3).
+pub const ENRP_PORT: u16 = 9901;

@@ -1,0 +1,168 @@
+//! Building packets: control chunks first, then SACK, then DATA (RFC 9260 section 6.10).
+
+use super::Association;
+use super::core::{Context, Control, Core};
+use super::path::{HEARTBEAT_TLV_LEN, PathId};
+use super::rx::Rx;
+use super::state::State;
+use crate::net::Transmit;
+use crate::num::Vtag;
+use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown};
+use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
+
+impl Association {
+    /// Appends the next packet to `buf`, or a train of at most `max_segments` packets of which only the last may be shorter.
+    /// `None` when nothing may be sent now.
+    pub(crate) fn poll_transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let core = &mut self.core;
+        if core.state == State::Closed {
+            return None;
+        }
+        let start = buf.len();
+        let Some((path, limit, first)) = core.first_packet(ctx, buf) else {
+            core.tx.end_opportunities();
+            return None;
+        };
+        let mut last = first;
+        let mut segments = 1;
+        // An oversized packet goes alone, to be fragmented by IP; equal ones go out in one system call.
+        // A control chunk may be longer than the first packet, and ends a train.
+        while last == first && first <= limit && segments < max_segments && core.control.is_empty() && core.next_path(ctx) == Some(path) {
+            let Some(len) = core.next_packet(ctx, path, first, buf) else { break };
+            last = len;
+            segments += 1;
+        }
+        let p = core.paths.get(path)?;
+        Some(Transmit {
+            size: buf.len() - start,
+            segment_size: (segments > 1).then_some(first),
+            may_fragment: first > limit,
+            ..p.transmit()
+        })
+    }
+}
+
+impl Core {
+    /// Builds the first packet of a train: where it goes, how long packets there may be, and how long it is.
+    fn first_packet(&mut self, ctx: &mut Context<'_>, buf: &mut Vec<u8>) -> Option<(PathId, usize, usize)> {
+        let path = self.next_path(ctx)?;
+        let limit = self.paths.get(path)?.max_packet();
+        Some((path, limit, self.next_packet(ctx, path, limit, buf)?))
+    }
+
+    /// Where the next packet goes, if there is one.
+    fn next_path(&mut self, ctx: &Context<'_>) -> Option<PathId> {
+        let primary = self.paths.primary();
+        match self.control.front() {
+            Some(Control::Heartbeat(p, _) | Control::HeartbeatAck(p, _)) => return Some(*p),
+            Some(_) => return Some(primary),
+            None => {}
+        }
+        if self.rx.as_ref().is_some_and(Rx::sack_due) {
+            return Some(self.reply_path);
+        }
+        self.data_path(ctx)
+    }
+
+    /// The path that DATA may leave by now.
+    fn data_path(&self, ctx: &Context<'_>) -> Option<PathId> {
+        // In COOKIE-ECHOED, DATA only rides behind the COOKIE ECHO.
+        let may = self.state.sends_data() && self.state != State::CookieEchoed;
+        may.then(|| self.tx.wants_to_send(ctx.now, &self.paths)).flatten()
+    }
+
+    /// Builds one packet of at most `limit` bytes, unless a single control chunk is longer.
+    fn next_packet(&mut self, ctx: &mut Context<'_>, path: PathId, limit: usize, buf: &mut Vec<u8>) -> Option<usize> {
+        if self.control.front() == Some(&Control::Init) {
+            self.control.pop_front();
+            return Some(self.init_packet(limit, buf));
+        }
+        let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
+        let mut pkt = PacketWriter::new(buf, header, limit);
+        let echoes = self.control.front() == Some(&Control::CookieEcho);
+        self.put_control(ctx, path, &mut pkt);
+        let data = if echoes { self.tx.wants_to_send(ctx.now, &self.paths) } else { self.data_path(ctx) } == Some(path);
+        if let Some(rx) = &mut self.rx
+            && !self.state.is_opening()
+            && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
+        {
+            rx.push_sack(&mut pkt);
+        }
+        if data {
+            self.tx.fill(ctx.now, path, &mut self.paths, &mut pkt);
+        }
+        if pkt.is_empty() {
+            pkt.discard();
+            return None;
+        }
+        Some(pkt.finish())
+    }
+
+    /// Moves control chunks for `path` into the packet as long as they fit; the first one always goes.
+    fn put_control(&mut self, ctx: &mut Context<'_>, path: PathId, pkt: &mut PacketWriter<'_>) {
+        while let Some(c) = self.control.front() {
+            let elsewhere = matches!(c, Control::Heartbeat(p, _) | Control::HeartbeatAck(p, _) if *p != path);
+            if elsewhere || *c == Control::Init || !(pkt.is_empty() || pkt.fits(self.control_len(c))) {
+                return;
+            }
+            if let Some(c) = self.control.pop_front() {
+                self.put_chunk(ctx, &c, pkt);
+            }
+        }
+    }
+
+    /// Length of the chunk that `c` becomes.
+    fn control_len(&self, c: &Control) -> usize {
+        4 + match c {
+            Control::Init => 0,
+            Control::CookieEcho => self.cookie.len(),
+            Control::CookieAck | Control::ShutdownAck => 0,
+            Control::Heartbeat(..) => HEARTBEAT_TLV_LEN,
+            Control::HeartbeatAck(_, tlvs) => tlvs.len(),
+            Control::Error(causes) => causes.len(),
+            Control::Shutdown => 4,
+        }
+    }
+
+    fn put_chunk(&mut self, ctx: &mut Context<'_>, c: &Control, pkt: &mut PacketWriter<'_>) {
+        match c {
+            Control::Init => {}
+            Control::CookieEcho => pkt.push(&CookieEcho { cookie: &self.cookie }),
+            Control::CookieAck => pkt.push(&Chunk::CookieAck),
+            Control::Heartbeat(id, kind) => {
+                if let Some(path) = self.paths.get_mut(*id) {
+                    let info = path.send_heartbeat(ctx.now, *id, *kind, ctx.entropy);
+                    pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
+                }
+            }
+            Control::HeartbeatAck(_, tlvs) => pkt.push(&Chunk::HeartbeatAck(Heartbeat { tlvs })),
+            Control::Error(causes) => pkt.push(&ErrorChunk { causes }),
+            Control::Shutdown => {
+                if let Some(rx) = &self.rx {
+                    pkt.push(&Shutdown { cum_tsn: rx.cum_tsn() });
+                }
+            }
+            Control::ShutdownAck => pkt.push(&Chunk::ShutdownAck),
+        }
+    }
+
+    /// An INIT, alone in its packet, with tag zero; a retransmission is equal to the first (section 5.1).
+    fn init_packet(&self, limit: usize, buf: &mut Vec<u8>) -> usize {
+        let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: Vtag::ZERO };
+        let mut pkt = PacketWriter::new(buf, header, limit);
+        let families = [0, 5, 0, 6];
+        let mut params = vec![Param::SupportedAddressTypes(&families)];
+        if self.preservative > 0 {
+            params.push(Param::CookiePreservative(self.preservative));
+        }
+        pkt.push(&Chunk::Init(Init {
+            tag: self.local_tag,
+            a_rwnd: u32::try_from(self.cfg.recv_buffer).unwrap_or(u32::MAX),
+            outbound: self.cfg.outbound_streams,
+            inbound: self.cfg.max_inbound_streams,
+            tsn: self.local_tsn,
+            params: InitParams::List(&params),
+        }));
+        pkt.finish()
+    }
+}

@@ -1,0 +1,110 @@
+//! A COOKIE ECHO for an association that exists (RFC 9260 section 5.2.4): duplicate, simultaneous opening, or restart.
+
+use super::Association;
+use super::cookie::StateCookie;
+use super::core::{Context, Control, Core};
+use super::rx::Rx;
+use super::state::State;
+use crate::event::Event;
+use crate::wire::Cause;
+
+/// What the table of section 5.2.4 says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// Action A: the peer restarted.
+    Restart,
+    /// Action B: both opened at once.
+    Collision,
+    /// Action C: the cookie came late.
+    Late,
+    /// Action D: a duplicate of this association's own cookie.
+    Duplicate,
+    /// None of the table's rows.
+    Discard,
+}
+
+impl Core {
+    /// Compares the tags of a valid cookie with the association's.
+    pub(crate) fn judge(&self, c: &StateCookie) -> Verdict {
+        let local = c.local_tag == self.local_tag;
+        let peer = c.peer_tag == self.peer_tag;
+        let tie_zero = c.local_tie_tag.0 == 0 && c.peer_tie_tag.0 == 0;
+        let tie = c.local_tie_tag == self.local_tag && c.peer_tie_tag == self.peer_tag && self.peer_tag.0 != 0;
+        match (local, peer) {
+            (true, true) => Verdict::Duplicate,
+            (true, false) => Verdict::Collision,
+            (false, true) if tie_zero => Verdict::Late,
+            (false, false) if tie => Verdict::Restart,
+            _ => Verdict::Discard,
+        }
+    }
+}
+
+impl Association {
+    /// Acts on a valid cookie. Answers whether the rest of the packet is to be processed.
+    pub(crate) fn on_cookie(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
+        let core = &mut self.core;
+        match core.judge(c) {
+            Verdict::Duplicate => core.on_duplicate_cookie(ctx),
+            Verdict::Collision => core.on_collision(ctx, c),
+            Verdict::Restart => core.on_restart(ctx, c),
+            Verdict::Late | Verdict::Discard => false,
+        }
+    }
+}
+
+impl Core {
+    fn on_duplicate_cookie(&mut self, ctx: &mut Context<'_>) -> bool {
+        if self.state == State::CookieEchoed {
+            self.established(ctx);
+        }
+        if self.state != State::CookieWait {
+            self.lead_control(Control::CookieAck);
+        }
+        true
+    }
+
+    /// Both sides opened at once: the peer's tag is the new one, ours stays.
+    fn on_collision(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
+        self.peer_tag = c.peer_tag;
+        if self.state.is_opening() {
+            self.local_addrs.clear();
+            self.local_addrs.push(c.local_addr);
+            self.outbound = c.outbound;
+            self.inbound = c.inbound;
+            self.establish_tx(c.peer_rwnd);
+            self.tx.retransmit_all(&mut self.paths);
+            self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
+            self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
+            self.established(ctx);
+        }
+        self.lead_control(Control::CookieAck);
+        true
+    }
+
+    /// The peer restarted: everything but the ports begins anew (sections 5.2.4.1 and rulings section 1 row 21).
+    fn on_restart(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
+        if self.state == State::ShutdownAckSent {
+            self.push_control(Control::ShutdownAck);
+            self.push_control(Control::Error(Cause::CookieWhileShuttingDown.to_vec()));
+            return false;
+        }
+        let unread = self.rx.as_mut().map(Rx::take_messages).unwrap_or_default();
+        let failed = self.tx.take_undelivered();
+        self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));
+        self.timers.stop_all();
+        self.control.clear();
+        self.unreachable = None;
+        self.paths = super::core::paths_from_cookie(ctx.now, &self.cfg, c);
+        self.reply_path = self.paths.primary();
+        self.adopt(c);
+        if let Some(rx) = &mut self.rx {
+            rx.give_messages(unread);
+        }
+        self.state = State::Established;
+        self.start_heartbeats(ctx);
+        self.events.push_back(Event::Restarted);
+        self.lead_control(Control::CookieAck);
+        true
+    }
+}

@@ -1,0 +1,348 @@
+//! The data of an association and the small verbs on it.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+
+use super::cookie::{MAX_ADDRS, StateCookie};
+use super::liveness::Unreachable;
+use super::path::{HeartbeatKind, Path, PathId, Paths};
+use super::rx::Rx;
+use super::state::State;
+use super::timers::TimerTable;
+use super::tx::Tx;
+use crate::config::AssocConfig;
+use crate::entropy::Entropy;
+use crate::error::{CloseReason, SendError};
+use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
+use crate::net::{Channel, Transmit};
+use crate::num::{Ppid, StreamId, Tsn, Vtag};
+use crate::stack::AssocStatus;
+use crate::time::Time;
+
+/// Most control chunks that wait for transmission; answers beyond are dropped, the peer asks again.
+const MAX_CONTROL: usize = 64;
+
+/// What a verb gets from outside: the time and randomness.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Time,
+    pub(crate) entropy: &'a mut dyn Entropy,
+}
+
+/// A control chunk that waits for its packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Control {
+    Init,
+    CookieEcho,
+    CookieAck,
+    Heartbeat(PathId, HeartbeatKind),
+    HeartbeatAck(PathId, Bytes),
+    /// Error causes for an ERROR chunk.
+    Error(Vec<u8>),
+    Shutdown,
+    ShutdownAck,
+}
+
+/// A last packet, built when the association ended.
+#[derive(Debug)]
+pub(crate) struct Farewell {
+    pub(crate) transmit: Transmit,
+    pub(crate) packet: Vec<u8>,
+}
+
+/// Everything RFC 9260 itself needs. No field here belongs to an extension.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) id: AssocId,
+    pub(crate) ep: EndpointId,
+    pub(crate) cfg: Arc<AssocConfig>,
+    pub(crate) state: State,
+    /// Whether the peer opened it.
+    pub(crate) incoming: bool,
+    pub(crate) local_port: u16,
+    pub(crate) peer_port: u16,
+    /// The tag in packets to us.
+    pub(crate) local_tag: Vtag,
+    /// The tag in packets to the peer; zero until the INIT ACK.
+    pub(crate) peer_tag: Vtag,
+    /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
+    pub(crate) local_tsn: Tsn,
+    /// Our addresses as the peer knows them; empty until the first packet of the peer names one.
+    pub(crate) local_addrs: ArrayVec<IpAddr, MAX_ADDRS>,
+    pub(crate) outbound: u16,
+    pub(crate) inbound: u16,
+    pub(crate) paths: Paths,
+    /// The path that the peer's last DATA came by: SACKs go back on it (section 6.4).
+    pub(crate) reply_path: PathId,
+    pub(crate) tx: Tx,
+    /// The receive side, once the peer's initial TSN is known.
+    pub(crate) rx: Option<Rx>,
+    pub(crate) timers: TimerTable,
+    /// The association's error counter (section 8.1); also counts the retries of the handshake and of the shutdown.
+    pub(crate) errors: u32,
+    /// The cookie to echo, in COOKIE-ECHOED.
+    pub(crate) cookie: Vec<u8>,
+    /// Cookie Preservative for the next INIT, in milliseconds; zero asks for nothing (section 5.2.6).
+    pub(crate) preservative: u32,
+    /// At most [`MAX_CONTROL`].
+    pub(crate) control: VecDeque<Control>,
+    pub(crate) farewell: Option<Farewell>,
+    pub(crate) events: VecDeque<Event>,
+    /// Whether [`Event::Readable`] was said since the queue was last empty.
+    readable: bool,
+    pub(crate) last_heard: Time,
+    /// An ICMP port unreachable that is being checked.
+    pub(crate) unreachable: Option<Unreachable>,
+    /// Whether the stack has it in its queue of associations to transmit.
+    pub(crate) queued: bool,
+}
+
+impl Core {
+    /// An association that we open: [`Core::start`] sends the INIT.
+    pub(crate) fn outgoing(
+        ids: (AssocId, EndpointId),
+        cfg: Arc<AssocConfig>,
+        ports: (u16, u16),
+        paths: Paths,
+        ctx: &mut Context<'_>,
+    ) -> Self {
+        let local_tag = fresh_tag(ctx.entropy);
+        let local_tsn = Tsn(ctx.entropy.u32());
+        Self {
+            id: ids.0,
+            ep: ids.1,
+            state: State::CookieWait,
+            incoming: false,
+            local_port: ports.0,
+            peer_port: ports.1,
+            local_tag,
+            peer_tag: Vtag::ZERO,
+            local_tsn,
+            local_addrs: ArrayVec::new(),
+            outbound: cfg.outbound_streams,
+            inbound: cfg.max_inbound_streams,
+            reply_path: paths.primary(),
+            paths,
+            tx: Tx::new(&cfg, local_tsn, cfg.outbound_streams, 0),
+            rx: None,
+            timers: TimerTable::default(),
+            errors: 0,
+            cookie: Vec::new(),
+            preservative: 0,
+            control: VecDeque::new(),
+            farewell: None,
+            events: VecDeque::new(),
+            readable: false,
+            last_heard: ctx.now,
+            unreachable: None,
+            queued: false,
+            cfg,
+        }
+    }
+
+    /// An association that a valid cookie opens.
+    pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &StateCookie, ctx: &mut Context<'_>) -> Self {
+        let paths = paths_from_cookie(ctx.now, &cfg, c);
+        let mut core = Self::outgoing(ids, cfg, (c.local_port, c.peer_port), paths, ctx);
+        core.incoming = true;
+        core.adopt(c);
+        core
+    }
+
+    /// Takes tags, sequence numbers, streams and windows from a cookie, as a new association or a restarted one has them.
+    pub(crate) fn adopt(&mut self, c: &StateCookie) {
+        self.local_tag = c.local_tag;
+        self.peer_tag = c.peer_tag;
+        self.local_tsn = c.local_tsn;
+        self.local_addrs.clear();
+        self.local_addrs.push(c.local_addr);
+        self.outbound = c.outbound;
+        self.inbound = c.inbound;
+        self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, c.peer_rwnd);
+        self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
+        self.errors = 0;
+    }
+
+    /// The handshake told how many streams there are and what window the peer has.
+    pub(crate) fn establish_tx(&mut self, peer_rwnd: u32) {
+        let refused = self.tx.establish(self.outbound, peer_rwnd);
+        self.events.extend(refused.into_iter().map(|message| Event::SendFailed { message }));
+    }
+
+    /// Queues a control chunk, if it is not there already and there is room.
+    pub(crate) fn push_control(&mut self, c: Control) {
+        if self.control.len() < MAX_CONTROL && !self.control.contains(&c) {
+            self.control.push_back(c);
+        }
+    }
+
+    /// Queues a control chunk that must lead its packet: COOKIE ECHO and COOKIE ACK.
+    pub(crate) fn lead_control(&mut self, c: Control) {
+        if !self.control.contains(&c) {
+            self.control.push_front(c);
+        }
+    }
+
+    /// Tells the user once that messages wait.
+    pub(crate) fn notify_readable(&mut self) {
+        if !self.readable && self.rx.as_ref().is_some_and(Rx::has_message) {
+            self.readable = true;
+            self.events.push_back(Event::Readable);
+        }
+    }
+
+    /// The next complete message.
+    pub(crate) fn recv(&mut self) -> Option<Message> {
+        let message = self.rx.as_mut().and_then(Rx::pop);
+        if message.is_none() {
+            self.readable = false;
+        }
+        message
+    }
+
+    /// Whether something complete waits to be read.
+    pub(crate) fn has_message(&self) -> bool {
+        self.rx.as_ref().is_some_and(Rx::has_message)
+    }
+
+    /// Accepts a message of the user.
+    pub(crate) fn send(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+        if !self.state.accepts_sends() {
+            return Err(SendError::Closed);
+        }
+        self.tx.enqueue(sid, ppid, payload, opts)?;
+        self.tx.begin_opportunity();
+        Ok(())
+    }
+
+    /// The association is up: tells the user, starts the heartbeats, lets data flow.
+    pub(crate) fn established(&mut self, ctx: &mut Context<'_>) {
+        self.state = State::Established;
+        self.timers.stop(super::timers::Timer::T1);
+        self.errors = 0;
+        self.cookie = Vec::new();
+        self.control.retain(|c| !matches!(c, Control::Init | Control::CookieEcho));
+        self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
+        self.start_heartbeats(ctx);
+        self.tx.begin_opportunity();
+    }
+
+    /// The association is over: what was not delivered is reported, then the reason.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.notify_readable();
+        self.state = State::Closed;
+        self.timers.stop_all();
+        self.control.clear();
+        let failed = self.tx.take_undelivered();
+        self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));
+        tracing::debug!(assoc = self.id.get(), ?reason, "association closed");
+        self.events.push_back(Event::Lost { reason });
+    }
+
+    /// Whether `ip` is the host's own end of this association.
+    pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
+        self.local_addrs.is_empty() || self.local_addrs.contains(&ip)
+    }
+
+    /// Whether the peer is the process on this very host that holds SCTP port `port` behind UDP port `udp`.
+    pub(crate) fn peer_is_here(&self, port: u16, host: &[IpAddr]) -> bool {
+        let path = self.paths.get(self.paths.primary());
+        let same_udp = matches!(path.map(|p| p.channel), Some(Channel::Udp { local, remote }) if local == remote);
+        let here = |ip: IpAddr| ip.is_loopback() || self.local_addrs.contains(&ip) || host.contains(&ip);
+        self.peer_port == port && same_udp && path.is_some_and(|p| here(p.addr))
+    }
+
+    /// When [`super::Association::on_timeout`] wants to be called.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        if self.state == State::Closed {
+            return None;
+        }
+        let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
+        let t3 = self.paths.next_t3().map(|(at, _)| at);
+        let heartbeat =
+            self.state.sends_heartbeats().then(|| self.paths.iter().filter_map(|(_, p)| p.heartbeat.deadline()).min()).flatten();
+        [self.timers.next(), sack, t3, heartbeat].into_iter().flatten().min()
+    }
+
+    /// The peer's addresses with its SCTP port, the primary path's first.
+    pub(crate) fn peer_addrs(&self) -> Vec<SocketAddr> {
+        self.peer_ips().map(|a| SocketAddr::new(a, self.peer_port)).collect()
+    }
+
+    /// The peer's addresses, the primary path's first.
+    pub(crate) fn peer_ips(&self) -> impl Iterator<Item = IpAddr> {
+        let primary = self.paths.primary();
+        let first = self.paths.get(primary).map(|p| p.addr);
+        first.into_iter().chain(self.paths.iter().filter(move |(id, _)| *id != primary).map(|(_, p)| p.addr))
+    }
+
+    /// Adds the addresses that the peer listed: known for lookup, and the places of multi-homing's paths.
+    pub(crate) fn add_peer_addrs(&mut self, now: Time, addrs: &[IpAddr], channel: Channel) {
+        for a in addrs {
+            self.paths.add(Path::new(&self.cfg, now, *a, None, channel));
+        }
+    }
+
+    /// Starts the periodic HEARTBEATs of the confirmed paths.
+    pub(crate) fn start_heartbeats(&mut self, ctx: &mut Context<'_>) {
+        let cfg = Arc::clone(&self.cfg);
+        for (_, path) in self.paths.iter_mut().filter(|(_, p)| p.confirmed) {
+            path.schedule_heartbeat(ctx.now, &cfg, ctx.entropy);
+        }
+    }
+
+    /// The RTO of the path in use, back-off included.
+    pub(crate) fn rto(&self) -> Duration {
+        self.paths.get(self.paths.primary()).map_or(self.cfg.rto_initial, Path::rto)
+    }
+
+    /// Doubles the RTO of the path in use after an unanswered control chunk (section 6.3.3 E2).
+    pub(crate) fn back_off(&mut self) {
+        let primary = self.paths.primary();
+        if let Some(p) = self.paths.get_mut(primary) {
+            p.back_off();
+        }
+    }
+
+    /// A snapshot for the user.
+    pub(crate) fn status(&self) -> AssocStatus {
+        let primary = self.paths.get(self.paths.primary());
+        AssocStatus {
+            state: self.state.name(),
+            inbound_streams: self.inbound,
+            outbound_streams: self.outbound,
+            buffered: self.tx.buffered(),
+            srtt: primary.and_then(|p| p.rtt.srtt()),
+            rttvar: primary.map(|p| p.rtt.rttvar()).unwrap_or_default(),
+            rto: primary.map(Path::rto).unwrap_or_default(),
+            last_heard: self.last_heard,
+            mtu: primary.map_or(0, Path::mtu),
+            unanswered_heartbeats: primary.map_or(0, |p| p.heartbeat.unanswered()),
+        }
+    }
+}
+
+/// The paths that a cookie names: the source of the INIT is confirmed, since the cookie came back from there.
+pub(crate) fn paths_from_cookie(now: Time, cfg: &AssocConfig, c: &StateCookie) -> Paths {
+    let mut addrs = c.peer_addrs.iter();
+    let first = addrs.next().copied().unwrap_or(c.local_addr);
+    let mut path = Path::new(cfg, now, first, Some(c.local_addr), c.channel);
+    path.confirmed = true;
+    let mut paths = Paths::new(path);
+    for a in addrs {
+        paths.add(Path::new(cfg, now, *a, None, c.channel));
+    }
+    paths
+}
+
+/// A verification tag: random, never zero (section 5.3.1).
+pub(crate) fn fresh_tag(entropy: &mut dyn Entropy) -> Vtag {
+    Vtag(entropy.u32().max(1))
+}

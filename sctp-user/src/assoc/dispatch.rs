@@ -1,0 +1,164 @@
+//! What happens to a packet that belongs to an association: the verification-tag rules (RFC 9260 section 8.5), then chunk by
+//! chunk.
+
+use bytes::Bytes;
+
+use super::core::{Context, Control, Core};
+use super::path::PathId;
+use super::rx::DataOutcome;
+use super::state::State;
+use super::{Association, timers::Timer};
+use crate::error::CloseReason;
+use crate::net::Meta;
+use crate::wire::chunk::{Abort, Data, Heartbeat, Sack, kind};
+use crate::wire::{Cause, Chunk, CommonHeader, Packet, RawChunk};
+
+/// The packet that a chunk came in.
+struct Arrival<'a> {
+    path: PathId,
+    meta: &'a Meta,
+    bytes: &'a Bytes,
+    header: CommonHeader,
+}
+
+/// Whether a packet may touch the association.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Admission {
+    /// It may.
+    Accept,
+    /// Discard it silently.
+    Discard,
+    /// Treat it as if the association did not exist (section 8.4).
+    OutOfTheBlue,
+}
+
+impl Core {
+    /// The verification-tag rules of section 8.5.1, by the first chunk of the packet.
+    pub(crate) fn admit(&self, header: CommonHeader, first: &RawChunk<'_>) -> Admission {
+        let reflected = first.flags & 1 != 0;
+        let own_or_reflected = if reflected {
+            // Before the INIT ACK there is no tag of the peer that could be reflected.
+            self.peer_tag.0 != 0 && header.vtag == self.peer_tag
+        } else {
+            header.vtag == self.local_tag
+        };
+        let accept = match first.kind {
+            kind::ABORT => own_or_reflected,
+            kind::SHUTDOWN_COMPLETE => own_or_reflected && self.state == State::ShutdownAckSent,
+            kind::SHUTDOWN_ACK if self.state.is_opening() => return Admission::OutOfTheBlue,
+            _ => header.vtag == self.local_tag,
+        };
+        if accept { Admission::Accept } else { Admission::Discard }
+    }
+}
+
+impl Association {
+    /// Processes an admitted packet's chunks from the `skip`-th on. `bytes` is the packet; DATA keeps slices of it.
+    pub(crate) fn on_packet(&mut self, ctx: &mut Context<'_>, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, skip: usize) {
+        let core = &mut self.core;
+        let Some(path) = core.paths.find(meta.src) else { return };
+        core.heard(ctx.now, path, meta);
+        let alone = packet.chunks().count() == 1;
+        let mut had_data = false;
+        for raw in packet.chunks().skip(skip) {
+            let Ok(raw) = raw else { break };
+            // RFC 9260 section 6.10: these are never bundled, so the packet is not to be trusted.
+            if !alone && matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) {
+                break;
+            }
+            let Ok(chunk) = raw.decode() else {
+                tracing::debug!(assoc = core.id.get(), kind = raw.kind, "malformed chunk");
+                break;
+            };
+            had_data |= matches!(chunk, Chunk::Data(_));
+            let arrival = Arrival { path, meta, bytes, header: packet.header };
+            if !core.on_chunk(ctx, &arrival, &chunk) || core.state == State::Closed {
+                break;
+            }
+        }
+        if had_data && core.state != State::Closed {
+            core.after_data(ctx, path);
+        }
+    }
+}
+
+impl Core {
+    /// One chunk. `false` stops the processing of the packet.
+    fn on_chunk(&mut self, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) -> bool {
+        match chunk {
+            Chunk::Data(c) => self.on_data(c, at.bytes),
+            Chunk::Sack(c) => self.on_sack(ctx, c),
+            Chunk::InitAck(c) => self.on_init_ack(ctx, at.meta, c),
+            Chunk::CookieAck => self.on_cookie_ack(ctx),
+            Chunk::Heartbeat(c) => self.on_heartbeat(at.path, c),
+            Chunk::HeartbeatAck(c) => self.on_heartbeat_ack(ctx, c),
+            Chunk::Abort(c) => self.on_abort(at.header, c),
+            Chunk::Shutdown(c) => self.on_shutdown(ctx, c.cum_tsn),
+            Chunk::ShutdownAck => self.on_shutdown_ack(),
+            Chunk::ShutdownComplete(_) => self.on_shutdown_complete(),
+            Chunk::Error(c) => self.on_error(ctx, c),
+            // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is not negotiated.
+            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) => {}
+            Chunk::Unknown(raw) => return self.on_unknown(raw),
+        }
+        true
+    }
+
+    fn on_data(&mut self, data: &Data<'_>, bytes: &Bytes) {
+        if !self.state.receives_data() {
+            return;
+        }
+        if data.payload.is_empty() {
+            self.violate("DATA without user data", &Cause::NoUserData(data.tsn));
+            return;
+        }
+        let Some(rx) = &mut self.rx else { return };
+        match rx.on_data(data, bytes) {
+            DataOutcome::Accepted { .. } | DataOutcome::Duplicate | DataOutcome::NoRoom => {}
+            DataOutcome::InvalidStream(sid) => self.push_control(Control::Error(Cause::InvalidStream(sid).to_vec())),
+            DataOutcome::Violation(what) => self.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
+        }
+    }
+
+    /// After the last chunk of a packet with DATA: acknowledge now or later, tell the user.
+    fn after_data(&mut self, ctx: &mut Context<'_>, path: PathId) {
+        self.reply_path = path;
+        let Some(rx) = &mut self.rx else { return };
+        if self.state.receives_data() {
+            rx.on_packet_end(ctx.now);
+        }
+        if self.state == State::ShutdownSent {
+            // Section 9.2: each packet with DATA is answered at once by SHUTDOWN and SACK, and T2 starts anew.
+            rx.force_sack();
+            self.push_control(Control::Shutdown);
+            self.timers.start(Timer::T2, ctx.now + self.rto());
+        }
+        self.notify_readable();
+    }
+
+    fn on_sack(&mut self, ctx: &mut Context<'_>, sack: &Sack<'_>) {
+        if !self.state.sends_data() {
+            return;
+        }
+        match self.tx.on_sack(ctx.now, sack, &mut self.paths) {
+            Ok(summary) => self.acknowledged(ctx, &summary),
+            Err(violation) => self.violate(violation.0, &Cause::ProtocolViolation(violation.0.as_bytes())),
+        }
+    }
+
+    fn on_heartbeat(&mut self, path: PathId, hb: &Heartbeat<'_>) {
+        if self.state.answers_heartbeats() {
+            self.push_control(Control::HeartbeatAck(path, Bytes::copy_from_slice(hb.tlvs)));
+        }
+    }
+
+    fn on_abort(&mut self, header: CommonHeader, abort: &Abort<'_>) {
+        // The first chunk passed the tag rules; an ABORT behind others must not use its T bit to get around them.
+        let tag = if abort.t { self.peer_tag } else { self.local_tag };
+        if header.vtag != tag {
+            return;
+        }
+        let causes = Bytes::copy_from_slice(abort.causes);
+        self.close(if self.state.is_opening() { CloseReason::Refused(causes) } else { CloseReason::PeerAborted(causes) });
+    }
+}

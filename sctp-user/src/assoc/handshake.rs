@@ -1,0 +1,123 @@
+//! The initiator's side of the four-way handshake (RFC 9260 section 5.1). The other side keeps no state: see
+//! [`crate::stack`]'s responder.
+
+use core::time::Duration;
+
+use super::core::{Context, Control, Core};
+use super::offer::{self, Refusal};
+use super::rx::Rx;
+use super::state::State;
+use super::timers::Timer;
+use crate::error::CloseReason;
+use crate::net::Meta;
+use crate::num::Vtag;
+use crate::wire::Cause;
+use crate::wire::chunk::{Abort, Init};
+use crate::wire::param;
+
+/// What a stale cookie makes us ask for on top of its staleness: a round trip should fit.
+const PRESERVATIVE_MARGIN_MS: u32 = 1_000;
+
+impl Core {
+    /// Sends the first INIT.
+    pub(crate) fn start(&mut self, ctx: &mut Context<'_>) {
+        self.push_control(Control::Init);
+        self.start_t1(ctx);
+    }
+
+    fn start_t1(&mut self, ctx: &mut Context<'_>) {
+        self.timers.start(Timer::T1, ctx.now + self.rto());
+    }
+
+    /// T1-init or T1-cookie expired: the same chunk again, with doubled RTO.
+    pub(super) fn on_t1(&mut self, ctx: &mut Context<'_>) {
+        if !self.count_error(self.cfg.max_init_retransmits) {
+            return;
+        }
+        self.back_off();
+        match self.state {
+            State::CookieWait => self.push_control(Control::Init),
+            State::CookieEchoed => {
+                self.tx.retransmit_all(&mut self.paths);
+                self.lead_control(Control::CookieEcho);
+                self.tx.begin_opportunity();
+            }
+            _ => return,
+        }
+        self.start_t1(ctx);
+    }
+
+    pub(super) fn on_init_ack(&mut self, ctx: &mut Context<'_>, meta: &Meta, ack: &Init<'_>) {
+        if self.state != State::CookieWait {
+            return;
+        }
+        if ack.tag == Vtag::ZERO {
+            // Section 3.3.3: the TCB is destroyed and the ABORT's tag is the one that the packet came with.
+            self.say_farewell(self.local_tag, &Abort { t: true, causes: &[] });
+            self.close(CloseReason::ProtocolViolation("INIT ACK with tag zero"));
+            return;
+        }
+        self.peer_tag = ack.tag;
+        let offer = match offer::evaluate(ack) {
+            Ok(offer) => offer,
+            Err(Refusal(causes)) => {
+                self.abort_with(&causes);
+                self.close(CloseReason::ProtocolViolation("unacceptable INIT ACK"));
+                return;
+            }
+        };
+        let Some(cookie) = offer.cookie else {
+            let missing = param::kind::STATE_COOKIE.to_be_bytes();
+            self.violate("INIT ACK without State Cookie", &Cause::MissingParams(&missing));
+            return;
+        };
+        self.cookie = cookie.to_vec();
+        self.local_addrs.clear();
+        self.local_addrs.push(meta.dst);
+        // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
+        self.outbound = self.cfg.outbound_streams.min(ack.inbound);
+        self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
+        self.establish_tx(ack.a_rwnd);
+        self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
+        if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
+            path.confirmed = true;
+            path.local = Some(meta.dst);
+        }
+        self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
+        if !offer.unrecognized.is_empty() {
+            self.push_control(Control::Error(Cause::UnrecognizedParams(&offer.unrecognized).to_vec()));
+        }
+        self.enter_cookie_echoed(ctx);
+    }
+
+    fn enter_cookie_echoed(&mut self, ctx: &mut Context<'_>) {
+        self.state = State::CookieEchoed;
+        self.errors = 0;
+        self.control.retain(|c| *c != Control::Init);
+        self.lead_control(Control::CookieEcho);
+        self.tx.begin_opportunity();
+        self.start_t1(ctx);
+    }
+
+    pub(super) fn on_cookie_ack(&mut self, ctx: &mut Context<'_>) {
+        if self.state == State::CookieEchoed {
+            self.established(ctx);
+        }
+    }
+
+    /// Stale Cookie (section 5.2.6): a new INIT that asks for a longer life; in any other state it is ignored.
+    pub(super) fn on_stale_cookie(&mut self, ctx: &mut Context<'_>, micros: u32) {
+        if self.state != State::CookieEchoed || !self.count_error(self.cfg.max_init_retransmits) {
+            return;
+        }
+        let staleness = Duration::from_micros(micros.into()).as_millis();
+        self.preservative = u32::try_from(staleness).unwrap_or(u32::MAX).saturating_add(PRESERVATIVE_MARGIN_MS);
+        self.state = State::CookieWait;
+        self.peer_tag = Vtag::ZERO;
+        self.cookie = Vec::new();
+        self.control.clear();
+        self.tx.retransmit_all(&mut self.paths);
+        self.push_control(Control::Init);
+        self.start_t1(ctx);
+    }
+}

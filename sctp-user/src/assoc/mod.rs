@@ -1,0 +1,34 @@
+//! One association: sans-IO, driven by the [`Stack`](crate::Stack).
+//!
+//! [`Core`] is everything that RFC 9260 needs, one file per procedure; [`ext`] is the place of the extensions.
+
+mod assemble;
+mod collision;
+pub mod cookie;
+mod core;
+mod dispatch;
+mod errors;
+mod ext;
+mod handshake;
+mod liveness;
+pub(crate) mod offer;
+pub(crate) mod path;
+pub(crate) mod rx;
+mod shutdown;
+pub(crate) mod state;
+mod timers;
+pub(crate) mod tx;
+
+pub(crate) use self::collision::Verdict;
+pub(crate) use self::core::{Context, Control, Core, fresh_tag};
+pub(crate) use self::dispatch::Admission;
+pub(crate) use self::ext::Extensions;
+
+/// An association: what RFC 9260 needs, and its extensions, which may take the former whole.
+#[derive(Debug)]
+pub(crate) struct Association {
+    pub(crate) core: Core,
+    /// Empty until the extensions come; named here so that their place is seen.
+    #[allow(dead_code, reason = "the extensions of the next issues live here")]
+    pub(crate) ext: Extensions,
+}

@@ -1,0 +1,86 @@
+//! What the parameters of an INIT or INIT ACK say (RFC 9260 sections 3.2.1, 3.3.2 and 3.3.3), the same for both sides.
+
+use core::time::Duration;
+use std::net::IpAddr;
+
+use arrayvec::ArrayVec;
+
+use super::cookie::MAX_ADDRS;
+use crate::wire::cause::Cause;
+use crate::wire::chunk::Init;
+use crate::wire::cursor::padded;
+use crate::wire::param::Param;
+use crate::wire::tlv::Action;
+
+/// The most bytes of unrecognized parameters that are reported back: an answer must stay within one packet.
+const MAX_REPORT: usize = 512;
+
+/// The peer's parameters, judged.
+#[derive(Debug, Default)]
+pub(crate) struct Offer<'a> {
+    /// Addresses that the peer listed.
+    pub(crate) addrs: ArrayVec<IpAddr, MAX_ADDRS>,
+    /// The State Cookie of an INIT ACK.
+    pub(crate) cookie: Option<&'a [u8]>,
+    /// The longer life that an INIT wishes for its cookie.
+    pub(crate) preservative: Duration,
+    /// Parameters to report as not recognized, each with header, padded between each other.
+    pub(crate) unrecognized: Vec<u8>,
+}
+
+/// An INIT or INIT ACK is refused: the error causes for the ABORT.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal(pub(crate) Vec<u8>);
+
+/// Judges the fixed fields of an INIT or INIT ACK and its parameters.
+pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
+    if init.outbound == 0 || init.inbound == 0 {
+        return Err(Refusal(Cause::InvalidMandatoryParam.to_vec()));
+    }
+    if init.a_rwnd < 1500 {
+        return Err(Refusal(Cause::ProtocolViolation(b"a_rwnd below 1500").to_vec()));
+    }
+    let mut offer = Offer::default();
+    for item in init.params() {
+        let Ok((param, tlv)) = item else {
+            return Err(Refusal(Cause::ProtocolViolation(b"malformed parameter").to_vec()));
+        };
+        match param {
+            Param::Address(a) => offer.add(a),
+            Param::StateCookie(c) => offer.cookie = Some(c),
+            Param::CookiePreservative(ms) => offer.preservative = Duration::from_millis(ms.into()),
+            Param::HostName(_) => return Err(Refusal(Cause::UnresolvableAddress(tlv.raw).to_vec())),
+            // Nothing depends on these: the family in use works by being in use (RFC 9260 section 5.1.2).
+            Param::SupportedAddressTypes(_) | Param::Unrecognized(_) | Param::HeartbeatInfo(_) => {}
+            Param::EcnCapable | Param::Unknown(_) => {
+                let action = Action::of_param(tlv.kind);
+                if action.reports() {
+                    offer.report(tlv.raw);
+                }
+                if !action.continues() {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(offer)
+}
+
+impl Offer<'_> {
+    fn add(&mut self, a: IpAddr) {
+        let a = a.to_canonical();
+        let usable = !a.is_unspecified() && !a.is_multicast() && !matches!(a, IpAddr::V4(v4) if v4.is_broadcast());
+        if usable && !self.addrs.contains(&a) {
+            // More addresses than we keep are as if they were not listed.
+            let _ = self.addrs.try_push(a);
+        }
+    }
+
+    fn report(&mut self, raw: &[u8]) {
+        if self.unrecognized.len() + padded(raw.len()) <= MAX_REPORT {
+            self.unrecognized.extend_from_slice(raw);
+            let len = padded(self.unrecognized.len());
+            self.unrecognized.resize(len, 0);
+        }
+    }
+}

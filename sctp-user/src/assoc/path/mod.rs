@@ -1,0 +1,454 @@
+//! The paths of an association: one per address of the peer, each with its own timers, window and error counter
+//! (RFC 9260 sections 5.4, 6.4, 7.1 and 8.2).
+
+pub(crate) mod heartbeat;
+pub(crate) mod rtt;
+
+use core::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+
+pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
+pub(crate) use self::rtt::RttEstimator;
+use crate::cc::{AckInfo, CongestionControl, Loss, Rfc9260};
+use crate::config::AssocConfig;
+use crate::entropy::Entropy;
+use crate::net::{Channel, Transmit};
+use crate::time::Time;
+use crate::wire::packet::COMMON_HEADER_LEN;
+
+/// Most paths of one association; further addresses of the peer are not used.
+pub(crate) const MAX_PATHS: usize = 64;
+
+/// Index of a path in its association.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct PathId(pub(crate) u8);
+
+/// What is to be done when the heartbeat timer of a path expired.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct HeartbeatDue {
+    /// A periodic HEARTBEAT was not answered in time: the path's error counter was counted up, the RTO backed off.
+    pub(crate) error: bool,
+    /// A periodic HEARTBEAT is to be sent now.
+    pub(crate) send: bool,
+}
+
+/// A measurement of the round-trip time by a DATA chunk on its way (section 6.3.1 rule C4: one per round trip).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RttProbe {
+    /// Index of the chunk that is timed, as the sender counts them.
+    pub(crate) index: u64,
+    /// When it was sent.
+    pub(crate) sent: Time,
+}
+
+/// What the SACK being processed does to a path: scratch space of the sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SackRound {
+    /// Bytes in flight before.
+    pub(crate) in_flight_before: usize,
+    /// Bytes newly acknowledged.
+    pub(crate) acked: usize,
+    /// Index of the lowest outstanding chunk before.
+    pub(crate) earliest: Option<u64>,
+    /// Whether that one is acknowledged.
+    pub(crate) earliest_acked: bool,
+    /// Whether chunks are newly considered lost.
+    pub(crate) lost: bool,
+}
+
+/// One address of the peer and all that is known about the way there.
+#[derive(Debug)]
+pub(crate) struct Path {
+    /// The peer's address.
+    pub(crate) addr: IpAddr,
+    /// Our source address; `None` leaves it to routing.
+    pub(crate) local: Option<IpAddr>,
+    /// What carries packets there, with the peer's UDP port as last learned.
+    pub(crate) channel: Channel,
+    /// Measured round-trip times.
+    pub(crate) rtt: RttEstimator,
+    /// The timeout with its back-off.
+    rto: Duration,
+    /// The congestion window.
+    pub(crate) cc: Box<dyn CongestionControl>,
+    /// Bytes of DATA chunks (headers and padding included) that are on their way.
+    pub(crate) in_flight: usize,
+    /// Chunks last sent here that are not acknowledged, on their way or to be sent again.
+    pub(crate) outstanding: usize,
+    /// Errors since the peer last answered on this path.
+    pub(crate) error_count: u32,
+    /// Whether the address is known to belong to the peer (RFC 9260 section 5.4).
+    pub(crate) confirmed: bool,
+    /// Whether it is usable, as far as is known.
+    pub(crate) active: bool,
+    /// Path MTU in bytes, IP header included.
+    mtu: usize,
+    /// When T3-rtx expires, if it runs.
+    pub(crate) t3: Option<Time>,
+    /// HEARTBEATs.
+    pub(crate) heartbeat: Heartbeat,
+    /// When DATA was last sent here.
+    pub(crate) last_sent: Time,
+    /// After a timeout one packet only until something is acknowledged (RFC 9260 section 7.2.3).
+    pub(crate) one_packet: bool,
+    /// The chunk that measures the round trip at present.
+    pub(crate) rtt_probe: Option<RttProbe>,
+    /// The SACK being processed.
+    pub(crate) round: SackRound,
+}
+
+impl Path {
+    /// A path to `addr` of which nothing is known yet: active, unconfirmed.
+    pub(crate) fn new(cfg: &AssocConfig, now: Time, addr: IpAddr, local: Option<IpAddr>, channel: Channel) -> Self {
+        let pmdcs = chunk_room(cfg.mtu, addr, channel);
+        Self {
+            addr,
+            local,
+            channel,
+            rtt: RttEstimator::new(cfg.rto_initial, cfg.rto_min, cfg.rto_max),
+            rto: cfg.rto_initial,
+            cc: Box::new(Rfc9260::new(pmdcs, addr.is_ipv6())),
+            in_flight: 0,
+            outstanding: 0,
+            error_count: 0,
+            confirmed: false,
+            active: true,
+            mtu: cfg.mtu,
+            t3: None,
+            heartbeat: Heartbeat::default(),
+            last_sent: now,
+            one_packet: false,
+            rtt_probe: None,
+            round: SackRound::default(),
+        }
+    }
+
+    /// The retransmission timeout, back-off included.
+    pub(crate) fn rto(&self) -> Duration {
+        self.rto
+    }
+
+    /// Path MTU in bytes, IP header included.
+    pub(crate) fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    /// Sets the path MTU.
+    #[cfg_attr(not(test), expect(dead_code, reason = "path MTU discovery comes later"))]
+    pub(crate) fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu;
+        self.cc.on_mtu(self.pmdcs());
+    }
+
+    /// Longest SCTP packet in bytes, common header included, that fits the path MTU.
+    pub(crate) fn max_packet(&self) -> usize {
+        self.pmdcs() + COMMON_HEADER_LEN
+    }
+
+    /// PMDCS: room for chunks in a packet, in bytes; a multiple of four.
+    pub(crate) fn pmdcs(&self) -> usize {
+        chunk_room(self.mtu, self.addr, self.channel)
+    }
+
+    /// Takes in a measurement of the round-trip time; ends the back-off.
+    pub(crate) fn on_rtt(&mut self, rtt: Duration) {
+        self.rtt.on_sample(rtt);
+        self.rto = self.rtt.rto();
+    }
+
+    /// Doubles the RTO up to RTO.Max (RFC 9260 section 6.3.3 E2).
+    pub(crate) fn back_off(&mut self) {
+        self.rto = (self.rto * 2).min(self.rtt.max());
+    }
+
+    /// Takes the back-off back: it was for probes of a closed window, and the peer answered.
+    pub(crate) fn end_back_off(&mut self) {
+        self.rto = self.rtt.rto();
+    }
+
+    /// Counts an error (RFC 9260 section 8.2); whether that makes the path inactive is the caller's.
+    pub(crate) fn count_error(&mut self) {
+        self.error_count = self.error_count.saturating_add(1);
+    }
+
+    /// The peer answered on this path: its errors are forgiven.
+    pub(crate) fn on_answer(&mut self) {
+        self.error_count = 0;
+        self.active = true;
+    }
+
+    /// (Re)starts T3-rtx with the present RTO.
+    pub(crate) fn restart_t3(&mut self, now: Time) {
+        self.t3 = Some(now + self.rto);
+    }
+
+    /// DATA chunks sent on this path were acknowledged.
+    pub(crate) fn on_ack(&mut self, ack: &AckInfo) {
+        self.cc.on_ack(ack);
+        self.one_packet = false;
+        self.on_answer();
+    }
+
+    /// T3-rtx expired while data was outstanding.
+    pub(crate) fn on_timeout(&mut self, now: Time) {
+        self.cc.on_loss(now, Loss::Timeout);
+        self.one_packet = true;
+        self.rtt_probe = None;
+    }
+
+    /// DATA is about to be sent: an unused window decays first (RFC 9260 section 7.2.1).
+    pub(crate) fn on_send(&mut self, now: Time) {
+        if self.in_flight == 0 {
+            self.cc.on_idle(now - self.last_sent, self.rto);
+        }
+        self.last_sent = now;
+    }
+
+    /// HB.interval of this path: in UDP and to another host it keeps a NAT's mapping alive (rulings section 1 row 13).
+    fn hb_interval(&self, cfg: &AssocConfig) -> Option<Duration> {
+        let here = self.addr.is_loopback() || self.local == Some(self.addr);
+        let through_nat = matches!(self.channel, Channel::Udp { .. }) && !here;
+        cfg.hb_interval.map(|i| cfg.nat_keepalive.filter(|_| through_nat).map_or(i, |k| k.min(i)))
+    }
+
+    /// Makes the next periodic HEARTBEAT due, or none if `cfg` switches them off.
+    pub(crate) fn schedule_heartbeat(&mut self, now: Time, cfg: &AssocConfig, entropy: &mut dyn Entropy) {
+        match self.hb_interval(cfg) {
+            Some(interval) => self.heartbeat.schedule(now, interval, self.rto, entropy),
+            None => self.heartbeat.due = None,
+        }
+    }
+
+    /// The heartbeat timer expired. If a HEARTBEAT is to be sent, the next one is scheduled already.
+    pub(crate) fn on_heartbeat_timer(&mut self, now: Time, cfg: &AssocConfig, entropy: &mut dyn Entropy) -> HeartbeatDue {
+        let error = self.heartbeat.on_overdue(now);
+        if error {
+            self.count_error();
+            self.back_off();
+        }
+        let due = self.heartbeat.due.is_some_and(|t| t <= now);
+        // Data that is on its way, or was within the interval, measures the path just as well (section 8.3).
+        let idle = self.in_flight == 0 && self.hb_interval(cfg).is_some_and(|i| now - self.last_sent >= i);
+        let send = due && (idle || !self.confirmed);
+        if due {
+            let since = if send || self.in_flight > 0 { now } else { self.last_sent };
+            self.schedule_heartbeat(since, cfg, entropy);
+        }
+        HeartbeatDue { error, send }
+    }
+
+    /// Registers a HEARTBEAT that is sent now on this path, which is number `id`.
+    pub(crate) fn send_heartbeat(&mut self, now: Time, id: PathId, kind: HeartbeatKind, entropy: &mut dyn Entropy) -> HeartbeatInfo {
+        self.heartbeat.send(now, id, kind, self.rto, entropy)
+    }
+
+    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured.
+    pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
+        let Some(rtt) = self.heartbeat.on_ack(now, info) else {
+            return false;
+        };
+        self.on_rtt(rtt);
+        self.confirmed = true;
+        self.on_answer();
+        true
+    }
+
+    /// How a packet on this path is sent; the caller fills in its size.
+    pub(crate) fn transmit(&self) -> Transmit {
+        let port = match self.channel {
+            Channel::Udp { remote, .. } | Channel::Datagram { remote, .. } => remote,
+            Channel::Raw | Channel::Lower(_) => 0,
+        };
+        Transmit {
+            src: self.local,
+            dst: SocketAddr::new(self.addr, port),
+            channel: self.channel,
+            ecn: None,
+            size: 0,
+            segment_size: None,
+            dscp: 0,
+            flow_label: 0,
+            may_fragment: false,
+        }
+    }
+
+    /// The host slept: timers that expired meanwhile run once more before they count (rulings section 1 row 22).
+    pub(crate) fn forgive(&mut self, now: Time) {
+        if self.t3.is_some_and(|at| at <= now) {
+            self.restart_t3(now);
+        }
+        self.heartbeat.forgive(now, self.rto);
+    }
+}
+
+/// Room for chunks in a packet of `mtu` bytes to `addr`: without IP header, encapsulation and common header.
+fn chunk_room(mtu: usize, addr: IpAddr, channel: Channel) -> usize {
+    let ip = if addr.is_ipv6() { 40 } else { 20 };
+    let encap = match channel {
+        Channel::Udp { .. } | Channel::Datagram { .. } => 8,
+        Channel::Raw | Channel::Lower(_) => 0,
+    };
+    // Even a nonsensical MTU leaves room for one small chunk.
+    mtu.saturating_sub(ip + encap + COMMON_HEADER_LEN).max(64) & !3
+}
+
+/// All paths of an association.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    /// At most `MAX_PATHS`; paths are never removed, so that a [`PathId`] stays valid.
+    list: Vec<Path>,
+    primary: PathId,
+}
+
+impl Paths {
+    /// The paths of an association whose first one is its primary path.
+    pub(crate) fn new(first: Path) -> Self {
+        Self { list: vec![first], primary: PathId(0) }
+    }
+
+    /// Adds a path; `None` if there are `MAX_PATHS` already or its address is known.
+    pub(crate) fn add(&mut self, path: Path) -> Option<PathId> {
+        if self.list.len() >= MAX_PATHS || self.find(path.addr).is_some() {
+            return None;
+        }
+        let id = PathId(u8::try_from(self.list.len()).ok()?);
+        self.list.push(path);
+        Some(id)
+    }
+
+    /// Number of paths.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The path with this number.
+    pub(crate) fn get(&self, id: PathId) -> Option<&Path> {
+        self.list.get(usize::from(id.0))
+    }
+
+    /// The path with this number.
+    pub(crate) fn get_mut(&mut self, id: PathId) -> Option<&mut Path> {
+        self.list.get_mut(usize::from(id.0))
+    }
+
+    /// The path to this address.
+    pub(crate) fn find(&self, addr: IpAddr) -> Option<PathId> {
+        self.iter().find(|(_, p)| p.addr == addr).map(|(id, _)| id)
+    }
+
+    /// The primary path.
+    pub(crate) fn primary(&self) -> PathId {
+        self.primary
+    }
+
+    /// Makes `id` the primary path, if it exists.
+    #[cfg_attr(not(test), expect(dead_code, reason = "multi-homing comes later"))]
+    pub(crate) fn set_primary(&mut self, id: PathId) {
+        if self.get(id).is_some() {
+            self.primary = id;
+        }
+    }
+
+    /// Where DATA goes, first transmissions and retransmissions alike: the primary path.
+    ///
+    /// This is the place for failover (RFC 9260 section 6.4 and RFC 7829) once there is a second path to go to.
+    pub(crate) fn data_path(&self) -> PathId {
+        self.primary
+    }
+
+    /// All paths with their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PathId, &Path)> {
+        (0..).map(PathId).zip(&self.list)
+    }
+
+    /// All paths with their numbers.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PathId, &mut Path)> {
+        (0..).map(PathId).zip(&mut self.list)
+    }
+
+    /// The earliest T3-rtx and whose it is.
+    pub(crate) fn next_t3(&self) -> Option<(Time, PathId)> {
+        self.iter().filter_map(|(id, p)| Some((p.t3?, id))).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    const UDP: Channel = Channel::Udp { local: 9899, remote: 9899 };
+
+    fn path(addr: &str, channel: Channel) -> Path {
+        Path::new(&AssocConfig::rfc(), Time::ZERO, addr.parse().unwrap(), None, channel)
+    }
+
+    #[test]
+    fn packets_fill_the_mtu() {
+        assert_eq!(path("10.0.0.1", Channel::Raw).pmdcs(), 1468);
+        assert_eq!(path("10.0.0.1", UDP).max_packet(), 1472);
+        assert_eq!(path("fd00::1", UDP).max_packet(), 1452);
+        let mut p = path("10.0.0.1", UDP);
+        p.set_mtu(1401);
+        assert_eq!(p.pmdcs(), 1360, "chunks are multiples of four");
+    }
+
+    #[test]
+    fn back_off_doubles_and_a_measurement_ends_it() {
+        let mut p = path("10.0.0.1", UDP);
+        p.back_off();
+        assert_eq!(p.rto(), Duration::from_secs(2));
+        for _ in 0..10 {
+            p.back_off();
+        }
+        assert_eq!(p.rto(), Duration::from_secs(60));
+        p.on_rtt(Duration::from_millis(10));
+        assert_eq!(p.rto(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_mapping_in_a_nat_is_kept_alive() {
+        let cfg = AssocConfig::rfc();
+        let due = |addr, channel| path(addr, channel).hb_interval(&cfg);
+        assert_eq!(due("192.0.2.1", UDP), Some(Duration::from_secs(15)));
+        assert_eq!(due("192.0.2.1", Channel::Raw), Some(Duration::from_secs(30)));
+        assert_eq!(due("127.0.0.1", UDP), Some(Duration::from_secs(30)));
+        let off = AssocConfig { hb_interval: None, ..cfg };
+        assert_eq!(path("192.0.2.1", UDP).hb_interval(&off), None);
+    }
+
+    #[test]
+    fn paths_are_found_and_bounded() {
+        let mut paths = Paths::new(path("10.0.0.1", UDP));
+        for n in 2..=255 {
+            paths.add(path(&format!("10.0.0.{n}"), UDP));
+        }
+        assert_eq!(paths.len(), MAX_PATHS);
+        assert_eq!(paths.find("10.0.0.3".parse().unwrap()), Some(PathId(2)));
+        assert_eq!(paths.add(path("10.0.0.1", UDP)), None);
+        paths.set_primary(PathId(200));
+        assert_eq!(paths.primary(), PathId(0));
+    }
+
+    #[test]
+    fn heartbeats_only_on_idle_paths() {
+        let cfg = AssocConfig { nat_keepalive: None, ..AssocConfig::rfc() };
+        let mut rng = SeededEntropy::new(1);
+        let mut p = path("10.0.0.1", UDP);
+        p.confirmed = true;
+        p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
+        let due = p.heartbeat.deadline().unwrap();
+        p.on_send(Time::from_millis(20_000));
+        assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue::default(), "data went out meanwhile");
+        let due = p.heartbeat.deadline().unwrap();
+        assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue { error: false, send: true });
+        let info = p.send_heartbeat(due, PathId(0), HeartbeatKind::Periodic, &mut rng);
+        assert_eq!(p.heartbeat.deadline(), Some(due + Duration::from_secs(1)));
+        let late = due + Duration::from_secs(1);
+        assert_eq!(p.on_heartbeat_timer(late, &cfg, &mut rng), HeartbeatDue { error: true, send: false });
+        assert_eq!((p.error_count, p.rto()), (1, Duration::from_secs(2)));
+        assert!(p.on_heartbeat_ack(late, &info), "late, but genuine");
+        assert_eq!(p.error_count, 0);
+    }
+}

@@ -1,0 +1,219 @@
+//! The receiving side: DATA in, messages and SACKs out.
+
+mod reassembly;
+mod sack_out;
+mod tracker;
+mod window;
+
+#[cfg(test)]
+mod rx_test;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use self::reassembly::Reassembly;
+use self::sack_out::SackOut;
+use self::tracker::{Seen, Tracker};
+use self::window::{Position, Window};
+use crate::config::AssocConfig;
+use crate::event::Message;
+use crate::num::{StreamId, Tsn};
+use crate::time::Time;
+use crate::wire::PacketWriter;
+use crate::wire::chunk::Data;
+
+/// Shorter payloads are copied, so that a few bytes do not keep a whole receive buffer alive.
+const COPY_BELOW: usize = 256;
+
+/// What became of a DATA chunk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DataOutcome {
+    /// Taken in.
+    Accepted {
+        /// Whether a message can be read now that could not before.
+        readable: bool,
+    },
+    /// Received before.
+    Duplicate,
+    /// Dropped and not acknowledged: no room.
+    NoRoom,
+    /// Acknowledged, but there is no such stream: to be answered by Invalid Stream Identifier.
+    InvalidStream(StreamId),
+    /// The peer broke a rule: the association is to be aborted.
+    Violation(&'static str),
+}
+
+/// The receiving side of an association.
+#[derive(Clone, Debug)]
+pub(crate) struct Rx {
+    streams: u16,
+    tracker: Tracker,
+    reassembly: Reassembly,
+    window: Window,
+    sacks: SackOut,
+}
+
+impl Rx {
+    /// Nothing received yet: the peer begins with `peer_initial_tsn` and may use `inbound_streams` streams.
+    pub(crate) fn new(cfg: &AssocConfig, peer_initial_tsn: Tsn, inbound_streams: u16) -> Self {
+        Self {
+            streams: inbound_streams,
+            tracker: Tracker::new(peer_initial_tsn),
+            reassembly: Reassembly::new(cfg.max_message),
+            window: Window::new(cfg.recv_buffer, cfg.max_message, cfg.mtu),
+            sacks: SackOut::new(cfg.sack_delay),
+        }
+    }
+
+    /// Takes in a DATA chunk with user data, which stands in `packet`.
+    pub(crate) fn on_data(&mut self, data: &Data<'_>, packet: &Bytes) -> DataOutcome {
+        let outcome = match self.tracker.classify(data.tsn) {
+            Seen::Duplicate => {
+                self.tracker.duplicate(data.tsn);
+                DataOutcome::Duplicate
+            }
+            Seen::OutOfRange => DataOutcome::NoRoom,
+            Seen::New => self.on_new(data, packet),
+        };
+        // A duplicate says that a SACK was lost, a dropped chunk that the peer misjudges the window (section 6.2).
+        let answer_now = matches!(outcome, DataOutcome::Duplicate | DataOutcome::NoRoom);
+        self.sacks.on_data(data.immediate || answer_now);
+        outcome
+    }
+
+    fn on_new(&mut self, data: &Data<'_>, packet: &Bytes) -> DataOutcome {
+        let (tsn, len) = (data.tsn, data.payload.len());
+        let position = if tsn.after(self.tracker.highest()) {
+            Position::Highest
+        } else if tsn == self.tracker.cum().next() {
+            Position::Next
+        } else {
+            Position::FillsGap
+        };
+        if !self.window.admits(len, position, self.starving()) {
+            return DataOutcome::NoRoom;
+        }
+        if data.sid.0 >= self.streams {
+            self.tracker.insert(tsn);
+            return DataOutcome::InvalidStream(data.sid);
+        }
+        let (before, after) = (self.tracker.received(tsn.prev()), self.tracker.received(tsn.next()));
+        let inserted = match self.reassembly.insert(data, keep(data.payload, packet), before, after) {
+            Ok(inserted) => inserted,
+            Err(what) => return DataOutcome::Violation(what),
+        };
+        self.tracker.insert(tsn);
+        self.window.charge(len, 1);
+        self.window.release(0, inserted.pieces.saturating_sub(1));
+        DataOutcome::Accepted { readable: inserted.readable }
+    }
+
+    /// To be called after the last chunk of each packet: decides on its SACK.
+    pub(crate) fn on_packet_end(&mut self, now: Time) {
+        let a_rwnd = self.window.a_rwnd(self.starving());
+        self.sacks.on_packet_end(now, &mut self.tracker, a_rwnd);
+    }
+
+    /// The next complete message. The room that it leaves may cause a SACK to tell the peer.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        let message = self.reassembly.pop()?;
+        self.window.release(message.payload.len(), 1);
+        if self.window.needs_update(self.starving()) {
+            self.sacks.force();
+        }
+        Some(message)
+    }
+
+    /// Whether [`Self::pop`] has something.
+    pub(crate) fn has_message(&self) -> bool {
+        !self.reassembly.ready().is_empty()
+    }
+
+    /// Whether a SACK must go now.
+    pub(crate) fn sack_due(&self) -> bool {
+        self.sacks.is_due()
+    }
+
+    /// Whether a SACK would tell the peer something, so that it should ride along with other chunks.
+    pub(crate) fn sack_pending(&self) -> bool {
+        self.sacks.is_pending()
+    }
+
+    /// When the delayed SACK must go: [`Self::on_sack_timer`].
+    pub(crate) fn sack_deadline(&self) -> Option<Time> {
+        self.sacks.deadline()
+    }
+
+    /// The delay of the SACK may have ended.
+    pub(crate) fn on_sack_timer(&mut self, now: Time) {
+        let a_rwnd = self.window.a_rwnd(self.starving());
+        self.sacks.on_timer(now, &mut self.tracker, a_rwnd);
+    }
+
+    /// Writes the oldest SACK that is owed, or the present state, with as many blocks as fit. Answers whether it fitted.
+    ///
+    /// One SACK a packet: while [`Self::sack_due`] stays true, further packets follow.
+    pub(crate) fn push_sack(&mut self, pkt: &mut PacketWriter<'_>) -> bool {
+        let a_rwnd = self.window.a_rwnd(self.starving());
+        match self.sacks.write(&mut self.tracker, a_rwnd, pkt) {
+            Some(advertised) => {
+                self.window.advertise(advertised);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A SACK is to be sent now in any case.
+    pub(crate) fn force_sack(&mut self) {
+        self.sacks.force();
+    }
+
+    /// The last TSN up to which nothing is missing.
+    pub(crate) fn cum_tsn(&self) -> Tsn {
+        self.tracker.cum()
+    }
+
+    /// Whether TSNs are missing below the highest one received.
+    #[cfg(test)]
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.tracker.has_gaps()
+    }
+
+    /// The window to advertise.
+    #[cfg(test)]
+    pub(crate) fn a_rwnd(&self) -> u32 {
+        u32::try_from(self.window.a_rwnd(self.starving())).unwrap_or(u32::MAX)
+    }
+
+    /// All complete messages, for the receiver that replaces this one at a restart.
+    pub(crate) fn take_messages(&mut self) -> VecDeque<Message> {
+        let messages = core::mem::take(self.reassembly.ready_mut());
+        messages.iter().for_each(|m| self.window.release(m.payload.len(), 1));
+        messages
+    }
+
+    /// Puts messages that an earlier receiver had complete before all others.
+    pub(crate) fn give_messages(&mut self, mut messages: VecDeque<Message>) {
+        messages.iter().for_each(|m| self.window.charge(m.payload.len(), 1));
+        let ready = self.reassembly.ready_mut();
+        messages.append(ready);
+        *ready = messages;
+    }
+
+    /// Whether the application can free nothing and the peer sends nothing more unless the window stays open: one message is
+    /// larger than the whole buffer.
+    fn starving(&self) -> bool {
+        !self.tracker.has_gaps() && self.reassembly.starving(self.tracker.cum())
+    }
+}
+
+/// `payload` as bytes of our own: a view of `packet`, or a copy if it is short.
+fn keep(payload: &[u8], packet: &Bytes) -> Bytes {
+    let offset = payload.as_ptr().addr().checked_sub(packet.as_ptr().addr());
+    match offset.and_then(|o| Some(o..o.checked_add(payload.len())?)) {
+        Some(range) if payload.len() >= COPY_BELOW && range.end <= packet.len() => packet.slice(range),
+        _ => Bytes::copy_from_slice(payload),
+    }
+}

@@ -1,0 +1,240 @@
+//! From DATA chunks to messages: fragments are joined by TSN, messages ordered by stream sequence number
+//! (RFC 9260 sections 6.5, 6.6 and 6.9).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::event::Message;
+use crate::num::{Ppid, Ssn, StreamId, Tsn};
+use crate::wire::chunk::Data;
+
+/// Fragments of one message with consecutive TSNs; never complete, since a complete message leaves at once.
+#[derive(Clone, Debug)]
+struct Run {
+    first: Tsn,
+    last: Tsn,
+    /// Whether the first fragment of the message is here.
+    begin: bool,
+    /// Whether the last fragment of the message is here.
+    end: bool,
+    sid: StreamId,
+    ssn: Ssn,
+    unordered: bool,
+    /// Of the first fragment, once it is here.
+    ppid: Ppid,
+    bytes: usize,
+    parts: VecDeque<Bytes>,
+}
+
+impl Run {
+    fn of(data: &Data<'_>, payload: Bytes) -> Self {
+        Self {
+            first: data.tsn,
+            last: data.tsn,
+            begin: data.begin,
+            end: data.end,
+            sid: data.sid,
+            ssn: data.ssn,
+            unordered: data.unordered,
+            ppid: data.ppid,
+            bytes: payload.len(),
+            parts: VecDeque::from([payload]),
+        }
+    }
+
+    /// Whether `data` can belong to the same message.
+    fn matches(&self, data: &Data<'_>) -> bool {
+        self.sid == data.sid && self.unordered == data.unordered && (data.unordered || self.ssn == data.ssn)
+    }
+
+    /// Joins the run that follows directly; the shorter one moves, so that no order of arrival costs much.
+    fn append(&mut self, mut next: Self) {
+        self.last = next.last;
+        self.end = next.end;
+        self.bytes += next.bytes;
+        if self.parts.len() >= next.parts.len() {
+            self.parts.append(&mut next.parts);
+        } else {
+            for part in self.parts.drain(..).rev() {
+                next.parts.push_front(part);
+            }
+            self.parts = next.parts;
+        }
+    }
+
+    fn into_message(mut self) -> Message {
+        let payload = match self.parts.pop_front() {
+            Some(only) if self.parts.is_empty() => only,
+            first => {
+                let mut whole = BytesMut::with_capacity(self.bytes);
+                first.iter().chain(&self.parts).for_each(|p| whole.extend_from_slice(p));
+                whole.freeze()
+            }
+        };
+        Message { sid: self.sid, ssn: self.ssn, ppid: self.ppid, unordered: self.unordered, payload }
+    }
+}
+
+/// One inbound stream, from its first message on.
+#[derive(Clone, Debug, Default)]
+struct InStream {
+    next: Ssn,
+    /// Complete messages whose turn has not come, by stream sequence number; they count against the window.
+    waiting: BTreeMap<u16, Message>,
+}
+
+/// What a fragment brought about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Inserted {
+    /// Whether a message became readable.
+    pub(crate) readable: bool,
+    /// How many pieces became one: the pieces of a completed message, else 1.
+    pub(crate) pieces: usize,
+}
+
+/// Incomplete messages, messages that wait for their turn, and messages that can be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reassembly {
+    max_message: usize,
+    /// Ascending by TSN; every piece counts against the window.
+    runs: VecDeque<Run>,
+    /// At most one for each inbound stream.
+    streams: BTreeMap<StreamId, InStream>,
+    /// In the order in which they became readable; they count against the window.
+    ready: VecDeque<Message>,
+}
+
+impl Reassembly {
+    /// Nothing received; longer messages than `max_message` are refused.
+    pub(crate) fn new(max_message: usize) -> Self {
+        Self { max_message, runs: VecDeque::new(), streams: BTreeMap::new(), ready: VecDeque::new() }
+    }
+
+    /// The next message to read.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        self.ready.pop_front()
+    }
+
+    /// Messages that can be read.
+    pub(crate) fn ready(&self) -> &VecDeque<Message> {
+        &self.ready
+    }
+
+    /// Messages that can be read, to add to them or to take them all.
+    pub(crate) fn ready_mut(&mut self) -> &mut VecDeque<Message> {
+        &mut self.ready
+    }
+
+    /// Whether nothing can be read until more fragments of the message at `cum`, the cumulative TSN, arrive.
+    pub(crate) fn starving(&self, cum: Tsn) -> bool {
+        self.ready.is_empty() && self.runs.front().is_some_and(|r| r.first.at_or_before(cum))
+    }
+
+    /// Takes in a DATA chunk that has not been received before. `before` and `after` tell whether the TSNs next to it have
+    /// been received.
+    ///
+    /// # Errors
+    /// The peer broke the rules of fragmentation or ordering; what it did.
+    pub(crate) fn insert(&mut self, data: &Data<'_>, payload: Bytes, before: bool, after: bool) -> Result<Inserted, &'static str> {
+        let at = match self.runs.back() {
+            Some(r) if !r.last.before(data.tsn) => self.runs.partition_point(|r| r.last.before(data.tsn)),
+            _ => self.runs.len(),
+        };
+        let left = at.checked_sub(1).filter(|&i| self.runs.get(i).is_some_and(|r| r.last.next() == data.tsn));
+        let right = self.runs.get(at).filter(|r| r.first == data.tsn.next()).map(|_| at);
+        self.check(data, left.filter(|_| before), right.filter(|_| after), before, after)?;
+
+        let left = left.filter(|_| !data.begin);
+        let right = right.filter(|_| !data.end);
+        if left.is_none() && right.is_none() && data.begin && data.end {
+            if payload.len() > self.max_message {
+                return Err("message too long");
+            }
+            let message = Message { sid: data.sid, ssn: data.ssn, ppid: data.ppid, unordered: data.unordered, payload };
+            return Ok(Inserted { readable: self.order(message)?, pieces: 1 });
+        }
+        let at = self.join(data, payload, at, left.is_some(), right.is_some());
+        let Some(run) = self.runs.get(at) else {
+            return Ok(Inserted { readable: false, pieces: 1 });
+        };
+        if run.bytes > self.max_message {
+            return Err("message too long");
+        }
+        if !(run.begin && run.end) {
+            return Ok(Inserted { readable: false, pieces: 1 });
+        }
+        let pieces = run.parts.len();
+        let readable = match self.runs.remove(at) {
+            Some(run) => self.order(run.into_message())?,
+            None => false,
+        };
+        Ok(Inserted { readable, pieces })
+    }
+
+    /// The rules of section 6.9. A neighbour that was received, but is in no run, belongs to a message of its own.
+    fn check(&self, data: &Data<'_>, left: Option<usize>, right: Option<usize>, before: bool, after: bool) -> Result<(), &'static str> {
+        match left.and_then(|i| self.runs.get(i)).filter(|r| !r.end) {
+            Some(_) if data.begin => return Err("first fragment inside an unfinished message"),
+            Some(r) if !r.matches(data) => return Err("fragment of another message inside a message"),
+            None if before && !data.begin => return Err("middle fragment without a first one"),
+            _ => {}
+        }
+        match right.and_then(|i| self.runs.get(i)).filter(|r| !r.begin) {
+            Some(_) if data.end => Err("middle fragment behind the last one"),
+            Some(r) if !r.matches(data) => Err("fragment of another message inside a message"),
+            None if after && !data.end => Err("first fragment inside an unfinished message"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts an incomplete piece among the runs, of which the one at `at` is the first behind it, and answers where it went.
+    fn join(&mut self, data: &Data<'_>, payload: Bytes, at: usize, joins_left: bool, joins_right: bool) -> usize {
+        if joins_left {
+            let next = if joins_right { self.runs.remove(at) } else { None };
+            if let Some(run) = self.runs.get_mut(at.saturating_sub(1)) {
+                run.last = data.tsn;
+                run.end = data.end;
+                run.bytes += payload.len();
+                run.parts.push_back(payload);
+                if let Some(next) = next {
+                    run.append(next);
+                }
+            }
+            return at.saturating_sub(1);
+        }
+        match self.runs.get_mut(at).filter(|_| joins_right) {
+            Some(run) => {
+                run.first = data.tsn;
+                run.begin = data.begin;
+                run.ppid = data.ppid;
+                run.bytes += payload.len();
+                run.parts.push_front(payload);
+            }
+            None => self.runs.insert(at, Run::of(data, payload)),
+        }
+        at
+    }
+
+    /// Gives a complete message its place; answers whether one became readable.
+    fn order(&mut self, message: Message) -> Result<bool, &'static str> {
+        if message.unordered {
+            self.ready.push_back(Message { ssn: Ssn(0), ..message });
+            return Ok(true);
+        }
+        let stream = self.streams.entry(message.sid).or_default();
+        if message.ssn != stream.next {
+            return match stream.waiting.insert(message.ssn.0, message) {
+                None => Ok(false),
+                Some(_) => Err("stream sequence number used twice"),
+            };
+        }
+        stream.next = stream.next.next();
+        self.ready.push_back(message);
+        while let Some(message) = stream.waiting.remove(&stream.next.0) {
+            stream.next = stream.next.next();
+            self.ready.push_back(message);
+        }
+        Ok(true)
+    }
+}

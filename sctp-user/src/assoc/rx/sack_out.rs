@@ -1,0 +1,176 @@
+//! When to acknowledge (RFC 9260 section 6.2), and the SACKs that are owed.
+//!
+//! The rules count packets. Packets that arrive together are treated as if they had come one by one: each SACK that they
+//! cause is recorded with the state of that moment, and all of them are written afterwards.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::tracker::Tracker;
+use crate::num::Tsn;
+use crate::time::Time;
+use crate::wire::PacketWriter;
+use crate::wire::chunk::{Duplicates, GapBlock, Gaps, Sack};
+
+/// Most SACKs that are owed at once, enough for the largest batch that a receiver hands over; beyond it the last one is
+/// brought up to date instead.
+const MAX_OWED: usize = 1024;
+/// Most gap ack blocks in all owed SACKs; beyond it likewise.
+const MAX_OWED_GAPS: usize = 16_384;
+/// Most duplicates in one SACK.
+const MAX_DUPS: usize = 1024;
+/// Most used records kept for their memory.
+const MAX_SPARE: usize = 64;
+
+/// A SACK as of some moment.
+#[derive(Clone, Debug, Default)]
+struct Snapshot {
+    cum: Tsn,
+    a_rwnd: usize,
+    /// At most what the tracker bounds.
+    gaps: Vec<GapBlock>,
+    /// At most `MAX_DUPS`.
+    dups: Vec<Tsn>,
+}
+
+/// The state of acknowledging.
+#[derive(Clone, Debug)]
+pub(crate) struct SackOut {
+    delay: Duration,
+    /// At most `MAX_OWED`, in the order in which they are to be sent.
+    owed: VecDeque<Snapshot>,
+    /// Gap ack blocks in `owed`: at most `MAX_OWED_GAPS` and one tracker's.
+    owed_gaps: usize,
+    /// Used ones, for their memory: at most `MAX_SPARE`.
+    spare: Vec<Snapshot>,
+    /// Packets with DATA that no recorded SACK covers.
+    unacked: u32,
+    deadline: Option<Time>,
+    /// Whether a SACK is to be sent now, with the state of the moment of writing.
+    forced: bool,
+    /// Whether the packet being processed has DATA.
+    packet_has_data: bool,
+    /// Whether the packet being processed demands an immediate SACK.
+    immediate: bool,
+    /// Whether there were gaps after the last packet.
+    had_gaps: bool,
+}
+
+impl SackOut {
+    /// Delays SACKs by up to `delay`; the first DATA chunk is acknowledged at once (section 5.1).
+    pub(crate) fn new(delay: Duration) -> Self {
+        Self {
+            delay,
+            owed: VecDeque::new(),
+            owed_gaps: 0,
+            spare: Vec::new(),
+            unacked: 0,
+            deadline: None,
+            forced: false,
+            packet_has_data: false,
+            immediate: true,
+            had_gaps: false,
+        }
+    }
+
+    /// The packet being processed has DATA; `immediate` if it must not wait for its SACK.
+    pub(crate) fn on_data(&mut self, immediate: bool) {
+        self.packet_has_data = true;
+        self.immediate |= immediate;
+    }
+
+    /// Whether a SACK must go now.
+    pub(crate) fn is_due(&self) -> bool {
+        self.forced || !self.owed.is_empty()
+    }
+
+    /// Whether anything was received that no SACK told the peer.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.is_due() || self.unacked > 0
+    }
+
+    /// When the delay ends.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// A SACK with the state of the moment of writing is to be sent now.
+    pub(crate) fn force(&mut self) {
+        self.forced = true;
+    }
+
+    /// The packet being processed ends.
+    pub(crate) fn on_packet_end(&mut self, now: Time, tracker: &mut Tracker, a_rwnd: usize) {
+        if !self.packet_has_data {
+            return;
+        }
+        self.packet_has_data = false;
+        self.unacked += 1;
+        let gaps = tracker.has_gaps();
+        if self.immediate || gaps || self.had_gaps || self.unacked >= 2 {
+            self.owe(tracker, a_rwnd);
+        } else {
+            self.deadline = Some(now + self.delay);
+        }
+        self.immediate = false;
+        self.had_gaps = gaps;
+    }
+
+    /// The delay may have ended.
+    pub(crate) fn on_timer(&mut self, now: Time, tracker: &mut Tracker, a_rwnd: usize) {
+        if self.deadline.is_some_and(|t| t <= now) {
+            self.owe(tracker, a_rwnd);
+        }
+    }
+
+    /// Records a SACK that is to be sent.
+    fn owe(&mut self, tracker: &mut Tracker, a_rwnd: usize) {
+        self.unacked = 0;
+        self.deadline = None;
+        let full = self.owed.len() >= MAX_OWED || self.owed_gaps >= MAX_OWED_GAPS;
+        let mut s = if full { self.owed.pop_back() } else { self.spare.pop() }.unwrap_or_default();
+        if full {
+            self.owed_gaps -= s.gaps.len();
+        }
+        s.cum = tracker.cum();
+        s.a_rwnd = a_rwnd;
+        s.gaps.clear();
+        tracker.gap_blocks(&mut s.gaps);
+        self.owed_gaps += s.gaps.len();
+        tracker.take_duplicates(&mut s.dups);
+        s.dups.truncate(MAX_DUPS);
+        self.owed.push_back(s);
+    }
+
+    /// Writes the oldest owed SACK, or the present state if none is owed. The last one carries the present window.
+    ///
+    /// Answers the advertised window, or `None` if not even a SACK without blocks fits.
+    pub(crate) fn write(&mut self, tracker: &mut Tracker, a_rwnd: usize, pkt: &mut PacketWriter<'_>) -> Option<usize> {
+        let room = pkt.room().checked_sub(Sack::FIXED_LEN)?;
+        if self.owed.is_empty() {
+            self.owe(tracker, a_rwnd);
+        }
+        let mut s = self.owed.pop_front()?;
+        self.owed_gaps -= s.gaps.len();
+        if self.owed.is_empty() {
+            s.a_rwnd = a_rwnd;
+            // What was forced is told by this one, unless something arrived since it was recorded.
+            self.forced &= self.unacked > 0;
+        }
+        let gaps = s.gaps.get(..room / 4).unwrap_or(&s.gaps);
+        let left = (room / 4).saturating_sub(gaps.len());
+        let dups = s.dups.get(..left).unwrap_or(&s.dups);
+        pkt.push(&Sack {
+            cum_tsn: s.cum,
+            a_rwnd: u32::try_from(s.a_rwnd).unwrap_or(u32::MAX),
+            gaps: Gaps::List(gaps),
+            dups: Duplicates::List(dups),
+        });
+        let advertised = s.a_rwnd;
+        s.dups.clear();
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(s);
+        }
+        Some(advertised)
+    }
+}

@@ -1,0 +1,153 @@
+//! The receive window: what is advertised and what is taken in (RFC 9260 sections 6.2 and 6.2.1).
+//!
+//! Two budgets: user data may fill the configured buffer, which is what a sender can reckon with; and the memory it really
+//! takes, bookkeeping included, may be twice that, so that a flood of tiny messages closes the window, too.
+
+/// Bookkeeping memory of one chunk or message, in bytes.
+const OVERHEAD: usize = 128;
+
+/// Why a chunk might be taken in although the window is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Position {
+    /// Above everything received so far: only if the window is open.
+    Highest,
+    /// Below the highest TSN: it lets held data go, so the window may be exceeded.
+    FillsGap,
+    /// The very next TSN, with data held above: without it nothing moves at all.
+    Next,
+}
+
+/// Accounting of the receive buffer of one association; sizes in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    buffer: usize,
+    /// A smaller window is advertised as zero (silly window avoidance).
+    smallest: usize,
+    /// What stays open while a message that nothing else waits for is put together.
+    floor: usize,
+    /// No more memory than this, whatever fills gaps.
+    hard_limit: usize,
+    payload: usize,
+    memory: usize,
+    advertised: usize,
+}
+
+impl Window {
+    /// An empty buffer of `buffer` bytes for messages of up to `max_message`, in packets of `mtu` bytes.
+    pub(crate) fn new(buffer: usize, max_message: usize, mtu: usize) -> Self {
+        Self {
+            buffer,
+            smallest: mtu.min(buffer / 2),
+            floor: (buffer / 2).max(2 * mtu).min(buffer),
+            hard_limit: buffer.saturating_mul(4).saturating_add(max_message.saturating_mul(2)),
+            payload: 0,
+            memory: 0,
+            advertised: buffer,
+        }
+    }
+
+    /// Takes in `chunks` pieces with `bytes` of user data in all.
+    pub(crate) fn charge(&mut self, bytes: usize, chunks: usize) {
+        self.payload += bytes;
+        self.memory += bytes + chunks * OVERHEAD;
+    }
+
+    /// Gives back what was charged.
+    pub(crate) fn release(&mut self, bytes: usize, chunks: usize) {
+        self.payload = self.payload.saturating_sub(bytes);
+        self.memory = self.memory.saturating_sub(bytes + chunks * OVERHEAD);
+    }
+
+    /// Free space. `starving`: nothing can be read before more of an incomplete message arrives.
+    fn room(&self, starving: bool) -> usize {
+        let room = self.buffer.saturating_sub(self.payload).min(self.buffer.saturating_mul(2).saturating_sub(self.memory));
+        if starving { room.max(self.floor.min(self.hard_limit.saturating_sub(self.memory))) } else { room }
+    }
+
+    /// The a_rwnd to advertise now.
+    pub(crate) fn a_rwnd(&self, starving: bool) -> usize {
+        let room = self.room(starving);
+        if room < self.smallest { 0 } else { room }
+    }
+
+    /// Remembers what a SACK advertised.
+    pub(crate) fn advertise(&mut self, a_rwnd: usize) {
+        self.advertised = a_rwnd;
+    }
+
+    /// Whether the window opened so far that the peer should be told (section 6.2: by a quarter of the buffer).
+    pub(crate) fn needs_update(&self, starving: bool) -> bool {
+        self.a_rwnd(starving).saturating_sub(self.advertised) >= self.buffer / 4
+    }
+
+    /// Whether a chunk with `bytes` of user data is taken in.
+    pub(crate) fn admits(&self, bytes: usize, at: Position, starving: bool) -> bool {
+        let memory = self.memory + bytes + OVERHEAD;
+        match at {
+            // The last chunk may exceed what is left; a window that is shut on both sides takes nothing.
+            Position::Highest => self.room(starving) > 0 && (self.advertised > 0 || self.a_rwnd(starving) > 0),
+            Position::FillsGap => memory <= self.hard_limit.min(self.buffer.saturating_mul(4)),
+            Position::Next => memory <= self.hard_limit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_size_packets_may_use_the_whole_buffer() {
+        let mut w = Window::new(100_000, 1 << 20, 1500);
+        for n in 0..68 {
+            assert!(w.admits(1444, Position::Highest, false));
+            assert_eq!(w.a_rwnd(false), 100_000 - 1444 * n);
+            w.charge(1444, 1);
+        }
+        w.charge(1444, 1);
+        assert_eq!(w.a_rwnd(false), 0, "364 bytes are left: silly");
+        assert!(w.admits(1444, Position::Highest, false), "the peer does not know yet");
+        w.advertise(0);
+        assert!(!w.admits(1, Position::Highest, false));
+        assert!(w.admits(1444, Position::FillsGap, false));
+    }
+
+    #[test]
+    fn tiny_messages_close_the_window_by_their_memory() {
+        let mut w = Window::new(10_000, 1000, 1500);
+        let mut n = 0;
+        while w.admits(1, Position::Highest, false) {
+            w.charge(1, 1);
+            n += 1;
+        }
+        assert_eq!(n, 20_000_usize.div_ceil(1 + OVERHEAD));
+        while w.admits(1, Position::Next, false) {
+            w.charge(1, 1);
+        }
+        assert!(w.memory <= 42_000);
+    }
+
+    #[test]
+    fn updates_come_by_quarters_of_the_buffer() {
+        let mut w = Window::new(8000, 1000, 1500);
+        w.charge(8000, 8);
+        w.advertise(w.a_rwnd(false));
+        w.release(1000, 1);
+        assert!(!w.needs_update(false));
+        w.release(1000, 1);
+        assert!(w.needs_update(false));
+        w.advertise(w.a_rwnd(false));
+        assert!(!w.needs_update(false));
+    }
+
+    #[test]
+    fn a_starving_reader_keeps_the_window_open_up_to_the_hard_limit() {
+        let mut w = Window::new(10_000, 50_000, 1500);
+        w.charge(10_000, 10);
+        assert_eq!(w.a_rwnd(false), 0);
+        assert_eq!(w.a_rwnd(true), 5000);
+        w.charge(140_000, 0);
+        assert_eq!(w.a_rwnd(true), 0);
+        assert!(!w.admits(1, Position::Highest, true));
+    }
+}

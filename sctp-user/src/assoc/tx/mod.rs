@@ -1,0 +1,193 @@
+//! The sending side: messages in, DATA out, SACKs back in.
+
+mod opening;
+mod outstanding;
+mod queue;
+mod retransmit;
+mod rwnd;
+mod sack_in;
+mod send;
+
+#[cfg(test)]
+mod loopback_test;
+#[cfg(test)]
+mod tx_test;
+
+use bytes::Bytes;
+
+use self::outstanding::{Index, Outstanding, Span};
+use self::queue::SendQueue;
+use self::rwnd::PeerWindow;
+use crate::config::AssocConfig;
+use crate::error::SendError;
+use crate::event::{Message, SendOptions};
+use crate::num::{Ppid, StreamId, Tsn};
+use crate::sched::RoundRobin;
+
+/// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
+const BUFFER_PER_MESSAGE: usize = 16;
+/// Messages that may wait in any case.
+const MIN_MESSAGES: usize = 1024;
+
+/// What a SACK changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct SackSummary {
+    /// Bytes of DATA chunks newly acknowledged.
+    pub(crate) newly_acked_bytes: usize,
+    /// Whether the cumulative TSN ack point moved.
+    pub(crate) cum_advanced: bool,
+    /// Whether it was older than what is known, and ignored.
+    pub(crate) stale: bool,
+    /// Whether a send that was refused for want of room may be tried again.
+    pub(crate) writable: bool,
+    /// Whether the association's error counter is to be cleared.
+    pub(crate) clear_errors: bool,
+}
+
+/// The peer acknowledged what it cannot have received: the association is to be aborted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Violation(pub(crate) &'static str);
+
+/// What a T3-rtx expiry means for the error counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct T3Outcome {
+    /// Whether an error is to be counted against the path and the association.
+    pub(crate) count_error: bool,
+}
+
+/// What of the configuration matters to the sender.
+#[derive(Clone, Copy, Debug)]
+struct TxConfig {
+    max_burst: usize,
+    max_message: usize,
+    send_buffer: usize,
+    nagle: bool,
+    sender_i_bit: bool,
+    repeat_fast_retransmit: bool,
+}
+
+/// The sending side of an association.
+#[derive(Debug)]
+pub(crate) struct Tx {
+    cfg: TxConfig,
+    outbound_streams: u16,
+    queue: SendQueue,
+    out: Outstanding,
+    window: PeerWindow,
+    /// Fast Recovery: it ends when this chunk and all before are acknowledged (RFC 9260 section 7.2.4).
+    recovery: Option<Index>,
+    /// Fast Recovery just began: one packet goes whatever cwnd says.
+    fast_packet: bool,
+    /// Packets that may go before the next opportunity (Max.Burst).
+    burst: usize,
+    /// Whether chunks may be in flight that were sent into a closed window.
+    blind: bool,
+    /// Whether a SACK came since T3-rtx last expired.
+    sack_seen: bool,
+    shutdown_pending: bool,
+    /// Whether a message was refused for want of room.
+    refused: bool,
+    /// Scratch space for gap ack blocks.
+    spans: Vec<Span>,
+    /// Scratch space for chunks that a SACK or a timeout concerns.
+    changed: Vec<Index>,
+}
+
+impl Tx {
+    /// Nothing sent yet: the first TSN will be `initial_tsn`, the peer has room for `peer_rwnd` bytes.
+    pub(crate) fn new(cfg: &AssocConfig, initial_tsn: Tsn, outbound_streams: u16, peer_rwnd: u32) -> Self {
+        Self {
+            cfg: TxConfig {
+                max_burst: cfg.max_burst,
+                max_message: cfg.max_message,
+                send_buffer: cfg.send_buffer,
+                nagle: cfg.nagle,
+                sender_i_bit: cfg.sender_i_bit,
+                repeat_fast_retransmit: cfg.repeat_fast_retransmit,
+            },
+            outbound_streams,
+            queue: SendQueue::new(Box::<RoundRobin>::default()),
+            out: Outstanding::new(initial_tsn),
+            window: PeerWindow::new(peer_rwnd),
+            recovery: None,
+            fast_packet: false,
+            burst: 0,
+            blind: false,
+            sack_seen: false,
+            shutdown_pending: false,
+            refused: false,
+            spans: Vec::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    /// Accepts a message for sending.
+    ///
+    /// # Errors
+    /// There is no such stream, the message is empty or too long, or the send buffer is full; an empty buffer takes any message.
+    pub(crate) fn enqueue(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+        if sid.0 >= self.outbound_streams {
+            return Err(SendError::InvalidStream);
+        }
+        if payload.is_empty() {
+            return Err(SendError::Empty);
+        }
+        if payload.len() > self.cfg.max_message {
+            return Err(SendError::TooLong { len: payload.len(), max: self.cfg.max_message });
+        }
+        let buffered = self.buffered();
+        let full = buffered > 0 && buffered.saturating_add(payload.len()) > self.cfg.send_buffer;
+        if full || self.queue.messages() >= self.max_messages() {
+            self.refused = true;
+            return Err(SendError::WouldBlock);
+        }
+        self.queue.push(sid, ppid, payload, opts);
+        Ok(())
+    }
+
+    /// Most messages that may wait.
+    fn max_messages(&self) -> usize {
+        (self.cfg.send_buffer / BUFFER_PER_MESSAGE).max(MIN_MESSAGES)
+    }
+
+    /// Whether a message was refused and half of the send buffer is free now; tells it once.
+    fn is_writable_again(&mut self) -> bool {
+        let room = self.buffered() <= self.cfg.send_buffer / 2 && self.queue.messages() <= self.max_messages() / 2;
+        room && core::mem::take(&mut self.refused)
+    }
+
+    /// Bytes accepted and not yet cumulatively acknowledged.
+    pub(crate) fn buffered(&self) -> usize {
+        self.queue.bytes() + self.out.payload()
+    }
+
+    /// Whether everything that was accepted is acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.queue.is_empty() && self.out.is_empty()
+    }
+
+    /// The application has closed: what is left is worth an immediate SACK.
+    pub(crate) fn set_shutdown_pending(&mut self) {
+        self.shutdown_pending = true;
+    }
+
+    /// Everything not cumulatively acknowledged, whole messages, oldest first; the sender is empty afterwards. For an association
+    /// that ends: the books of its paths are not kept.
+    pub(crate) fn take_undelivered(&mut self) -> Vec<Message> {
+        let mut all: Vec<(u64, Message)> = Vec::new();
+        let next_tsn = self.out.tsn(self.out.next_index());
+        let out = core::mem::replace(&mut self.out, Outstanding::new(next_tsn));
+        for chunk in out.iter() {
+            if all.last().is_none_or(|(seq, _)| *seq != chunk.fragment.seq) {
+                all.push((chunk.fragment.seq, chunk.fragment.message()));
+            }
+        }
+        // A message that was sent in part may stand at the end of one and at the beginning of the other.
+        let mut queued = self.queue.drain();
+        queued.sort_unstable_by_key(|(seq, _)| *seq);
+        let partial = all.last().map(|(seq, _)| *seq);
+        all.extend(queued.into_iter().filter(|(seq, _)| Some(*seq) != partial));
+        all.sort_by_key(|(seq, _)| *seq);
+        all.into_iter().map(|(_, message)| message).collect()
+    }
+}

@@ -1,0 +1,28 @@
+//! The sender while the association is being opened: messages may be accepted, and ride behind the COOKIE ECHO, before the
+//! peer's limits are known for good (RFC 9260 section 5.1).
+
+use super::Tx;
+use super::outstanding::ChunkState;
+use super::rwnd::PeerWindow;
+use crate::assoc::path::Paths;
+use crate::event::Message;
+
+impl Tx {
+    /// The handshake told what the peer takes: `outbound` streams, and a window of `peer_rwnd` bytes. Answers the messages
+    /// that were accepted for streams that there are not (section 5.1.1).
+    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32) -> Vec<Message> {
+        self.outbound_streams = outbound;
+        self.window = PeerWindow::new(peer_rwnd);
+        self.queue.refuse_from(outbound)
+    }
+
+    /// What rode behind a COOKIE ECHO is to be sent again, with the next one.
+    pub(crate) fn retransmit_all(&mut self, paths: &mut Paths) {
+        let all: Vec<_> = self.out.unacked(self.out.next_index()).collect();
+        for index in all {
+            if self.out.get(index).is_some_and(|c| c.state == ChunkState::InFlight) {
+                self.mark(index, paths);
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! DATA chunks that were sent and are not cumulatively acknowledged, in the order of their TSNs.
+//!
+//! Chunks are addressed by an index that counts up from 1 over the life of the association and never wraps; TSNs are
+//! translated at the border. What gap ack blocks cover is kept as a list of spans, so that a SACK costs as much as it
+//! changes, not as much as is outstanding.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::queue::Fragment;
+use crate::assoc::path::PathId;
+use crate::num::Tsn;
+use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
+use crate::wire::cursor::padded;
+
+/// Most chunks outstanding: gap ack blocks reach no farther, and a stream sequence number is never in use twice
+/// (RFC 9260 section 6.1).
+pub(super) const MAX_OUTSTANDING: usize = u16::MAX as usize;
+
+/// Index of a chunk; see the module.
+pub(super) type Index = u64;
+
+/// Where a chunk is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ChunkState {
+    /// On its way, as far as is known.
+    InFlight,
+    /// Considered lost and to be sent again.
+    Marked,
+    /// Acknowledged by a gap ack block; the peer may still change its mind.
+    Acked,
+}
+
+/// A DATA chunk that was sent.
+#[derive(Clone, Debug)]
+pub(super) struct SentChunk {
+    pub(super) fragment: Fragment,
+    /// Where it was sent to last.
+    pub(super) path: PathId,
+    pub(super) state: ChunkState,
+    /// Miss indications (section 7.2.4), up to 3.
+    pub(super) misses: u8,
+    /// Whether it was fast retransmitted.
+    pub(super) fast: bool,
+    /// Whether the window was closed when it was sent last: the peer may have dropped it.
+    pub(super) blind: bool,
+    /// Index of the first chunk that was sent for the first time after this one's last retransmission; 0 if never retransmitted.
+    pub(super) resent_before: Index,
+}
+
+impl SentChunk {
+    /// A chunk that is sent on `path` for the first time.
+    pub(super) fn new(fragment: Fragment, path: PathId) -> Self {
+        Self { fragment, path, state: ChunkState::InFlight, misses: 0, fast: false, blind: false, resent_before: 0 }
+    }
+
+    /// Length in a packet, with header and padding: what counts against cwnd.
+    pub(super) fn wire_len(&self) -> usize {
+        padded(DATA_CHUNK_HEADER_LEN + self.fragment.len)
+    }
+}
+
+/// Chunks one after the other, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    pub(super) first: Index,
+    pub(super) last: Index,
+}
+
+/// All chunks that are not cumulatively acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Outstanding {
+    /// At most `MAX_OUTSTANDING`; the first one has index `base` and TSN `base_tsn`.
+    chunks: VecDeque<SentChunk>,
+    base: Index,
+    base_tsn: Tsn,
+    /// What gap ack blocks cover: ascending and disjoint; no longer than the blocks of one SACK.
+    acked: Vec<Span>,
+    /// Chunks in state `Marked`.
+    marked: BTreeSet<Index>,
+    /// Their length in packets.
+    marked_bytes: usize,
+    /// User data of chunks in flight.
+    flight_payload: usize,
+    /// User data of all chunks.
+    payload: usize,
+}
+
+impl Outstanding {
+    /// Nothing sent yet; `initial` is the first TSN to use.
+    pub(super) fn new(initial: Tsn) -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            base: 1,
+            base_tsn: initial,
+            acked: Vec::new(),
+            marked: BTreeSet::new(),
+            marked_bytes: 0,
+            flight_payload: 0,
+            payload: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Index of the first chunk that is not cumulatively acknowledged.
+    pub(super) fn base(&self) -> Index {
+        self.base
+    }
+
+    /// Index that the next new chunk gets.
+    pub(super) fn next_index(&self) -> Index {
+        self.base + self.chunks.len() as u64
+    }
+
+    /// The cumulative TSN ack point.
+    pub(super) fn cum(&self) -> Tsn {
+        self.base_tsn.prev()
+    }
+
+    /// TSN of the chunk with this index.
+    pub(super) fn tsn(&self, index: Index) -> Tsn {
+        // Indices of chunks are less than 2^16 apart; the difference wraps as TSNs do.
+        let low = u32::try_from(index.wrapping_sub(self.base) & u64::from(u32::MAX)).unwrap_or(0);
+        self.base_tsn.plus(low)
+    }
+
+    pub(super) fn get(&self, index: Index) -> Option<&SentChunk> {
+        self.chunks.get(usize::try_from(index.checked_sub(self.base)?).ok()?)
+    }
+
+    fn get_mut(&mut self, index: Index) -> Option<&mut SentChunk> {
+        self.chunks.get_mut(usize::try_from(index.checked_sub(self.base)?).ok()?)
+    }
+
+    /// All chunks in the order of their TSNs.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SentChunk> {
+        self.chunks.iter()
+    }
+
+    /// User data of chunks in flight.
+    pub(super) fn flight_payload(&self) -> usize {
+        self.flight_payload
+    }
+
+    /// User data of all chunks.
+    pub(super) fn payload(&self) -> usize {
+        self.payload
+    }
+
+    /// The first chunk to be sent again.
+    pub(super) fn first_marked(&self) -> Option<Index> {
+        self.marked.first().copied()
+    }
+
+    /// Length in packets of all chunks to be sent again.
+    pub(super) fn marked_bytes(&self) -> usize {
+        self.marked_bytes
+    }
+
+    /// What gap ack blocks cover.
+    pub(super) fn acked(&self) -> &[Span] {
+        &self.acked
+    }
+
+    /// The lowest chunk of `path` that is not acknowledged.
+    pub(super) fn earliest(&self, path: PathId) -> Option<Index> {
+        self.unacked(self.next_index()).find(|&i| self.get(i).is_some_and(|c| c.path == path))
+    }
+
+    /// The chunks below `end` that are not acknowledged, ascending.
+    pub(super) fn unacked(&self, end: Index) -> impl Iterator<Item = Index> + use<'_> {
+        holes(&self.acked, self.base, end.min(self.next_index()))
+    }
+
+    /// Adds a chunk that is sent for the first time.
+    pub(super) fn push(&mut self, chunk: SentChunk) -> Index {
+        let index = self.next_index();
+        self.flight_payload += chunk.fragment.len;
+        self.payload += chunk.fragment.len;
+        self.chunks.push_back(chunk);
+        index
+    }
+
+    /// Puts a chunk into another state and keeps the books; answers it and its old state.
+    pub(super) fn set_state(&mut self, index: Index, state: ChunkState) -> Option<(ChunkState, &mut SentChunk)> {
+        let at = usize::try_from(index.checked_sub(self.base)?).ok()?;
+        let chunk = self.chunks.get_mut(at)?;
+        let old = core::mem::replace(&mut chunk.state, state);
+        let (len, wire_len) = (chunk.fragment.len, chunk.wire_len());
+        if old == ChunkState::InFlight {
+            self.flight_payload -= len;
+        }
+        if state == ChunkState::InFlight {
+            self.flight_payload += len;
+        }
+        if old == ChunkState::Marked && self.marked.remove(&index) {
+            self.marked_bytes -= wire_len;
+        }
+        if state == ChunkState::Marked && self.marked.insert(index) {
+            self.marked_bytes += wire_len;
+        }
+        Some((old, chunk))
+    }
+
+    /// Counts a miss indication for a chunk in flight; answers whether it was the third.
+    pub(super) fn miss(&mut self, index: Index) -> bool {
+        self.get_mut(index).is_some_and(|c| {
+            c.misses = c.misses.saturating_add(1);
+            c.misses >= 3
+        })
+    }
+
+    /// Removes the first chunk: it is cumulatively acknowledged.
+    pub(super) fn pop(&mut self) -> Option<(Index, SentChunk)> {
+        let index = self.base;
+        self.set_state_of_first()?;
+        let chunk = self.chunks.pop_front()?;
+        self.payload -= chunk.fragment.len;
+        self.base += 1;
+        self.base_tsn = self.base_tsn.next();
+        Some((index, chunk))
+    }
+
+    /// Takes the first chunk out of all books but `payload`; its own state stays as it was.
+    fn set_state_of_first(&mut self) -> Option<()> {
+        let chunk = self.chunks.front()?;
+        match chunk.state {
+            ChunkState::InFlight => self.flight_payload -= chunk.fragment.len,
+            ChunkState::Marked => {
+                self.marked_bytes -= chunk.wire_len();
+                self.marked.remove(&self.base);
+            }
+            ChunkState::Acked => {}
+        }
+        Some(())
+    }
+
+    /// Forgets spans below the first chunk.
+    pub(super) fn clip_acked(&mut self) {
+        let base = self.base;
+        if self.acked.first().is_some_and(|s| s.first < base) {
+            self.acked.retain(|s| s.last >= base);
+            if let Some(s) = self.acked.first_mut() {
+                s.first = s.first.max(base);
+            }
+        }
+    }
+
+    /// Replaces what gap ack blocks cover; `spans` gets the old list.
+    pub(super) fn swap_acked(&mut self, spans: &mut Vec<Span>) {
+        core::mem::swap(&mut self.acked, spans);
+    }
+}
+
+/// The indices from `start` to below `end` that no span covers.
+fn holes(spans: &[Span], start: Index, end: Index) -> impl Iterator<Item = Index> + use<'_> {
+    let bounds = spans.iter().map(|s| (s.first, s.last + 1)).chain([(end, end)]);
+    let mut from = start;
+    bounds.flat_map(move |(first, behind)| {
+        let hole = from..first.min(end);
+        from = from.max(behind);
+        hole
+    })
+}
+
+/// Calls `f` for each index of `a` that is not in `b`; both are ascending and disjoint.
+pub(super) fn difference(a: &[Span], b: &[Span], mut f: impl FnMut(Index)) {
+    let mut rest = b;
+    for s in a {
+        while let Some((head, tail)) = rest.split_first() {
+            if head.last >= s.first {
+                break;
+            }
+            rest = tail;
+        }
+        let mut from = s.first;
+        for t in rest {
+            if t.first > s.last {
+                break;
+            }
+            (from..t.first).for_each(&mut f);
+            from = from.max(t.last + 1);
+        }
+        (from..=s.last).for_each(&mut f);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spans(set: &BTreeSet<u64>) -> Vec<Span> {
+        let mut out: Vec<Span> = Vec::new();
+        for &i in set {
+            match out.last_mut() {
+                Some(s) if s.last + 1 == i => s.last = i,
+                _ => out.push(Span { first: i, last: i }),
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn spans_behave_like_sets(a: BTreeSet<u8>, b: BTreeSet<u8>, start in 0_u64..50, end in 0_u64..300) {
+            let a: BTreeSet<u64> = a.into_iter().map(u64::from).collect();
+            let b: BTreeSet<u64> = b.into_iter().map(u64::from).collect();
+            let mut found = Vec::new();
+            difference(&spans(&a), &spans(&b), |i| found.push(i));
+            prop_assert_eq!(found, a.difference(&b).copied().collect::<Vec<_>>());
+            let free: Vec<_> = holes(&spans(&a), start, end).collect();
+            prop_assert_eq!(free, (start..end).filter(|i| !a.contains(i)).collect::<Vec<_>>());
+        }
+    }
+}

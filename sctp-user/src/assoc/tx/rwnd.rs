@@ -1,0 +1,78 @@
+//! The peer's receive window (RFC 9260 section 6.2.1) and zero window probes (section 6.1 A).
+
+/// What the peer has room for.
+#[derive(Clone, Debug)]
+pub(super) struct PeerWindow {
+    /// The a_rwnd of the latest SACK.
+    advertised: usize,
+    /// The window is closed, nothing is outstanding, and the time for a probe has not come.
+    waiting: bool,
+}
+
+impl PeerWindow {
+    /// The window from INIT or INIT ACK.
+    pub(super) fn new(a_rwnd: u32) -> Self {
+        Self { advertised: usize::try_from(a_rwnd).unwrap_or(usize::MAX), waiting: false }
+    }
+
+    /// A SACK brought a new window.
+    pub(super) fn set(&mut self, a_rwnd: u32) {
+        self.advertised = usize::try_from(a_rwnd).unwrap_or(usize::MAX);
+    }
+
+    /// `bytes` were acknowledged without a word about the window: what they took is not free.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.advertised = self.advertised.saturating_sub(bytes);
+    }
+
+    /// Bytes of user data that may still be sent while `in_flight` bytes are on their way.
+    pub(super) fn room(&self, in_flight: usize) -> usize {
+        self.advertised.saturating_sub(in_flight)
+    }
+
+    /// Whether the peer said that it has no room for a chunk with `len` bytes of user data, even with nothing in flight.
+    pub(super) fn is_closed_for(&self, len: usize) -> bool {
+        self.advertised < len
+    }
+
+    /// Begins to wait for the time of a probe; answers whether it did not wait already.
+    pub(super) fn start_waiting(&mut self) -> bool {
+        !core::mem::replace(&mut self.waiting, true)
+    }
+
+    /// The window opened, or the time for a probe has come; answers whether it waited.
+    pub(super) fn stop_waiting(&mut self) -> bool {
+        core::mem::replace(&mut self.waiting, false)
+    }
+
+    /// Whether a chunk with `len` bytes may be sent as new data: it fits, or it is a probe whose time has come.
+    pub(super) fn allows(&self, len: usize, in_flight: usize, any_outstanding: bool) -> bool {
+        len <= self.room(in_flight) || (!any_outstanding && !self.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_in_flight_uses_the_window_up() {
+        let mut w = PeerWindow::new(3000);
+        assert!(w.allows(1500, 1500, true));
+        assert!(!w.allows(1501, 1500, true));
+        w.set(1000);
+        assert_eq!(w.room(2000), 0);
+    }
+
+    #[test]
+    fn a_probe_waits_its_time_and_goes_alone() {
+        let mut w = PeerWindow::new(0);
+        assert!(w.is_closed_for(1));
+        assert!(w.start_waiting());
+        assert!(!w.start_waiting());
+        assert!(!w.allows(10, 0, false));
+        assert!(w.stop_waiting());
+        assert!(w.allows(10, 0, false));
+        assert!(!w.allows(10, 10, true));
+    }
+}

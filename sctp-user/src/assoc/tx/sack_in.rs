@@ -1,0 +1,309 @@
+//! What an incoming SACK changes (RFC 9260 section 6.2.1), in the order that the RFC wants: acknowledgements, window growth,
+//! miss indications, congestion, timers.
+
+use super::outstanding::{ChunkState, Index, Span, difference};
+use super::{SackSummary, Tx, Violation};
+use crate::assoc::path::{PathId, Paths, SackRound};
+use crate::cc::{AckInfo, Loss};
+use crate::num::Tsn;
+use crate::time::Time;
+use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Gaps, Sack};
+
+/// What one SACK newly acknowledged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Newly {
+    bytes: usize,
+    payload: usize,
+    /// HTNA: the highest chunk.
+    highest: Index,
+}
+
+impl Tx {
+    /// Processes a SACK.
+    ///
+    /// # Errors
+    /// It acknowledges a TSN that was never sent.
+    pub(crate) fn on_sack(&mut self, now: Time, sack: &Sack<'_>, paths: &mut Paths) -> Result<SackSummary, Violation> {
+        let Some(cum) = self.cum_index(sack.cum_tsn)? else {
+            return Ok(SackSummary { stale: true, ..SackSummary::default() });
+        };
+        let mut spans = core::mem::take(&mut self.spans);
+        let read = read_gaps(cum, self.out.next_index(), sack.gaps, &mut spans);
+        if read.is_ok() {
+            self.window.set(sack.a_rwnd);
+            self.sack_seen = true;
+        }
+        let summary = read.map(|()| self.acknowledge(now, cum, Some(&mut spans), paths));
+        self.spans = spans;
+        summary
+    }
+
+    /// Processes the cumulative TSN ack of a SHUTDOWN: it says nothing about gaps, nor about the window.
+    ///
+    /// # Errors
+    /// It acknowledges a TSN that was never sent.
+    pub(crate) fn on_shutdown_cum(&mut self, now: Time, cum: Tsn, paths: &mut Paths) -> Result<SackSummary, Violation> {
+        match self.cum_index(cum)? {
+            Some(cum) => Ok(self.acknowledge(now, cum, None, paths)),
+            None => Ok(SackSummary { stale: true, ..SackSummary::default() }),
+        }
+    }
+
+    /// Index of a cumulative TSN ack; `None` if it is behind the present one.
+    fn cum_index(&self, cum: Tsn) -> Result<Option<Index>, Violation> {
+        let Ok(ahead) = u64::try_from(cum.distance(self.out.cum())) else {
+            return Ok(None);
+        };
+        let index = self.out.base() - 1 + ahead;
+        if index < self.out.next_index() { Ok(Some(index)) } else { Err(Violation("SACK of a TSN that was never sent")) }
+    }
+
+    /// `spans` are the gap ack blocks; afterwards its contents are of no use.
+    fn acknowledge(&mut self, now: Time, cum: Index, spans: Option<&mut Vec<Span>>, paths: &mut Paths) -> SackSummary {
+        let credit = self.sendable(paths);
+        let data_path = paths.data_path();
+        for (id, path) in paths.iter_mut() {
+            let earliest = if path.outstanding > 0 { self.out.earliest(id) } else { None };
+            let in_flight_before = path.in_flight + if id == data_path { credit } else { 0 };
+            path.round = SackRound { in_flight_before, earliest, ..SackRound::default() };
+        }
+        let cum_advanced = cum >= self.out.base();
+        let mut newly = Newly::default();
+        self.ack_cumulatively(now, cum, paths, &mut newly);
+        let was_recovering = self.recovery.is_some();
+        if self.recovery.is_some_and(|exit| exit <= cum) {
+            self.recovery = None;
+        }
+        match spans {
+            Some(spans) => {
+                let reported = spans.last().map_or(0, |s| s.last);
+                self.ack_gaps(now, spans, paths, &mut newly);
+                let limit = if was_recovering && cum_advanced { reported } else { newly.highest };
+                self.renege(now, spans, limit, paths);
+                self.out.swap_acked(spans);
+                self.count_misses(limit, newly.highest, paths);
+            }
+            None => self.window.consume(newly.payload),
+        }
+        self.adjust_windows(now, paths);
+        self.adjust_timers(now, paths);
+        self.watch_window(now, paths);
+        let writable = self.is_writable_again();
+        SackSummary { newly_acked_bytes: newly.bytes, cum_advanced, stale: false, writable, clear_errors: newly.bytes > 0 }
+    }
+
+    /// Bytes that would be in flight already if the SACKs of this batch had been processed one by one: the opportunities that
+    /// the earlier ones gave are not used yet.
+    fn sendable(&self, paths: &Paths) -> usize {
+        if self.burst == 0 {
+            return 0;
+        }
+        let Some(path) = paths.get(paths.data_path()) else {
+            return 0;
+        };
+        let new = self.queue.bytes().min(self.window.room(self.out.flight_payload()));
+        let new = new + self.queue.messages().min(new) * DATA_CHUNK_HEADER_LEN;
+        self.burst.saturating_mul(path.pmdcs()).min(self.out.marked_bytes() + new)
+    }
+
+    fn ack_cumulatively(&mut self, now: Time, cum: Index, paths: &mut Paths, newly: &mut Newly) {
+        while self.out.base() <= cum {
+            let Some((index, chunk)) = self.out.pop() else {
+                break;
+            };
+            if chunk.state != ChunkState::Acked {
+                let (path, len, payload) = (chunk.path, chunk.wire_len(), chunk.fragment.len);
+                credit(now, paths, path, index, chunk.state, len);
+                newly.bytes += len;
+                newly.payload += payload;
+                newly.highest = index;
+            }
+        }
+        self.out.clip_acked();
+    }
+
+    /// Takes in what `spans` newly acknowledge.
+    fn ack_gaps(&mut self, now: Time, spans: &[Span], paths: &mut Paths, newly: &mut Newly) {
+        self.changed.clear();
+        difference(spans, self.out.acked(), |i| self.changed.push(i));
+        for &index in &self.changed {
+            if let Some((old, chunk)) = self.out.set_state(index, ChunkState::Acked) {
+                let (path, len) = (chunk.path, chunk.wire_len());
+                newly.bytes += len;
+                newly.payload += chunk.fragment.len;
+                newly.highest = newly.highest.max(index);
+                credit(now, paths, path, index, old, len);
+            }
+        }
+    }
+
+    /// Takes back what `spans` acknowledge no more (section 6.2.1 D iii). Chunks below `limit` get their miss indication
+    /// together with all others.
+    fn renege(&mut self, now: Time, spans: &[Span], limit: Index, paths: &mut Paths) {
+        self.changed.clear();
+        difference(self.out.acked(), spans, |i| self.changed.push(i));
+        for &index in &self.changed {
+            let Some((_, chunk)) = self.out.set_state(index, ChunkState::InFlight) else {
+                continue;
+            };
+            if index >= limit {
+                chunk.misses = chunk.misses.saturating_add(1).min(2);
+            }
+            let wire_len = chunk.wire_len();
+            if let Some(path) = paths.get_mut(chunk.path) {
+                path.in_flight += wire_len;
+                path.outstanding += 1;
+                if path.t3.is_none() {
+                    path.restart_t3(now);
+                }
+            }
+        }
+    }
+
+    /// Counts miss indications below `limit` and marks what is missed for the third time (section 7.2.4).
+    fn count_misses(&mut self, limit: Index, htna: Index, paths: &mut Paths) {
+        if limit <= self.out.base() {
+            return;
+        }
+        self.changed.clear();
+        let repeat = self.cfg.repeat_fast_retransmit;
+        let eligible = |&i: &Index| {
+            self.out.get(i).is_some_and(|c| {
+                // What was sent again is missed only if the peer got something that left later.
+                c.state == ChunkState::InFlight && (c.resent_before == 0 || (htna >= c.resent_before && (repeat || !c.fast)))
+            })
+        };
+        self.changed.extend(self.out.unacked(limit).filter(eligible));
+        for at in 0..self.changed.len() {
+            let Some(&index) = self.changed.get(at) else {
+                break;
+            };
+            if self.out.miss(index) {
+                self.mark_lost(index, paths);
+            }
+        }
+    }
+
+    /// Lets the windows grow and, on entry into Fast Recovery, shrink: in this order (note at the end of section 7.2.4).
+    fn adjust_windows(&mut self, now: Time, paths: &mut Paths) {
+        let enter = self.recovery.is_none();
+        let mut lost = false;
+        for (_, path) in paths.iter_mut() {
+            let round = path.round;
+            if round.acked > 0 {
+                path.on_ack(&AckInfo {
+                    now,
+                    acked: round.acked,
+                    in_flight_before: round.in_flight_before,
+                    in_flight: path.in_flight,
+                    in_recovery: !enter,
+                });
+            }
+            lost |= round.lost;
+            if round.lost && enter {
+                path.cc.on_loss(now, Loss::FastRetransmit);
+            }
+        }
+        if lost && enter {
+            self.recovery = Some(self.out.next_index() - 1);
+            self.fast_packet = true;
+        }
+    }
+
+    /// Rules R2 and R3 of section 6.3.2.
+    fn adjust_timers(&mut self, now: Time, paths: &mut Paths) {
+        for (_, path) in paths.iter_mut() {
+            if path.round.acked > 0 {
+                if path.outstanding == 0 {
+                    path.t3 = None;
+                } else if path.round.earliest_acked {
+                    path.restart_t3(now);
+                }
+            }
+        }
+    }
+
+    /// The peer's window may have closed, which starts the wait for a probe, or opened, which ends it.
+    fn watch_window(&mut self, now: Time, paths: &mut Paths) {
+        let Some(path) = paths.get_mut(paths.data_path()) else {
+            return;
+        };
+        let max = path.pmdcs() - DATA_CHUNK_HEADER_LEN;
+        let next = self.queue.next_len(max).unwrap_or(max);
+        if !self.window.is_closed_for(next) {
+            if self.window.stop_waiting() {
+                path.end_back_off();
+                if path.outstanding == 0 {
+                    path.t3 = None;
+                }
+            }
+        } else if self.out.is_empty() && self.window.start_waiting() {
+            path.restart_t3(now);
+        }
+        if self.blind {
+            self.resend_blind(paths);
+        }
+    }
+
+    /// What was sent into a closed window and is not acknowledged now that it is open was dropped: no congestion.
+    fn resend_blind(&mut self, paths: &mut Paths) {
+        self.changed.clear();
+        let dropped = |&i: &Index| {
+            self.out.get(i).is_some_and(|c| c.blind && c.state == ChunkState::InFlight && !self.window.is_closed_for(c.fragment.len))
+        };
+        self.changed
+            .extend(self.out.unacked(self.out.next_index()).take_while(|&i| self.out.get(i).is_some_and(|c| c.blind)).filter(dropped));
+        for at in 0..self.changed.len() {
+            let Some(&index) = self.changed.get(at) else {
+                break;
+            };
+            if let Some(path) = self.out.get(index).and_then(|c| paths.get_mut(c.path)) {
+                path.end_back_off();
+            }
+            self.mark(index, paths);
+        }
+        let first = self.out.unacked(self.out.next_index()).next();
+        self.blind = first.and_then(|i| self.out.get(i)).is_some_and(|c| c.blind && c.state == ChunkState::InFlight);
+    }
+}
+
+/// A chunk of `wire_len` bytes was acknowledged for the first time: the books of its path.
+fn credit(now: Time, paths: &mut Paths, path: PathId, index: Index, old: ChunkState, wire_len: usize) {
+    let Some(path) = paths.get_mut(path) else {
+        return;
+    };
+    if old == ChunkState::InFlight {
+        path.in_flight -= wire_len;
+    }
+    path.outstanding -= 1;
+    path.round.acked += wire_len;
+    path.round.earliest_acked |= path.round.earliest == Some(index);
+    if let Some(probe) = path.rtt_probe.take_if(|p| p.index == index) {
+        path.on_rtt(now - probe.sent);
+    }
+}
+
+/// Translates gap ack blocks to ascending, disjoint spans above `cum`; reversed and empty blocks are ignored.
+fn read_gaps(cum: Index, next: Index, gaps: Gaps<'_>, spans: &mut Vec<Span>) -> Result<(), Violation> {
+    spans.clear();
+    let mut ordered = true;
+    for g in gaps.iter().filter(|g| g.start > 0 && g.start <= g.end) {
+        let span = Span { first: cum + u64::from(g.start), last: cum + u64::from(g.end) };
+        if span.last >= next {
+            return Err(Violation("gap ack block of a TSN that was never sent"));
+        }
+        ordered &= spans.last().is_none_or(|s| s.last < span.first);
+        spans.push(span);
+    }
+    if !ordered {
+        spans.sort_unstable_by_key(|s| s.first);
+        spans.dedup_by(|later, earlier| {
+            let overlaps = later.first <= earlier.last;
+            if overlaps {
+                earlier.last = earlier.last.max(later.last);
+            }
+            overlaps
+        });
+    }
+    Ok(())
+}

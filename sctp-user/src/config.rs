@@ -1,0 +1,177 @@
+//! Configuration: of a stack, of an endpoint, of an association.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::error::ConfigError;
+use crate::net::Channel;
+
+/// Parameters of one association (RFC 9260 section 16), copied on write for single associations.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct AssocConfig {
+    /// RTO.Initial.
+    pub rto_initial: Duration,
+    /// RTO.Min.
+    pub rto_min: Duration,
+    /// RTO.Max.
+    pub rto_max: Duration,
+    /// Max.Burst in packets.
+    pub max_burst: usize,
+    /// Association.Max.Retrans.
+    pub assoc_max_retrans: u32,
+    /// Path.Max.Retrans.
+    pub path_max_retrans: u32,
+    /// Max.Init.Retransmits.
+    pub max_init_retransmits: u32,
+    /// HB.interval; `None` switches the periodic HEARTBEAT off.
+    pub hb_interval: Option<Duration>,
+    /// HB.interval is at most this on paths in UDP to other hosts, to keep a NAT's mapping alive; `None` leaves HB.interval alone.
+    pub nat_keepalive: Option<Duration>,
+    /// SACK.Delay, at most 500 ms.
+    pub sack_delay: Duration,
+    /// Valid.Cookie.Life.
+    pub cookie_life: Duration,
+    /// Outbound streams that we ask for.
+    pub outbound_streams: u16,
+    /// Inbound streams that we accept (MIS).
+    pub max_inbound_streams: u16,
+    /// Receive buffer in bytes: the a_rwnd of an idle association. At least 1500.
+    pub recv_buffer: usize,
+    /// Send buffer in bytes: beyond it `send` answers `WouldBlock`.
+    pub send_buffer: usize,
+    /// Longest message in bytes, in both directions.
+    pub max_message: usize,
+    /// Path MTU in bytes, IP header included, that packets are built for.
+    pub mtu: usize,
+    /// Whether small messages wait for a full packet while data is outstanding (Nagle).
+    pub nagle: bool,
+    /// Whether the sender asks for an immediate SACK when it empties its queue or fills a window (I bit).
+    pub sender_i_bit: bool,
+    /// Whether a chunk whose fast retransmission was lost is marked again (rulings, section 1 row 6).
+    pub repeat_fast_retransmit: bool,
+}
+
+impl AssocConfig {
+    /// The values of RFC 9260 section 16: the default.
+    #[must_use]
+    pub fn rfc() -> Self {
+        Self {
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_secs(1),
+            rto_max: Duration::from_secs(60),
+            max_burst: 4,
+            assoc_max_retrans: 10,
+            path_max_retrans: 5,
+            max_init_retransmits: 8,
+            hb_interval: Some(Duration::from_secs(30)),
+            nat_keepalive: Some(Duration::from_secs(15)),
+            sack_delay: Duration::from_millis(200),
+            cookie_life: Duration::from_secs(60),
+            outbound_streams: 10,
+            max_inbound_streams: 2048,
+            recv_buffer: 1 << 20,
+            send_buffer: 1 << 20,
+            max_message: 16 << 20,
+            mtu: 1500,
+            nagle: true,
+            sender_i_bit: true,
+            repeat_fast_retransmit: true,
+        }
+    }
+
+    /// The values for sessions of a pool, which must notice a dead element fast (a deviation: RTO.Min below 1 s).
+    #[must_use]
+    pub fn session() -> Self {
+        Self {
+            rto_initial: Duration::from_millis(500),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(5),
+            sack_delay: Duration::from_millis(50),
+            path_max_retrans: 2,
+            assoc_max_retrans: 2,
+            hb_interval: Some(Duration::from_secs(1)),
+            max_init_retransmits: 2,
+            nagle: false,
+            ..Self::rfc()
+        }
+    }
+
+    /// Checks what the RFC forbids.
+    ///
+    /// # Errors
+    /// Names the first field with a forbidden value.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let err = |field, why| Err(ConfigError { field, why });
+        if self.sack_delay > Duration::from_millis(500) {
+            return err("sack_delay", "at most 500 ms (RFC 9260 section 6.2)");
+        }
+        if self.recv_buffer < 1500 {
+            return err("recv_buffer", "at least 1500 bytes (RFC 9260 section 3.3.2)");
+        }
+        if self.outbound_streams == 0 || self.max_inbound_streams == 0 {
+            return err("streams", "at least one in each direction (RFC 9260 section 3.3.2)");
+        }
+        if self.rto_min > self.rto_max || self.rto_initial > self.rto_max {
+            return err("rto_max", "below RTO.Min or RTO.Initial");
+        }
+        if self.mtu < 576 || self.mtu > 65_535 {
+            return err("mtu", "between 576 and 65535 bytes");
+        }
+        if self.max_burst == 0 {
+            return err("max_burst", "at least one packet");
+        }
+        if self.max_message == 0 || self.send_buffer == 0 {
+            return err("max_message", "must not be zero");
+        }
+        Ok(())
+    }
+}
+
+impl Default for AssocConfig {
+    fn default() -> Self {
+        Self::rfc()
+    }
+}
+
+/// Parameters of an endpoint: one SCTP port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointConfig {
+    /// The SCTP port; 0 takes a free ephemeral one from 49152 to 65535.
+    pub port: u16,
+    /// Configuration of its associations.
+    pub assoc: Arc<AssocConfig>,
+}
+
+impl EndpointConfig {
+    /// An endpoint on `port` with the RFC's values.
+    #[must_use]
+    pub fn new(port: u16) -> Self {
+        Self { port, assoc: Arc::new(AssocConfig::rfc()) }
+    }
+}
+
+/// Parameters of a stack.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct StackConfig {
+    /// What carries packets to a peer known only by its address.
+    pub default_channel: Channel,
+    /// Most associations at once.
+    pub max_associations: usize,
+    /// Out-of-the-blue answers (ABORT, ERROR, SHUTDOWN COMPLETE) per second and source prefix.
+    pub ootb_per_second: u32,
+    /// INIT ACKs per second and source prefix.
+    pub init_ack_per_second: u32,
+}
+
+impl Default for StackConfig {
+    fn default() -> Self {
+        Self {
+            default_channel: Channel::Udp { local: 9899, remote: 9899 },
+            max_associations: 100_000,
+            ootb_per_second: 1_000,
+            init_ack_per_second: 10_000,
+        }
+    }
+}

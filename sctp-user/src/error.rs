@@ -1,0 +1,96 @@
+//! Errors of the core's operations, one small enum each.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// Why an association ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// A graceful shutdown, from either side.
+    Shutdown,
+    /// The peer sent an ABORT; its error causes as they came.
+    PeerAborted(Bytes),
+    /// We sent an ABORT on the user's wish.
+    Aborted,
+    /// The peer broke the protocol and we sent an ABORT; what it did.
+    ProtocolViolation(&'static str),
+    /// No answer to INIT or COOKIE ECHO.
+    ConnectTimeout,
+    /// The retransmission limit was exceeded: the peer is unreachable.
+    PeerUnreachable,
+    /// The shutdown guard timer T5 expired.
+    ShutdownTimeout,
+    /// The peer refused the association; its error causes as they came.
+    Refused(Bytes),
+    /// The process at the other end, on this host, is gone.
+    LocalPeerDied,
+    /// The network says, twice and validated, that nobody is there.
+    NetworkUnreachable,
+}
+
+/// Why an endpoint could not be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The port is open already.
+    #[error("SCTP port {0} is in use")]
+    AddrInUse(u16),
+    /// All ephemeral ports are taken.
+    #[error("no free SCTP port")]
+    NoFreePort,
+}
+
+/// Why an association could not be started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No address was given.
+    #[error("no peer address")]
+    NoAddress,
+    /// There is no such endpoint.
+    #[error("no such endpoint")]
+    NoEndpoint,
+    /// An association with this peer exists.
+    #[error("an association with this peer exists")]
+    AlreadyConnected,
+    /// The stack's limit of associations is reached.
+    #[error("too many associations")]
+    TooManyAssociations,
+}
+
+/// Why a message was not accepted for sending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The association is shutting down or gone.
+    #[error("the association is shutting down or gone")]
+    Closed,
+    /// There is no such outbound stream.
+    #[error("no such outbound stream")]
+    InvalidStream,
+    /// The message has no bytes, which SCTP cannot carry.
+    #[error("empty message")]
+    Empty,
+    /// The message is longer than the configured limit.
+    #[error("message of {len} bytes exceeds the limit of {max}")]
+    TooLong {
+        /// Its length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The send buffer is full: wait for [`crate::Event::Writable`].
+    #[error("send buffer full")]
+    WouldBlock,
+}
+
+/// A configuration that the RFC forbids (rulings: a value that a MUST forbids is refused).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("{field}: {why}")]
+pub struct ConfigError {
+    /// The field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}

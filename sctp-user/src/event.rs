@@ -1,0 +1,108 @@
+//! What the core tells the application.
+
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::error::CloseReason;
+use crate::num::{Ppid, Ssn, StreamId};
+
+/// Identifies an association: 20 bits index, 12 bits generation, so that an id is not reused soon.
+///
+/// The values 0 to 2 never occur: RFC 6458 uses them for "future", "current" and "all" associations.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AssocId(pub(crate) core::num::NonZeroU32);
+
+impl AssocId {
+    /// The id as the number that RFC 6458 programs print.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// Identifies an endpoint (an SCTP port) of a stack.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EndpointId(pub(crate) u32);
+
+/// A complete user message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The stream that it came on.
+    pub sid: StreamId,
+    /// Its sequence number in the stream; zero if unordered.
+    pub ssn: Ssn,
+    /// Payload protocol identifier.
+    pub ppid: Ppid,
+    /// Whether it was sent unordered.
+    pub unordered: bool,
+    /// The bytes.
+    pub payload: Bytes,
+}
+
+impl fmt::Debug for Message {
+    /// All but the payload, of which only the length is of interest in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = if self.unordered { "unordered" } else { "ordered" };
+        write!(f, "Message({order}, stream {}, ssn {}, ppid {}, {} bytes)", self.sid, self.ssn, self.ppid, self.payload.len())
+    }
+}
+
+/// How a message is to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct SendOptions {
+    /// Deliver without regard to order.
+    pub unordered: bool,
+    /// Ask for an immediate SACK (RFC 9260 section 3.3.1, I bit).
+    pub sack_immediately: bool,
+}
+
+impl SendOptions {
+    /// Ordered delivery.
+    #[must_use]
+    pub fn ordered() -> Self {
+        Self::default()
+    }
+
+    /// Unordered delivery.
+    #[must_use]
+    pub fn unordered() -> Self {
+        Self { unordered: true, ..Self::default() }
+    }
+}
+
+/// A notification of the core. Messages themselves are fetched by [`crate::Assoc::recv`] after [`Event::Readable`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The association is up.
+    Connected {
+        /// Streams that the peer may send on.
+        inbound: u16,
+        /// Streams that we may send on.
+        outbound: u16,
+        /// Whether the peer opened it (a server's accept).
+        incoming: bool,
+    },
+    /// The peer restarted (RFC 9260 section 5.2.4.1): streams and sequence numbers began anew.
+    Restarted,
+    /// The peer has begun a graceful shutdown: nothing more can be sent.
+    ShutdownReceived,
+    /// The association is gone; nothing follows.
+    Lost {
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A message waits in [`crate::Assoc::recv`].
+    Readable,
+    /// Room appeared in a send buffer that was full.
+    Writable,
+    /// A message was not (known to be) delivered.
+    SendFailed {
+        /// The message.
+        message: Message,
+    },
+    /// The peer reported an error that does not end the association; the causes as they came.
+    RemoteError(Bytes),
+}

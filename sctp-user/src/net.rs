@@ -1,0 +1,161 @@
+//! What the core says to its lower layer and hears from it: datagrams with their addresses, and network errors.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+/// How a packet travels below SCTP.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum Channel {
+    /// Directly over IP, protocol 132.
+    Raw,
+    /// In UDP (RFC 6951).
+    Udp {
+        /// Our UDP port.
+        local: u16,
+        /// The peer's UDP port.
+        remote: u16,
+    },
+    /// Not SCTP at all: a plain UDP datagram, such as a registrar's announce.
+    Datagram {
+        /// Our UDP port.
+        local: u16,
+        /// The peer's UDP port.
+        remote: u16,
+    },
+    /// A lower layer that the program hands in.
+    Lower(u32),
+}
+
+/// ECN code point of the IP header (RFC 3168).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ecn {
+    /// ECT(0).
+    Ect0,
+    /// ECT(1).
+    Ect1,
+    /// Congestion experienced.
+    Ce,
+}
+
+/// Where a received train of packets came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meta {
+    /// The sender's address.
+    pub src: IpAddr,
+    /// Our address that the packet was sent to.
+    pub dst: IpAddr,
+    /// What carried it.
+    pub channel: Channel,
+    /// The ECN mark, where the transport can read it.
+    pub ecn: Option<Ecn>,
+    /// The interface that it came in by, for link-local addresses.
+    pub ifindex: Option<u32>,
+}
+
+/// Packets received together from one sender, each `stride` bytes long but the last, which may be shorter.
+#[derive(Clone, Debug)]
+pub struct Train {
+    /// The packets, back to back.
+    pub bytes: Bytes,
+    /// Length of each packet but the last; zero counts as "one packet".
+    pub stride: usize,
+}
+
+impl Train {
+    /// A train of a single packet.
+    #[must_use]
+    pub fn single(bytes: Bytes) -> Self {
+        let stride = bytes.len();
+        Self { bytes, stride }
+    }
+
+    /// The packets one by one; they share the train's memory.
+    pub fn packets(&self) -> impl Iterator<Item = Bytes> + '_ {
+        let stride = if self.stride == 0 { self.bytes.len().max(1) } else { self.stride };
+        (0..self.bytes.len()).step_by(stride).map(move |at| self.bytes.slice(at..self.bytes.len().min(at + stride)))
+    }
+}
+
+/// A packet, or a train of equal packets, that the core wants sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transmit {
+    /// The source address to use; `None` leaves it to routing.
+    pub src: Option<IpAddr>,
+    /// Destination: the IP address, with its scope where it is link-local, and the UDP port (0 on [`Channel::Raw`]).
+    pub dst: SocketAddr,
+    /// What shall carry it.
+    pub channel: Channel,
+    /// ECN mark to set.
+    pub ecn: Option<Ecn>,
+    /// Bytes appended to the caller's buffer.
+    pub size: usize,
+    /// Length of each packet but the last if this is a train.
+    pub segment_size: Option<usize>,
+    /// DSCP, 0 to 63.
+    pub dscp: u8,
+    /// IPv6 flow label, 20 bits.
+    pub flow_label: u32,
+    /// Whether IP may fragment it (DF cleared for this send); never for a train.
+    pub may_fragment: bool,
+}
+
+/// What kind of error the network reported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum NetErrorKind {
+    /// Host or network unreachable.
+    Unreachable,
+    /// Nobody listens on the UDP port that was addressed.
+    PortUnreachable,
+    /// The destination does not speak protocol 132.
+    ProtocolUnreachable,
+    /// The packet was too big for a link.
+    TooBig {
+        /// The link's MTU in bytes, IP header included.
+        mtu: u32,
+    },
+}
+
+/// An error that the network reported by ICMP, not yet validated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetError {
+    /// What was reported.
+    pub kind: NetErrorKind,
+    /// The destination of the packet that failed.
+    pub dst: IpAddr,
+    /// How the packet travelled.
+    pub channel: Channel,
+    /// The beginning of the SCTP packet as quoted; believed only if its verification tag is right.
+    pub quoted: Bytes,
+}
+
+/// A change of the host's own addresses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum AddrChange {
+    /// The complete set of addresses that are up now.
+    Set(Vec<IpAddr>),
+}
+
+/// Where a peer is to be reached.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PeerAddr {
+    /// IP address and SCTP port.
+    pub addr: SocketAddr,
+    /// What carries packets to it; `None` takes the stack's default.
+    pub channel: Option<Channel>,
+}
+
+impl From<SocketAddr> for PeerAddr {
+    fn from(addr: SocketAddr) -> Self {
+        Self { addr, channel: None }
+    }
+}
+
+/// The address without the IPv4-mapped disguise of dual-stack sockets.
+#[must_use]
+pub fn canonical(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}

@@ -1,0 +1,272 @@
+//! From settings to bound sockets: [`RuntimeBuilder`] and [`Runtime`].
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use thiserror::Error;
+use udp_encap::share::OpenError;
+
+use super::handle::Handle;
+use super::lower::{Lower, MAX_LISTENERS};
+use super::runtime::{Driven, Engine};
+use crate::net::Channel;
+use crate::node::Node;
+use crate::transport::announce::{AnnounceFrom, Announcers, Listeners};
+use crate::transport::clock::MonoClock;
+use crate::transport::udp::{UdpSettings, UdpTransport};
+
+/// The UDP port that IANA assigned to SCTP in UDP (RFC 6951 section 7).
+pub const DEFAULT_UDP_PORT: u16 = 9899;
+
+/// Why a runtime could not be built: one line, with the remedy where there is one.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The UDP port belongs to another user's programs, or to one that does not share it.
+    #[error("UDP port {port} is in use by another user or program: choose another one with --udp-port N")]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// Programs of this user share the UDP port, but none of them answers: all are stopped.
+    #[error("the programs on UDP port {port} do not answer: continue or end them, or choose another port with --udp-port N")]
+    NoAnswer {
+        /// The port.
+        port: u16,
+    },
+    /// The UDP port could not be bound.
+    #[error("cannot bind UDP port {port}: {source}")]
+    Bind {
+        /// The port.
+        port: u16,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The chosen address is not one of this host's.
+    #[error("cannot bind {addr}: {source}")]
+    Address {
+        /// The address.
+        addr: IpAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A multicast group could not be joined.
+    #[error("cannot listen to announces on {group}: {source}")]
+    Listen {
+        /// The group.
+        group: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A socket for sending announces could not be made.
+    #[error("cannot announce from {from}: {source}")]
+    Announce {
+        /// Source address and port.
+        from: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The capture file could not be created.
+    #[error("cannot write the capture {}: {source}", path.display())]
+    Pcap {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The operating system has no means to wait for events.
+    #[error("cannot wait for events: {0}")]
+    Poll(#[source] io::Error),
+}
+
+impl From<RuntimeError> for io::Error {
+    fn from(err: RuntimeError) -> Self {
+        let kind = match &err {
+            RuntimeError::PortInUse { .. } | RuntimeError::NoAnswer { .. } => io::ErrorKind::AddrInUse,
+            RuntimeError::Bind { source, .. }
+            | RuntimeError::Address { source, .. }
+            | RuntimeError::Listen { source, .. }
+            | RuntimeError::Announce { source, .. }
+            | RuntimeError::Pcap { source, .. }
+            | RuntimeError::Poll(source) => source.kind(),
+        };
+        Self::new(kind, err)
+    }
+}
+
+/// Settings of a [`Runtime`].
+#[derive(Clone, Debug)]
+pub struct RuntimeBuilder {
+    udp: UdpSettings,
+    listen: Vec<(SocketAddr, Vec<IpAddr>)>,
+    announce: Vec<AnnounceFrom>,
+    pcap: Option<(PathBuf, bool)>,
+}
+
+impl RuntimeBuilder {
+    /// UDP port 9899 on all addresses, shared with the other programs of this user.
+    #[must_use]
+    pub fn new() -> Self {
+        let udp = UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None };
+        Self { udp, listen: Vec::new(), announce: Vec::new(), pcap: None }
+    }
+
+    /// The UDP port to bind, which is also the one that peers are assumed to use; 0 binds a free one and assumes 9899.
+    #[must_use]
+    pub fn udp_port(mut self, port: u16) -> Self {
+        self.udp.port = port;
+        self
+    }
+
+    /// Whether programs of the same user on this host share the port (the default). Without it the port is this program's alone.
+    #[must_use]
+    pub fn share(mut self, on: bool) -> Self {
+        self.udp.share = on;
+        self
+    }
+
+    /// Binds a free UDP port for this program alone, as a pure client may; peers are still assumed at [`Self::udp_port`].
+    #[must_use]
+    pub fn private_udp(mut self) -> Self {
+        self.udp.private = true;
+        self
+    }
+
+    /// Whether to go on from a free UDP port if the chosen one is held by another user (for clients; off by default).
+    #[must_use]
+    pub fn fallback_to_ephemeral(mut self, on: bool) -> Self {
+        self.udp.fallback_to_ephemeral = on;
+        self
+    }
+
+    /// Binds this address alone instead of all; the port is then not shared.
+    #[must_use]
+    pub fn bind(mut self, addr: IpAddr) -> Self {
+        self.udp.bind = Some(addr);
+        self
+    }
+
+    /// Receives datagrams sent to `group` (multicast address and port) on the interfaces that have these addresses.
+    ///
+    /// They reach the node with [`Channel::Datagram`], their destination being the group.
+    #[must_use]
+    pub fn announce_listener(mut self, group: SocketAddr, interfaces: Vec<IpAddr>) -> Self {
+        self.listen.push((group, interfaces));
+        self
+    }
+
+    /// Opens a socket for the node's [`Channel::Datagram`] transmits from `from`; see also [`Handle::announce_from`].
+    #[must_use]
+    pub fn announce_sender(mut self, from: AnnounceFrom) -> Self {
+        self.announce.push(from);
+        self
+    }
+
+    /// Writes every packet sent and received to this file, as pcapng; an existing file is overwritten.
+    #[must_use]
+    pub fn pcap(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pcap = Some((path.into(), false));
+        self
+    }
+
+    /// Like [`Self::pcap`], but appends: several processes may write to one file at the same time.
+    #[must_use]
+    pub fn pcap_append(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pcap = Some((path.into(), true));
+        self
+    }
+
+    /// Binds the sockets. Starts no thread.
+    ///
+    /// # Errors
+    /// One line that can be shown to the user as it is.
+    pub fn build(self) -> Result<Runtime, RuntimeError> {
+        let clock = MonoClock::new();
+        let udp = UdpTransport::open(&self.udp).map_err(|err| open_error(&self.udp, err))?;
+        let mut listeners = Listeners::default();
+        for (group, interfaces) in &self.listen {
+            if listeners.len() == MAX_LISTENERS {
+                return Err(RuntimeError::Listen { group: *group, source: io::ErrorKind::QuotaExceeded.into() });
+            }
+            listeners.join(*group, interfaces).map_err(|source| RuntimeError::Listen { group: *group, source })?;
+        }
+        let mut announcers = Announcers::default();
+        for from in &self.announce {
+            announcers.add(*from).map_err(|source| RuntimeError::Announce { from: from.source, source })?;
+        }
+        let assumed = if self.udp.port == 0 { DEFAULT_UDP_PORT } else { self.udp.port };
+        let bound = self.udp.bind.filter(|ip| !ip.is_unspecified());
+        let mut lower = Lower::new(udp, listeners, announcers, clock);
+        if let Some((path, append)) = self.pcap {
+            lower.capture(&path, append).map_err(|source| RuntimeError::Pcap { path, source })?;
+        }
+        let engine = Engine::new(lower, clock, bound).map_err(RuntimeError::Poll)?;
+        Ok(Runtime { engine, assumed })
+    }
+}
+
+impl Default for RuntimeBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Bound sockets that wait for a node to drive.
+///
+/// The node is given last because it wants to know the bound port: see [`Runtime::default_channel`].
+#[derive(Debug)]
+pub struct Runtime {
+    engine: Engine,
+    assumed: u16,
+}
+
+impl Runtime {
+    /// Starts with the default settings.
+    #[must_use]
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::new()
+    }
+
+    /// The UDP port that is bound.
+    #[must_use]
+    pub fn udp_port(&self) -> u16 {
+        self.engine.lower.udp.local_port()
+    }
+
+    /// What a stack should assume about peers known only by their address: our bound UDP port, and one's own setting for theirs.
+    #[must_use]
+    pub fn default_channel(&self) -> Channel {
+        Channel::Udp { local: self.udp_port(), remote: self.assumed }
+    }
+
+    /// Drives `node` in a thread of its own until the last [`Handle`] is dropped.
+    ///
+    /// # Errors
+    /// The operating system refuses another thread.
+    pub fn spawn<N: Node + Send + 'static>(self, node: N) -> io::Result<Handle<N>> {
+        Handle::spawn(self.engine, node)
+    }
+
+    /// Drives `node` whenever the caller turns it or waits on one of its handles. No thread is started.
+    #[must_use]
+    pub fn drive<N: Node>(self, node: N) -> Driven<N> {
+        Driven::new(self.engine, node)
+    }
+}
+
+/// What a user can do something with.
+fn open_error(settings: &UdpSettings, err: OpenError) -> RuntimeError {
+    let port = if settings.private { 0 } else { settings.port };
+    let source = match err {
+        OpenError::Io { source, .. } => source,
+        OpenError::NoAnswer { port } => return RuntimeError::NoAnswer { port },
+        OpenError::OtherUser { port } => return RuntimeError::PortInUse { port },
+        other => io::Error::other(other),
+    };
+    match (source.kind(), settings.bind) {
+        (io::ErrorKind::AddrInUse, _) => RuntimeError::PortInUse { port },
+        (io::ErrorKind::AddrNotAvailable, Some(addr)) => RuntimeError::Address { addr, source },
+        _ => RuntimeError::Bind { port, source },
+    }
+}

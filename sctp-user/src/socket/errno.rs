@@ -1,0 +1,65 @@
+//! Errors of the core as `io::Error` with the meaning of RFC 6458's errno values.
+
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::error::{BindError, CloseReason, ConnectError, SendError};
+
+/// The error by which a blocked caller learns why its association ended; `None` for a graceful end.
+///
+/// `was_up` tells whether the association had been established: nobody at the other end means "refused" before, "reset" after.
+#[must_use]
+pub fn close_error(reason: &CloseReason, was_up: bool) -> Option<io::Error> {
+    let errno = match reason {
+        CloseReason::Shutdown if was_up => return None,
+        CloseReason::Shutdown | CloseReason::Aborted | CloseReason::ProtocolViolation(_) => Errno::CONNABORTED,
+        CloseReason::PeerAborted(_) | CloseReason::LocalPeerDied | CloseReason::NetworkUnreachable if was_up => Errno::CONNRESET,
+        CloseReason::PeerAborted(_) | CloseReason::LocalPeerDied | CloseReason::NetworkUnreachable | CloseReason::Refused(_) => {
+            Errno::CONNREFUSED
+        }
+        CloseReason::ConnectTimeout | CloseReason::PeerUnreachable | CloseReason::ShutdownTimeout => Errno::TIMEDOUT,
+    };
+    Some(errno.into())
+}
+
+pub(super) fn bind_error(err: BindError) -> io::Error {
+    match err {
+        BindError::AddrInUse(_) | BindError::NoFreePort => Errno::ADDRINUSE.into(),
+    }
+}
+
+pub(super) fn connect_error(err: ConnectError) -> io::Error {
+    match err {
+        ConnectError::NoAddress => Errno::DESTADDRREQ,
+        ConnectError::NoEndpoint => Errno::BADF,
+        ConnectError::AlreadyConnected => Errno::ISCONN,
+        ConnectError::TooManyAssociations => Errno::NOBUFS,
+    }
+    .into()
+}
+
+pub(super) fn send_error(err: SendError) -> io::Error {
+    match err {
+        SendError::Closed => Errno::PIPE,
+        SendError::InvalidStream | SendError::Empty => Errno::INVAL,
+        SendError::TooLong { .. } => Errno::MSGSIZE,
+        SendError::WouldBlock => Errno::AGAIN,
+    }
+    .into()
+}
+
+/// There is nothing now, or was nothing before the time-out passed (as the operating system says it for SO_RCVTIMEO).
+pub(super) fn would_block() -> io::Error {
+    Errno::AGAIN.into()
+}
+
+/// The association or the endpoint is unknown.
+pub(super) fn gone() -> io::Error {
+    Errno::NOTCONN.into()
+}
+
+/// The runtime has stopped or a thread panicked within it.
+pub(super) fn aborted() -> io::Error {
+    Errno::CONNABORTED.into()
+}

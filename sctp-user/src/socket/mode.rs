@@ -1,0 +1,164 @@
+//! What all sockets have in common: blocking or not, time-outs, and the readiness descriptor.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::errno;
+use super::handle::Handle;
+use super::node::SocketNode;
+use super::readiness::ReadyFd;
+use crate::time::Time;
+
+/// Whether calls block, and how long. A value that a panicking thread left behind is as good as any: poisoning is ignored.
+#[derive(Default, Debug)]
+pub(super) struct Mode {
+    nonblocking: AtomicBool,
+    read: Mutex<Option<Duration>>,
+    write: Mutex<Option<Duration>>,
+}
+
+/// The direction of a blocking call.
+#[derive(Clone, Copy)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+impl Mode {
+    pub(super) fn set_nonblocking(&self, on: bool) {
+        self.nonblocking.store(on, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_nonblocking(&self) -> bool {
+        self.nonblocking.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_timeout(&self, direction: Direction, timeout: Option<Duration>) -> io::Result<()> {
+        if timeout == Some(Duration::ZERO) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a time-out of zero: use set_nonblocking"));
+        }
+        *self.slot(direction).lock().unwrap_or_else(std::sync::PoisonError::into_inner) = timeout;
+        Ok(())
+    }
+
+    fn slot(&self, direction: Direction) -> &Mutex<Option<Duration>> {
+        match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        }
+    }
+
+    fn patience(&self, direction: Direction) -> Option<Duration> {
+        if self.is_nonblocking() {
+            return Some(Duration::ZERO);
+        }
+        *self.slot(direction).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Runs a call that may have to wait: until `f` answers, or EAGAIN at once (non-blocking) or after the time-out.
+    pub(super) fn call<T>(
+        &self,
+        handle: &Handle<SocketNode>,
+        direction: Direction,
+        f: impl FnMut(&mut SocketNode, Time) -> Option<io::Result<T>>,
+    ) -> io::Result<T> {
+        handle.wait(self.patience(direction), f)?.unwrap_or_else(|| Err(errno::would_block()))
+    }
+}
+
+/// The lazily made descriptor of a socket.
+#[derive(Debug)]
+pub(super) struct LazyFd {
+    fd: OnceLock<Arc<ReadyFd>>,
+    fallback: Arc<ReadyFd>,
+}
+
+impl LazyFd {
+    pub(super) fn new(node: &SocketNode) -> Self {
+        Self { fd: OnceLock::new(), fallback: node.always_ready() }
+    }
+
+    /// The descriptor, which `make` makes the first time. If it cannot, the one that is always ready: a caller that then
+    /// polls too often is better off than one that waits for ever.
+    pub(super) fn get(&self, make: impl FnOnce() -> io::Result<Arc<ReadyFd>>) -> &ReadyFd {
+        if let Some(fd) = self.fd.get() {
+            return fd;
+        }
+        match make() {
+            Ok(fd) => self.fd.get_or_init(|| fd),
+            Err(err) => {
+                tracing::warn!(%err, "no descriptor for readiness");
+                &self.fallback
+            }
+        }
+    }
+
+    pub(super) fn raw(&self, make: impl FnOnce() -> io::Result<Arc<ReadyFd>>) -> RawFd {
+        self.get(make).as_raw_fd()
+    }
+}
+
+/// The methods that all socket types share, on fields `mode`, `handle` and `fd`, and `make_fd`.
+macro_rules! common_methods {
+    ($name:ident) => {
+        impl $name {
+            /// Whether calls answer `WouldBlock` (EAGAIN) instead of waiting.
+            pub fn set_nonblocking(&self, on: bool) {
+                self.mode.set_nonblocking(on);
+            }
+
+            /// How long receiving (and accepting) may wait; `None`, the default, is for ever. Afterwards: `WouldBlock`.
+            ///
+            /// # Errors
+            /// `InvalidInput` for a time-out of zero.
+            pub fn set_read_timeout(&self, timeout: Option<core::time::Duration>) -> std::io::Result<()> {
+                self.mode.set_timeout(crate::socket::mode::Direction::Read, timeout)
+            }
+
+            /// How long sending (and connecting) may wait; `None`, the default, is for ever. Afterwards: `WouldBlock`.
+            ///
+            /// # Errors
+            /// `InvalidInput` for a time-out of zero.
+            pub fn set_write_timeout(&self, timeout: Option<core::time::Duration>) -> std::io::Result<()> {
+                self.mode.set_timeout(crate::socket::mode::Direction::Write, timeout)
+            }
+
+            /// The runtime that the socket belongs to.
+            #[must_use]
+            pub fn handle(&self) -> &crate::socket::Handle<crate::socket::SocketNode> {
+                &self.handle
+            }
+        }
+
+        /// The descriptor is readable while the socket is ready; it is for waiting only, never for reading or writing.
+        impl std::os::fd::AsFd for $name {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                std::os::fd::AsFd::as_fd(self.fd.get(|| self.make_fd()))
+            }
+        }
+
+        impl std::os::fd::AsRawFd for $name {
+            fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                self.fd.raw(|| self.make_fd())
+            }
+        }
+
+        impl mio::event::Source for $name {
+            fn register(&mut self, registry: &mio::Registry, token: mio::Token, interests: mio::Interest) -> std::io::Result<()> {
+                mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(self)).register(registry, token, interests)
+            }
+
+            fn reregister(&mut self, registry: &mio::Registry, token: mio::Token, interests: mio::Interest) -> std::io::Result<()> {
+                mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(self)).reregister(registry, token, interests)
+            }
+
+            fn deregister(&mut self, registry: &mio::Registry) -> std::io::Result<()> {
+                mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(self)).deregister(registry)
+            }
+        }
+    };
+}
+pub(super) use common_methods;

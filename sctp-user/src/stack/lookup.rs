@@ -1,0 +1,59 @@
+//! Finding the association of a packet by (local port, peer port, peer address).
+
+use core::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+use crate::entropy::Entropy;
+use crate::event::AssocId;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Key {
+    pub(super) local_port: u16,
+    pub(super) peer_port: u16,
+    pub(super) peer: IpAddr,
+}
+
+/// One entry per peer address of every association; hashed with a secret, so that nobody can aim at one bucket.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    hasher: SipHasher13,
+    table: HashTable<(Key, AssocId)>,
+}
+
+impl Lookup {
+    pub(super) fn new(entropy: &mut dyn Entropy) -> Self {
+        let mut key = [0; 16];
+        entropy.fill_secret(&mut key);
+        Self { hasher: SipHasher13::new_with_key(&key), table: HashTable::new() }
+    }
+
+    fn hash(hasher: &SipHasher13, key: &Key) -> u64 {
+        let mut h = *hasher;
+        key.hash(&mut h);
+        h.finish()
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<AssocId> {
+        self.table.find(Self::hash(&self.hasher, key), |(k, _)| k == key).map(|(_, id)| *id)
+    }
+
+    /// Enters `key`; an entry of another association stays as it is.
+    pub(super) fn insert(&mut self, key: Key, id: AssocId) -> bool {
+        if let Some(owner) = self.get(&key) {
+            return owner == id;
+        }
+        let hasher = self.hasher;
+        self.table.insert_unique(Self::hash(&hasher, &key), (key, id), |(k, _)| Self::hash(&hasher, k));
+        true
+    }
+
+    /// Removes `key` if it belongs to `id`.
+    pub(super) fn remove(&mut self, key: &Key, id: AssocId) {
+        if let Ok(entry) = self.table.find_entry(Self::hash(&self.hasher, key), |(k, i)| k == key && *i == id) {
+            entry.remove();
+        }
+    }
+}

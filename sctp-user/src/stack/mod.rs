@@ -1,0 +1,495 @@
+//! Many endpoints, many associations: the public verbs of the core.
+//!
+//! # Contract
+//! Time never goes backwards. After one or more calls that take `now` (a whole received batch, then), drain
+//! [`Node::poll_transmit`], then [`Stack::poll_event`], then read [`Node::poll_timeout`]. Nothing is emitted eagerly: packets are
+//! built in `poll_transmit`, so several calls before a drain are fine and let chunks share packets.
+
+mod arena;
+pub mod deadline;
+mod icmp;
+mod limiter;
+mod lookup;
+mod ootb;
+mod ports;
+mod responder;
+mod status;
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::arena::Arena;
+use self::deadline::DeadlineSet;
+use self::limiter::Limiter;
+use self::lookup::{Key, Lookup};
+use self::ports::Ports;
+use self::responder::key_of;
+pub use self::status::{AssocStatus, StackStats};
+use crate::assoc::cookie::CookieJar;
+use crate::assoc::path::{Path, Paths};
+use crate::assoc::state::State;
+use crate::assoc::{Admission, Association, Context, Core};
+use crate::config::{AssocConfig, EndpointConfig, StackConfig};
+use crate::entropy::Entropy;
+use crate::error::{BindError, CloseReason, ConnectError, SendError};
+use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
+use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
+use crate::node::Node;
+use crate::num::{Ppid, StreamId};
+use crate::time::Time;
+use crate::wire::{Chunk, Packet, PacketError};
+
+/// Most answers without an association that wait for transmission; a driver that drains never comes near.
+const MAX_REPLIES: usize = 1024;
+/// A pause of the driver beyond its deadline that counts as a jump of the clock (rulings section 1 row 22).
+const CLOCK_JUMP: Duration = Duration::from_secs(1);
+
+/// A packet that no association owns: INIT ACK, out-of-the-blue answers, and the last packets of associations.
+#[derive(Debug)]
+struct Reply {
+    transmit: Transmit,
+    packet: Bytes,
+}
+
+/// An SCTP stack: endpoints and associations, driven by the verbs of [`Node`].
+#[derive(Debug)]
+pub struct Stack {
+    cfg: StackConfig,
+    entropy: Box<dyn Entropy>,
+    ports: Ports,
+    assocs: Arena,
+    lookup: Lookup,
+    cookies: CookieJar,
+    deadlines: DeadlineSet<AssocId>,
+    /// Associations that may have something to send, each at most once.
+    sending: VecDeque<AssocId>,
+    replies: VecDeque<Reply>,
+    events: VecDeque<(EndpointId, AssocId, Event)>,
+    ootb_limit: Limiter,
+    init_ack_limit: Limiter,
+    /// The host's own addresses, as far as the driver told.
+    host: Vec<IpAddr>,
+    stats: StackStats,
+}
+
+impl Stack {
+    /// A stack without endpoints. All randomness comes from `entropy`.
+    #[must_use]
+    pub fn new(cfg: StackConfig, mut entropy: Box<dyn Entropy>) -> Self {
+        Self {
+            ports: Ports::default(),
+            assocs: Arena::default(),
+            lookup: Lookup::new(&mut *entropy),
+            cookies: CookieJar::new(Time::ZERO, &mut *entropy),
+            deadlines: DeadlineSet::default(),
+            sending: VecDeque::new(),
+            replies: VecDeque::new(),
+            events: VecDeque::new(),
+            ootb_limit: Limiter::new(cfg.ootb_per_second),
+            init_ack_limit: Limiter::new(cfg.init_ack_per_second),
+            host: Vec::new(),
+            stats: StackStats::default(),
+            cfg,
+            entropy,
+        }
+    }
+
+    /// Opens an endpoint; port 0 takes a random free one from 49152 to 65535.
+    ///
+    /// # Errors
+    /// The port is open already, or none is free.
+    pub fn open(&mut self, cfg: EndpointConfig) -> Result<EndpointId, BindError> {
+        self.ports.open(cfg, &mut *self.entropy)
+    }
+
+    /// Starts or stops accepting associations. Those that exist live on.
+    pub fn listen(&mut self, ep: EndpointId, on: bool) {
+        if let Some(e) = self.ports.get_mut(ep) {
+            e.listening = on;
+        }
+    }
+
+    /// Closes an endpoint: its associations are aborted, without further events.
+    pub fn close(&mut self, now: Time, ep: EndpointId) {
+        for id in self.assocs.ids() {
+            if self.assocs.get(id).is_some_and(|a| a.core.ep == ep) {
+                self.with_assoc(now, id, |a, _| a.core.abort(b"endpoint closed"));
+                self.touch(id);
+                self.forget(id);
+            }
+        }
+        self.ports.close(ep);
+        self.events.retain(|(e, _, _)| *e != ep);
+    }
+
+    /// The SCTP port of an endpoint.
+    #[must_use]
+    pub fn local_port(&self, ep: EndpointId) -> Option<u16> {
+        self.ports.get(ep).map(|e| e.port)
+    }
+
+    /// Opens an association with the peer that has these addresses (RFC 9260 section 11.1.2); the first is tried.
+    ///
+    /// # Errors
+    /// No address, no such endpoint, an association with the peer exists, or the limit of associations is reached.
+    pub fn connect(
+        &mut self,
+        now: Time,
+        ep: EndpointId,
+        peer: &[PeerAddr],
+        cfg: Option<Arc<AssocConfig>>,
+    ) -> Result<AssocId, ConnectError> {
+        let first = peer.first().ok_or(ConnectError::NoAddress)?;
+        let local_port = self.local_port(ep).ok_or(ConnectError::NoEndpoint)?;
+        let cfg = self.assoc_config(ep, cfg).ok_or(ConnectError::NoEndpoint)?;
+        if self.assocs.len() >= self.cfg.max_associations {
+            return Err(ConnectError::TooManyAssociations);
+        }
+        let ip = first.addr.ip().to_canonical();
+        let key = Key { local_port, peer_port: first.addr.port(), peer: ip };
+        if self.lookup.get(&key).is_some() {
+            return Err(ConnectError::AlreadyConnected);
+        }
+        let channel = first.channel.unwrap_or(self.cfg.default_channel);
+        let peer_port = first.addr.port();
+        let id = self
+            .insert(now, |id, ctx| {
+                let paths = Paths::new(Path::new(&cfg, ctx.now, ip, None, channel));
+                let mut core = Core::outgoing((id, ep), cfg, (local_port, peer_port), paths, ctx);
+                core.start(ctx);
+                core
+            })
+            .ok_or(ConnectError::TooManyAssociations)?;
+        self.touch(id);
+        Ok(id)
+    }
+
+    /// A handle on an association; `None` once it is gone.
+    pub fn assoc(&mut self, id: AssocId) -> Option<Assoc<'_>> {
+        let ep = self.assocs.get(id)?.core.ep;
+        Some(Assoc { stack: self, id, ep })
+    }
+
+    /// The living association of an endpoint with the peer that has this address and SCTP port.
+    #[must_use]
+    pub fn find(&self, ep: EndpointId, peer: SocketAddr) -> Option<AssocId> {
+        let local_port = self.local_port(ep)?;
+        self.lookup.get(&Key { local_port, peer_port: peer.port(), peer: peer.ip().to_canonical() })
+    }
+
+    /// The next notification. After [`Event::Lost`] the association is kept until [`Assoc::recv`] has answered `None` once, or
+    /// [`Stack::forget`] was called.
+    pub fn poll_event(&mut self) -> Option<(EndpointId, AssocId, Event)> {
+        let item = self.events.pop_front()?;
+        if matches!(item.2, Event::Lost { .. }) && self.assocs.get(item.1).is_some_and(|a| !a.core.has_message()) {
+            self.forget(item.1);
+        }
+        Some(item)
+    }
+
+    /// Drops an association that is lost, with the messages that nobody read. A living one is aborted in silence.
+    pub fn forget(&mut self, id: AssocId) {
+        let Some(a) = self.assocs.remove(id) else { return };
+        self.leave_addresses(&a.core);
+        self.deadlines.set(id, None);
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> StackStats {
+        self.stats
+    }
+
+    /// Number of associations, those included that are lost and wait to be read.
+    #[must_use]
+    pub fn association_count(&self) -> usize {
+        self.assocs.len()
+    }
+
+    /// One packet. `packet` is kept alive by the messages that it carries.
+    pub fn handle_datagram(&mut self, now: Time, meta: &Meta, packet: Bytes) {
+        self.stats.packets_in += 1;
+        let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
+        let parsed = match Packet::parse(&packet) {
+            Ok(parsed) if is_unicast(meta.src) => parsed,
+            Ok(_) => return,
+            Err(e) => {
+                self.stats.bad_checksums += u64::from(e == PacketError::Checksum);
+                self.stats.bad_packets += 1;
+                return;
+            }
+        };
+        self.route(now, &meta, &packet, &parsed);
+    }
+
+    /// Finds whose packet it is, by its first chunk and its addresses.
+    fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
+        let mut chunks = packet.chunks();
+        let Some(Ok(first)) = chunks.next() else { return };
+        match first.decode() {
+            // Section 6.10: an INIT that is not alone is discarded with its packet.
+            Ok(Chunk::Init(init)) => {
+                if chunks.next().is_none() {
+                    self.on_init(now, meta, packet, &init);
+                }
+                return;
+            }
+            Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, echo.cookie),
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        let found = self.lookup.get(&key_of(meta, packet.header));
+        let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
+            State::Closed => Admission::OutOfTheBlue,
+            _ if !a.core.is_local(meta.dst) => Admission::OutOfTheBlue,
+            _ => a.core.admit(packet.header, &first),
+        });
+        match (found, admission) {
+            (Some(id), Some(Admission::Accept)) => {
+                self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet, 0));
+                self.touch(id);
+            }
+            (Some(_), Some(Admission::Discard)) => self.stats.bad_tags += 1,
+            _ => {
+                self.stats.out_of_the_blue += 1;
+                self.out_of_the_blue(now, meta, packet);
+            }
+        }
+    }
+
+    /// Calls `f` on an association with time and randomness.
+    fn with_assoc<R>(&mut self, now: Time, id: AssocId, f: impl FnOnce(&mut Association, &mut Context<'_>) -> R) -> Option<R> {
+        let mut ctx = Context { now, entropy: &mut *self.entropy };
+        self.assocs.get_mut(id).map(|a| f(a, &mut ctx))
+    }
+
+    /// After any change of an association: takes its events and its last packet, queues it for sending, sets its deadline.
+    fn touch(&mut self, id: AssocId) {
+        let Some(a) = self.assocs.get_mut(id) else { return };
+        let core = &mut a.core;
+        let farewell = core.farewell.take();
+        let ep = core.ep;
+        self.events.extend(core.events.drain(..).map(|e| (ep, id, e)));
+        let closed = core.state == State::Closed;
+        let deadline = core.next_deadline();
+        if !closed && !core.queued {
+            core.queued = true;
+            self.sending.push_back(id);
+        }
+        self.deadlines.set(id, deadline);
+        if let Some(f) = farewell {
+            self.push_reply(f.transmit, Bytes::from(f.packet));
+        }
+        if closed && let Some(a) = self.assocs.get(id) {
+            let keys = keys_of(&a.core);
+            for key in keys {
+                self.lookup.remove(&key, id);
+            }
+        }
+    }
+
+    /// Enters all addresses of an association into the lookup table.
+    fn enter_addresses(&mut self, id: AssocId) {
+        let Some(a) = self.assocs.get(id) else { return };
+        for key in keys_of(&a.core) {
+            self.lookup.insert(key, id);
+        }
+    }
+
+    fn leave_addresses(&mut self, core: &Core) {
+        for key in keys_of(core) {
+            self.lookup.remove(&key, core.id);
+        }
+    }
+
+    /// If the driver came back much later than it was asked to, timers that expired meanwhile run once more before they count.
+    fn notice_clock_jump(&mut self, now: Time) {
+        if self.deadlines.next().is_none_or(|due| now - due < CLOCK_JUMP) {
+            return;
+        }
+        tracing::debug!(%now, "the clock jumped: timers start anew");
+        for id in self.assocs.ids() {
+            self.with_assoc(now, id, |a, _| a.core.forgive(now));
+            self.touch(id);
+        }
+    }
+}
+
+impl Node for Stack {
+    fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
+        self.notice_clock_jump(now);
+        for packet in train.packets() {
+            self.handle_datagram(now, meta, packet);
+        }
+    }
+
+    fn handle_net_error(&mut self, now: Time, err: &NetError) {
+        self.on_net_error(now, err);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.notice_clock_jump(now);
+        // Each association once: a timer that were due again at once must not keep the others waiting.
+        let expired: Vec<_> = core::iter::from_fn(|| self.deadlines.pop_expired(now)).collect();
+        for id in expired {
+            self.with_assoc(now, id, |a, ctx| a.on_timeout(ctx));
+            self.touch(id);
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        if let Some(reply) = self.replies.pop_front() {
+            buf.extend_from_slice(&reply.packet);
+            self.stats.packets_out += 1;
+            return Some(reply.transmit);
+        }
+        while let Some(id) = self.sending.front().copied() {
+            let sent = self.with_assoc(now, id, |a, ctx| a.poll_transmit(ctx, max_segments, buf)).flatten();
+            if let Some(transmit) = sent {
+                self.stats.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
+                return Some(transmit);
+            }
+            self.sending.pop_front();
+            if let Some(a) = self.assocs.get_mut(id) {
+                a.core.queued = false;
+                let deadline = a.core.next_deadline();
+                self.deadlines.set(id, deadline);
+            }
+        }
+        None
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    fn handle_addresses(&mut self, _now: Time, change: AddrChange) {
+        match change {
+            AddrChange::Set(addrs) => self.host = addrs,
+        }
+    }
+
+    fn handle_ports_died(&mut self, now: Time, ports: &[u16]) {
+        for id in self.assocs.ids() {
+            let Some(a) = self.assocs.get(id) else { continue };
+            if a.core.state != State::Closed && ports.iter().any(|p| a.core.peer_is_here(*p, &self.host)) {
+                self.with_assoc(now, id, |a, _| a.core.close(CloseReason::LocalPeerDied));
+                self.touch(id);
+            }
+        }
+    }
+}
+
+fn keys_of(core: &Core) -> Vec<Key> {
+    core.peer_ips().map(|peer| Key { local_port: core.local_port, peer_port: core.peer_port, peer }).collect()
+}
+
+/// Whether an answer could go there (RFC 9260 section 8.4 rule 1).
+fn is_unicast(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !ip.is_multicast() && !ip.is_unspecified() && !broadcast
+}
+
+/// A transmit back to where a packet came from, from where it went to (RFC 6951 section 5.4: the UDP port of that very packet).
+fn transmit_to(meta: &Meta) -> Transmit {
+    let port = match meta.channel {
+        Channel::Udp { remote, .. } | Channel::Datagram { remote, .. } => remote,
+        Channel::Raw | Channel::Lower(_) => 0,
+    };
+    Transmit {
+        src: Some(meta.dst),
+        dst: SocketAddr::new(meta.src, port),
+        channel: meta.channel,
+        ecn: None,
+        size: 0,
+        segment_size: None,
+        dscp: 0,
+        flow_label: 0,
+        may_fragment: false,
+    }
+}
+
+/// A short-lived handle on one association.
+#[derive(Debug)]
+pub struct Assoc<'a> {
+    stack: &'a mut Stack,
+    id: AssocId,
+    ep: EndpointId,
+}
+
+impl Assoc<'_> {
+    /// Hands in a message.
+    ///
+    /// # Errors
+    /// The association is closing, the stream does not exist, the message is empty or too long, or the send buffer is full.
+    pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+        let sent = self.stack.with_assoc(now, self.id, |a, _| a.core.send(sid, ppid, payload, opts));
+        self.stack.touch(self.id);
+        sent.unwrap_or(Err(SendError::Closed))
+    }
+
+    /// The next complete message. Reading makes room in the receive window.
+    pub fn recv(&mut self) -> Option<Message> {
+        let core = &mut self.stack.assocs.get_mut(self.id)?.core;
+        let message = core.recv();
+        if core.state != State::Closed {
+            self.stack.touch(self.id);
+        } else if message.is_none() && !self.stack.events.iter().any(|(_, id, _)| *id == self.id) {
+            self.stack.forget(self.id);
+        }
+        message
+    }
+
+    /// Closes gracefully: what was accepted for sending is delivered first.
+    pub fn shutdown(&mut self, now: Time) {
+        self.stack.with_assoc(now, self.id, |a, ctx| a.core.shutdown(ctx));
+        self.stack.touch(self.id);
+    }
+
+    /// Sends an ABORT with the cause User-Initiated Abort and `reason`.
+    pub fn abort(&mut self, now: Time, reason: &[u8]) {
+        self.stack.with_assoc(now, self.id, |a, _| a.core.abort(reason));
+        self.stack.touch(self.id);
+    }
+
+    /// Sends a HEARTBEAT on the path in use at once (RFC 9260 section 8.3 D); several may be outstanding.
+    pub fn heartbeat(&mut self, now: Time) {
+        self.stack.with_assoc(now, self.id, |a, _| a.core.heartbeat());
+        self.stack.touch(self.id);
+    }
+
+    /// A snapshot.
+    #[must_use]
+    pub fn status(&self) -> AssocStatus {
+        self.core().map(Core::status).unwrap_or_default()
+    }
+
+    /// The endpoint that it belongs to.
+    #[must_use]
+    pub fn endpoint(&self) -> EndpointId {
+        self.ep
+    }
+
+    /// The peer's addresses with its SCTP port, the primary path's first.
+    #[must_use]
+    pub fn peer_addrs(&self) -> Vec<SocketAddr> {
+        self.core().map(Core::peer_addrs).unwrap_or_default()
+    }
+
+    /// Our addresses as the peer knows them, with our SCTP port; none before the peer was heard.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.core().map(|c| c.local_addrs.iter().map(|a| SocketAddr::new(*a, c.local_port)).collect()).unwrap_or_default()
+    }
+
+    fn core(&self) -> Option<&Core> {
+        self.stack.assocs.get(self.id).map(|a| &a.core)
+    }
+}
+
+#[cfg(test)]
+mod ladder_test;

@@ -1,0 +1,53 @@
+//! Packets out of the blue (RFC 9260 section 8.4): right checksum, no association.
+
+use bytes::Bytes;
+
+use super::Stack;
+use crate::net::Meta;
+use crate::time::Time;
+use crate::wire::chunk::{Abort, ShutdownComplete, kind};
+use crate::wire::{Cause, Chunk, CommonHeader, Encode, Packet, PacketWriter};
+
+impl Stack {
+    /// Rules 2 and 5 to 8 of section 8.4; INIT and COOKIE ECHO (3 and 4) went to the responder, and the source's kind (1) was
+    /// checked before.
+    pub(super) fn out_of_the_blue(&mut self, now: Time, meta: &Meta, packet: &Packet<'_>) {
+        let Some(Ok(first)) = packet.chunks().next() else { return };
+        let silent = |c: crate::wire::RawChunk<'_>| match c.kind {
+            kind::ABORT | kind::SHUTDOWN_COMPLETE | kind::COOKIE_ACK => true,
+            kind::ERROR => stale_cookie(&c),
+            _ => false,
+        };
+        if packet.chunks().map_while(Result::ok).any(silent) {
+            return;
+        }
+        if first.kind == kind::SHUTDOWN_ACK {
+            self.answer(now, meta, packet.header, packet.header.vtag, &ShutdownComplete { t: true });
+        } else {
+            self.answer(now, meta, packet.header, packet.header.vtag, &Abort { t: true, causes: &[] });
+        }
+    }
+
+    /// Sends one chunk back to where a packet came from, keeping nothing.
+    pub(super) fn answer(&mut self, now: Time, meta: &Meta, to: CommonHeader, vtag: crate::num::Vtag, chunk: &impl Encode) {
+        if !self.ootb_limit.allow(now, meta.src) {
+            return;
+        }
+        self.reply(meta, to, vtag, chunk);
+    }
+
+    /// As [`Self::answer`], for answers that have a limit of their own.
+    pub(super) fn reply(&mut self, meta: &Meta, to: CommonHeader, vtag: crate::num::Vtag, chunk: &impl Encode) {
+        let mut bytes = Vec::new();
+        let header = CommonHeader { src_port: to.dst_port, dst_port: to.src_port, vtag };
+        let mut pkt = PacketWriter::new(&mut bytes, header, usize::from(u16::MAX));
+        pkt.push(chunk);
+        pkt.finish();
+        self.push_reply(super::transmit_to(meta), Bytes::from(bytes));
+    }
+}
+
+fn stale_cookie(chunk: &crate::wire::RawChunk<'_>) -> bool {
+    let Ok(Chunk::Error(e)) = chunk.decode() else { return false };
+    e.causes().map_while(Result::ok).any(|c| matches!(c, Cause::StaleCookie(_)))
+}

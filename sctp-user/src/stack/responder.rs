@@ -1,0 +1,245 @@
+//! The side that keeps no state: INIT and COOKIE ECHO (RFC 9260 sections 5.1 to 5.2).
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use std::sync::Arc;
+
+use super::{Reply, Stack, lookup::Key};
+use crate::assoc::cookie::{CookieError, CookieJar, StateCookie};
+use crate::assoc::fresh_tag;
+use crate::assoc::offer::{self, Offer, Refusal};
+use crate::assoc::state::State;
+use crate::assoc::{Association, Context, Control, Core, Extensions};
+use crate::config::AssocConfig;
+use crate::event::AssocId;
+use crate::net::{Meta, Transmit};
+use crate::num::{Tsn, Vtag};
+use crate::time::Time;
+use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams};
+use crate::wire::cursor::Writer;
+use crate::wire::{Cause, Chunk, CommonHeader, Packet, Param};
+
+/// A reply that is longer goes with DF clear, since nothing is known of the path's MTU (rulings section 1 row 12).
+const SAFE_PACKET: usize = 1_200;
+
+/// An INIT and where it came from.
+struct Incoming<'a> {
+    now: Time,
+    meta: &'a Meta,
+    header: CommonHeader,
+    init: &'a Init<'a>,
+}
+
+/// What an INIT ACK is made of, besides the INIT.
+struct Proposal {
+    local_tag: Vtag,
+    local_tsn: Tsn,
+    local_tie_tag: Vtag,
+    peer_tie_tag: Vtag,
+}
+
+impl Stack {
+    /// An INIT, alone in its packet.
+    pub(super) fn on_init(&mut self, now: Time, meta: &Meta, packet: &Packet<'_>, init: &Init<'_>) {
+        let header = packet.header;
+        // Sections 8.5.1 A and 3.3.2: discarded silently.
+        if header.vtag != Vtag::ZERO || init.tag == Vtag::ZERO {
+            return;
+        }
+        let existing = self.lookup.get(&key_of(meta, header)).filter(|id| self.assocs.get(*id).is_some_and(|a| a.core.is_local(meta.dst)));
+        let listening = self.ports.by_port(header.dst_port).is_some_and(|(_, e)| e.listening);
+        if existing.is_none() && !listening {
+            self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &[] });
+            return;
+        }
+        let offer = match offer::evaluate(init) {
+            Ok(offer) => offer,
+            Err(Refusal(causes)) => {
+                self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &causes });
+                return;
+            }
+        };
+        let incoming = Incoming { now, meta, header, init };
+        let proposal = match existing {
+            None => Proposal {
+                local_tag: fresh_tag(&mut *self.entropy),
+                local_tsn: Tsn(self.entropy.u32()),
+                local_tie_tag: Vtag::ZERO,
+                peer_tie_tag: Vtag::ZERO,
+            },
+            Some(id) => {
+                let Some(p) = self.propose_again(&incoming, id, &offer) else { return };
+                p
+            }
+        };
+        if self.init_ack_limit.allow(now, meta.src) {
+            self.send_init_ack(&incoming, &offer, &proposal);
+        }
+    }
+
+    /// An INIT for an association that exists (sections 5.2.1 and 5.2.2). Nothing of it changes.
+    fn propose_again(&mut self, incoming: &Incoming<'_>, id: AssocId, offer: &Offer<'_>) -> Option<Proposal> {
+        let Incoming { now, meta, header, init } = *incoming;
+        let core = &mut self.assocs.get_mut(id)?.core;
+        if core.state == State::ShutdownAckSent {
+            // Section 9.2: the peer missed our SHUTDOWN ACK.
+            core.push_control(Control::ShutdownAck);
+            self.touch(id);
+            return None;
+        }
+        if core.state != State::CookieWait {
+            let new: Vec<_> = offer.addrs.iter().filter(|a| core.paths.find(**a).is_none()).collect();
+            if !new.is_empty() {
+                let mut list = Vec::new();
+                for a in new {
+                    Param::Address(*a).encode(&mut Writer::new(&mut list));
+                }
+                let causes = Cause::RestartNewAddresses(&list).to_vec();
+                self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &causes });
+                return None;
+            }
+        }
+        let (local_tag, peer_tag, local_tsn) = (core.local_tag, core.peer_tag, core.local_tsn);
+        Some(if core.state.is_opening() {
+            Proposal { local_tag, local_tsn, local_tie_tag: local_tag, peer_tie_tag: peer_tag }
+        } else {
+            Proposal {
+                local_tag: fresh_tag(&mut *self.entropy),
+                local_tsn: Tsn(self.entropy.u32()),
+                local_tie_tag: local_tag,
+                peer_tie_tag: peer_tag,
+            }
+        })
+    }
+
+    fn send_init_ack(&mut self, incoming: &Incoming<'_>, offer: &Offer<'_>, p: &Proposal) {
+        let Incoming { now, meta, header, init } = *incoming;
+        let Some(cfg) = self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc)) else { return };
+        let mut peer_addrs = ArrayVec::new();
+        peer_addrs.push(meta.src);
+        for a in &offer.addrs {
+            if *a != meta.src {
+                let _ = peer_addrs.try_push(*a);
+            }
+        }
+        let cookie = StateCookie {
+            created: now,
+            life: CookieJar::granted_life(cfg.cookie_life, offer.preservative),
+            local_port: header.dst_port,
+            peer_port: header.src_port,
+            local_addr: meta.dst,
+            local_tag: p.local_tag,
+            peer_tag: init.tag,
+            local_tie_tag: p.local_tie_tag,
+            peer_tie_tag: p.peer_tie_tag,
+            local_tsn: p.local_tsn,
+            peer_tsn: init.tsn,
+            peer_rwnd: init.a_rwnd,
+            outbound: cfg.outbound_streams.min(init.inbound),
+            inbound: cfg.max_inbound_streams.min(init.outbound),
+            channel: meta.channel,
+            peer_addrs,
+        };
+        let sealed = self.cookies.seal(now, &mut *self.entropy, &cookie);
+        let mut params: Vec<_> =
+            crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
+        params.push(Param::StateCookie(&sealed));
+        let ack = Chunk::InitAck(Init {
+            tag: p.local_tag,
+            a_rwnd: u32::try_from(cfg.recv_buffer).unwrap_or(u32::MAX),
+            outbound: cfg.outbound_streams,
+            inbound: cfg.max_inbound_streams,
+            tsn: p.local_tsn,
+            params: InitParams::List(&params),
+        });
+        self.reply(meta, header, init.tag, &ack);
+    }
+
+    /// A COOKIE ECHO as the first chunk of a packet.
+    pub(super) fn on_cookie_echo(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, echo: &[u8]) {
+        let header = packet.header;
+        let existing = self.lookup.get(&key_of(meta, header));
+        let matches = |c: &StateCookie| {
+            c.local_port == header.dst_port
+                && c.peer_port == header.src_port
+                && c.local_tag == header.vtag
+                && c.local_addr == meta.dst
+                && c.peer_addrs.contains(&meta.src)
+        };
+        let cookie = match self.cookies.open(now, echo) {
+            Ok(c) if matches(&c) => c,
+            Err((CookieError::Stale(by), Some(c))) if matches(&c) => {
+                // Section 5.2.4: a duplicate of the association's own cookie never counts as stale.
+                let own = existing.and_then(|id| self.assocs.get(id));
+                if !own.is_some_and(|a| a.core.judge(&c) == crate::assoc::Verdict::Duplicate) {
+                    let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
+                    let causes = Cause::StaleCookie(micros).to_vec();
+                    self.answer(now, meta, header, c.peer_tag, &ErrorChunk { causes: &causes });
+                    return;
+                }
+                *c
+            }
+            _ => return,
+        };
+        let id = match existing {
+            Some(id) => {
+                let go_on = self.with_assoc(now, id, |a, ctx| a.on_cookie(ctx, &cookie)).unwrap_or(false);
+                self.enter_addresses(id);
+                if !go_on {
+                    self.touch(id);
+                    return;
+                }
+                id
+            }
+            None => {
+                let Some(id) = self.open_from_cookie(now, meta, header, &cookie) else { return };
+                id
+            }
+        };
+        // DATA may ride behind the COOKIE ECHO (section 5.1).
+        self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet, 1));
+        self.touch(id);
+    }
+
+    fn open_from_cookie(&mut self, now: Time, meta: &Meta, header: CommonHeader, cookie: &StateCookie) -> Option<AssocId> {
+        let (ep, cfg) = self.ports.by_port(header.dst_port).filter(|(_, e)| e.listening).map(|(id, e)| (id, Arc::clone(&e.assoc)))?;
+        if self.assocs.len() >= self.cfg.max_associations {
+            let causes = Cause::OutOfResource.to_vec();
+            self.answer(now, meta, header, cookie.peer_tag, &Abort { t: false, causes: &causes });
+            return None;
+        }
+        let id = self.insert(now, |id, ctx| {
+            let mut core = Core::from_cookie((id, ep), cfg, cookie, ctx);
+            core.established(ctx);
+            core.lead_control(Control::CookieAck);
+            core
+        })?;
+        Some(id)
+    }
+
+    /// Adds an association to the tables.
+    pub(super) fn insert(&mut self, now: Time, make: impl FnOnce(AssocId, &mut Context<'_>) -> Core) -> Option<AssocId> {
+        let mut ctx = Context { now, entropy: &mut *self.entropy };
+        let id = self.assocs.insert_with(|id| Association { core: make(id, &mut ctx), ext: Extensions::default() })?;
+        self.enter_addresses(id);
+        Some(id)
+    }
+
+    /// The configuration that an association from `cfg` or else its endpoint gets.
+    pub(super) fn assoc_config(&self, ep: crate::event::EndpointId, cfg: Option<Arc<AssocConfig>>) -> Option<Arc<AssocConfig>> {
+        cfg.or_else(|| self.ports.get(ep).map(|e| Arc::clone(&e.assoc)))
+    }
+
+    pub(super) fn push_reply(&mut self, transmit: Transmit, packet: Bytes) {
+        if self.replies.len() < super::MAX_REPLIES {
+            self.replies.push_back(Reply {
+                transmit: Transmit { size: packet.len(), may_fragment: packet.len() > SAFE_PACKET, ..transmit },
+                packet,
+            });
+        }
+    }
+}
+
+pub(super) fn key_of(meta: &Meta, header: CommonHeader) -> Key {
+    Key { local_port: header.dst_port, peer_port: header.src_port, peer: meta.src }
+}

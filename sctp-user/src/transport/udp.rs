@@ -1,0 +1,240 @@
+//! SCTP in UDP (RFC 6951) on real sockets: the crate `udp-encap` in the core's terms.
+#![allow(clippy::disallowed_methods, reason = "edge: the shared port's own deadlines are measured on the real clock")]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use mio::event::Event;
+use mio::{Registry, Token};
+use udp_encap::share::{ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort};
+use udp_encap::{Bind, NetErrorKind as UdpErrorKind};
+
+use super::clock::MonoClock;
+use crate::entropy::{Entropy as _, OsEntropy};
+use crate::net::{Channel, Ecn, Meta, NetError, NetErrorKind, Train, Transmit, canonical};
+use crate::time::Time;
+
+/// Trains handed up before the node's answers are sent: what the kernel delivers in one call.
+const BATCH: usize = 32;
+
+/// How the UDP port is to be bound.
+#[derive(Clone, Debug)]
+pub(crate) struct UdpSettings {
+    pub(crate) port: u16,
+    pub(crate) private: bool,
+    pub(crate) share: bool,
+    pub(crate) fallback_to_ephemeral: bool,
+    pub(crate) bind: Option<IpAddr>,
+}
+
+/// The state of a shared UDP port as this process sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Sharing {
+    /// Whether this process reads the port for all.
+    pub reader: bool,
+    /// How often the reader changed since the port was first bound, as far as this process knows.
+    pub generation: u64,
+}
+
+/// What the transport hands up.
+pub(crate) enum Input<'a> {
+    Packets(&'a Meta, Train),
+    Error(NetError),
+    /// Processes of this host that held these SCTP ports are gone.
+    PortsDied(&'a [u16]),
+    /// Nothing for the node, but something that callers may wait for.
+    News,
+}
+
+/// A claim of an SCTP port that was asked for.
+struct PendingClaim {
+    ticket: u64,
+    request: Request,
+    answer: Option<io::Result<u16>>,
+}
+
+pub(crate) struct UdpTransport {
+    port: SharedPort,
+    /// Claims whose callers have not fetched the answer; at most one for each waiting caller.
+    claims: Vec<PendingClaim>,
+    next_ticket: u64,
+}
+
+impl UdpTransport {
+    /// Binds the port, or attaches to the process that has it. May take up to two seconds if that one is frozen.
+    pub(crate) fn open(settings: &UdpSettings) -> Result<Self, OpenError> {
+        let bind = settings.bind.filter(|ip| !ip.is_unspecified()).map_or(Bind::Any, Bind::Addr);
+        let port = if settings.private { 0 } else { settings.port };
+        // A single address is nothing that all programs of the user could live with.
+        let share = settings.share && port != 0 && matches!(bind, Bind::Any);
+        match Self::open_one(ShareConfig { udp_port: port, bind, share, ..ShareConfig::default() }) {
+            Err(err) if settings.fallback_to_ephemeral && port != 0 => {
+                tracing::warn!(%err, port, "going on from a free UDP port");
+                Self::open_one(ShareConfig { udp_port: 0, bind, share: false, ..ShareConfig::default() })
+            }
+            other => other,
+        }
+    }
+
+    fn open_one(cfg: ShareConfig) -> Result<Self, OpenError> {
+        let mut entropy = OsEntropy::new().map_err(|source| OpenError::Io { port: cfg.udp_port, source })?;
+        let port = SharedPort::open(&cfg, move |out| entropy.fill_public(out))?;
+        Ok(Self { port, claims: Vec::new(), next_ticket: 0 })
+    }
+
+    pub(crate) fn local_port(&self) -> u16 {
+        self.port.udp_port()
+    }
+
+    pub(crate) fn sharing(&self) -> Option<Sharing> {
+        let reader = match self.port.role() {
+            Role::Private => return None,
+            role => role == Role::Reader,
+        };
+        Some(Sharing { reader, generation: self.port.generation() })
+    }
+
+    pub(crate) fn max_segments(&self) -> usize {
+        self.port.caps().max_segments.max(1)
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
+        self.port.register(registry.try_clone()?, Token(first))
+    }
+
+    pub(crate) fn note_ready(&mut self, event: &Event) {
+        if self.port.owns(event.token()) {
+            self.port.handle_ready(event.token(), Instant::now());
+        }
+    }
+
+    /// Looks after the shared port and hands up what one batch brought; whether there may be more.
+    pub(crate) fn receive(&mut self, mut sink: impl FnMut(Input<'_>)) -> bool {
+        let now = Instant::now();
+        if self.port.next_deadline().is_some_and(|at| at <= now) {
+            self.port.handle_timeout(now);
+        }
+        for _ in 0..BATCH {
+            match self.port.recv(now) {
+                Ok(Some(incoming)) => self.hand_up(incoming, &mut sink),
+                Ok(None) => return false,
+                Err(err) => {
+                    tracing::debug!(%err, "UDP receive");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn hand_up(&mut self, incoming: Incoming, sink: &mut impl FnMut(Input<'_>)) {
+        let local = self.local_port();
+        match incoming {
+            Incoming::Train(received) => {
+                let meta = Meta {
+                    src: canonical(received.meta.src.ip()),
+                    dst: received.meta.dst_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), canonical),
+                    channel: Channel::Udp { local, remote: received.meta.src.port() },
+                    ecn: received.meta.ecn.map(ecn_up),
+                    ifindex: received.meta.ifindex,
+                };
+                sink(Input::Packets(&meta, Train { bytes: received.bytes, stride: received.stride }));
+            }
+            Incoming::Error(err) => {
+                let channel = Channel::Udp { local, remote: err.dst.port() };
+                let kind = error_kind(&err.kind);
+                sink(Input::Error(NetError { kind, dst: canonical(err.dst.ip()), channel, quoted: err.quoted }));
+            }
+            Incoming::Claimed { request, result } => {
+                if let Some(claim) = self.claims.iter_mut().find(|c| c.request == request) {
+                    claim.answer = Some(result.map_err(claim_error));
+                } else if let Ok(port) = result {
+                    // Nobody waits any more.
+                    self.port.release(port, Instant::now());
+                }
+                sink(Input::News);
+            }
+            Incoming::PortsDied { ports } => sink(Input::PortsDied(&ports)),
+            Incoming::PortsLost { ports } => tracing::error!(?ports, "these SCTP ports went to another process"),
+            Incoming::RoleChanged { role, generation } => {
+                tracing::info!(?role, generation, "sharing of the UDP port");
+                sink(Input::News);
+            }
+            // Room for a send: the flush that follows every batch uses it. Busy: others' packets went through.
+            _ => {}
+        }
+    }
+
+    pub(crate) fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        let datagram = udp_encap::Transmit {
+            src: t.src,
+            dst: t.dst,
+            ecn: t.ecn.map(ecn_down),
+            segment_size: t.segment_size,
+            may_fragment: t.may_fragment,
+        };
+        self.port.send(&datagram, bytes)
+    }
+
+    pub(crate) fn next_deadline(&self, clock: &MonoClock) -> Option<Time> {
+        self.port.next_deadline().map(|at| clock.at(at))
+    }
+
+    /// Asks for an SCTP port, 0 for a free one; the answer is fetched by the ticket.
+    pub(crate) fn claim(&mut self, port: u16) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket = self.next_ticket.wrapping_add(1);
+        let request = self.port.start_claim(port, Instant::now());
+        self.claims.push(PendingClaim { ticket, request, answer: None });
+        ticket
+    }
+
+    /// The answer to a claim, if it has come.
+    pub(crate) fn take_claim(&mut self, ticket: u64) -> Option<io::Result<u16>> {
+        let at = self.claims.iter().position(|c| c.ticket == ticket && c.answer.is_some())?;
+        self.claims.swap_remove(at).answer
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn forget_claim(&mut self, ticket: u64) {
+        self.claims.retain(|c| c.ticket != ticket);
+    }
+
+    pub(crate) fn release(&mut self, port: u16) {
+        self.port.release(port, Instant::now());
+    }
+}
+
+fn ecn_up(ecn: udp_encap::Ecn) -> Ecn {
+    match ecn {
+        udp_encap::Ecn::Ect0 => Ecn::Ect0,
+        udp_encap::Ecn::Ect1 => Ecn::Ect1,
+        udp_encap::Ecn::Ce => Ecn::Ce,
+    }
+}
+
+fn ecn_down(ecn: Ecn) -> udp_encap::Ecn {
+    match ecn {
+        Ecn::Ect0 => udp_encap::Ecn::Ect0,
+        Ecn::Ect1 => udp_encap::Ecn::Ect1,
+        Ecn::Ce => udp_encap::Ecn::Ce,
+    }
+}
+
+fn error_kind(kind: &UdpErrorKind) -> NetErrorKind {
+    match kind {
+        UdpErrorKind::PortUnreachable => NetErrorKind::PortUnreachable,
+        UdpErrorKind::TooBig { mtu } => NetErrorKind::TooBig { mtu: *mtu },
+        _ => NetErrorKind::Unreachable,
+    }
+}
+
+fn claim_error(err: ClaimError) -> io::Error {
+    let kind = match err {
+        ClaimError::TimedOut => io::ErrorKind::TimedOut,
+        _ => io::ErrorKind::AddrInUse,
+    };
+    io::Error::new(kind, err)
+}

@@ -1,0 +1,161 @@
+//! Error causes of ABORT and ERROR (RFC 9260 section 3.3.10).
+
+use super::cursor::{Reader, Writer};
+use super::tlv::{Tlv, TlvError, TlvIter};
+use crate::num::{StreamId, Tsn};
+
+/// Cause codes.
+pub mod code {
+    /// Invalid Stream Identifier.
+    pub const INVALID_STREAM: u16 = 1;
+    /// Missing Mandatory Parameter.
+    pub const MISSING_PARAM: u16 = 2;
+    /// Stale Cookie.
+    pub const STALE_COOKIE: u16 = 3;
+    /// Out of Resource.
+    pub const OUT_OF_RESOURCE: u16 = 4;
+    /// Unresolvable Address.
+    pub const UNRESOLVABLE_ADDRESS: u16 = 5;
+    /// Unrecognized Chunk Type.
+    pub const UNRECOGNIZED_CHUNK: u16 = 6;
+    /// Invalid Mandatory Parameter.
+    pub const INVALID_MANDATORY_PARAM: u16 = 7;
+    /// Unrecognized Parameters.
+    pub const UNRECOGNIZED_PARAMS: u16 = 8;
+    /// No User Data.
+    pub const NO_USER_DATA: u16 = 9;
+    /// Cookie Received While Shutting Down.
+    pub const COOKIE_WHILE_SHUTTING_DOWN: u16 = 10;
+    /// Restart of an Association with New Addresses.
+    pub const RESTART_NEW_ADDRESSES: u16 = 11;
+    /// User-Initiated Abort.
+    pub const USER_ABORT: u16 = 12;
+    /// Protocol Violation.
+    pub const PROTOCOL_VIOLATION: u16 = 13;
+}
+
+/// A decoded error cause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Cause<'a> {
+    /// DATA on a stream that does not exist.
+    InvalidStream(StreamId),
+    /// Mandatory parameters are missing: their types, as 16-bit numbers.
+    MissingParams(&'a [u8]),
+    /// The cookie was too old by this many microseconds.
+    StaleCookie(u32),
+    /// Out of resource.
+    OutOfResource,
+    /// The address parameter that could not be resolved.
+    UnresolvableAddress(&'a [u8]),
+    /// The chunk that was not known, header included.
+    UnrecognizedChunk(&'a [u8]),
+    /// A mandatory parameter has an invalid value.
+    InvalidMandatoryParam,
+    /// The parameters that were not known, headers included.
+    UnrecognizedParams(&'a [u8]),
+    /// DATA without user data.
+    NoUserData(Tsn),
+    /// COOKIE ECHO in SHUTDOWN-ACK-SENT.
+    CookieWhileShuttingDown,
+    /// The INIT of a restart added these address parameters.
+    RestartNewAddresses(&'a [u8]),
+    /// The user's reason.
+    UserAbort(&'a [u8]),
+    /// What was wrong.
+    ProtocolViolation(&'a [u8]),
+    /// A code that is not known here, or a value that does not suit its code.
+    Unknown(Tlv<'a>),
+}
+
+impl<'a> Cause<'a> {
+    /// Decodes one cause.
+    #[must_use]
+    pub fn decode(tlv: Tlv<'a>) -> Self {
+        Self::decode_known(tlv).unwrap_or(Self::Unknown(tlv))
+    }
+
+    fn decode_known(tlv: Tlv<'a>) -> Option<Self> {
+        let v = tlv.value;
+        let mut r = Reader::new(v);
+        Some(match tlv.kind {
+            code::INVALID_STREAM => Self::InvalidStream(StreamId(r.u16()?)),
+            code::MISSING_PARAM => {
+                let n = usize::try_from(r.u32()?).ok()?;
+                Self::MissingParams(r.take(n.checked_mul(2)?)?)
+            }
+            code::STALE_COOKIE => Self::StaleCookie(r.u32()?),
+            code::OUT_OF_RESOURCE => Self::OutOfResource,
+            code::UNRESOLVABLE_ADDRESS => Self::UnresolvableAddress(v),
+            code::UNRECOGNIZED_CHUNK => Self::UnrecognizedChunk(v),
+            code::INVALID_MANDATORY_PARAM => Self::InvalidMandatoryParam,
+            code::UNRECOGNIZED_PARAMS => Self::UnrecognizedParams(v),
+            code::NO_USER_DATA => Self::NoUserData(Tsn(r.u32()?)),
+            code::COOKIE_WHILE_SHUTTING_DOWN => Self::CookieWhileShuttingDown,
+            code::RESTART_NEW_ADDRESSES => Self::RestartNewAddresses(v),
+            code::USER_ABORT => Self::UserAbort(v),
+            code::PROTOCOL_VIOLATION => Self::ProtocolViolation(v),
+            _ => return None,
+        })
+    }
+
+    /// Appends it with header and padding.
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::InvalidStream(sid) => w.tlv(code::INVALID_STREAM, |w| {
+                w.u16(sid.0);
+                w.u16(0);
+            }),
+            Self::MissingParams(types) => w.tlv(code::MISSING_PARAM, |w| {
+                w.u32(u32::try_from(types.len() / 2).unwrap_or(u32::MAX));
+                w.bytes(types);
+            }),
+            Self::StaleCookie(us) => w.tlv(code::STALE_COOKIE, |w| w.u32(*us)),
+            Self::OutOfResource => w.tlv(code::OUT_OF_RESOURCE, |_| {}),
+            Self::UnresolvableAddress(v) => w.tlv(code::UNRESOLVABLE_ADDRESS, |w| w.bytes(v)),
+            Self::UnrecognizedChunk(v) => w.tlv(code::UNRECOGNIZED_CHUNK, |w| w.bytes(v)),
+            Self::InvalidMandatoryParam => w.tlv(code::INVALID_MANDATORY_PARAM, |_| {}),
+            Self::UnrecognizedParams(v) => w.tlv(code::UNRECOGNIZED_PARAMS, |w| w.bytes(v)),
+            Self::NoUserData(tsn) => w.tlv(code::NO_USER_DATA, |w| w.u32(tsn.0)),
+            Self::CookieWhileShuttingDown => w.tlv(code::COOKIE_WHILE_SHUTTING_DOWN, |_| {}),
+            Self::RestartNewAddresses(v) => w.tlv(code::RESTART_NEW_ADDRESSES, |w| w.bytes(v)),
+            Self::UserAbort(v) => w.tlv(code::USER_ABORT, |w| w.bytes(v)),
+            Self::ProtocolViolation(v) => w.tlv(code::PROTOCOL_VIOLATION, |w| w.bytes(v)),
+            Self::Unknown(tlv) => tlv.encode(w),
+        }
+    }
+
+    /// The cause as bytes, as an ABORT or ERROR carries it when it is the last one: without padding, which a chunk's
+    /// length does not count (RFC 9260 section 3.2).
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut buf = Vec::new();
+        self.encode(&mut Writer::new(&mut buf));
+        let mut header = Reader::new(&buf);
+        let len = header.u16().and_then(|_| header.u16()).map_or(buf.len(), usize::from);
+        buf.truncate(len);
+        buf
+    }
+}
+
+/// Iterates over error causes; ends after the first that does not fit.
+#[derive(Clone, Copy, Debug)]
+pub struct Causes<'a> {
+    items: TlvIter<'a>,
+}
+
+impl<'a> Causes<'a> {
+    /// The causes in `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { items: TlvIter::new(bytes) }
+    }
+}
+
+impl<'a> Iterator for Causes<'a> {
+    type Item = Result<Cause<'a>, TlvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.items.next()?.map(Cause::decode))
+    }
+}

@@ -1,0 +1,31 @@
+//! CRC32c of a packet (RFC 9260 section 6.8 and Appendix A).
+
+/// The checksum of `packet` with its checksum field (bytes 8 to 11) taken as zero, as a number.
+///
+/// On the wire it stands least significant byte first: the bits of each byte are reflected, and so is their order.
+#[must_use]
+pub fn crc32c(packet: &[u8]) -> u32 {
+    let (head, tail) = packet.split_at_checked(8).unwrap_or((packet, &[]));
+    let rest = tail.get(4..).unwrap_or(&[]);
+    let crc = crc32c::crc32c_append(0, head);
+    let crc = crc32c::crc32c_append(crc, &[0; 4]);
+    crc32c::crc32c_append(crc, rest)
+}
+
+/// Whether the checksum field of `packet` is right. A fuzzer cannot guess checksums, so under `cfg(fuzzing)` all are right.
+#[must_use]
+pub fn verify(packet: &[u8]) -> bool {
+    if cfg!(fuzzing) {
+        return packet.len() >= 12;
+    }
+    let field = packet.get(8..).and_then(|p| p.first_chunk::<4>());
+    field.is_some_and(|f| u32::from_le_bytes(*f) == crc32c(packet))
+}
+
+/// Computes the checksum of `packet` and puts it into its field. A packet shorter than a common header is left alone.
+pub fn seal(packet: &mut [u8]) {
+    let crc = crc32c(packet);
+    if let Some(field) = packet.get_mut(8..12) {
+        field.copy_from_slice(&crc.to_le_bytes());
+    }
+}

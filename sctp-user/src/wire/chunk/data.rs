@@ -1,0 +1,68 @@
+//! DATA (RFC 9260 section 3.3.1).
+
+use super::{Encode, kind};
+use crate::num::{Ppid, Ssn, StreamId, Tsn};
+use crate::wire::cursor::{Reader, Writer};
+use crate::wire::packet::RawChunk;
+
+/// Length of a DATA chunk without user data, in bytes.
+pub const DATA_CHUNK_HEADER_LEN: usize = 16;
+
+const E_BIT: u8 = 1;
+const B_BIT: u8 = 2;
+const U_BIT: u8 = 4;
+const I_BIT: u8 = 8;
+
+/// A DATA chunk. An empty payload is decoded, since the answer to it needs the TSN (RFC 9260 section 6.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Data<'a> {
+    /// I bit: the sender asks for an immediate SACK.
+    pub immediate: bool,
+    /// U bit: unordered.
+    pub unordered: bool,
+    /// B bit: first fragment of a message.
+    pub begin: bool,
+    /// E bit: last fragment of a message.
+    pub end: bool,
+    /// Transmission sequence number.
+    pub tsn: Tsn,
+    /// Stream identifier.
+    pub sid: StreamId,
+    /// Stream sequence number; without meaning if unordered.
+    pub ssn: Ssn,
+    /// Payload protocol identifier.
+    pub ppid: Ppid,
+    /// User data.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Data<'a> {
+    pub(super) fn decode(raw: &RawChunk<'a>) -> Option<Self> {
+        let mut r = Reader::new(raw.value);
+        Some(Self {
+            immediate: raw.flags & I_BIT != 0,
+            unordered: raw.flags & U_BIT != 0,
+            begin: raw.flags & B_BIT != 0,
+            end: raw.flags & E_BIT != 0,
+            tsn: Tsn(r.u32()?),
+            sid: StreamId(r.u16()?),
+            ssn: Ssn(r.u16()?),
+            ppid: Ppid(r.u32()?),
+            payload: r.rest(),
+        })
+    }
+}
+
+impl Encode for Data<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
+        let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+        let flags = bit(self.immediate, I_BIT) | bit(self.unordered, U_BIT) | bit(self.begin, B_BIT) | bit(self.end, E_BIT);
+        w.chunk(kind::DATA, flags, |w| {
+            w.u32(self.tsn.0);
+            w.u16(self.sid.0);
+            w.u16(self.ssn.0);
+            w.u32(self.ppid.0);
+            w.bytes(self.payload);
+        });
+    }
+}

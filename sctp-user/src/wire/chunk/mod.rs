@@ -1,0 +1,156 @@
+//! Chunks of RFC 9260 section 3.3: one struct each that borrows its variable parts and is used to read and to write.
+
+mod control;
+mod data;
+mod init;
+mod sack;
+
+use thiserror::Error;
+
+pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
+pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
+pub use self::init::{Init, InitParams};
+pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
+use super::cursor::Writer;
+use super::packet::RawChunk;
+use crate::num::Tsn;
+
+/// Chunk type numbers (RFC 9260 section 3.2).
+pub mod kind {
+    /// Payload data.
+    pub const DATA: u8 = 0;
+    /// Initiation.
+    pub const INIT: u8 = 1;
+    /// Initiation acknowledgement.
+    pub const INIT_ACK: u8 = 2;
+    /// Selective acknowledgement.
+    pub const SACK: u8 = 3;
+    /// Heartbeat request.
+    pub const HEARTBEAT: u8 = 4;
+    /// Heartbeat acknowledgement.
+    pub const HEARTBEAT_ACK: u8 = 5;
+    /// Abort.
+    pub const ABORT: u8 = 6;
+    /// Shutdown.
+    pub const SHUTDOWN: u8 = 7;
+    /// Shutdown acknowledgement.
+    pub const SHUTDOWN_ACK: u8 = 8;
+    /// Operation error.
+    pub const ERROR: u8 = 9;
+    /// State cookie.
+    pub const COOKIE_ECHO: u8 = 10;
+    /// Cookie acknowledgement.
+    pub const COOKIE_ACK: u8 = 11;
+    /// Explicit congestion notification echo (reserved; RFC 4960 Appendix A).
+    pub const ECNE: u8 = 12;
+    /// Congestion window reduced (reserved; RFC 4960 Appendix A).
+    pub const CWR: u8 = 13;
+    /// Shutdown complete.
+    pub const SHUTDOWN_COMPLETE: u8 = 14;
+}
+
+/// Why a chunk cannot be decoded, and where it begins in the packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("chunk type {kind} at offset {offset}: {what}")]
+pub struct ChunkError {
+    /// Its type; 0 if not even that is known.
+    pub kind: u8,
+    /// Offset in the packet, in bytes.
+    pub offset: usize,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+/// Something that can be appended to a packet.
+pub trait Encode {
+    /// Appends it with header and padding.
+    fn encode(&self, w: &mut Writer<'_>);
+}
+
+/// A decoded chunk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Chunk<'a> {
+    /// DATA.
+    Data(Data<'a>),
+    /// INIT.
+    Init(Init<'a>),
+    /// INIT ACK.
+    InitAck(Init<'a>),
+    /// SACK.
+    Sack(Sack<'a>),
+    /// HEARTBEAT.
+    Heartbeat(Heartbeat<'a>),
+    /// HEARTBEAT ACK.
+    HeartbeatAck(Heartbeat<'a>),
+    /// ABORT.
+    Abort(Abort<'a>),
+    /// SHUTDOWN.
+    Shutdown(Shutdown),
+    /// SHUTDOWN ACK.
+    ShutdownAck,
+    /// ERROR.
+    Error(ErrorChunk<'a>),
+    /// COOKIE ECHO.
+    CookieEcho(CookieEcho<'a>),
+    /// COOKIE ACK.
+    CookieAck,
+    /// ECNE: the lowest TSN of a packet with a congestion mark.
+    Ecne(Tsn),
+    /// CWR: the TSN up to which the sender has reacted.
+    Cwr(Tsn),
+    /// SHUTDOWN COMPLETE.
+    ShutdownComplete(ShutdownComplete),
+    /// A type that RFC 9260 does not define.
+    Unknown(RawChunk<'a>),
+}
+
+impl<'a> Chunk<'a> {
+    pub(super) fn decode(raw: &RawChunk<'a>) -> Result<Self, ChunkError> {
+        let parsed = match raw.kind {
+            kind::DATA => Data::decode(raw).map(Self::Data),
+            kind::INIT => Init::decode(raw).map(Self::Init),
+            kind::INIT_ACK => Init::decode(raw).map(Self::InitAck),
+            kind::SACK => Sack::decode(raw).map(Self::Sack),
+            kind::HEARTBEAT => Heartbeat::decode(raw).map(Self::Heartbeat),
+            kind::HEARTBEAT_ACK => Heartbeat::decode(raw).map(Self::HeartbeatAck),
+            kind::ABORT => Some(Self::Abort(Abort { t: raw.flags & control::T_BIT != 0, causes: raw.value })),
+            kind::SHUTDOWN => Shutdown::decode(raw).map(Self::Shutdown),
+            kind::SHUTDOWN_ACK => Some(Self::ShutdownAck),
+            kind::ERROR => Some(Self::Error(ErrorChunk { causes: raw.value })),
+            kind::COOKIE_ECHO => Some(Self::CookieEcho(CookieEcho { cookie: raw.value })),
+            kind::COOKIE_ACK => Some(Self::CookieAck),
+            kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
+            kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
+            kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            _ => Some(Self::Unknown(*raw)),
+        };
+        parsed.ok_or(ChunkError { kind: raw.kind, offset: raw.offset, what: "too short or inconsistent" })
+    }
+}
+
+impl Encode for Chunk<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Data(c) => c.encode(w),
+            Self::Init(c) => c.encode_as(kind::INIT, w),
+            Self::InitAck(c) => c.encode_as(kind::INIT_ACK, w),
+            Self::Sack(c) => c.encode(w),
+            Self::Heartbeat(c) => c.encode_as(kind::HEARTBEAT, w),
+            Self::HeartbeatAck(c) => c.encode_as(kind::HEARTBEAT_ACK, w),
+            Self::Abort(c) => c.encode(w),
+            Self::Shutdown(c) => c.encode(w),
+            Self::ShutdownAck => w.chunk(kind::SHUTDOWN_ACK, 0, |_| {}),
+            Self::Error(c) => c.encode(w),
+            Self::CookieEcho(c) => c.encode(w),
+            Self::CookieAck => w.chunk(kind::COOKIE_ACK, 0, |_| {}),
+            Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
+            Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
+            Self::ShutdownComplete(c) => c.encode(w),
+            Self::Unknown(raw) => {
+                w.bytes(raw.raw);
+                w.pad4();
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Parameters of INIT, INIT ACK and HEARTBEAT (RFC 9260 sections 3.3.2.1, 3.3.3.1 and 3.3.5).
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::cursor::Writer;
+use super::tlv::{Tlv, TlvError, TlvIter};
+
+/// Parameter type numbers.
+pub mod kind {
+    /// Heartbeat Info.
+    pub const HEARTBEAT_INFO: u16 = 1;
+    /// IPv4 Address.
+    pub const IPV4: u16 = 5;
+    /// IPv6 Address.
+    pub const IPV6: u16 = 6;
+    /// State Cookie.
+    pub const STATE_COOKIE: u16 = 7;
+    /// Unrecognized Parameter.
+    pub const UNRECOGNIZED: u16 = 8;
+    /// Cookie Preservative.
+    pub const COOKIE_PRESERVATIVE: u16 = 9;
+    /// Host Name Address: must not be sent, is refused.
+    pub const HOST_NAME: u16 = 11;
+    /// Supported Address Types.
+    pub const SUPPORTED_ADDRESS_TYPES: u16 = 12;
+    /// ECN Capable (reserved; RFC 4960 Appendix A).
+    pub const ECN_CAPABLE: u16 = 0x8000;
+}
+
+/// A decoded parameter. One whose length does not suit its type counts as malformed, see [`Params`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Param<'a> {
+    /// Heartbeat Info: opaque to the peer.
+    HeartbeatInfo(&'a [u8]),
+    /// An IPv4 or IPv6 address.
+    Address(IpAddr),
+    /// The State Cookie.
+    StateCookie(&'a [u8]),
+    /// A parameter of the INIT that the peer did not know, with its header.
+    Unrecognized(&'a [u8]),
+    /// Wished increment of the cookie's life, in milliseconds.
+    CookiePreservative(u32),
+    /// A host name.
+    HostName(&'a [u8]),
+    /// Address types that the sender can use: a list of 16-bit numbers.
+    SupportedAddressTypes(&'a [u8]),
+    /// ECN is wanted.
+    EcnCapable,
+    /// A type that is not known here.
+    Unknown(Tlv<'a>),
+}
+
+impl<'a> Param<'a> {
+    /// Decodes one item; `None` if its length does not suit its type.
+    #[must_use]
+    pub fn decode(tlv: Tlv<'a>) -> Option<Self> {
+        let param = match tlv.kind {
+            kind::HEARTBEAT_INFO => Self::HeartbeatInfo(tlv.value),
+            kind::IPV4 => Self::Address(Ipv4Addr::from(<[u8; 4]>::try_from(tlv.value).ok()?).into()),
+            kind::IPV6 => Self::Address(Ipv6Addr::from(<[u8; 16]>::try_from(tlv.value).ok()?).into()),
+            kind::STATE_COOKIE => Self::StateCookie(tlv.value),
+            kind::UNRECOGNIZED => Self::Unrecognized(tlv.value),
+            kind::COOKIE_PRESERVATIVE => Self::CookiePreservative(u32::from_be_bytes(tlv.value.try_into().ok()?)),
+            kind::HOST_NAME => Self::HostName(tlv.value),
+            kind::SUPPORTED_ADDRESS_TYPES => Self::SupportedAddressTypes(tlv.value),
+            kind::ECN_CAPABLE => Self::EcnCapable,
+            _ => Self::Unknown(tlv),
+        };
+        Some(param)
+    }
+
+    /// Appends it with header and padding.
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::HeartbeatInfo(v) => w.tlv(kind::HEARTBEAT_INFO, |w| w.bytes(v)),
+            Self::Address(IpAddr::V4(a)) => w.tlv(kind::IPV4, |w| w.bytes(&a.octets())),
+            Self::Address(IpAddr::V6(a)) => w.tlv(kind::IPV6, |w| w.bytes(&a.octets())),
+            Self::StateCookie(v) => w.tlv(kind::STATE_COOKIE, |w| w.bytes(v)),
+            Self::Unrecognized(v) => w.tlv(kind::UNRECOGNIZED, |w| w.bytes(v)),
+            Self::CookiePreservative(ms) => w.tlv(kind::COOKIE_PRESERVATIVE, |w| w.u32(*ms)),
+            Self::HostName(v) => w.tlv(kind::HOST_NAME, |w| w.bytes(v)),
+            Self::SupportedAddressTypes(v) => w.tlv(kind::SUPPORTED_ADDRESS_TYPES, |w| w.bytes(v)),
+            Self::EcnCapable => w.tlv(kind::ECN_CAPABLE, |_| {}),
+            Self::Unknown(tlv) => tlv.encode(w),
+        }
+    }
+}
+
+/// Iterates over parameters; ends after the first malformed one.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a> {
+    items: TlvIter<'a>,
+}
+
+impl<'a> Params<'a> {
+    /// The parameters in `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { items: TlvIter::new(bytes) }
+    }
+}
+
+impl<'a> Iterator for Params<'a> {
+    type Item = Result<(Param<'a>, Tlv<'a>), TlvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let offset = self.items.offset();
+        let tlv = match self.items.next()? {
+            Ok(tlv) => tlv,
+            Err(e) => return Some(Err(e)),
+        };
+        let Some(param) = Param::decode(tlv) else {
+            self.items = TlvIter::new(&[]);
+            return Some(Err(TlvError { offset }));
+        };
+        Some(Ok((param, tlv)))
+    }
+}

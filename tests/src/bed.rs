@@ -1,0 +1,244 @@
+//! Two hosts and what lies between them.
+
+use core::time::Duration;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sctp_user::sim::{Chance, HostConfig, HostId, LinkConfig, Loss, NodeId, World};
+use sctp_user::{AddrChange, AssocConfig, Entropy, Node, SeededEntropy, Time};
+
+use crate::peer::Peer;
+use crate::workload::Workload;
+
+/// SCTP port of the side that opens the association.
+pub const CLIENT_PORT: u16 = 5_000;
+/// SCTP port of the other side.
+pub const SERVER_PORT: u16 = 5_001;
+
+/// What is to be built.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Seed of the world.
+    pub seed: u64,
+    /// Configuration of both sides.
+    pub assoc: AssocConfig,
+    /// From client to server.
+    pub there: LinkConfig,
+    /// From server to client.
+    pub back: LinkConfig,
+    /// What the client sends.
+    pub upload: Workload,
+    /// What the server sends.
+    pub download: Workload,
+    /// Most packets of a train, sent and received.
+    pub train: usize,
+    /// Whether both are processes of one machine, which share its UDP port.
+    pub one_machine: bool,
+}
+
+impl Scenario {
+    /// A good link, the RFC's parameters, nothing to send.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            assoc: AssocConfig::rfc(),
+            there: LinkConfig::default(),
+            back: LinkConfig::default(),
+            upload: Workload::none(),
+            download: Workload::none(),
+            train: 1,
+            one_machine: false,
+        }
+    }
+
+    /// Bad links in both directions, drawn from the seed: up to 20 % loss, reordering, duplication, bit errors; `messages`
+    /// mixed messages each way; limits raised so that giving up is no way out.
+    #[must_use]
+    pub fn rough(seed: u64, messages: usize) -> Self {
+        let mut rng = SeededEntropy::new(seed ^ 0x0bad_11e5);
+        let rng = &mut rng;
+        let mut assoc = unlimited(AssocConfig::rfc());
+        assoc.recv_buffer = usize::try_from(100_000 + rng.below(400_000)).unwrap_or(100_000);
+        assoc.send_buffer = usize::try_from(70_000 + rng.below(400_000)).unwrap_or(70_000);
+        assoc.nagle = rng.below(2) == 0;
+        assoc.sender_i_bit = rng.below(2) == 0;
+        assoc.mtu = if rng.below(4) == 0 { 576 } else { 1500 };
+        let train = if rng.below(2) == 0 { 1 } else { 8 };
+        Self {
+            assoc,
+            there: rough_link(rng),
+            back: rough_link(rng),
+            upload: Workload::mixed(rng, messages, 10),
+            download: Workload::mixed(rng, messages, 10),
+            train,
+            ..Self::new(seed)
+        }
+    }
+
+    /// Builds the hosts; nothing is connected yet.
+    #[must_use]
+    pub fn build(self) -> Bed {
+        let mut world = World::new(self.seed);
+        let client_ip = IpAddr::from([10, 0, 0, 1]);
+        let server_ip = if self.one_machine { client_ip } else { IpAddr::from([10, 0, 0, 2]) };
+        world.set_link(client_ip, server_ip, self.there.clone());
+        world.set_link(server_ip, client_ip, self.back.clone());
+        let (upload, download) = (Arc::new(self.upload), Arc::new(self.download));
+        let host = |name, ip, ahead, port| HostConfig {
+            clock_ahead: Duration::from_secs(ahead),
+            sctp_ports: self.one_machine.then(|| vec![port]),
+            max_segments: self.train,
+            max_train: self.train,
+            ..HostConfig::new(name, ip)
+        };
+        let node = Peer::new(CLIENT_PORT, &self.assoc, world.fork_entropy(), upload.clone(), download.clone());
+        let client = world.add(host("client", client_ip, 1_000_000, CLIENT_PORT), node);
+        let node = Peer::new(SERVER_PORT, &self.assoc, world.fork_entropy(), download.clone(), upload.clone());
+        let server = world.add(host("server", server_ip, 0, SERVER_PORT), node);
+        for (id, ip) in [(client, client_ip), (server, server_ip)] {
+            world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(vec![ip])));
+        }
+        Bed { world, client, server, client_ip, server_ip, assoc: self.assoc, upload, download }
+    }
+}
+
+/// The same parameters with limits that are never reached.
+#[must_use]
+pub fn unlimited(mut cfg: AssocConfig) -> AssocConfig {
+    cfg.assoc_max_retrans = 1_000_000;
+    cfg.path_max_retrans = 1_000_000;
+    cfg.max_init_retransmits = 1_000_000;
+    cfg
+}
+
+fn rough_link(rng: &mut SeededEntropy) -> LinkConfig {
+    let percent = |rng: &mut SeededEntropy, most: u64| Chance::ppm(u32::try_from(rng.below(most * 10_000 + 1)).unwrap_or(0));
+    let millis = |rng: &mut SeededEntropy, most: u64| Duration::from_millis(rng.below(most + 1));
+    let uniform = Loss::Uniform(percent(rng, 20));
+    // In the long run a seventh of the time is bad: 20 % loss at most.
+    let bursts = Loss::Bursts { enter: Chance::percent(5), leave: Chance::percent(30), good: percent(rng, 5), bad: Chance::ALWAYS };
+    LinkConfig {
+        delay: millis(rng, 150),
+        jitter: millis(rng, 30),
+        loss: if rng.below(4) == 0 { bursts } else { uniform },
+        duplicate: percent(rng, 10),
+        reorder: percent(rng, 20),
+        reorder_by: millis(rng, 300),
+        bit_errors: percent(rng, 2),
+        rate: (rng.below(4) == 0).then(|| 500_000 + rng.below(20_000_000)),
+        queue: 64 * 1024,
+        ..LinkConfig::default()
+    }
+}
+
+/// Two hosts on a network.
+pub struct Bed {
+    /// The network.
+    pub world: World,
+    /// The host that opens the association.
+    pub client: NodeId<Peer>,
+    /// The other host.
+    pub server: NodeId<Peer>,
+    /// The client's address.
+    pub client_ip: IpAddr,
+    /// The server's address.
+    pub server_ip: IpAddr,
+    assoc: AssocConfig,
+    upload: Arc<Workload>,
+    download: Arc<Workload>,
+}
+
+impl Bed {
+    /// Has the client start an association with the server.
+    pub fn connect(&mut self) {
+        let ip = self.server_ip;
+        self.world.with(self.client, |n, now| n.connect(now, ip, SERVER_PORT));
+    }
+
+    /// Has an association come up.
+    ///
+    /// # Panics
+    /// If it is not up on both sides after a minute.
+    pub fn connected(&mut self) {
+        self.connect();
+        let (client, server) = (self.client, self.server);
+        let up = |w: &mut World| w.node(client).latest().is_some() && w.node(server).latest().is_some();
+        let until = self.world.now() + Duration::from_secs(60);
+        assert!(self.world.run_until_idle_or(until, up), "not connected: {:?} {:?}", self.client().log, self.server().log);
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Peer {
+        self.world.node(self.client)
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Peer {
+        self.world.node(self.server)
+    }
+
+    /// Lets time pass until both sides have received everything, or something is wrong.
+    ///
+    /// # Errors
+    /// What is wrong, or what is missing after `limit`.
+    pub fn deliver(&mut self, limit: Duration) -> Result<(), String> {
+        let (client, server) = (self.client, self.server);
+        let until = self.world.now() + limit;
+        self.world.run_until_idle_or(until, |w| {
+            let (c, s) = (w.node(client), w.node(server));
+            (c.complete() && s.complete()) || !c.violations.is_empty() || !s.violations.is_empty()
+        });
+        self.check()?;
+        let report = |p: &Peer| format!("missing {:?}, log {:?}", p.latest().map(|(_, c)| c.oracle.missing()), p.log);
+        if self.client().complete() && self.server().complete() {
+            return Ok(());
+        }
+        Err(format!("not delivered at {}: client {}; server {}", self.world.now(), report(self.client()), report(self.server())))
+    }
+
+    /// What either side has found wrong so far.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn check(&self) -> Result<(), String> {
+        let named = [("client", self.client()), ("server", self.server())];
+        let first = named.iter().find_map(|(name, p)| p.violations.first().map(|v| format!("{name}: {v}")));
+        first.map_or(Ok(()), Err)
+    }
+
+    /// Lets time pass until both sides have lost their associations.
+    ///
+    /// # Errors
+    /// They have not after `limit`.
+    pub fn closed(&mut self, limit: Duration) -> Result<(), String> {
+        let (client, server) = (self.client, self.server);
+        let until = self.world.now() + limit;
+        let closed = |w: &mut World| !w.node(client).losses().is_empty() && !w.node(server).losses().is_empty();
+        if self.world.run_until_idle_or(until, closed) {
+            return self.check();
+        }
+        Err(format!("not closed at {}: client {:?}; server {:?}", self.world.now(), self.client().log, self.server().log))
+    }
+
+    /// The time by the clock of the world at which something happened by the clock of a host.
+    #[must_use]
+    pub fn world_time(&self, host: impl Into<HostId>, local: Time) -> Time {
+        let ahead = self.world.local_time(host) - self.world.now();
+        Time::ZERO + local.saturating_since(Time::ZERO + ahead)
+    }
+
+    /// Starts the client anew with a fresh stack.
+    pub fn restart_client(&mut self) {
+        let node = Peer::new(CLIENT_PORT, &self.assoc, self.world.fork_entropy(), self.upload.clone(), self.download.clone());
+        self.client = self.world.restart(self.client, node);
+    }
+
+    /// Starts the server anew with a fresh stack.
+    pub fn restart_server(&mut self) {
+        let node = Peer::new(SERVER_PORT, &self.assoc, self.world.fork_entropy(), self.download.clone(), self.upload.clone());
+        self.server = self.world.restart(self.server, node);
+    }
+}

@@ -1,0 +1,132 @@
+//! The delivery oracle: every message exactly once, unchanged, and in order per stream where it was sent so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sctp_user::Message;
+
+use crate::workload::Workload;
+
+/// Judges what one side receives of the other side's workload.
+#[derive(Debug)]
+pub struct Oracle {
+    plan: Arc<Workload>,
+    seen: Vec<bool>,
+    delivered: usize,
+    /// For each stream its ordered messages in the order of the plan, and how many of them have come.
+    ordered: BTreeMap<u16, (Vec<usize>, usize)>,
+}
+
+impl Oracle {
+    /// Expects the messages of `plan`.
+    #[must_use]
+    pub fn new(plan: Arc<Workload>) -> Self {
+        let mut ordered: BTreeMap<u16, (Vec<usize>, usize)> = BTreeMap::new();
+        for (i, m) in plan.messages.iter().enumerate().filter(|(_, m)| !m.unordered) {
+            ordered.entry(m.sid).or_default().0.push(i);
+        }
+        Self { seen: vec![false; plan.messages.len()], delivered: 0, ordered, plan }
+    }
+
+    /// Judges a message.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn accept(&mut self, m: &Message) -> Result<(), String> {
+        let index = m.ppid.0 as usize;
+        let Some(planned) = self.plan.messages.get(index) else { return Err(format!("a message that was never sent: ppid {}", m.ppid)) };
+        let name = format!("message {index} (stream {}, {} bytes)", planned.sid, planned.len);
+        if (m.sid.0, m.unordered) != (planned.sid, planned.unordered) {
+            return Err(format!("{name} came on stream {} with unordered = {}", m.sid, m.unordered));
+        }
+        if m.payload.len() != planned.len {
+            return Err(format!("{name} came with {} bytes", m.payload.len()));
+        }
+        if m.payload != self.plan.payload(index) {
+            return Err(format!("{name} came with another content"));
+        }
+        match self.seen.get_mut(index) {
+            Some(seen) if !*seen => *seen = true,
+            _ => return Err(format!("{name} came twice")),
+        }
+        self.delivered += 1;
+        if let (false, Some((order, next))) = (planned.unordered, self.ordered.get_mut(&planned.sid)) {
+            if order.get(*next) != Some(&index) {
+                return Err(format!("{name} overtook message {:?}", order.get(*next)));
+            }
+            if usize::from(m.ssn.0) != *next % 65_536 {
+                return Err(format!("{name} has stream sequence number {}, not {next}", m.ssn.0));
+            }
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    /// How many messages came.
+    #[must_use]
+    pub const fn delivered(&self) -> usize {
+        self.delivered
+    }
+
+    /// Whether all came.
+    #[must_use]
+    pub const fn complete(&self) -> bool {
+        self.delivered == self.seen.len()
+    }
+
+    /// The messages that did not come.
+    #[must_use]
+    pub fn missing(&self) -> Vec<usize> {
+        self.seen.iter().enumerate().filter(|(_, seen)| !**seen).map(|(i, _)| i).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sctp_user::{Ppid, Ssn, StreamId};
+
+    use super::*;
+
+    fn message(plan: &Workload, index: usize, ssn: u16) -> Message {
+        let m = plan.messages[index];
+        let ppid = Ppid(u32::try_from(index).unwrap());
+        Message { sid: StreamId(m.sid), ssn: Ssn(ssn), ppid, unordered: m.unordered, payload: plan.payload(index) }
+    }
+
+    fn plan() -> Arc<Workload> {
+        let mut w = Workload::steady(7, 4, 100);
+        w.messages[1].unordered = true;
+        w.messages[3].sid = 5;
+        Arc::new(w)
+    }
+
+    #[test]
+    fn accepts_what_sctp_promises() {
+        let plan = plan();
+        let mut o = Oracle::new(plan.clone());
+        for (index, ssn) in [(3, 0), (1, 0), (0, 0), (2, 1)] {
+            assert!(!o.complete());
+            o.accept(&message(&plan, index, ssn)).unwrap();
+        }
+        assert!(o.complete() && o.missing().is_empty() && o.delivered() == 4);
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        let plan = plan();
+        let refused = |m: Message, why: &str| {
+            let mut o = Oracle::new(plan.clone());
+            o.accept(&message(&plan, 3, 0)).unwrap();
+            let e = o.accept(&m).unwrap_err();
+            assert!(e.contains(why), "{e}");
+        };
+        refused(message(&plan, 3, 0), "twice");
+        refused(message(&plan, 2, 0), "overtook");
+        refused(message(&plan, 0, 1), "sequence number");
+        refused(Message { sid: StreamId(1), ..message(&plan, 0, 0) }, "on stream 1");
+        refused(Message { unordered: true, ..message(&plan, 0, 0) }, "unordered = true");
+        refused(Message { payload: plan.payload(1), ..message(&plan, 0, 0) }, "another content");
+        refused(Message { payload: plan.payload(0).slice(1..), ..message(&plan, 0, 0) }, "99 bytes");
+        refused(Message { ppid: Ppid(4), ..message(&plan, 0, 0) }, "never sent");
+    }
+}
