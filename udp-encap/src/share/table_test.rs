@@ -1,7 +1,7 @@
 //! The port table against what ports may do, and against a plain model.
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests need some instant to start from"
+    reason = "edge: tests need some instant to start from"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
