@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
 /// SCTP port of ASAP (RFC 5352 section 8.2), and the UDP port of its announces in RSPLIB.
@@ -138,9 +139,10 @@ pub fn registrar_address(text: &str) -> Result<SocketAddr, String> {
 /// Prints what is wrong with the command line, or the help that was asked for.
 #[must_use]
 pub fn usage_error(program: &str, err: &clap::Error) -> ExitCode {
-    if !err.use_stderr() {
+    let nothing_said = err.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if nothing_said || !err.use_stderr() {
         drop(err.print());
-        return ExitCode::SUCCESS;
+        return if nothing_said { ExitCode::from(USAGE_STATUS) } else { ExitCode::SUCCESS };
     }
     complain(program, format_args!("{} (try --help)", one_line(err)));
     ExitCode::from(USAGE_STATUS)
@@ -152,10 +154,19 @@ pub fn finish(program: &str, result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            complain(program, format_args!("{err:#}"));
+            complain(program, chain(&err));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes, without those that an error before them has told already.
+fn chain(err: &anyhow::Error) -> String {
+    err.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn complain(program: &str, what: impl Display) {
@@ -198,6 +209,13 @@ mod tests {
             assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
             assert!(line.len() > 20 && !line.starts_with("error"), "{line}");
         }
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let root = std::io::Error::other("disk full");
+        let err = anyhow::Error::new(root).context("cannot write f: disk full").context("no capture");
+        assert_eq!(chain(&err), "no capture: cannot write f: disk full");
     }
 
     #[test]

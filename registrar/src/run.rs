@@ -153,26 +153,24 @@ enum Refusal {
 fn announcers(options: &Options, handle: &Handle<Host>, sources: &[IpAddr], port: u16) -> Result<Vec<AnnounceTarget>, Refusal> {
     let group = options.announce;
     let mut targets = Vec::new();
-    let mut failure: Option<(IpAddr, io::Error)> = None;
+    let mut failures: Vec<(IpAddr, io::Error)> = Vec::new();
     for &source in sources {
         let from = AnnounceFrom { source: SocketAddr::new(source, port), group, ttl: options.ttl };
         match handle.announce_from(from) {
             Ok(()) => targets.push(AnnounceTarget { source, group }),
             Err(err) if err.kind() == ErrorKind::AddrInUse => return Err(Refusal::PortTaken),
-            Err(err) => {
-                tracing::warn!("cannot announce from {source}: {err}");
-                failure = Some((source, err));
-            }
+            Err(err) => failures.push((source, err)),
         }
     }
-    match failure {
+    for (source, err) in failures {
         // What the user named must work; of what was found by itself, a part will do.
-        Some((source, err)) if targets.is_empty() || !options.interface.is_empty() => {
+        if targets.is_empty() || !options.interface.is_empty() {
             let advice = "choose another one with --interface ADDR, or --loopback-only";
-            Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source}: {err}: {advice}")))
+            return Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source}: {err}: {advice}")));
         }
-        _ => Ok(targets),
+        tracing::warn!("cannot announce from {source}: {err}");
     }
+    Ok(targets)
 }
 
 fn note(event: &RegistrarEvent) {

@@ -1,7 +1,9 @@
 //! Reliable Server Pooling (RFC 5351 to 5356): codecs, handlespace, registrar and client cores, sessions.
 #![forbid(unsafe_code)]
 
+pub mod asap;
 pub mod handlespace;
 pub mod node;
 pub mod registrar;
+pub mod session;
 pub mod wire;

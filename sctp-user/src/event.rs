@@ -1,5 +1,7 @@
 //! What the core tells the application.
 
+use core::fmt;
+
 use bytes::Bytes;
 
 use crate::error::CloseReason;
@@ -24,7 +26,7 @@ impl AssocId {
 pub struct EndpointId(pub(crate) u32);
 
 /// A complete user message.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// The stream that it came on.
     pub sid: StreamId,
@@ -36,6 +38,14 @@ pub struct Message {
     pub unordered: bool,
     /// The bytes.
     pub payload: Bytes,
+}
+
+impl fmt::Debug for Message {
+    /// All but the payload, of which only the length is of interest in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = if self.unordered { "unordered" } else { "ordered" };
+        write!(f, "Message({order}, stream {}, ssn {}, ppid {}, {} bytes)", self.sid, self.ssn, self.ppid, self.payload.len())
+    }
 }
 
 /// How a message is to be sent.

@@ -150,6 +150,8 @@ fn a_one_to_many_socket_tells_its_associations_apart() {
         assert_eq!(usize::from(client.recv().unwrap().unwrap().1[0]), n);
         assert_eq!(socket.peer_addrs(messages[n].0).unwrap()[0].ip(), V4);
     }
+    // The runtimes live on, or nobody would say goodbye.
+    let _runtimes: Vec<_> = clients.iter().map(|client| client.handle().clone()).collect();
     drop(clients);
     let mut lost = Vec::new();
     while lost.len() < 4 {

@@ -4,9 +4,11 @@
 pub mod bed;
 pub mod oracle;
 pub mod peer;
+pub mod wire_oracle;
 pub mod workload;
 
 pub use bed::{Bed, Scenario};
 pub use oracle::Oracle;
 pub use peer::Peer;
+pub use wire_oracle::WireOracle;
 pub use workload::{Planned, Workload};

@@ -22,6 +22,7 @@ pub struct Conn {
     /// How many messages of our workload the stack has taken.
     pub sent: usize,
     blocked: bool,
+    closing: bool,
 }
 
 /// Stack and application. All that it does is in the log.
@@ -188,7 +189,7 @@ impl Peer {
 
     fn begin(&mut self, now: Time, id: AssocId) {
         let oracle = Oracle::new(self.incoming.clone());
-        self.conns.insert(id, Conn { since: now, oracle, sent: 0, blocked: false });
+        self.conns.insert(id, Conn { since: now, oracle, sent: 0, blocked: false, closing: false });
     }
 
     fn read_if_reading(&mut self, id: AssocId) {
@@ -233,7 +234,8 @@ impl Peer {
                 }
             }
         }
-        if self.close_when_sent && c.sent == self.outgoing.messages.len() && c.sent > before {
+        if self.close_when_sent && !c.closing && c.sent == self.outgoing.messages.len() {
+            c.closing = true;
             assoc.shutdown(now);
         }
         c.sent > before

@@ -2,6 +2,7 @@
 #![allow(
     clippy::disallowed_types,
     clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "edge: the peers of these tests are plain sockets"
 )]
 

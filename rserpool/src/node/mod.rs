@@ -1,5 +1,7 @@
 //! Whole hosts: an SCTP stack with a core of RSerPool on top, as the simulator and the runtime drive them.
 
+pub mod pool;
 mod registrar;
 
+pub use pool::PoolNode;
 pub use registrar::RegistrarNode;

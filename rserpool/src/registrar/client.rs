@@ -22,6 +22,8 @@ pub(super) struct Client {
     /// The peer's addresses, at most [`MAX_ADDRESSES`], and its SCTP port.
     pub(super) addrs: Vec<IpAddr>,
     pub(super) port: u16,
+    /// Whether it is a process of this host: at a loopback address, or at one of the host's own.
+    pub(super) on_this_host: bool,
     /// The elements registered over it.
     pub(super) elements: BTreeSet<ElementKey>,
     /// A registration whose identifier is taken; answers are in order, so everything behind it waits.
@@ -34,9 +36,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(now: Time, peer: &[SocketAddr]) -> Self {
+    pub(super) fn new(now: Time, peer: &[SocketAddr], host: &[IpAddr]) -> Self {
+        let addrs: Vec<IpAddr> = peer.iter().take(MAX_ADDRESSES).map(|a| canonical(a.ip())).collect();
         Self {
-            addrs: peer.iter().take(MAX_ADDRESSES).map(|a| canonical(a.ip())).collect(),
+            on_this_host: is_of_host(&addrs, host),
+            addrs,
             port: peer.first().map_or(0, SocketAddr::port),
             elements: BTreeSet::new(),
             blocked: None,
@@ -47,13 +51,11 @@ impl Client {
         }
     }
 
-    /// Whether it is on another host, as far as its addresses tell.
-    pub(super) fn is_remote(&self) -> bool {
-        !self.addrs.iter().any(|a| Scope::of(*a) == Scope::Loopback)
-    }
-
     /// The scope that an address must have to be of use to this client.
     pub(super) fn reach(&self) -> Scope {
+        if self.on_this_host {
+            return Scope::Loopback;
+        }
         let scopes = self.addrs.iter().map(|a| Scope::of(*a)).filter(|s| *s > Scope::None);
         scopes.min().map_or(Scope::SiteLocal, |s| s.min(Scope::SiteLocal))
     }
@@ -95,6 +97,11 @@ impl Client {
     }
 }
 
+/// Whether addresses are of the host whose own addresses are `host`.
+pub(super) fn is_of_host(addrs: &[IpAddr], host: &[IpAddr]) -> bool {
+    addrs.iter().any(|a| Scope::of(*a) == Scope::Loopback || host.contains(a))
+}
+
 /// A token bucket, told by the time at which it will be full again.
 #[derive(Clone, Copy, Default, Debug)]
 struct Bucket {
@@ -126,16 +133,15 @@ mod tests {
     }
 
     #[test]
-    fn reach_and_remoteness() {
+    fn reach_and_host() {
         let client = |addrs: &[&str]| {
             let peer: Vec<SocketAddr> = addrs.iter().map(|a| SocketAddr::new(a.parse().unwrap(), 1)).collect();
-            Client::new(Time::ZERO, &peer)
+            let client = Client::new(Time::ZERO, &peer, &["192.0.2.9".parse().unwrap()]);
+            (client.on_this_host, client.reach())
         };
-        let local = client(&["127.0.0.1", "192.0.2.1"]);
-        assert_eq!((local.is_remote(), local.reach()), (false, Scope::Loopback));
-        let remote = client(&["192.0.2.1", "10.0.0.1"]);
-        assert_eq!((remote.is_remote(), remote.reach()), (true, Scope::SiteLocal));
-        let link = client(&["fe80::1"]);
-        assert_eq!((link.is_remote(), link.reach()), (true, Scope::LinkLocal));
+        assert_eq!(client(&["127.0.0.1", "192.0.2.1"]), (true, Scope::Loopback));
+        assert_eq!(client(&["192.0.2.9"]), (true, Scope::Loopback));
+        assert_eq!(client(&["192.0.2.1", "10.0.0.1"]), (false, Scope::SiteLocal));
+        assert_eq!(client(&["fe80::1"]), (false, Scope::LinkLocal));
     }
 }

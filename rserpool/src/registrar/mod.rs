@@ -40,10 +40,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use sctp_user::net::canonical;
 use sctp_user::stack::deadline::DeadlineSet;
 use sctp_user::{Entropy, Time};
 
-use self::client::Client;
+use self::client::{Client, is_of_host};
 use self::config::RegistrarConfig;
 use self::watch::Watched;
 use crate::handlespace::{ElementKey, Handlespace};
@@ -81,6 +82,7 @@ pub struct Registrar {
     timers: DeadlineSet<Timer>,
     heard: announce::Heard,
     local: Vec<IpAddr>,
+    stopping: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -108,6 +110,7 @@ impl Registrar {
             timers,
             heard: announce::Heard::default(),
             local: Vec::new(),
+            stopping: false,
             outputs: VecDeque::new(),
             cfg,
         }
@@ -122,7 +125,7 @@ impl Registrar {
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
             Input::ConnectFailed { token } => self.connect_failed(now, token),
             Input::Datagram { bytes, .. } => self.announce_heard(now, bytes),
-            Input::Addresses(addrs) => self.local = addrs.to_vec(),
+            Input::Addresses(addrs) => self.addresses(addrs),
         }
     }
 
@@ -152,8 +155,11 @@ impl Registrar {
         [self.timers.next(), self.space.next_expiry()].into_iter().flatten().min()
     }
 
-    /// Shuts all associations down: the registrar goes, its elements find another one.
+    /// Shuts all associations down: the registrar goes, its elements find another one. It announces itself no more, takes no
+    /// associations and looks for nobody.
     pub fn stop(&mut self) {
+        self.stopping = true;
+        self.timers.set(Timer::Announce, None);
         let all: Vec<AssocKey> = self.clients.keys().copied().collect();
         for assoc in all {
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Shutdown });
@@ -178,13 +184,18 @@ impl Registrar {
         self.clients.len()
     }
 
-    /// Whether an element is of this host: on loopback, or at an address of ours.
-    fn is_local(&self, addrs: &[IpAddr]) -> bool {
-        addrs.iter().any(|a| a.is_loopback() || self.local.contains(a))
+    /// The host's addresses changed: who is on this host and who is not may have changed with them.
+    fn addresses(&mut self, addrs: &[IpAddr]) {
+        self.local = addrs.iter().copied().map(canonical).collect();
+        for client in self.clients.values_mut() {
+            client.on_this_host = is_of_host(&client.addrs, &self.local);
+        }
+        self.remote_clients = self.clients.values().filter(|c| !c.on_this_host).count();
     }
 
     fn connected(&mut self, now: Time, assoc: AssocKey, token: Option<ConnectToken>, peer: &[SocketAddr]) {
-        if self.clients.len() >= self.cfg.max_associations || self.clients.contains_key(&assoc) || peer.is_empty() {
+        let full = self.clients.len() >= self.cfg.max_associations;
+        if full || self.stopping || self.clients.contains_key(&assoc) || peer.is_empty() {
             self.event(RegistrarEvent::Limited { assoc, what: "associations" });
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
             if let Some(token) = token {
@@ -192,8 +203,8 @@ impl Registrar {
             }
             return;
         }
-        let client = Client::new(now, peer);
-        self.remote_clients += usize::from(client.is_remote());
+        let client = Client::new(now, peer, &self.local);
+        self.remote_clients += usize::from(!client.on_this_host);
         self.places.extend(client.places().map(|place| (place, assoc)));
         self.clients.insert(assoc, client);
         self.event(RegistrarEvent::Connected { assoc, peer: peer.to_vec() });
@@ -204,7 +215,7 @@ impl Registrar {
     /// Forgets an association; what was registered over it is the caller's business.
     fn forget(&mut self, assoc: AssocKey) -> Option<Client> {
         let client = self.clients.remove(&assoc)?;
-        self.remote_clients -= usize::from(client.is_remote());
+        self.remote_clients -= usize::from(!client.on_this_host);
         for place in client.places() {
             if self.places.get(&place) == Some(&assoc) {
                 self.places.remove(&place);

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 
 use sctp_user::Time;
 
+use super::client::is_of_host;
 use super::{AssocKey, CloseHow, ConnectToken, Output, Registrar, RegistrarEvent, RemovalReason, Timer};
 use crate::handlespace::ElementKey;
 use crate::wire::{AsapMessage, ElementId, PoolHandle};
@@ -195,7 +196,7 @@ impl Registrar {
     fn suspect_timeout(&self, key: ElementKey) -> Duration {
         let ka = self.cfg.keep_alive;
         let transport = self.space.element(key).and_then(|e| e.info.asap.as_ref());
-        let local = transport.is_some_and(|t| self.is_local(&t.addrs));
+        let local = transport.is_some_and(|t| is_of_host(&t.addrs, &self.local));
         if local { ka.suspect_timeout_local } else { ka.suspect_timeout }
     }
 
@@ -285,7 +286,7 @@ impl Registrar {
             }
             if process_dead {
                 self.remove(now, key, RemovalReason::ProcessDied);
-            } else if self.cfg.remove_on_loss {
+            } else if self.cfg.remove_on_loss || self.stopping {
                 self.remove(now, key, RemovalReason::AssociationLost);
             } else {
                 self.reach(now, key);

@@ -155,6 +155,15 @@ fn loopback_is_for_those_who_are_alone_on_their_host() {
     bed.lose(remote, true);
     assert_eq!(bed.ask(local, &registration(ECHO, on_loopback(3))), accepted(ECHO, 3));
 
+    // Who is at an address of the host itself is not elsewhere.
+    bed.r.handle(bed.now, Input::Addresses(&["10.0.0.2".parse().unwrap()]));
+    let neighbour = bed.registered(ECHO, 2, 2);
+    assert_eq!(bed.ask(local, &registration(ECHO, on_loopback(4))), accepted(ECHO, 4));
+    assert_eq!(bed.resolve(neighbour, ECHO, Some(u32::MAX)).len(), 4);
+    bed.r.handle(bed.now, Input::Addresses(&[]));
+    refused(&mut bed, local, handle(ECHO), on_loopback(5), ErrorCause { data: on_loopback(5).user.to_param(), ..cause.clone() });
+    assert_eq!(bed.resolve(neighbour, ECHO, Some(u32::MAX)), [2]);
+
     let mut strict = Bed::with(|cfg| cfg.min_scope = Some(Scope::SiteLocal));
     let local = strict.client_at(&["127.0.0.1:50000"], None);
     refused(&mut strict, local, handle(ECHO), on_loopback(3), cause);

@@ -285,3 +285,16 @@ fn a_silent_element_that_wakes_up_is_told_by_the_abort() {
     let kinds: Vec<_> = bed.events.iter().filter(|(_, e)| matches!(e, RegistrarEvent::Registered { .. })).collect();
     assert_eq!(kinds.len(), 2);
 }
+
+#[test]
+fn a_registrar_that_stops_looks_for_nobody() {
+    let mut bed = Bed::new();
+    let pe = bed.registered(ECHO, 1, 1);
+    let pu = bed.client(2);
+    bed.r.stop();
+    assert_eq!(bed.out(), [Out::Close(pe, CloseHow::Shutdown), Out::Close(pu, CloseHow::Shutdown)]);
+    assert_eq!((bed.lose(pe, false), bed.lose(pu, false)), (vec![], vec![]));
+    let late = bed.client(3);
+    assert_eq!(bed.out(), [Out::Close(late, CloseHow::Abort)]);
+    assert_eq!((bed.r.association_count(), bed.r.poll_timeout()), (0, None));
+}

@@ -72,7 +72,7 @@ impl Core {
             self.local_addrs.push(c.local_addr);
             self.outbound = c.outbound;
             self.inbound = c.inbound;
-            self.tx.establish(c.outbound, c.peer_rwnd);
+            self.establish_tx(c.peer_rwnd);
             self.tx.retransmit_all(&mut self.paths);
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);

@@ -167,6 +167,12 @@ impl Core {
         self.errors = 0;
     }
 
+    /// The handshake told how many streams there are and what window the peer has.
+    pub(crate) fn establish_tx(&mut self, peer_rwnd: u32) {
+        let refused = self.tx.establish(self.outbound, peer_rwnd);
+        self.events.extend(refused.into_iter().map(|message| Event::SendFailed { message }));
+    }
+
     /// Queues a control chunk, if it is not there already and there is room.
     pub(crate) fn push_control(&mut self, c: Control) {
         if self.control.len() < MAX_CONTROL && !self.control.contains(&c) {

@@ -18,7 +18,7 @@ pub use fault::{Crash, Fault, Pause};
 pub use host::{HostConfig, HostId, NodeId, SimNode};
 pub use link::{LinkConfig, LinkStats};
 pub use loss::{Chance, Loss};
-pub use observe::SharedBuffer;
+pub use observe::{Seen, SharedBuffer};
 pub use world::World;
 
 #[cfg(test)]

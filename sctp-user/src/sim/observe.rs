@@ -33,8 +33,30 @@ pub(super) enum Fate {
     NotItsAddress,
 }
 
+/// A packet as a host sent or received it: for oracles that judge what is on the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The world's time.
+    pub now: Time,
+    /// Who sent or received it.
+    pub host: HostId,
+    /// Whether it was sent; otherwise it was received.
+    pub sent: bool,
+    /// The sender's address.
+    pub src: IpAddr,
+    /// The receiver's address.
+    pub dst: IpAddr,
+    /// UDP source and destination port; `None` directly over IP.
+    pub ports: Option<(u16, u16)>,
+    /// Whether it is a plain datagram, without SCTP.
+    pub plain: bool,
+    /// The SCTP packet, or the datagram's payload.
+    pub payload: &'a [u8],
+}
+
 /// Watches every packet.
 pub(super) struct Observer {
+    tap: Option<Box<dyn FnMut(&Seen<'_>)>>,
     hash: SipHasher13,
     pcap: Option<PcapWriter<Box<dyn Write>>>,
     /// The interface of each host in the capture, by its index.
@@ -45,7 +67,7 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) fn new() -> Self {
-        Self { hash: SipHasher13::new(), pcap: None, interfaces: Vec::new(), text: None, failed: None }
+        Self { tap: None, hash: SipHasher13::new(), pcap: None, interfaces: Vec::new(), text: None, failed: None }
     }
 
     pub(super) fn capture(&mut self, out: Box<dyn Write>) -> io::Result<()> {
@@ -56,6 +78,10 @@ impl Observer {
 
     pub(super) fn trace(&mut self, out: Box<dyn Write>) {
         self.text = Some(out);
+    }
+
+    pub(super) fn tap(&mut self, f: Box<dyn FnMut(&Seen<'_>)>) {
+        self.tap = Some(f);
     }
 
     /// Closes capture and trace.
@@ -81,6 +107,10 @@ impl Observer {
 
     pub(super) fn packet(&mut self, now: Time, hosts: &[Host], host: HostId, fate: Fate, wire: &Wire) {
         self.take_into_hash(now, host, fate, wire);
+        if let (Some(tap), Fate::Sent | Fate::Received) = (&mut self.tap, fate) {
+            let sent = fate == Fate::Sent;
+            tap(&Seen { now, host, sent, src: wire.src, dst: wire.dst, ports: wire.ports, plain: wire.plain, payload: &wire.bytes });
+        }
         if self.pcap.is_some()
             && let Err(e) = self.write_capture(now, hosts, host, fate, wire)
         {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::fault::{Crash, Fault, Pause};
 use super::host::{Host, HostConfig, HostId, NodeId, SimNode, State};
 use super::link::{Dropped, Link, LinkConfig, LinkStats};
-use super::observe::{Fate, Observer};
+use super::observe::{Fate, Observer, Seen};
 use crate::entropy::{Entropy, SeededEntropy};
 use crate::net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, Train, Transmit};
 use crate::node::Node;
@@ -131,6 +131,11 @@ impl World {
     /// Writes one line for each packet from now on.
     pub fn trace(&mut self, out: impl Write + 'static) {
         self.observer.trace(Box::new(out));
+    }
+
+    /// Shows `f` every packet that a host sends or receives from now on.
+    pub fn tap(&mut self, f: impl FnMut(&Seen<'_>) + 'static) {
+        self.observer.tap(Box::new(f));
     }
 
     /// Ends capture and trace.
@@ -308,7 +313,7 @@ impl World {
         let inbox = core::mem::take(&mut h.inbox);
         // As in a real process: what waits in the sockets is read before the timers are looked at.
         for wire in inbox {
-            self.receive(host, &wire, None);
+            self.receive_train(host, &[wire]);
         }
         self.drain(host);
     }
@@ -630,30 +635,28 @@ impl World {
 
     fn receive_train(&mut self, host: HostId, wires: &[Wire]) {
         let [first, rest @ ..] = wires else { return };
-        if rest.is_empty() {
-            self.receive(host, first, None);
-            return;
-        }
-        let bytes: Vec<u8> = wires.iter().flat_map(|w| w.bytes.iter().copied()).collect();
-        for wire in rest {
+        for wire in wires {
             self.observer.packet(self.now, &self.hosts, host, Fate::Received, wire);
         }
-        self.receive(host, first, Some(Train { bytes: bytes.into(), stride: first.bytes.len() }));
+        if rest.is_empty() {
+            self.hand_over(host, first, Train::single(first.bytes.clone()));
+        } else {
+            let bytes: Vec<u8> = wires.iter().flat_map(|w| w.bytes.iter().copied()).collect();
+            self.hand_over(host, first, Train { bytes: bytes.into(), stride: first.bytes.len() });
+        }
     }
 
-    /// Hands a packet, or the train that it heads, to a host.
-    fn receive(&mut self, host: HostId, wire: &Wire, train: Option<Train>) {
-        self.observer.packet(self.now, &self.hosts, host, Fate::Received, wire);
-        let Some(channel) = self.hosts[host.0].accepts(wire) else { return };
-        let meta = Meta { src: wire.src, dst: wire.dst, channel, ecn: wire.ecn, ifindex: None };
-        let train = train.unwrap_or_else(|| Train::single(wire.bytes.clone()));
+    /// Hands a train to a host; `first` is its first packet.
+    fn hand_over(&mut self, host: HostId, first: &Wire, train: Train) {
+        let Some(channel) = self.hosts[host.0].accepts(first) else { return };
+        let meta = Meta { src: first.src, dst: first.dst, channel, ecn: first.ecn, ifindex: None };
         self.call(host, |node, now| node.handle_batch(now, &meta, train));
     }
 
-    /// Nobody takes the packet: the machine says so, if it is there.
+    /// Nobody takes the packet: the machine says so, if it is there and not behind a NAT, which drops in silence.
     fn unreachable(&mut self, wire: &Wire) {
         self.observer.packet(self.now, &self.hosts, wire.from, Fate::Unreachable, wire);
-        let machine = self.hosts.iter().any(|h| h.state != State::Off && h.cfg.addrs.contains(&wire.dst));
+        let machine = self.hosts.iter().any(|h| h.state != State::Off && h.nat.is_empty() && h.cfg.addrs.contains(&wire.dst));
         if !machine || !self.icmp {
             return;
         }

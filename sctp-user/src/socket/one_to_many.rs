@@ -22,7 +22,7 @@ use crate::stack::AssocStatus;
 /// A one-to-many socket: messages and notifications of all its associations come out of one `recv`.
 ///
 /// Its methods take `&self`; threads may share it. Dropped, it ends its associations gracefully in the background;
-/// to wait for that, use [`Self::close`].
+/// to wait for that, use [`Self::close`]. There is no background if its handle is the runtime's last: keep another one, or close.
 ///
 /// Its descriptor is readable while [`Self::recv`] has something to hand out.
 #[derive(Debug)]

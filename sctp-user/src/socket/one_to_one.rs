@@ -90,7 +90,8 @@ impl Drop for SctpListener {
     }
 }
 
-/// One association. Dropped, it ends gracefully in the background; to wait for that, use [`Self::close`].
+/// One association. Dropped, it ends gracefully in the background; to wait for that, use [`Self::close`]. There is no background
+/// if its handle is the runtime's last: keep another one, or close.
 ///
 /// [`Self::send`] and [`Self::recv`] keep messages whole and tell their streams. `io::Write` sends each call's bytes as a
 /// message on stream 0; `io::Read` hands out the bytes of messages one after the other, whatever their stream.

@@ -592,3 +592,27 @@ fn a_suspended_host_does_not_lose_its_associations() {
         assert_eq!(p.a.state(a), "ESTABLISHED");
     }
 }
+
+#[test]
+fn messages_for_streams_that_the_peer_refuses_come_back() {
+    let mut p = Pair::new();
+    let narrow = AssocConfig { max_inbound_streams: 2, ..AssocConfig::rfc() };
+    p.b = Peer::new(B, PORT, 2, narrow);
+    let id = p.connect();
+    let now = p.now;
+    for sid in [0, 5, 1] {
+        p.a.stack.assoc(id).unwrap().send(now, StreamId(sid), Ppid(0), Bytes::from(vec![0; 10]), SendOptions::ordered()).unwrap();
+    }
+    p.settle();
+    assert_eq!(p.a.state(id), "ESTABLISHED");
+    let failed: Vec<_> =
+        p.a.events.iter().filter_map(|(_, e)| if let Event::SendFailed { message } = e { Some(message.sid.0) } else { None }).collect();
+    assert_eq!(failed, [5]);
+    let b = p.b.events[0].0;
+    let got: Vec<_> = core::iter::from_fn(|| p.b.stack.assoc(b)?.recv()).map(|m| m.sid.0).collect();
+    assert_eq!(got, [0, 1]);
+    assert_eq!(
+        p.a.stack.assoc(id).unwrap().send(now, StreamId(2), Ppid(0), Bytes::from_static(b"x"), SendOptions::ordered()),
+        Err(SendError::InvalidStream)
+    );
+}

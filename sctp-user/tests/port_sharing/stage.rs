@@ -83,6 +83,12 @@ impl Member {
         }
     }
 
+    /// What it said without being asked.
+    fn news(&mut self) -> Vec<String> {
+        self.news.extend(self.lines.try_iter());
+        self.news.clone()
+    }
+
     fn tell(&mut self, command: &str) -> io::Result<()> {
         writeln!(self.input, "{command}")?;
         self.input.flush()
@@ -156,7 +162,8 @@ pub fn progress(members: &mut [Member], who: &[usize]) -> io::Result<BTreeMap<(u
             return Ok(now);
         }
         if Instant::now() > until {
-            return Err(io::Error::other(format!("no progress: {now:?} since {start:?}")));
+            let news: Vec<_> = members.iter_mut().map(|m| (m.port, m.news())).collect();
+            return Err(io::Error::other(format!("no progress: {now:?} since {start:?}; news: {news:?}")));
         }
         thread::sleep(Duration::from_millis(20));
     }

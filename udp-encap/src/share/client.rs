@@ -100,7 +100,9 @@ impl SharedPort {
     /// Somebody says that it reads now.
     pub(super) fn hear_successor(&mut self, conn: usize, reign: Reign, slot: u16, now: Instant) {
         let ours = self.local.as_ref().map_or(0, |local| local.slot);
-        if slot == ours || !reign.beats(self.reign) {
+        // One that we lost may turn out to live.
+        let same = reign == self.reign && matches!(self.state, State::Seeking(_));
+        if slot == ours || !(same || reign.beats(self.reign)) {
             // It woke up late, or we both took over: then we have precedence.
             if matches!(self.state, State::Reader(_)) {
                 self.tell(

@@ -6,6 +6,10 @@
 //!
 //! On Linux the names are abstract: one set for each network namespace, gone with the process. Elsewhere, or if a directory is
 //! configured, they are paths in a directory that only the user may enter; a lock tells a living name from a left-over.
+#![allow(
+    clippy::disallowed_types,
+    reason = "edge: sockets between processes of one host"
+)]
 
 use std::fs;
 use std::io;

@@ -31,6 +31,7 @@
 //! | `owner.rs` | being the reader |
 //! | `client.rs` | being a member, and finding a successor |
 //! | `open.rs` | the start: bind or attach |
+//! | `types.rs` | what the caller sees |
 //!
 //! A packet for a port that nobody claimed goes to the reader's own stack, which answers it as out of the blue. In the two
 //! seconds after a take-over it is dropped instead, because the claim may be on its way; ports of a process known to be dead are
@@ -45,17 +46,16 @@ mod open;
 mod owner;
 mod route;
 pub mod table;
+mod types;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mio::event::Source as _;
 use mio::{Interest, Registry, Token};
-use thiserror::Error;
 
 use self::client::Seeking;
 use self::conns::{Conns, Kind};
@@ -64,10 +64,10 @@ use self::message::{Message, Reign};
 use self::owner::Reader;
 pub use self::table::ClaimError;
 use self::table::{MemberId, PortTable};
+pub use self::types::{Incoming, OpenError, Request, Role, ShareConfig};
 use crate::batch::RecvBatch;
-use crate::errors::NetError;
 use crate::meta::Received;
-use crate::socket::{Bind, Caps, Transmit, UdpEncap};
+use crate::socket::{Caps, Transmit, UdpEncap};
 
 /// How often the reader shows that it lives.
 pub const BEAT: Duration = Duration::from_millis(100);
@@ -78,8 +78,8 @@ pub const HUSH: Duration = Duration::from_secs(2);
 
 /// Trains that wait for [`SharedPort::recv`]; more are dropped.
 const MAX_INCOMING: usize = 4_096;
-/// Rounds of work for others in one [`SharedPort::recv`] before it returns [`Incoming::Busy`].
-const ROUNDS: usize = 32;
+/// Batches for others moved in one [`SharedPort::recv`] before it returns [`Incoming::Busy`], so that the loop can look at the clock.
+const ROUNDS: usize = 8;
 /// Claims without an answer; one more fails at once.
 const MAX_CLAIMS: usize = 16_384;
 
@@ -89,114 +89,8 @@ const TOKEN_SLOT: usize = 1;
 const TOKEN_BASE: usize = 2;
 const TOKEN_CONNS: usize = 4;
 
-/// How to open an encapsulation port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShareConfig {
-    /// The UDP port; 0 takes a free one, which is never shared.
-    pub udp_port: u16,
-    /// The local addresses. Sharing wants [`Bind::Any`], and an attached process gets what the first one bound.
-    pub bind: Bind,
-    /// Whether to share the port with other processes of this user.
-    pub share: bool,
-    /// First part of the local sockets' names: processes with different ones do not find each other.
-    pub namespace: String,
-    /// A directory for the local sockets, of mode 0700; it is created if its parent exists. `None`: abstract names on Linux,
-    /// elsewhere `<namespace>-<uid>` in the directory for temporary files.
-    pub directory: Option<PathBuf>,
-}
-
-impl Default for ShareConfig {
-    fn default() -> Self {
-        Self {
-            udp_port: crate::UDP_ENCAPS_PORT,
-            bind: Bind::Any,
-            share: true,
-            namespace: "sctp-user".to_owned(),
-            directory: None,
-        }
-    }
-}
-
-/// Why an encapsulation port could not be opened.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Another user, or a program that does not share, has the port. A client goes on from port 0; a server tells its user to
-    /// choose another port.
-    #[error("UDP port {port} is held by another user or by a program that does not share it")]
-    OtherUser {
-        /// The UDP port.
-        port: u16,
-    },
-    /// Processes of this user have the port, but none of them answers: all are stopped.
-    #[error("the processes on UDP port {port} do not answer")]
-    NoAnswer {
-        /// The UDP port.
-        port: u16,
-    },
-    /// The system refuses a socket.
-    #[error("cannot open UDP port {port}: {source}")]
-    Io {
-        /// The UDP port.
-        port: u16,
-        /// What it says.
-        source: io::Error,
-    },
-}
-
-/// What this process is on the port at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The port is not shared.
-    Private,
-    /// Receives for all.
-    Reader,
-    /// Is served by the reader, or looks for the next one.
-    Member,
-}
-
-/// Names a claim in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Request(u32);
-
-/// What comes out of [`SharedPort::recv`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Incoming {
-    /// Datagrams for a port claimed here; at the reader also those for a port that nobody claimed, to be answered as out of the
-    /// blue.
-    Train(Received),
-    /// An ICMP error about a packet that left from one of our SCTP ports, or from nobody's.
-    Error(NetError),
-    /// A claim is decided.
-    Claimed {
-        /// Which.
-        request: Request,
-        /// The port that was given.
-        result: Result<u16, ClaimError>,
-    },
-    /// The process behind these SCTP ports of this host is gone: associations with them are over.
-    PortsDied {
-        /// The ports.
-        ports: Vec<u16>,
-    },
-    /// Claims of our own that another process got while two readers were at work. Very rare.
-    PortsLost {
-        /// The ports.
-        ports: Vec<u16>,
-    },
-    /// This process now is something else, or has another reader.
-    RoleChanged {
-        /// What it is.
-        role: Role,
-        /// The generation of the reader.
-        generation: u64,
-    },
-    /// A send that returned `WouldBlock` may be tried again.
-    Writable,
-    /// Only packets of other processes were moved, and there is more: call again.
-    Busy,
-}
+/// Fills octets with randomness of the caller's.
+type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 
 /// The local names of a process on a shared port.
 #[derive(Debug)]
@@ -242,7 +136,7 @@ pub struct SharedPort {
     claims: BTreeMap<u32, u16>,
     next_request: u32,
     registry: Option<(Registry, usize)>,
-    entropy: Box<dyn FnMut(&mut [u8]) + Send>,
+    entropy: Entropy,
 }
 
 impl fmt::Debug for SharedPort {
@@ -491,16 +385,30 @@ impl SharedPort {
             }
             self.conns.set_all_readable();
         }
-        let mut progress = self.accept(now);
         // Strangers first: one of them may be the successor that displaced us while we were stopped, and then the closed
         // links of former members do not mean that these have died.
-        for strangers in [true, false] {
-            for conn in self.conns.readable(strangers) {
-                progress |= self.read(conn, now);
-            }
+        let mut progress = self.read_strangers(now);
+        for conn in self.conns.readable(false) {
+            progress |= self.read(conn, now);
         }
         self.flush_all(now);
         progress
+    }
+
+    fn read_strangers(&mut self, now: Instant) -> bool {
+        let mut progress = self.accept(now);
+        for conn in self.conns.readable(true) {
+            progress |= self.read(conn, now);
+        }
+        progress
+    }
+
+    /// Looks whether strangers have come, whether or not an event told of it.
+    fn hear_strangers(&mut self, now: Instant) {
+        if let Some(local) = &mut self.local {
+            local.accept = true;
+        }
+        self.read_strangers(now);
     }
 
     fn accept(&mut self, now: Instant) -> bool {
@@ -608,7 +516,7 @@ impl SharedPort {
     fn broken(&mut self, conn: usize, now: Instant) {
         let Some(kind) = self.close(conn) else { return };
         match kind {
-            Kind::Member(id) => self.member_gone(id, table::Fate::Died, now),
+            Kind::Member(id) => self.link_lost(id, now),
             Kind::Upstream => self.lose_reader(true, now),
             Kind::Seek => self.seek_on(now),
             Kind::Notice(id) => self.notice_ended(id, now),
@@ -656,9 +564,7 @@ impl SharedPort {
                         table: self.table.snapshot(now),
                     },
                 );
-                if !missed.is_empty() {
-                    self.conns.push(conn, &Message::Died { ports: missed });
-                }
+                self.tell_deaths(conn, missed);
             }
             Err(broken) => {
                 // What it sent before it went is still to be read; the read will end the connection.
@@ -713,7 +619,7 @@ impl SharedPort {
         match (self.udp_interest, wanted) {
             (None, Some(wanted)) => self.udp.register(registry, token, wanted)?,
             (Some(had), Some(wanted)) if had != wanted => {
-                self.udp.reregister(registry, token, wanted)?
+                self.udp.reregister(registry, token, wanted)?;
             }
             (Some(_), None) => self.udp.deregister(registry)?,
             _ => {}

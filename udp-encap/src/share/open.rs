@@ -17,7 +17,9 @@ use super::local::{self, Listener, Name, Names};
 use super::message::{MAX_SLOTS, Message, Reign};
 use super::owner::Reader;
 use super::table::{ClaimError, MemberId, PortTable, Snapshot};
-use super::{Incoming, Kind, Local, OpenError, Request, SILENCE, ShareConfig, SharedPort, State};
+use super::{
+    Entropy, Incoming, Kind, Local, OpenError, Request, SILENCE, ShareConfig, SharedPort, State,
+};
 use crate::batch::RecvBatch;
 use crate::socket::UdpEncap;
 
@@ -29,8 +31,6 @@ const GLIMPSE: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often we follow a hint to another process.
 const MAX_REDIRECTIONS: usize = 8;
-
-type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 
 pub(super) fn open(config: &ShareConfig, entropy: Entropy) -> Result<SharedPort, OpenError> {
     let port = config.udp_port;
@@ -79,7 +79,7 @@ pub(super) fn open(config: &ShareConfig, entropy: Entropy) -> Result<SharedPort,
         };
         let alive = match find(&names, own) {
             Found::Welcome(welcome) => {
-                return attached(*welcome, names, own, listener, entropy).map_err(io);
+                return attached(port, *welcome, (names, own, listener), entropy).map_err(io);
             }
             Found::Silence => true,
             Found::Nobody => false,
@@ -117,14 +117,19 @@ fn first(udp: UdpEncap, local: Option<Local>, entropy: Entropy) -> SharedPort {
 }
 
 fn attached(
+    port: u16,
     welcome: Welcome,
-    names: Names,
-    slot: u16,
-    listener: Listener,
+    (names, slot, listener): (Names, u16, Listener),
     entropy: Entropy,
 ) -> io::Result<SharedPort> {
     let now = Instant::now();
     let mut udp = UdpEncap::from_fds(welcome.fds)?;
+    if udp.port() != port {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "handed a socket of another port",
+        ));
+    }
     udp.read_errors(false);
     let table = PortTable::load(&welcome.table, now);
     let mut conns = Conns::default();

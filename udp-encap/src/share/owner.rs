@@ -15,7 +15,8 @@ use crate::meta::Received;
 /// Bytes of packets kept for a member that is on its way to us.
 const MAX_KEPT: usize = 64 << 10;
 
-/// A member of the last reader's that lives, as far as we know, and has not attached to us.
+/// A member that lives, as far as we know, and is not linked to us: it has not heard of our take-over, or looks for a reader
+/// because it found us silent.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     /// Our connection to its local socket, whose end tells of its death.
@@ -106,7 +107,7 @@ impl SharedPort {
             match self.udp.recv(&mut self.batch) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.udp_readable = false
+                    self.udp_readable = false;
                 }
                 Err(error) => return Err(error),
             }
@@ -173,7 +174,7 @@ impl SharedPort {
         match link {
             Some(conn) => self.conns.push(conn, &Message::Error(error)),
             None if holder.is_none() || holder == Some(self.me) => {
-                self.incoming.push_back(Incoming::Error(error))
+                self.incoming.push_back(Incoming::Error(error));
             }
             // Of a member on its way to us: an ICMP message may get lost.
             None => {}
@@ -343,14 +344,7 @@ impl SharedPort {
             reader.links.insert(id, conn);
         }
         if let Some(expected) = expected {
-            if !expected.missed.is_empty() {
-                self.conns.push(
-                    conn,
-                    &Message::Died {
-                        ports: expected.missed.into_iter().collect(),
-                    },
-                );
-            }
+            self.tell_deaths(conn, expected.missed.iter().copied().collect());
             for train in &expected.trains {
                 self.conns.push_train(conn, train);
             }
@@ -408,8 +402,33 @@ impl SharedPort {
         }
     }
 
+    /// The link to a member ended. That alone does not mean that it died: it may have found us silent and look for another
+    /// reader. Its name tells.
+    pub(super) fn link_lost(&mut self, id: MemberId, now: Instant) {
+        let Some(reader) = self.reader() else { return };
+        reader.links.remove(&id);
+        // Perhaps it left for a successor that we have not heard of, or has come back already.
+        self.hear_strangers(now);
+        let Some(reader) = self.reader() else { return };
+        if !reader.links.contains_key(&id) {
+            reader.expected.entry(id).or_default();
+            self.notify(id, now);
+        }
+    }
+
+    /// Tells one member which ports died while it was not listening, unless somebody claimed them anew.
+    pub(super) fn tell_deaths(&mut self, conn: usize, mut ports: Vec<u16>) {
+        ports.retain(|port| self.table.holder(*port).is_none());
+        if !ports.is_empty() {
+            self.conns.push(conn, &Message::Died { ports });
+        }
+    }
+
     /// A process is gone: its ports are free, and everybody learns that nobody is behind them.
     pub(super) fn member_gone(&mut self, id: MemberId, fate: Fate, now: Instant) {
+        if !matches!(self.state, State::Reader(_)) {
+            return;
+        }
         let ports = self.table.leave(id, fate, now);
         tracing::info!(
             id,
@@ -442,16 +461,15 @@ impl SharedPort {
 
     /// Starts to read. `gone`: a reader that said goodbye.
     pub(super) fn take_over(&mut self, gone: Option<MemberId>, now: Instant) {
+        let before = self.reign.reader;
         self.reign = Reign {
             generation: self.reign.generation.saturating_add(1),
             reader: self.me,
         };
-        let others: Vec<MemberId> = self
-            .table
-            .members()
-            .map(|(id, _)| id)
-            .filter(|id| *id != self.me)
-            .collect();
+        let mut others: Vec<MemberId> = self.table.members().map(|(id, _)| id).collect();
+        others.retain(|id| *id != self.me);
+        // The last reader first: if it lives, it has to know before the others leave it.
+        others.sort_by_key(|id| *id != before);
         self.state = State::Reader(Reader {
             quiet_until: now + HUSH,
             expected: others.iter().map(|id| (*id, Expected::default())).collect(),
@@ -544,7 +562,7 @@ impl SharedPort {
         }
     }
 
-    /// The process that we told closed the connection: it died, or it has no time for us, which the next beat finds out.
+    /// The process that we told closed the connection. If it did not die, the next beat tells it again.
     pub(super) fn notice_ended(&mut self, id: MemberId, now: Instant) {
         let Some(reader) = self.reader() else { return };
         let Some(expected) = reader.expected.get_mut(&id) else {

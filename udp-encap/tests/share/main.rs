@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "edge: real clocks, threads and sockets"
 )]
 
@@ -13,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
+use udp_encap::share::SILENCE;
 use udp_encap::{
     Bind, ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort, Transmit,
     UdpEncap,
@@ -87,7 +89,11 @@ impl Peer {
             .port
             .next_deadline()
             .map_or(longest, |at| at.saturating_duration_since(now).min(longest));
-        self.poll.poll(&mut events, Some(wait)).unwrap();
+        match self.poll.poll(&mut events, Some(wait)) {
+            // As after a stop.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => result.unwrap(),
+        }
         let now = Instant::now();
         for event in &events {
             assert!(self.port.owns(event.token()));
@@ -416,6 +422,28 @@ fn a_reader_that_does_not_run_is_displaced_and_comes_back_as_a_member() {
         claim(&mut [&mut a, &mut b, &mut c, &mut d, &mut e], 4, 14),
         Ok(14)
     );
+}
+
+#[test]
+fn a_member_that_gives_up_a_sleepy_reader_is_not_dead() {
+    let config = config(free_port());
+    let mut a = Peer::open(&config);
+    let mut b = join(&config, &mut [&mut a]);
+    let mut c = join(&config, &mut [&mut a, &mut b]);
+    claim(&mut [&mut a, &mut b, &mut c], 2, 12).unwrap();
+    // `c` finds the reader silent and asks `b`, which does not run either. So nobody reads, and nobody told `a`, when it
+    // wakes up and finds the link to `c` closed.
+    let start = Instant::now();
+    drive(&mut [&mut c], |_| {
+        (start.elapsed() > SILENCE + SILENCE / 3).then_some(())
+    });
+    let peers = &mut [&mut a, &mut c];
+    check_delivery(peers, &[(12, 1)], 1);
+    let peers = &mut [&mut a, &mut b, &mut c];
+    check_delivery(peers, &[(12, 2)], 2);
+    for peer in peers {
+        assert_eq!(peer.died(), None);
+    }
 }
 
 #[test]

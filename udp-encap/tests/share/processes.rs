@@ -100,8 +100,8 @@ impl Drop for Process {
     }
 }
 
-/// Sends numbered packets to two ports until both processes tell of one that was sent after `since`; returns the number of
-/// packets that each of them missed, and the longest time between two arrivals.
+/// Sends numbered packets to the ports of two processes, acts, and goes on until each of them got 100 packets that were sent
+/// after the act. Returns the longest time that one of them was without a packet.
 fn watch(udp_port: u16, processes: [(&Process, u16); 2], mut act: impl FnMut()) -> Duration {
     let mut outside = UdpEncap::bind(Bind::V4, 0).unwrap();
     let start = Instant::now();
@@ -162,7 +162,7 @@ fn a_killed_reader_is_followed_at_once() {
     let udp_port = free_port();
     let [reader, second, third] = three(udp_port);
     let gap = watch(udp_port, [(&second, 11), (&third, 12)], || {
-        reader.signal(rustix::process::Signal::KILL)
+        reader.signal(rustix::process::Signal::KILL);
     });
     println!("longest time without a packet after SIGKILL of the reader: {gap:?}");
     drop(reader);
@@ -189,7 +189,7 @@ fn a_stopped_reader_is_displaced_and_joins_again() {
     let udp_port = free_port();
     let [reader, second, third] = three(udp_port);
     let gap = watch(udp_port, [(&second, 11), (&third, 12)], || {
-        reader.signal(rustix::process::Signal::STOP)
+        reader.signal(rustix::process::Signal::STOP);
     });
     println!("longest time without a packet after SIGSTOP of the reader: {gap:?}");
     let fourth = Process::start(udp_port, 13);
@@ -199,6 +199,97 @@ fn a_stopped_reader_is_displaced_and_joins_again() {
     watch(udp_port, [(&reader, 10), (&third, 12)], || {});
     // It is served by the second now, and survives that one, too.
     watch(udp_port, [(&reader, 10), (&fourth, 13)], || {
-        second.signal(rustix::process::Signal::KILL)
+        second.signal(rustix::process::Signal::KILL);
     });
+}
+
+/// Kills, stops, wakes and starts processes at random, and then wants everybody served, and nobody called dead who is not.
+#[test]
+fn after_any_disorder_everybody_is_served() {
+    let udp_port = free_port();
+    let mut random = entropy();
+    let mut dice = move |sides: usize| {
+        let mut octet = [0];
+        random(&mut octet);
+        usize::from(octet[0]) % sides
+    };
+    let mut next = 10;
+    let mut start = || {
+        next += 1;
+        (Process::start(udp_port, next), next)
+    };
+    let mut running = Vec::new();
+    for _ in 0..4 {
+        running.push(start());
+    }
+    let mut stopped: Vec<(Process, u16)> = Vec::new();
+    let (mut history, mut killed) = (Vec::new(), Vec::new());
+    for _ in 0..40 {
+        let act = dice(5);
+        history.push(act);
+        match act {
+            0 if running.len() > 1 => {
+                let (process, port) = running.swap_remove(dice(running.len()));
+                process.signal(rustix::process::Signal::KILL);
+                killed.push(port);
+            }
+            1 if running.len() > 1 => {
+                let index = dice(running.len());
+                let process = running.swap_remove(index);
+                process.0.signal(rustix::process::Signal::STOP);
+                stopped.push(process);
+            }
+            2 if !stopped.is_empty() => {
+                let process = stopped.swap_remove(dice(stopped.len()));
+                process.0.signal(rustix::process::Signal::CONT);
+                running.push(process);
+            }
+            3 if running.len() < 6 => running.push(start()),
+            _ => {}
+        }
+        std::thread::sleep(Duration::from_millis(u64::try_from(dice(120)).unwrap()));
+    }
+    for process in stopped.drain(..) {
+        process.0.signal(rustix::process::Signal::CONT);
+        running.push(process);
+    }
+    let mut outside = UdpEncap::bind(Bind::V4, 0).unwrap();
+    let mut missing: Vec<_> = running.iter().map(|(_, port)| *port).collect();
+    let end = Instant::now() + WAIT;
+    while !missing.is_empty() {
+        assert!(
+            Instant::now() < end,
+            "{missing:?} not served after {history:?}"
+        );
+        for port in &missing {
+            outside
+                .send(
+                    &Transmit::to(SocketAddr::new(LO, udp_port)),
+                    &packet(*port, 1),
+                )
+                .unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        for (process, port) in &running {
+            let wanted = format!("packet {port} {}", u64::from_be_bytes([1; 8]));
+            while let Ok(line) = process.lines.try_recv() {
+                for dead in line
+                    .strip_prefix("died ")
+                    .iter()
+                    .flat_map(|ports| ports.split(|c: char| !c.is_ascii_digit()))
+                {
+                    let slandered = dead
+                        .parse::<u16>()
+                        .is_ok_and(|dead| !killed.contains(&dead));
+                    assert!(
+                        !slandered,
+                        "{line} at {port}, but killed were {killed:?} in {history:?}"
+                    );
+                }
+                if line == wanted {
+                    missing.retain(|missing| missing != port);
+                }
+            }
+        }
+    }
 }

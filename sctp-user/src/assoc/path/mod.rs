@@ -134,6 +134,7 @@ impl Path {
     }
 
     /// Sets the path MTU.
+    #[cfg_attr(not(test), expect(dead_code, reason = "path MTU discovery comes later"))]
     pub(crate) fn set_mtu(&mut self, mtu: usize) {
         self.mtu = mtu;
         self.cc.on_mtu(self.pmdcs());
@@ -158,6 +159,11 @@ impl Path {
     /// Doubles the RTO up to RTO.Max (RFC 9260 section 6.3.3 E2).
     pub(crate) fn back_off(&mut self) {
         self.rto = (self.rto * 2).min(self.rtt.max());
+    }
+
+    /// Takes the back-off back: it was for probes of a closed window, and the peer answered.
+    pub(crate) fn end_back_off(&mut self) {
+        self.rto = self.rtt.rto();
     }
 
     /// Counts an error (RFC 9260 section 8.2); whether that makes the path inactive is the caller's.
@@ -229,6 +235,17 @@ impl Path {
         self.heartbeat.send(now, id, kind, self.rto, entropy)
     }
 
+    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured.
+    pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
+        let Some(rtt) = self.heartbeat.on_ack(now, info) else {
+            return false;
+        };
+        self.on_rtt(rtt);
+        self.confirmed = true;
+        self.on_answer();
+        true
+    }
+
     /// How a packet on this path is sent; the caller fills in its size.
     pub(crate) fn transmit(&self) -> Transmit {
         let port = match self.channel {
@@ -254,17 +271,6 @@ impl Path {
             self.restart_t3(now);
         }
         self.heartbeat.forgive(now, self.rto);
-    }
-
-    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured.
-    pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
-        let Some(rtt) = self.heartbeat.on_ack(now, info) else {
-            return false;
-        };
-        self.on_rtt(rtt);
-        self.confirmed = true;
-        self.on_answer();
-        true
     }
 }
 
@@ -304,6 +310,7 @@ impl Paths {
     }
 
     /// Number of paths.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
@@ -329,6 +336,7 @@ impl Paths {
     }
 
     /// Makes `id` the primary path, if it exists.
+    #[cfg_attr(not(test), expect(dead_code, reason = "multi-homing comes later"))]
     pub(crate) fn set_primary(&mut self, id: PathId) {
         if self.get(id).is_some() {
             self.primary = id;

@@ -176,11 +176,13 @@ impl Rx {
     }
 
     /// Whether TSNs are missing below the highest one received.
+    #[cfg(test)]
     pub(crate) fn has_gaps(&self) -> bool {
         self.tracker.has_gaps()
     }
 
     /// The window to advertise.
+    #[cfg(test)]
     pub(crate) fn a_rwnd(&self) -> u32 {
         u32::try_from(self.window.a_rwnd(self.starving())).unwrap_or(u32::MAX)
     }

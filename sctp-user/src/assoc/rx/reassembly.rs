@@ -181,9 +181,9 @@ impl Reassembly {
             _ => {}
         }
         match right.and_then(|i| self.runs.get(i)).filter(|r| !r.begin) {
-            Some(_) if data.end => return Err("middle fragment behind the last one"),
-            Some(r) if !r.matches(data) => return Err("fragment of another message inside a message"),
-            None if after && !data.end => return Err("first fragment inside an unfinished message"),
+            Some(_) if data.end => Err("middle fragment behind the last one"),
+            Some(r) if !r.matches(data) => Err("fragment of another message inside a message"),
+            None if after && !data.end => Err("first fragment inside an unfinished message"),
             _ => Ok(()),
         }
     }

@@ -12,8 +12,15 @@ use crate::time::Time;
 use crate::wire::PacketWriter;
 use crate::wire::chunk::{Duplicates, GapBlock, Gaps, Sack};
 
-/// Most SACKs that are owed at once; beyond it the last one is brought up to date instead.
-const MAX_OWED: usize = 64;
+/// Most SACKs that are owed at once, enough for the largest batch that a receiver hands over; beyond it the last one is
+/// brought up to date instead.
+const MAX_OWED: usize = 1024;
+/// Most gap ack blocks in all owed SACKs; beyond it likewise.
+const MAX_OWED_GAPS: usize = 16_384;
+/// Most duplicates in one SACK.
+const MAX_DUPS: usize = 1024;
+/// Most used records kept for their memory.
+const MAX_SPARE: usize = 64;
 
 /// A SACK as of some moment.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +29,7 @@ struct Snapshot {
     a_rwnd: usize,
     /// At most what the tracker bounds.
     gaps: Vec<GapBlock>,
-    /// At most what the tracker bounds, for each packet that was merged.
+    /// At most `MAX_DUPS`.
     dups: Vec<Tsn>,
 }
 
@@ -32,7 +39,9 @@ pub(crate) struct SackOut {
     delay: Duration,
     /// At most `MAX_OWED`, in the order in which they are to be sent.
     owed: VecDeque<Snapshot>,
-    /// Used ones, for their memory.
+    /// Gap ack blocks in `owed`: at most `MAX_OWED_GAPS` and one tracker's.
+    owed_gaps: usize,
+    /// Used ones, for their memory: at most `MAX_SPARE`.
     spare: Vec<Snapshot>,
     /// Packets with DATA that no recorded SACK covers.
     unacked: u32,
@@ -53,6 +62,7 @@ impl SackOut {
         Self {
             delay,
             owed: VecDeque::new(),
+            owed_gaps: 0,
             spare: Vec::new(),
             unacked: 0,
             deadline: None,
@@ -117,12 +127,18 @@ impl SackOut {
     fn owe(&mut self, tracker: &mut Tracker, a_rwnd: usize) {
         self.unacked = 0;
         self.deadline = None;
-        let mut s = if self.owed.len() < MAX_OWED { self.spare.pop() } else { self.owed.pop_back() }.unwrap_or_default();
+        let full = self.owed.len() >= MAX_OWED || self.owed_gaps >= MAX_OWED_GAPS;
+        let mut s = if full { self.owed.pop_back() } else { self.spare.pop() }.unwrap_or_default();
+        if full {
+            self.owed_gaps -= s.gaps.len();
+        }
         s.cum = tracker.cum();
         s.a_rwnd = a_rwnd;
         s.gaps.clear();
         tracker.gap_blocks(&mut s.gaps);
+        self.owed_gaps += s.gaps.len();
         tracker.take_duplicates(&mut s.dups);
+        s.dups.truncate(MAX_DUPS);
         self.owed.push_back(s);
     }
 
@@ -135,6 +151,7 @@ impl SackOut {
             self.owe(tracker, a_rwnd);
         }
         let mut s = self.owed.pop_front()?;
+        self.owed_gaps -= s.gaps.len();
         if self.owed.is_empty() {
             s.a_rwnd = a_rwnd;
             // What was forced is told by this one, unless something arrived since it was recorded.
@@ -151,7 +168,7 @@ impl SackOut {
         });
         let advertised = s.a_rwnd;
         s.dups.clear();
-        if self.spare.len() < MAX_OWED {
+        if self.spare.len() < MAX_SPARE {
             self.spare.push(s);
         }
         Some(advertised)

@@ -209,7 +209,7 @@ mod tests {
                 let mut listed = BTreeSet::new();
                 for (start, end) in blocks(&t) {
                     prop_assert!(start >= 2 && start <= end);
-                    listed.extend((start..=end).map(|g| cum - 1 + u32::from(g)));
+                    listed.extend((start..=end).map(|g| cum + u32::from(g) - 1));
                 }
                 prop_assert_eq!(listed, model.range(cum..).copied().collect::<BTreeSet<_>>());
                 prop_assert_eq!(blocks(&t).windows(2).filter(|w| w[0].1 + 1 >= w[1].0).count(), 0);

@@ -166,17 +166,13 @@ impl Tx {
         self.queue.is_empty() && self.out.is_empty()
     }
 
-    /// Whether anything that was sent is not cumulatively acknowledged.
-    pub(crate) fn has_outstanding(&self) -> bool {
-        !self.out.is_empty()
-    }
-
     /// The application has closed: what is left is worth an immediate SACK.
     pub(crate) fn set_shutdown_pending(&mut self) {
         self.shutdown_pending = true;
     }
 
-    /// Everything not cumulatively acknowledged, whole messages, oldest first; the sender is empty afterwards.
+    /// Everything not cumulatively acknowledged, whole messages, oldest first; the sender is empty afterwards. For an association
+    /// that ends: the books of its paths are not kept.
     pub(crate) fn take_undelivered(&mut self) -> Vec<Message> {
         let mut all: Vec<(u64, Message)> = Vec::new();
         let next_tsn = self.out.tsn(self.out.next_index());

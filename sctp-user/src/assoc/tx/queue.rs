@@ -172,6 +172,25 @@ impl SendQueue {
         Some(fragment)
     }
 
+    /// Takes out what waits on streams from `first` on, of which nothing was sent yet.
+    pub(super) fn refuse_from(&mut self, first: u16) -> Vec<Message> {
+        if self.mid_message() || self.streams.last_key_value().is_none_or(|(sid, _)| sid.0 < first) {
+            return Vec::new();
+        }
+        let (mut refused, mut kept) = (Vec::new(), Vec::new());
+        let opts: BTreeMap<u64, SendOptions> = self.streams.values().flat_map(|s| &s.messages).map(|m| (m.seq, m.opts)).collect();
+        let mut all = self.drain();
+        all.sort_unstable_by_key(|(seq, _)| *seq);
+        for (seq, message) in all {
+            if message.sid.0 < first { kept.push((seq, message)) } else { refused.push(message) }
+        }
+        self.streams.retain(|sid, _| sid.0 < first);
+        for (seq, m) in kept {
+            self.push(m.sid, m.ppid, m.payload, opts.get(&seq).copied().unwrap_or_default());
+        }
+        refused
+    }
+
     /// Empties the queue: all messages with their places, whether something of them was sent or not.
     pub(super) fn drain(&mut self) -> Vec<(u64, Message)> {
         let mut all = Vec::with_capacity(self.messages);

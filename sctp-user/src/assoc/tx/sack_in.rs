@@ -231,8 +231,11 @@ impl Tx {
         let max = path.pmdcs() - DATA_CHUNK_HEADER_LEN;
         let next = self.queue.next_len(max).unwrap_or(max);
         if !self.window.is_closed_for(next) {
-            if self.window.stop_waiting() && path.outstanding == 0 {
-                path.t3 = None;
+            if self.window.stop_waiting() {
+                path.end_back_off();
+                if path.outstanding == 0 {
+                    path.t3 = None;
+                }
             }
         } else if self.out.is_empty() && self.window.start_waiting() {
             path.restart_t3(now);
@@ -251,9 +254,13 @@ impl Tx {
         self.changed
             .extend(self.out.unacked(self.out.next_index()).take_while(|&i| self.out.get(i).is_some_and(|c| c.blind)).filter(dropped));
         for at in 0..self.changed.len() {
-            if let Some(&index) = self.changed.get(at) {
-                self.mark(index, paths);
+            let Some(&index) = self.changed.get(at) else {
+                break;
+            };
+            if let Some(path) = self.out.get(index).and_then(|c| paths.get_mut(c.path)) {
+                path.end_back_off();
             }
+            self.mark(index, paths);
         }
         let first = self.out.unacked(self.out.next_index()).next();
         self.blind = first.and_then(|i| self.out.get(i)).is_some_and(|c| c.blind && c.state == ChunkState::InFlight);

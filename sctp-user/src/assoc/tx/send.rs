@@ -87,7 +87,8 @@ impl Tx {
             let Some(len) = self.out.get(index).map(SentChunk::wire_len) else {
                 break;
             };
-            if !pkt.fits(len) && !(count == 0 && is_fresh(pkt, paths, path)) {
+            let fits = pkt.fits(len) || (count == 0 && is_fresh(pkt, paths, path));
+            if !fits {
                 break;
             }
             self.resend(now, index, path, paths, pkt);
@@ -152,7 +153,8 @@ impl Tx {
             p.in_flight += wire_len;
             p.outstanding += 1;
             p.rtt_probe.get_or_insert(RttProbe { index, sent: now });
-            if p.t3.is_none() {
+            // A timer that waits for a zero window probe is not the one of this chunk.
+            if self.window.stop_waiting() || p.t3.is_none() {
                 p.restart_t3(now);
             }
             self.write(index, before, paths, pkt);

@@ -1,7 +1,6 @@
 //! `rsp`: pool elements, pool users, a registrar and a demo of Reliable Server Pooling, in one program.
 #![forbid(unsafe_code)]
 
-
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

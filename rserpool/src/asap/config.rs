@@ -1,0 +1,85 @@
+//! Timers, thresholds and registrars of the client side.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+
+use crate::wire::{EncodeOptions, LifeUnit};
+
+/// Timers and thresholds by the names of RFC 5352 section 7. T4, the re-registration interval, belongs to each element.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct AsapConfig {
+    /// T1-ENRPrequest: longest wait for the answer to a handle resolution.
+    pub t1_request: Duration,
+    /// T2-registration: longest wait for the answer to a registration.
+    pub t2_registration: Duration,
+    /// T3-deregistration: longest wait for the answer to a deregistration.
+    pub t3_deregistration: Duration,
+    /// T5-Serverhunt: longest wait for one of the associations that were begun together; doubles up to RETRAN-MAX.
+    pub t5_hunt: Duration,
+    /// T7-ENRPoutdate: how long an announce is valid.
+    pub t7_outdate: Duration,
+    /// RETRAN-MAX: the ceiling of all back-offs.
+    pub retran_max: Duration,
+    /// MAX-REG-ATTEMPT: registrations that may fail before the failure is reported.
+    pub max_reg_attempt: u32,
+    /// MAX-REQUEST-RETRANSMIT: how often a request is sent again, to whichever registrar is the home then.
+    pub max_request_retransmit: u32,
+    /// How long a request waits for a registrar to be found before it fails.
+    pub hunt_limit: Duration,
+    /// How long a registrar that was heard on the loopback interface waits for one that was heard on another one.
+    pub settle: Duration,
+    /// How long an element that failed is not chosen again, unless it registers anew.
+    pub exclusion: Duration,
+    /// Shortest time between two registrations of one element, so that load updates do not flood the registrar.
+    pub min_update_interval: Duration,
+    /// The unit of registration lives; one for the whole scope.
+    pub life_unit: LifeUnit,
+    /// How messages are written.
+    pub encode: EncodeOptions,
+    /// Registrars known by configuration: the addresses (IP and SCTP port) of each.
+    pub registrars: Vec<Vec<SocketAddr>>,
+}
+
+impl AsapConfig {
+    /// RSPLIB's values: the default, since answers within seconds are what sessions need.
+    #[must_use]
+    pub fn rsplib() -> Self {
+        Self {
+            t1_request: Duration::from_secs(3),
+            t2_registration: Duration::from_secs(3),
+            t3_deregistration: Duration::from_secs(3),
+            t5_hunt: Duration::from_millis(7_500),
+            t7_outdate: Duration::from_secs(5),
+            retran_max: Duration::from_secs(60),
+            max_reg_attempt: 2,
+            max_request_retransmit: 2,
+            hunt_limit: Duration::from_secs(5),
+            settle: Duration::from_millis(50),
+            exclusion: Duration::from_secs(30),
+            min_update_interval: Duration::from_millis(100),
+            life_unit: LifeUnit::Milliseconds,
+            encode: EncodeOptions::default(),
+            registrars: Vec::new(),
+        }
+    }
+
+    /// The values of RFC 5352 section 7.
+    #[must_use]
+    pub fn rfc() -> Self {
+        Self {
+            t1_request: Duration::from_secs(15),
+            t2_registration: Duration::from_secs(30),
+            t3_deregistration: Duration::from_secs(30),
+            t5_hunt: Duration::from_secs(10),
+            life_unit: LifeUnit::Seconds,
+            ..Self::rsplib()
+        }
+    }
+}
+
+impl Default for AsapConfig {
+    fn default() -> Self {
+        Self::rsplib()
+    }
+}

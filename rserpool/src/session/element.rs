@@ -1,0 +1,92 @@
+//! The element's side of a session: one association that a user opened.
+
+use bytes::Bytes;
+use sctp_user::{CloseReason, Message, Time};
+
+use super::error::{EndReason, SendError};
+use super::event::Received;
+use super::inbox::{Inbox, Sorted, sort};
+use crate::wire::{AsapMessage, ElementId, EncodeOptions};
+
+/// The session of a user with this element.
+#[derive(Debug)]
+pub struct ElementSession {
+    inbox: Inbox,
+    /// The cookie echo came; there is one in a session at most.
+    echoed: bool,
+    ended: Option<EndReason>,
+}
+
+impl ElementSession {
+    /// A session that has just begun; `recv_queue` bytes are taken from SCTP before the application fetches them.
+    #[must_use]
+    pub const fn new(recv_queue: usize) -> Self {
+        Self { inbox: Inbox::new(recv_queue), echoed: false, ended: None }
+    }
+
+    /// The next message or notification.
+    pub fn recv(&mut self) -> Option<Received> {
+        self.inbox.pop()
+    }
+
+    /// Whether messages of the association may be handed over; if not, they stay there.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.inbox.has_room()
+    }
+
+    /// Whether nothing waits to be fetched.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.inbox.is_empty()
+    }
+
+    /// Why the session is over, if it is.
+    #[must_use]
+    pub const fn ended(&self) -> Option<&EndReason> {
+        self.ended.as_ref()
+    }
+
+    /// A message arrived.
+    pub fn on_message(&mut self, now: Time, message: Message) {
+        match sort(now, ElementId::UNDEFINED, message) {
+            Sorted::Data(incoming) => self.inbox.push(Received::Message(incoming)),
+            // The user sends it first, but messages on other streams may have overtaken it.
+            Sorted::CookieEcho(cookie) if !core::mem::replace(&mut self.echoed, true) => {
+                self.inbox.push_first(Received::CookieEcho(cookie));
+            }
+            Sorted::CookieEcho(_) => tracing::debug!("a second cookie echo in one session ignored"),
+            Sorted::Cookie(_) | Sorted::Nothing => {}
+        }
+    }
+
+    /// The association is gone; all its messages were handed over before.
+    pub fn on_lost(&mut self, reason: &CloseReason) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(match reason {
+            CloseReason::Shutdown => {
+                self.inbox.push(Received::Shutdown);
+                EndReason::Shutdown
+            }
+            CloseReason::Aborted => EndReason::Closed,
+            _ => EndReason::UserLost,
+        });
+    }
+
+    /// The message that hands a cookie to the user (RFC 5352 section 3.8), who keeps the latest one.
+    ///
+    /// # Errors
+    /// The cookie does not fit into a message.
+    pub fn cookie_message(cookie: &[u8]) -> Result<Bytes, SendError> {
+        /// What a 16-bit length leaves after the headers of message and parameter.
+        const MAX: usize = 65_535 - 8;
+        let too_long = SendError::TooLong { len: cookie.len(), max: MAX };
+        if cookie.len() > MAX {
+            return Err(too_long);
+        }
+        let message = AsapMessage::Cookie(Bytes::copy_from_slice(cookie));
+        message.encode(EncodeOptions::default()).map(Bytes::from).map_err(|_| too_long)
+    }
+}

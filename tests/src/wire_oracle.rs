@@ -1,0 +1,324 @@
+//! The wire oracle: what RFC 9260 says about packets and their order, checked on every packet that a host sends.
+//!
+//! It knows nothing of the stack's state; what it needs it learns from the packets that the host has sent and received. A host
+//! may have dropped what it received, so only statements that hold in any case are made.
+
+use core::hash::{Hash as _, Hasher as _};
+use core::time::Duration;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::rc::Rc;
+
+use sctp_user::Time;
+use sctp_user::sim::{HostId, Seen, World, describe};
+use sctp_user::wire::chunk::{Data, Sack};
+use sctp_user::wire::{Chunk, Packet};
+
+/// A judge of all SCTP packets of a world.
+#[derive(Clone, Debug)]
+pub struct WireOracle(Rc<RefCell<Judge>>);
+
+#[derive(Debug)]
+struct Judge {
+    /// How long a SACK may be delayed.
+    sack_delay: Duration,
+    /// For each host the tag that it receives with, and the tag that it sends with.
+    tags: BTreeMap<(HostId, u32), u32>,
+    /// The other way round, from INIT ACKs that a host received: which of them counts shows in its COOKIE ECHO.
+    offers: BTreeMap<(HostId, u32), u32>,
+    /// What a host does in an association, by the tag that it sends with.
+    sides: BTreeMap<(HostId, u32), Side>,
+    violations: Vec<String>,
+}
+
+/// One end of an association.
+#[derive(Debug, Default)]
+struct Side {
+    /// The TSN that follows the highest one sent, and what each unacknowledged one said.
+    next_tsn: Option<u32>,
+    sent: BTreeMap<u32, u64>,
+    /// The highest cumulative TSN that the peer has acknowledged.
+    acked: Option<u32>,
+    /// The peer's initial TSN; the TSNs received beyond the prefix without gaps, relative to it; the length of that prefix.
+    peer_initial: Option<u32>,
+    beyond: std::collections::BTreeSet<u32>,
+    prefix: u32,
+    /// The last cumulative TSN acknowledged to the peer, relative to its initial TSN.
+    told: u32,
+    /// Since when DATA waits for its SACK.
+    owes_sack_since: Option<Time>,
+    /// Packets with DATA since the last SACK.
+    owed_packets: u32,
+    open: bool,
+    closing: bool,
+    /// Whether SHUTDOWN or SHUTDOWN ACK has been sent.
+    finished_sending: bool,
+}
+
+impl WireOracle {
+    /// Watches a world; `sack_delay` is how long its stacks may delay a SACK.
+    #[must_use]
+    pub fn watch(world: &mut World, sack_delay: Duration) -> Self {
+        let judge = Judge { sack_delay, tags: BTreeMap::new(), offers: BTreeMap::new(), sides: BTreeMap::new(), violations: Vec::new() };
+        let judge = Rc::new(RefCell::new(judge));
+        let tap = Rc::clone(&judge);
+        world.tap(move |seen| {
+            if !seen.plain {
+                tap.borrow_mut().see(seen);
+            }
+        });
+        Self(judge)
+    }
+
+    /// What was wrong so far.
+    ///
+    /// # Errors
+    /// The first violations.
+    pub fn check(&self) -> Result<(), String> {
+        let judge = self.0.borrow();
+        if judge.violations.is_empty() {
+            return Ok(());
+        }
+        Err(judge.violations.iter().take(5).cloned().collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl Judge {
+    fn see(&mut self, seen: &Seen<'_>) {
+        self.overdue_sacks(seen.now);
+        let packet = Packet::parse(seen.payload);
+        let outcome = match (seen.sent, packet) {
+            (true, Ok(p)) => self.on_sent(seen, &p),
+            (true, Err(e)) => Err(format!("does not parse: {e}")),
+            // Damaged on its way.
+            (false, Err(_)) => Ok(()),
+            (false, Ok(p)) => {
+                self.on_received(seen, &p);
+                Ok(())
+            }
+        };
+        if let Err(why) = outcome {
+            self.violations.push(format!("{} host {:?}: {why}: {}", seen.now, seen.host, describe(seen.payload)));
+        }
+    }
+
+    fn overdue_sacks(&mut self, now: Time) {
+        for ((host, tag), side) in &mut self.sides {
+            if let Some(since) = side.owes_sack_since
+                && now > since + self.sack_delay
+            {
+                side.owes_sack_since = None;
+                self.violations.push(format!("{now} host {host:?} tag {tag:08x}: DATA of {since} is not acknowledged"));
+            }
+        }
+    }
+
+    fn on_sent(&mut self, seen: &Seen<'_>, packet: &Packet<'_>) -> Result<(), String> {
+        if !seen.payload.len().is_multiple_of(4) {
+            return Err("length is not a multiple of four".into());
+        }
+        let tag = packet.header.vtag.0;
+        let mut chunks = Vec::new();
+        for raw in packet.chunks() {
+            chunks.push(raw.and_then(|raw| raw.decode()).map_err(|e| e.to_string())?);
+        }
+        arrangement(&chunks)?;
+        match chunks.first() {
+            None => return Err("no chunk".into()),
+            Some(Chunk::Init(_)) if tag != 0 => return Err("INIT with a tag".into()),
+            Some(Chunk::Init(_)) => return Ok(()),
+            Some(Chunk::InitAck(ack)) => {
+                self.tags.insert((seen.host, ack.tag.0), tag);
+            }
+            // ABORT and SHUTDOWN COMPLETE may be about no association of this host, with the peer's own tag.
+            Some(Chunk::Abort(_) | Chunk::ShutdownComplete(_)) => return Ok(()),
+            Some(Chunk::CookieEcho(_)) => {
+                let Some(local) = self.offers.get(&(seen.host, tag)) else { return Err("COOKIE ECHO without INIT ACK".into()) };
+                self.tags.insert((seen.host, *local), tag);
+            }
+            Some(_) if tag == 0 => return Err("tag zero".into()),
+            Some(_) => {}
+        }
+        let side = self.sides.entry((seen.host, tag)).or_default();
+        let data = chunks.iter().any(|c| matches!(c, Chunk::Data(_)));
+        for chunk in &chunks {
+            side.on_sent_chunk(chunk)?;
+        }
+        // RFC 9260 section 6.2: whoever sends DATA has the chance to acknowledge, and SHOULD at every second packet.
+        if data && side.owed_packets > 2 {
+            return Err(format!("{} packets with DATA received and not acknowledged", side.owed_packets));
+        }
+        Ok(())
+    }
+
+    fn on_received(&mut self, seen: &Seen<'_>, packet: &Packet<'_>) {
+        let chunks: Vec<_> = packet.chunks().map_while(|raw| raw.ok()?.decode().ok()).collect();
+        let local_tag = packet.header.vtag.0;
+        match chunks.first() {
+            Some(Chunk::Init(init)) => {
+                self.sides.entry((seen.host, init.tag.0)).or_default().peer_initial.get_or_insert(init.tsn.0);
+                return;
+            }
+            Some(Chunk::InitAck(ack)) => {
+                self.offers.insert((seen.host, ack.tag.0), local_tag);
+                self.sides.entry((seen.host, ack.tag.0)).or_default().peer_initial = Some(ack.tsn.0);
+            }
+            _ => {}
+        }
+        let Some(tag) = self.tags.get(&(seen.host, local_tag)) else { return };
+        let side = self.sides.entry((seen.host, *tag)).or_default();
+        let before = side.open;
+        for chunk in &chunks {
+            side.on_received_chunk(chunk);
+        }
+        let data = chunks.iter().any(|c| matches!(c, Chunk::Data(_)));
+        if data && before && !side.closing {
+            side.owes_sack_since.get_or_insert(seen.now);
+            side.owed_packets += 1;
+        }
+    }
+}
+
+impl Side {
+    fn on_sent_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), String> {
+        match chunk {
+            Chunk::CookieAck => self.open = true,
+            Chunk::Data(d) => return self.on_sent_data(d),
+            Chunk::Sack(s) => return self.on_sent_sack(s),
+            Chunk::Shutdown(_) | Chunk::ShutdownAck => {
+                self.finished_sending = true;
+                self.closing = true;
+                self.owes_sack_since = None;
+                self.owed_packets = 0;
+            }
+            Chunk::Heartbeat(_) if self.finished_sending => return Err("HEARTBEAT after SHUTDOWN".into()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_sent_data(&mut self, d: &Data<'_>) -> Result<(), String> {
+        if self.finished_sending {
+            return Err("DATA after SHUTDOWN".into());
+        }
+        if d.payload.is_empty() {
+            return Err("DATA without user data".into());
+        }
+        let mut hasher = DefaultHasher::new();
+        (d.unordered, d.begin, d.end, d.sid.0, d.ppid.0, d.payload).hash(&mut hasher);
+        // The stream sequence number of an unordered chunk has no meaning.
+        (if d.unordered { 0 } else { d.ssn.0 }).hash(&mut hasher);
+        let content = hasher.finish();
+        let next = *self.next_tsn.get_or_insert(d.tsn.0);
+        if d.tsn.0 == next {
+            self.next_tsn = Some(next.wrapping_add(1));
+            self.sent.insert(d.tsn.0, content);
+            return Ok(());
+        }
+        if self.acked.is_some_and(|acked| !after(d.tsn.0, acked)) {
+            return Err(format!("TSN {} again, which is acknowledged", d.tsn.0));
+        }
+        match self.sent.get(&d.tsn.0) {
+            None => Err(format!("TSN {} comes out of order: {next} is next", d.tsn.0)),
+            Some(before) if *before != content => Err(format!("TSN {} again, with another content", d.tsn.0)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn on_sent_sack(&mut self, s: &Sack<'_>) -> Result<(), String> {
+        self.owes_sack_since = None;
+        self.owed_packets = 0;
+        let Some(initial) = self.peer_initial else { return Err("SACK before INIT or INIT ACK".into()) };
+        // How many TSNs are acknowledged without a gap.
+        let told = s.cum_tsn.0.wrapping_sub(initial).wrapping_add(1);
+        if told < self.told {
+            return Err(format!("the cumulative TSN goes back by {}", self.told - told));
+        }
+        if told > self.prefix {
+            return Err(format!("{} TSNs are acknowledged that never came", told - self.prefix));
+        }
+        self.told = told;
+        let mut last = 0;
+        for gap in s.gaps.iter() {
+            if gap.start <= last || gap.start > gap.end || gap.start < 2 {
+                return Err("gap blocks in disorder".into());
+            }
+            // A block that touches the one before would be one with it.
+            if last > 0 && gap.start == last + 1 {
+                return Err("gap blocks that touch".into());
+            }
+            last = gap.end;
+            let came = |offset: u16| {
+                let at = told.wrapping_add(u32::from(offset) - 1);
+                at < self.prefix || self.beyond.contains(&at)
+            };
+            if !(gap.start..=gap.end).all(came) {
+                return Err(format!("a gap block acknowledges what never came: {gap:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_received_chunk(&mut self, chunk: &Chunk<'_>) {
+        match chunk {
+            Chunk::CookieAck => self.open = true,
+            Chunk::Data(d) => {
+                let Some(initial) = self.peer_initial else { return };
+                let at = d.tsn.0.wrapping_sub(initial);
+                if at >= self.prefix {
+                    self.beyond.insert(at);
+                    while self.beyond.remove(&self.prefix) {
+                        self.prefix += 1;
+                    }
+                }
+            }
+            Chunk::Sack(s) => self.acknowledged(s.cum_tsn.0),
+            Chunk::Shutdown(s) => {
+                self.closing = true;
+                self.owes_sack_since = None;
+                self.acknowledged(s.cum_tsn.0);
+            }
+            Chunk::ShutdownAck | Chunk::ShutdownComplete(_) | Chunk::Abort(_) => {
+                self.closing = true;
+                self.owes_sack_since = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn acknowledged(&mut self, cum: u32) {
+        if self.acked.is_none_or(|before| after(cum, before)) {
+            self.acked = Some(cum);
+            self.sent.retain(|tsn, _| after(*tsn, cum));
+        }
+    }
+}
+
+/// Whether `a` is later than `b` (RFC 1982).
+const fn after(a: u32, b: u32) -> bool {
+    a != b && a.wrapping_sub(b) < 1 << 31
+}
+
+/// RFC 9260 section 6.10: who may share a packet, and in which order.
+fn arrangement(chunks: &[Chunk<'_>]) -> Result<(), String> {
+    let alone = |c: &Chunk<'_>| matches!(c, Chunk::Init(_) | Chunk::InitAck(_) | Chunk::ShutdownComplete(_));
+    if chunks.len() > 1 && chunks.iter().any(alone) {
+        return Err("INIT, INIT ACK or SHUTDOWN COMPLETE is not alone".into());
+    }
+    let leads = |c: &Chunk<'_>| matches!(c, Chunk::CookieEcho(_) | Chunk::CookieAck);
+    if chunks.iter().skip(1).any(leads) {
+        return Err("COOKIE ECHO or COOKIE ACK is not first".into());
+    }
+    let first_data = chunks.iter().position(|c| matches!(c, Chunk::Data(_))).unwrap_or(chunks.len());
+    if chunks.iter().skip(first_data).any(|c| !matches!(c, Chunk::Data(_))) {
+        return Err("a control chunk behind DATA".into());
+    }
+    if chunks.iter().filter(|c| matches!(c, Chunk::Sack(_))).count() > 1 {
+        return Err("two SACKs in one packet".into());
+    }
+    if first_data < chunks.len() && chunks.iter().any(|c| matches!(c, Chunk::Abort(_) | Chunk::Shutdown(_) | Chunk::ShutdownAck)) {
+        return Err("DATA beside ABORT or SHUTDOWN".into());
+    }
+    Ok(())
+}
