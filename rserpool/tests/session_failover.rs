@@ -14,7 +14,7 @@ use rserpool::asap::{AsapConfig, ElementKey, ElementSpec};
 use rserpool::node::pool::{AcceptedId, ListenerConfig, ListenerId, SessionId};
 use rserpool::node::{PoolNode, RegistrarNode};
 use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
-use rserpool::session::{EndReason, Failover, FailureReason, Incoming, Outgoing, Received, SessionConfig, SessionState};
+use rserpool::session::{EndReason, Failover, FailureReason, Incoming, Outgoing, PoolSession, Received, SessionConfig, SessionState};
 use rserpool::wire::{ElementId, PoolHandle, RegistrarId};
 use sctp_user::sim::{Chance, Crash, Fault, HostConfig, LinkConfig, Loss, NodeId, Pause, World};
 use sctp_user::{AddrChange, EndpointConfig, Node, Stack, StackConfig, Time};
@@ -41,7 +41,6 @@ fn ms(n: u64) -> Duration {
 /// The program of an element.
 struct Element {
     node: NodeId<PoolNode>,
-    addr: IpAddr,
     listener: ListenerId,
     key: ElementKey,
     ports: Vec<u16>,
@@ -194,7 +193,7 @@ impl Setup {
             let key = n.announce(now, listener, ElementSpec::new(pool(), 0)).unwrap();
             (listener, key)
         });
-        Element { node, addr, listener, key, ports, jobs: BTreeMap::new() }
+        Element { node, listener, key, ports, jobs: BTreeMap::new() }
     }
 }
 
@@ -247,7 +246,8 @@ impl Bed {
             }
             self.run(1);
         }
-        panic!("not done in {limit} ms: {} numbers, {:?}", self.numbers.len(), self.failovers);
+        let state = self.world.node(self.user).session(self.session).map(PoolSession::state);
+        panic!("not done in {limit} ms: {} numbers, {state:?}, {:?}", self.numbers.len(), self.failovers);
     }
 
     fn complete(&self) -> bool {
