@@ -74,7 +74,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(pub(super) u32);
 
-/// What comes out of [`SharedPort::recv`].
+/// What comes out of [`SharedPort::recv`](super::SharedPort::recv).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incoming {
