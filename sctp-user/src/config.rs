@@ -26,6 +26,8 @@ pub struct AssocConfig {
     pub max_init_retransmits: u32,
     /// HB.interval; `None` switches the periodic HEARTBEAT off.
     pub hb_interval: Option<Duration>,
+    /// HB.interval is at most this on paths in UDP to other hosts, to keep a NAT's mapping alive; `None` leaves HB.interval alone.
+    pub nat_keepalive: Option<Duration>,
     /// SACK.Delay, at most 500 ms.
     pub sack_delay: Duration,
     /// Valid.Cookie.Life.
@@ -63,6 +65,7 @@ impl AssocConfig {
             path_max_retrans: 5,
             max_init_retransmits: 8,
             hb_interval: Some(Duration::from_secs(30)),
+            nat_keepalive: Some(Duration::from_secs(15)),
             sack_delay: Duration::from_millis(200),
             cookie_life: Duration::from_secs(60),
             outbound_streams: 10,

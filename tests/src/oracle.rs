@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sctp_user::Message;
 
-use crate::workload::Workload;
+use crate::workload::{FIRST_PPID, Workload};
 
 /// Judges what one side receives of the other side's workload.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Oracle {
     /// # Errors
     /// What is wrong with it.
     pub fn accept(&mut self, m: &Message) -> Result<(), String> {
-        let index = m.ppid.0 as usize;
+        let index = m.ppid.0.wrapping_sub(FIRST_PPID) as usize;
         let Some(planned) = self.plan.messages.get(index) else { return Err(format!("a message that was never sent: ppid {}", m.ppid)) };
         let name = format!("message {index} (stream {}, {} bytes)", planned.sid, planned.len);
         if (m.sid.0, m.unordered) != (planned.sid, planned.unordered) {
@@ -89,7 +89,7 @@ mod tests {
 
     fn message(plan: &Workload, index: usize, ssn: u16) -> Message {
         let m = plan.messages[index];
-        let ppid = Ppid(u32::try_from(index).unwrap());
+        let ppid = Ppid(FIRST_PPID + u32::try_from(index).unwrap());
         Message { sid: StreamId(m.sid), ssn: Ssn(ssn), ppid, unordered: m.unordered, payload: plan.payload(index) }
     }
 
@@ -127,6 +127,6 @@ mod tests {
         refused(Message { unordered: true, ..message(&plan, 0, 0) }, "unordered = true");
         refused(Message { payload: plan.payload(1), ..message(&plan, 0, 0) }, "another content");
         refused(Message { payload: plan.payload(0).slice(1..), ..message(&plan, 0, 0) }, "99 bytes");
-        refused(Message { ppid: Ppid(4), ..message(&plan, 0, 0) }, "never sent");
+        refused(Message { ppid: Ppid(FIRST_PPID + 4), ..message(&plan, 0, 0) }, "never sent");
     }
 }

@@ -10,7 +10,7 @@ use sctp_user::{
 };
 
 use crate::oracle::Oracle;
-use crate::workload::Workload;
+use crate::workload::{FIRST_PPID, Workload};
 
 /// One association as its application sees it.
 #[derive(Debug)]
@@ -47,13 +47,14 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A stack with one endpoint at SCTP port `port` that accepts associations.
+    /// A stack with one endpoint at SCTP port `port` that accepts associations; `plans` is what it sends and what it expects.
     ///
     /// # Panics
     /// If the port cannot be opened.
     #[must_use]
-    pub fn new(port: u16, cfg: &AssocConfig, entropy: Box<dyn Entropy>, outgoing: Arc<Workload>, incoming: Arc<Workload>) -> Self {
-        let mut stack = Stack::new(StackConfig::default(), entropy);
+    pub fn new(stack: StackConfig, port: u16, cfg: &AssocConfig, entropy: Box<dyn Entropy>, plans: [Arc<Workload>; 2]) -> Self {
+        let [outgoing, incoming] = plans;
+        let mut stack = Stack::new(stack, entropy);
         let endpoint = EndpointConfig { port, assoc: Arc::new(cfg.clone()) };
         let endpoint = stack.open(endpoint).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);
@@ -223,7 +224,7 @@ impl Peer {
             && c.since + m.at <= now
         {
             let opts = if m.unordered { SendOptions::unordered() } else { SendOptions::ordered() };
-            let ppid = Ppid(u32::try_from(c.sent).unwrap_or(u32::MAX));
+            let ppid = Ppid(FIRST_PPID.saturating_add(u32::try_from(c.sent).unwrap_or(u32::MAX)));
             match assoc.send(now, StreamId(m.sid), ppid, self.outgoing.payload(c.sent), opts) {
                 Ok(()) => c.sent += 1,
                 Err(SendError::WouldBlock) => c.blocked = true,

@@ -5,6 +5,9 @@ use core::time::Duration;
 use bytes::Bytes;
 use sctp_user::Entropy;
 
+/// The payload protocol identifier of a plan's first message: far from those that mean something.
+pub const FIRST_PPID: u32 = 0x7e57_0000;
+
 /// One message of a plan. Its place in the plan travels as its payload protocol identifier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Planned {

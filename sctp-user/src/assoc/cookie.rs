@@ -210,7 +210,7 @@ impl CookieJar {
     ///
     /// # Errors
     /// [`CookieError::Forged`] says nothing about the contents; with [`CookieError::Stale`] they are returned too.
-    pub fn open(&self, now: Time, bytes: &[u8]) -> Result<StateCookie, (CookieError, Option<StateCookie>)> {
+    pub fn open(&self, now: Time, bytes: &[u8]) -> Result<StateCookie, (CookieError, Option<Box<StateCookie>>)> {
         let forged = (CookieError::Forged, None);
         let Some((body, tag)) = bytes.split_last_chunk::<MAC_LEN>() else { return Err(forged) };
         let right = |key: &[u8; 32]| mac(key, body).is_some_and(|m| m.verify_slice(tag).is_ok());
@@ -220,7 +220,7 @@ impl CookieJar {
         let cookie = StateCookie::decode(body).ok_or(forged)?;
         let age = now - cookie.created;
         if age > cookie.life {
-            return Err((CookieError::Stale(age.saturating_sub(cookie.life)), Some(cookie)));
+            return Err((CookieError::Stale(age.saturating_sub(cookie.life)), Some(Box::new(cookie))));
         }
         Ok(cookie)
     }

@@ -52,7 +52,7 @@ fn an_old_cookie_is_stale_by_the_excess() {
     let bytes = jar.seal(Time::from_millis(5_000), &mut e, &sample());
     let (why, cookie) = jar.open(Time::from_millis(67_500), &bytes).unwrap_err();
     assert_eq!(why, CookieError::Stale(Duration::from_millis(2_500)));
-    assert_eq!(cookie, Some(sample()));
+    assert_eq!(cookie, Some(Box::new(sample())));
 }
 
 #[test]

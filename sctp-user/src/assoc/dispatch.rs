@@ -13,6 +13,14 @@ use crate::net::Meta;
 use crate::wire::chunk::{Abort, Data, Heartbeat, Sack, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, RawChunk};
 
+/// The packet that a chunk came in.
+struct Arrival<'a> {
+    path: PathId,
+    meta: &'a Meta,
+    bytes: &'a Bytes,
+    header: CommonHeader,
+}
+
 /// Whether a packet may touch the association.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Admission {
@@ -63,7 +71,8 @@ impl Association {
                 break;
             };
             had_data |= matches!(chunk, Chunk::Data(_));
-            if !core.on_chunk(ctx, path, meta, bytes, packet.header, &chunk) || core.state == State::Closed {
+            let arrival = Arrival { path, meta, bytes, header: packet.header };
+            if !core.on_chunk(ctx, &arrival, &chunk) || core.state == State::Closed {
                 break;
             }
         }
@@ -75,23 +84,15 @@ impl Association {
 
 impl Core {
     /// One chunk. `false` stops the processing of the packet.
-    fn on_chunk(
-        &mut self,
-        ctx: &mut Context<'_>,
-        path: PathId,
-        meta: &Meta,
-        bytes: &Bytes,
-        header: CommonHeader,
-        chunk: &Chunk<'_>,
-    ) -> bool {
+    fn on_chunk(&mut self, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) -> bool {
         match chunk {
-            Chunk::Data(c) => self.on_data(c, bytes),
+            Chunk::Data(c) => self.on_data(c, at.bytes),
             Chunk::Sack(c) => self.on_sack(ctx, c),
-            Chunk::InitAck(c) => self.on_init_ack(ctx, meta, c),
+            Chunk::InitAck(c) => self.on_init_ack(ctx, at.meta, c),
             Chunk::CookieAck => self.on_cookie_ack(ctx),
-            Chunk::Heartbeat(c) => self.on_heartbeat(path, c),
+            Chunk::Heartbeat(c) => self.on_heartbeat(at.path, c),
             Chunk::HeartbeatAck(c) => self.on_heartbeat_ack(ctx, c),
-            Chunk::Abort(c) => self.on_abort(header, c),
+            Chunk::Abort(c) => self.on_abort(at.header, c),
             Chunk::Shutdown(c) => self.on_shutdown(ctx, c.cum_tsn),
             Chunk::ShutdownAck => self.on_shutdown_ack(),
             Chunk::ShutdownComplete(_) => self.on_shutdown_complete(),

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::fault::Pause;
-use super::world::Wire;
+use super::network::Wire;
 use crate::net::Channel;
 use crate::node::Node;
 use crate::time::Time;

@@ -10,6 +10,7 @@ mod fault;
 mod host;
 mod link;
 mod loss;
+mod network;
 mod observe;
 mod world;
 

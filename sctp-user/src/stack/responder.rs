@@ -12,12 +12,23 @@ use crate::assoc::state::State;
 use crate::assoc::{Association, Context, Control, Core, Extensions};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
-use crate::net::Meta;
+use crate::net::{Meta, Transmit};
 use crate::num::{Tsn, Vtag};
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams};
 use crate::wire::cursor::Writer;
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, Param};
+
+/// A reply that is longer goes with DF clear, since nothing is known of the path's MTU (rulings section 1 row 12).
+const SAFE_PACKET: usize = 1_200;
+
+/// An INIT and where it came from.
+struct Incoming<'a> {
+    now: Time,
+    meta: &'a Meta,
+    header: CommonHeader,
+    init: &'a Init<'a>,
+}
 
 /// What an INIT ACK is made of, besides the INIT.
 struct Proposal {
@@ -48,6 +59,7 @@ impl Stack {
                 return;
             }
         };
+        let incoming = Incoming { now, meta, header, init };
         let proposal = match existing {
             None => Proposal {
                 local_tag: fresh_tag(&mut *self.entropy),
@@ -56,25 +68,18 @@ impl Stack {
                 peer_tie_tag: Vtag::ZERO,
             },
             Some(id) => {
-                let Some(p) = self.propose_again(now, meta, id, header, init, &offer) else { return };
+                let Some(p) = self.propose_again(&incoming, id, &offer) else { return };
                 p
             }
         };
         if self.init_ack_limit.allow(now, meta.src) {
-            self.send_init_ack(now, meta, header, init, &offer, &proposal);
+            self.send_init_ack(&incoming, &offer, &proposal);
         }
     }
 
     /// An INIT for an association that exists (sections 5.2.1 and 5.2.2). Nothing of it changes.
-    fn propose_again(
-        &mut self,
-        now: Time,
-        meta: &Meta,
-        id: AssocId,
-        header: CommonHeader,
-        init: &Init<'_>,
-        offer: &Offer<'_>,
-    ) -> Option<Proposal> {
+    fn propose_again(&mut self, incoming: &Incoming<'_>, id: AssocId, offer: &Offer<'_>) -> Option<Proposal> {
+        let Incoming { now, meta, header, init } = *incoming;
         let core = &mut self.assocs.get_mut(id)?.core;
         if core.state == State::ShutdownAckSent {
             // Section 9.2: the peer missed our SHUTDOWN ACK.
@@ -107,7 +112,8 @@ impl Stack {
         })
     }
 
-    fn send_init_ack(&mut self, now: Time, meta: &Meta, header: CommonHeader, init: &Init<'_>, offer: &Offer<'_>, p: &Proposal) {
+    fn send_init_ack(&mut self, incoming: &Incoming<'_>, offer: &Offer<'_>, p: &Proposal) {
+        let Incoming { now, meta, header, init } = *incoming;
         let Some(cfg) = self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc)) else { return };
         let mut peer_addrs = ArrayVec::new();
         peer_addrs.push(meta.src);
@@ -171,7 +177,7 @@ impl Stack {
                     self.answer(now, meta, header, c.peer_tag, &ErrorChunk { causes: &causes });
                     return;
                 }
-                c
+                *c
             }
             _ => return,
         };
@@ -224,9 +230,12 @@ impl Stack {
         cfg.or_else(|| self.ports.get(ep).map(|e| Arc::clone(&e.assoc)))
     }
 
-    pub(super) fn push_reply(&mut self, transmit: crate::net::Transmit, packet: Bytes) {
+    pub(super) fn push_reply(&mut self, transmit: Transmit, packet: Bytes) {
         if self.replies.len() < super::MAX_REPLIES {
-            self.replies.push_back(Reply { transmit: crate::net::Transmit { size: packet.len(), ..transmit }, packet });
+            self.replies.push_back(Reply {
+                transmit: Transmit { size: packet.len(), may_fragment: packet.len() > SAFE_PACKET, ..transmit },
+                packet,
+            });
         }
     }
 }

@@ -4,3 +4,5 @@
 mod delivery;
 mod faults;
 mod lifecycle;
+mod rough;
+mod wireshark;

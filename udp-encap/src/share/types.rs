@@ -28,13 +28,7 @@ pub struct ShareConfig {
 
 impl Default for ShareConfig {
     fn default() -> Self {
-        Self {
-            udp_port: crate::UDP_ENCAPS_PORT,
-            bind: Bind::Any,
-            share: true,
-            namespace: "sctp-user".to_owned(),
-            directory: None,
-        }
+        Self { udp_port: crate::UDP_ENCAPS_PORT, bind: Bind::Any, share: true, namespace: "sctp-user".to_owned(), directory: None }
     }
 }
 
@@ -80,7 +74,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(pub(super) u32);
 
-/// What comes out of [`SharedPort::recv`].
+/// What comes out of [`SharedPort::recv`](super::SharedPort::recv).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incoming {

@@ -204,9 +204,16 @@ impl Path {
         self.last_sent = now;
     }
 
+    /// HB.interval of this path: in UDP and to another host it keeps a NAT's mapping alive (rulings section 1 row 13).
+    fn hb_interval(&self, cfg: &AssocConfig) -> Option<Duration> {
+        let here = self.addr.is_loopback() || self.local == Some(self.addr);
+        let through_nat = matches!(self.channel, Channel::Udp { .. }) && !here;
+        cfg.hb_interval.map(|i| cfg.nat_keepalive.filter(|_| through_nat).map_or(i, |k| k.min(i)))
+    }
+
     /// Makes the next periodic HEARTBEAT due, or none if `cfg` switches them off.
     pub(crate) fn schedule_heartbeat(&mut self, now: Time, cfg: &AssocConfig, entropy: &mut dyn Entropy) {
-        match cfg.hb_interval {
+        match self.hb_interval(cfg) {
             Some(interval) => self.heartbeat.schedule(now, interval, self.rto, entropy),
             None => self.heartbeat.due = None,
         }
@@ -221,7 +228,7 @@ impl Path {
         }
         let due = self.heartbeat.due.is_some_and(|t| t <= now);
         // Data that is on its way, or was within the interval, measures the path just as well (section 8.3).
-        let idle = self.in_flight == 0 && cfg.hb_interval.is_some_and(|i| now - self.last_sent >= i);
+        let idle = self.in_flight == 0 && self.hb_interval(cfg).is_some_and(|i| now - self.last_sent >= i);
         let send = due && (idle || !self.confirmed);
         if due {
             let since = if send || self.in_flight > 0 { now } else { self.last_sent };
@@ -401,6 +408,17 @@ mod tests {
     }
 
     #[test]
+    fn a_mapping_in_a_nat_is_kept_alive() {
+        let cfg = AssocConfig::rfc();
+        let due = |addr, channel| path(addr, channel).hb_interval(&cfg);
+        assert_eq!(due("192.0.2.1", UDP), Some(Duration::from_secs(15)));
+        assert_eq!(due("192.0.2.1", Channel::Raw), Some(Duration::from_secs(30)));
+        assert_eq!(due("127.0.0.1", UDP), Some(Duration::from_secs(30)));
+        let off = AssocConfig { hb_interval: None, ..cfg };
+        assert_eq!(path("192.0.2.1", UDP).hb_interval(&off), None);
+    }
+
+    #[test]
     fn paths_are_found_and_bounded() {
         let mut paths = Paths::new(path("10.0.0.1", UDP));
         for n in 2..=255 {
@@ -415,7 +433,7 @@ mod tests {
 
     #[test]
     fn heartbeats_only_on_idle_paths() {
-        let cfg = AssocConfig::rfc();
+        let cfg = AssocConfig { nat_keepalive: None, ..AssocConfig::rfc() };
         let mut rng = SeededEntropy::new(1);
         let mut p = path("10.0.0.1", UDP);
         p.confirmed = true;
