@@ -283,6 +283,21 @@ impl Asap {
         self.out.pop_front()
     }
 
+    /// Ends all associations with registrars gracefully, because the process ends. What was asked for is forgotten.
+    pub fn stop(&mut self) {
+        self.queue.clear();
+        self.reports.clear();
+        self.elements.clear();
+        self.due = DeadlineSet::default();
+        let visitors = core::mem::take(&mut self.visitors).into_keys();
+        for link in self.home.take().map(|h| h.link).into_iter().chain(visitors) {
+            self.out.push_back(Output::Close { link, how: Ending::Graceful });
+        }
+        for link in self.hunt.stop() {
+            self.close(link, Ending::Abort);
+        }
+    }
+
     /// The home registrar's identifier (undefined as long as it has not told), if there is a home.
     #[must_use]
     pub fn home(&self) -> Option<RegistrarId> {

@@ -138,6 +138,27 @@ impl PoolNode {
         self.events.pop_front()
     }
 
+    /// Lets go of everything, because the process ends: sessions end gracefully, registrars are left.
+    pub fn stop(&mut self, now: Time) {
+        for id in self.listeners.keys().copied().collect::<Vec<_>>() {
+            self.close_listener(now, id);
+        }
+        for id in self.accepted.keys().copied().collect::<Vec<_>>() {
+            self.drop_accepted(now, id, false);
+        }
+        for id in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.drop_session(now, id);
+        }
+        self.asap.stop();
+        self.pump(now);
+    }
+
+    /// Whether no session is left, after [`Self::stop`].
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.sessions.is_empty() && self.accepted.is_empty()
+    }
+
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id

@@ -2,7 +2,7 @@
 //!
 //! A [`PoolSession`] is the user's side: it has an element chosen, connects to it, notices its failure, goes on at another one
 //! and hands over the latest cookie as the very first message there. An [`ElementSession`] is the element's side.
-//! The node for pools ties them to associations.
+//! [`crate::node::PoolNode`] ties them to associations.
 //!
 //! ```mermaid
 //! stateDiagram-v2

@@ -127,6 +127,8 @@ pub struct PoolSession {
     /// The application's own word about that.
     expecting: Option<bool>,
     failovers: u32,
+    /// The session is shut down as soon as the outbox is empty.
+    closing: bool,
 }
 
 impl PoolSession {
@@ -152,6 +154,7 @@ impl PoolSession {
             request_open: false,
             expecting: None,
             failovers: 0,
+            closing: false,
             cfg,
         };
         session.out.push_back(Output::Resolve);
@@ -165,7 +168,7 @@ impl PoolSession {
     /// # Errors
     /// [`SendError::WouldBlock`] if the queue is full, or what is wrong with the message.
     pub fn send(&mut self, now: Time, message: Outgoing) -> Result<(), SendError> {
-        if matches!(self.phase, Phase::Closing(_) | Phase::Ended(_)) {
+        if self.closing || matches!(self.phase, Phase::Closing(_) | Phase::Ended(_)) {
             return Err(SendError::Closed);
         }
         let (len, max) = (message.data.len(), self.cfg.assoc.max_message);
@@ -195,16 +198,24 @@ impl PoolSession {
         self.expecting = expecting;
     }
 
-    /// Ends the session: what was accepted and handed to SCTP is still delivered.
+    /// Ends the session: what was accepted is still delivered, if the session is at an element.
     pub fn close(&mut self) {
-        match core::mem::replace(&mut self.phase, Phase::Ended(EndReason::Closed)) {
-            Phase::Up(up) => {
-                self.out.push_back(Output::Shutdown(up.link));
-                self.phase = Phase::Closing(up.link);
+        self.closing = true;
+        match &self.phase {
+            Phase::Up(_) => self.shut_down_if_empty(),
+            Phase::Closing(_) | Phase::Ended(_) => {}
+            Phase::Connecting(race) => {
+                self.out.extend(race.links().into_iter().map(Output::Abort));
+                self.phase = Phase::Ended(EndReason::Closed);
             }
-            Phase::Connecting(race) => self.out.extend(race.links().into_iter().map(Output::Abort)),
-            before @ (Phase::Closing(_) | Phase::Ended(_)) => self.phase = before,
-            Phase::Resolving | Phase::Waiting { .. } => {}
+            Phase::Resolving | Phase::Waiting { .. } => self.phase = Phase::Ended(EndReason::Closed),
+        }
+    }
+
+    fn shut_down_if_empty(&mut self) {
+        if let Some(link) = self.link().filter(|_| self.closing && self.outbox.is_empty()) {
+            self.out.push_back(Output::Shutdown(link));
+            self.phase = Phase::Closing(link);
         }
     }
 
@@ -279,6 +290,7 @@ impl PoolSession {
         if let Some(message) = self.outbox.pop_front() {
             self.outbox_bytes = self.outbox_bytes.saturating_sub(message.data.len());
         }
+        self.shut_down_if_empty();
     }
 
     /// The next thing to do.
@@ -486,6 +498,11 @@ impl PoolSession {
             return None;
         }
         let Phase::Up(up) = core::mem::replace(&mut self.phase, Phase::Resolving) else { return None };
+        if self.closing {
+            self.phase = Phase::Ended(EndReason::Closed);
+            self.report_outbox();
+            return Some(up.link);
+        }
         let element = up.element.id;
         tracing::info!(pool = %self.handle, %element, %reason, "failover");
         if report {

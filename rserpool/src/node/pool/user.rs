@@ -147,10 +147,10 @@ impl PoolNode {
         if let Some(reason) = slot.session.tick(now, path.as_ref()) {
             self.fail(now, id, reason, reason.is_failure());
         }
-        while let Some(output) = self.sessions.get_mut(&id).and_then(|s| s.session.poll_output()) {
-            self.perform_for(now, id, output);
-        }
+        self.perform_all(now, id);
         self.flush_session(now, id);
+        // The last message may have been what a shutdown waited for.
+        self.perform_all(now, id);
         let Some(slot) = self.sessions.get(&id) else { return };
         self.deadlines.set(id, slot.session.poll_timeout());
         if slot.abandoned && slot.links.is_empty() && matches!(slot.session.state(), SessionState::Ended(_)) {
@@ -158,6 +158,12 @@ impl PoolNode {
             self.sessions.remove(&id);
             self.deadlines.set(id, None);
             self.close_endpoint(now, endpoint);
+        }
+    }
+
+    fn perform_all(&mut self, now: Time, id: SessionId) {
+        while let Some(output) = self.sessions.get_mut(&id).and_then(|s| s.session.poll_output()) {
+            self.perform_for(now, id, output);
         }
     }
 

@@ -1,0 +1,138 @@
+//! [`Rserpool`]: one process in its operation scope.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use sctp_user::Time;
+use sctp_user::socket::Handle;
+
+use super::builder::Builder;
+use super::error::Error;
+use super::host::Host;
+use super::registration::Registration;
+use crate::asap::{AsapEvent, ElementSpec};
+use crate::node::PoolNode;
+use crate::wire::{ElementId, PoolElement, PoolHandle};
+
+/// How long the end of the last clone waits for what sessions that were dropped still have to deliver.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Access to the pools. Clones share one runtime, which ends with the last of them and of what was made from them.
+#[derive(Clone, Debug)]
+pub struct Rserpool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    handle: Handle<Host>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let stopped = self.handle.with(|host, now| {
+            if let Some(node) = host.node() {
+                node.stop(now);
+            }
+        });
+        if stopped.is_ok() {
+            // Who does not acknowledge in time notices by itself that we are gone.
+            let _ = self.handle.wait(Some(LINGER), |host, _| host.node().is_none_or(|n| n.is_stopped()).then_some(()));
+        }
+    }
+}
+
+impl Rserpool {
+    /// Settings, to begin with.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn new(handle: Handle<Host>) -> Self {
+        Self { inner: Arc::new(Inner { handle }) }
+    }
+
+    /// The runtime below.
+    #[must_use]
+    pub fn handle(&self) -> &Handle<Host> {
+        &self.inner.handle
+    }
+
+    /// The time by the clock of all time stamps.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.inner.handle.clock().now()
+    }
+
+    /// Elements of a pool, at most `items`, in the order in which they are to be tried; at least one.
+    ///
+    /// # Errors
+    /// There is no registrar, no such pool, or no answer in time.
+    pub fn resolve(&self, handle: &PoolHandle, items: usize, timeout: Option<Duration>) -> Result<Vec<PoolElement>, Error> {
+        let request = self.with(|node, now| node.resolve(now, handle, items, Duration::ZERO))?;
+        match self.wait(timeout, |node, _| node.take_answer(request)) {
+            Ok(answer) => Ok(answer?),
+            Err(error) => {
+                self.with(|node, _| node.cancel(request))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells the registrar that an element does not answer; this process does not choose it for 30 s.
+    ///
+    /// # Errors
+    /// The runtime has stopped.
+    pub fn report_failure(&self, handle: &PoolHandle, id: ElementId) -> Result<(), Error> {
+        self.with(|node, now| node.report_failure(now, handle, id))
+    }
+
+    /// Registers an element that serves on a port of the program's own. The registration is renewed until it is dropped.
+    /// [`super::PoolListener`] does the same for sessions.
+    ///
+    /// # Errors
+    /// There is no registrar, it refuses, or there is no answer in time.
+    pub fn register(&self, spec: ElementSpec, timeout: Option<Duration>) -> Result<Registration, Error> {
+        let key = self.with(|node, now| node.register(now, spec))??;
+        let registration = Registration::new(self.clone(), key);
+        registration.wait(timeout)?;
+        Ok(registration)
+    }
+
+    /// What happened between this process and registrars, in order; for logs. Old news are dropped if nobody fetches them.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], or the runtime has stopped.
+    pub fn next_event(&self, timeout: Option<Duration>) -> Result<AsapEvent, Error> {
+        self.wait(timeout, |node, _| node.poll_event())
+    }
+
+    /// Calls `f` with the node.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut PoolNode, Time) -> R) -> Result<R, Error> {
+        let result = self.inner.handle.with(|host, now| host.node().map(|node| f(node, now)))?;
+        result.ok_or_else(stopped)
+    }
+
+    /// Calls `f` whenever something may have happened, until it answers.
+    pub(super) fn wait<R>(&self, timeout: Option<Duration>, mut f: impl FnMut(&mut PoolNode, Time) -> Option<R>) -> Result<R, Error> {
+        self.inner.handle.wait(timeout, |host, now| f(host.node()?, now))?.ok_or(Error::Timeout)
+    }
+
+    /// Opens an SCTP port: claims it among the processes that share the UDP port, then has `open` open it.
+    pub(super) fn open_port<R, E>(&self, port: u16, open: impl FnOnce(&mut PoolNode, Time, u16) -> Result<R, E>) -> Result<R, Error>
+    where
+        Error: From<E>,
+    {
+        let port = self.inner.handle.claim_port(port)?;
+        let opened = self.with(|node, now| open(node, now, port))?;
+        if opened.is_err() {
+            self.inner.handle.release_port(port);
+        }
+        Ok(opened?)
+    }
+}
+
+fn stopped() -> Error {
+    Error::Io(std::io::ErrorKind::ConnectionAborted.into())
+}
