@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use sctp_user::sim::{Chance, HostConfig, HostId, LinkConfig, Loss, NodeId, World};
-use sctp_user::{AddrChange, AssocConfig, Entropy, Node, SeededEntropy, Time};
+use sctp_user::{AddrChange, AssocConfig, Channel, Entropy, Node, SeededEntropy, StackConfig, Time};
 
 use crate::peer::Peer;
 use crate::workload::Workload;
@@ -34,6 +34,12 @@ pub struct Scenario {
     pub train: usize,
     /// Whether both are processes of one machine, which share its UDP port.
     pub one_machine: bool,
+    /// Whether the hosts have IPv6 addresses.
+    pub ipv6: bool,
+    /// What carries SCTP.
+    pub channel: Channel,
+    /// Makes the randomness of each stack from a seed; the usual one if there is none.
+    pub entropy: Option<fn(u64) -> Box<dyn Entropy>>,
 }
 
 impl Scenario {
@@ -49,6 +55,9 @@ impl Scenario {
             download: Workload::none(),
             train: 1,
             one_machine: false,
+            ipv6: false,
+            channel: StackConfig::default().default_channel,
+            entropy: None,
         }
     }
 
@@ -80,26 +89,31 @@ impl Scenario {
     #[must_use]
     pub fn build(self) -> Bed {
         let mut world = World::new(self.seed);
-        let client_ip = IpAddr::from([10, 0, 0, 1]);
-        let server_ip = if self.one_machine { client_ip } else { IpAddr::from([10, 0, 0, 2]) };
+        let ip = |n: u8| if self.ipv6 { IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n)]) } else { IpAddr::from([10, 0, 0, n]) };
+        let client_ip = ip(1);
+        let server_ip = if self.one_machine { client_ip } else { ip(2) };
         world.set_link(client_ip, server_ip, self.there.clone());
         world.set_link(server_ip, client_ip, self.back.clone());
         let (upload, download) = (Arc::new(self.upload), Arc::new(self.download));
         let host = |name, ip, ahead, port| HostConfig {
             clock_ahead: Duration::from_secs(ahead),
             sctp_ports: self.one_machine.then(|| vec![port]),
+            raw: true,
             max_segments: self.train,
             max_train: self.train,
             ..HostConfig::new(name, ip)
         };
-        let node = Peer::new(CLIENT_PORT, &self.assoc, world.fork_entropy(), upload.clone(), download.clone());
+        let mut stack = StackConfig::default();
+        stack.default_channel = self.channel;
+        let setup = Setup { stack, entropy: self.entropy, assoc: self.assoc, upload, download };
+        let node = setup.client(&mut world);
         let client = world.add(host("client", client_ip, 1_000_000, CLIENT_PORT), node);
-        let node = Peer::new(SERVER_PORT, &self.assoc, world.fork_entropy(), download.clone(), upload.clone());
+        let node = setup.server(&mut world);
         let server = world.add(host("server", server_ip, 0, SERVER_PORT), node);
         for (id, ip) in [(client, client_ip), (server, server_ip)] {
             world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(vec![ip])));
         }
-        Bed { world, client, server, client_ip, server_ip, assoc: self.assoc, upload, download }
+        Bed { world, client, server, client_ip, server_ip, setup }
     }
 }
 
@@ -144,9 +158,35 @@ pub struct Bed {
     pub client_ip: IpAddr,
     /// The server's address.
     pub server_ip: IpAddr,
+    setup: Setup,
+}
+
+/// What is needed to start a node anew.
+struct Setup {
+    stack: StackConfig,
+    entropy: Option<fn(u64) -> Box<dyn Entropy>>,
     assoc: AssocConfig,
     upload: Arc<Workload>,
     download: Arc<Workload>,
+}
+
+impl Setup {
+    fn entropy(&self, world: &mut World) -> Box<dyn Entropy> {
+        match self.entropy {
+            Some(make) => make(world.rng().u64()),
+            None => world.fork_entropy(),
+        }
+    }
+
+    fn client(&self, world: &mut World) -> Peer {
+        let plans = [self.upload.clone(), self.download.clone()];
+        Peer::new(self.stack.clone(), CLIENT_PORT, &self.assoc, self.entropy(world), plans)
+    }
+
+    fn server(&self, world: &mut World) -> Peer {
+        let plans = [self.download.clone(), self.upload.clone()];
+        Peer::new(self.stack.clone(), SERVER_PORT, &self.assoc, self.entropy(world), plans)
+    }
 }
 
 impl Bed {
@@ -161,10 +201,18 @@ impl Bed {
     /// # Panics
     /// If it is not up on both sides after a minute.
     pub fn connected(&mut self) {
+        self.connected_within(Duration::from_secs(60));
+    }
+
+    /// Has an association come up.
+    ///
+    /// # Panics
+    /// If it is not up on both sides after `limit`.
+    pub fn connected_within(&mut self, limit: Duration) {
         self.connect();
         let (client, server) = (self.client, self.server);
         let up = |w: &mut World| w.node(client).latest().is_some() && w.node(server).latest().is_some();
-        let until = self.world.now() + Duration::from_secs(60);
+        let until = self.world.now() + limit;
         assert!(self.world.run_until_idle_or(until, up), "not connected: {:?} {:?}", self.client().log, self.server().log);
     }
 
@@ -232,13 +280,26 @@ impl Bed {
 
     /// Starts the client anew with a fresh stack.
     pub fn restart_client(&mut self) {
-        let node = Peer::new(CLIENT_PORT, &self.assoc, self.world.fork_entropy(), self.upload.clone(), self.download.clone());
-        self.client = self.world.restart(self.client, node);
+        let node = self.setup.client(&mut self.world);
+        self.restart(self.client, self.client_ip, node);
     }
 
     /// Starts the server anew with a fresh stack.
     pub fn restart_server(&mut self) {
-        let node = Peer::new(SERVER_PORT, &self.assoc, self.world.fork_entropy(), self.download.clone(), self.upload.clone());
-        self.server = self.world.restart(self.server, node);
+        let node = self.setup.server(&mut self.world);
+        self.restart(self.server, self.server_ip, node);
+    }
+
+    fn restart(&mut self, id: NodeId<Peer>, ip: IpAddr, node: Peer) {
+        self.world.restart(id, node);
+        self.world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(vec![ip])));
+    }
+
+    /// Adds a host with another client of the same server, which has the same workload.
+    pub fn add_client(&mut self, ip: IpAddr) -> NodeId<Peer> {
+        let node = self.setup.client(&mut self.world);
+        let id = self.world.add(HostConfig { raw: true, ..HostConfig::new("another", ip) }, node);
+        self.world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(vec![ip])));
+        id
     }
 }

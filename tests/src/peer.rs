@@ -47,13 +47,14 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A stack with one endpoint at SCTP port `port` that accepts associations.
+    /// A stack with one endpoint at SCTP port `port` that accepts associations; `plans` is what it sends and what it expects.
     ///
     /// # Panics
     /// If the port cannot be opened.
     #[must_use]
-    pub fn new(port: u16, cfg: &AssocConfig, entropy: Box<dyn Entropy>, outgoing: Arc<Workload>, incoming: Arc<Workload>) -> Self {
-        let mut stack = Stack::new(StackConfig::default(), entropy);
+    pub fn new(stack: StackConfig, port: u16, cfg: &AssocConfig, entropy: Box<dyn Entropy>, plans: [Arc<Workload>; 2]) -> Self {
+        let [outgoing, incoming] = plans;
+        let mut stack = Stack::new(stack, entropy);
         let endpoint = EndpointConfig { port, assoc: Arc::new(cfg.clone()) };
         let endpoint = stack.open(endpoint).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);

@@ -6,8 +6,8 @@
 use core::hash::{Hash as _, Hasher as _};
 use core::time::Duration;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use sctp_user::Time;
@@ -25,8 +25,8 @@ struct Judge {
     sack_delay: Duration,
     /// For each host the tag that it receives with, and the tag that it sends with.
     tags: BTreeMap<(HostId, u32), u32>,
-    /// The other way round, from INIT ACKs that a host received: which of them counts shows in its COOKIE ECHO.
-    offers: BTreeMap<(HostId, u32), u32>,
+    /// The other way round, from all INIT ACKs: which of them counts shows in the host's COOKIE ECHO or COOKIE ACK.
+    offers: BTreeMap<(HostId, u32), BTreeSet<u32>>,
     /// What a host does in an association, by the tag that it sends with.
     sides: BTreeMap<(HostId, u32), Side>,
     violations: Vec<String>,
@@ -42,7 +42,7 @@ struct Side {
     acked: Option<u32>,
     /// The peer's initial TSN; the TSNs received beyond the prefix without gaps, relative to it; the length of that prefix.
     peer_initial: Option<u32>,
-    beyond: std::collections::BTreeSet<u32>,
+    beyond: BTreeSet<u32>,
     prefix: u32,
     /// The last cumulative TSN acknowledged to the peer, relative to its initial TSN.
     told: u32,
@@ -130,12 +130,13 @@ impl Judge {
             Some(Chunk::Init(_)) => return Ok(()),
             Some(Chunk::InitAck(ack)) => {
                 self.tags.insert((seen.host, ack.tag.0), tag);
+                self.offers.entry((seen.host, tag)).or_default().insert(ack.tag.0);
             }
             // ABORT and SHUTDOWN COMPLETE may be about no association of this host, with the peer's own tag.
             Some(Chunk::Abort(_) | Chunk::ShutdownComplete(_)) => return Ok(()),
-            Some(Chunk::CookieEcho(_)) => {
-                let Some(local) = self.offers.get(&(seen.host, tag)) else { return Err("COOKIE ECHO without INIT ACK".into()) };
-                self.tags.insert((seen.host, *local), tag);
+            Some(Chunk::CookieEcho(_) | Chunk::CookieAck) => {
+                let Some(offers) = self.offers.get(&(seen.host, tag)) else { return Err("cookie without INIT ACK".into()) };
+                self.tags.extend(offers.iter().map(|local| ((seen.host, *local), tag)));
             }
             Some(_) if tag == 0 => return Err("tag zero".into()),
             Some(_) => {}
@@ -161,7 +162,7 @@ impl Judge {
                 return;
             }
             Some(Chunk::InitAck(ack)) => {
-                self.offers.insert((seen.host, ack.tag.0), local_tag);
+                self.offers.entry((seen.host, ack.tag.0)).or_default().insert(local_tag);
                 self.sides.entry((seen.host, ack.tag.0)).or_default().peer_initial = Some(ack.tsn.0);
             }
             _ => {}

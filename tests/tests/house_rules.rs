@@ -19,6 +19,8 @@ const EDGES: &[&str] = &[
     "registrar/tests/",
     "tools/tests/",
     "fuzz/tests/",
+    "sctp-user/examples/",
+    "rserpool/examples/",
     // UDP sockets, and the processes that share them.
     "udp-encap/src/",
     // Programs.

@@ -31,9 +31,7 @@ impl Slot {
     fn reclaim(self) -> BytesMut {
         match self {
             Self::Free(buffer) => buffer,
-            Self::Lent(bytes) => bytes
-                .try_into_mut()
-                .unwrap_or_else(|_| BytesMut::zeroed(SLOT)),
+            Self::Lent(bytes) => bytes.try_into_mut().unwrap_or_else(|_| BytesMut::zeroed(SLOT)),
         }
     }
 }
@@ -59,9 +57,7 @@ impl RecvBatch {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            slots: (0..BATCH_SIZE)
-                .map(|_| Slot::Free(BytesMut::zeroed(SLOT)))
-                .collect(),
+            slots: (0..BATCH_SIZE).map(|_| Slot::Free(BytesMut::zeroed(SLOT))).collect(),
             block: BytesMut::new(),
             ready: VecDeque::with_capacity(BATCH_SIZE),
         }
@@ -79,11 +75,7 @@ impl RecvBatch {
     }
 
     /// Reads one batch from a socket; the number of trains, which may be 0 if only empty datagrams came.
-    pub(crate) fn fill(
-        &mut self,
-        state: &UdpSocketState,
-        socket: UdpSockRef<'_>,
-    ) -> io::Result<usize> {
+    pub(crate) fn fill(&mut self, state: &UdpSocketState, socket: UdpSockRef<'_>) -> io::Result<usize> {
         let mut buffers: [BytesMut; BATCH_SIZE] = std::array::from_fn(|_| BytesMut::new());
         for (buffer, slot) in buffers.iter_mut().zip(self.slots.drain(..)) {
             *buffer = slot.reclaim();
@@ -91,19 +83,14 @@ impl RecvBatch {
         let mut meta = [RecvMeta::default(); BATCH_SIZE];
         let result = {
             let mut iter = buffers.iter_mut();
-            let mut iov: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
-                IoSliceMut::new(iter.next().map_or(&mut [][..], |b| &mut b[..]))
-            });
+            let mut iov: [IoSliceMut<'_>; BATCH_SIZE] =
+                std::array::from_fn(|_| IoSliceMut::new(iter.next().map_or(&mut [][..], |b| &mut b[..])));
             state.recv(socket, &mut iov, &mut meta)
         };
         let filled = result.as_ref().map_or(0, |n| *n);
         let before = self.ready.len();
         for (i, (buffer, meta)) in buffers.into_iter().zip(&meta).enumerate() {
-            let slot = if i < filled {
-                self.hand_out(buffer, meta)
-            } else {
-                Slot::Free(buffer)
-            };
+            let slot = if i < filled { self.hand_out(buffer, meta) } else { Slot::Free(buffer) };
             self.slots.push(slot);
         }
         result.map(|_| self.ready.len().saturating_sub(before))
@@ -118,8 +105,7 @@ impl RecvBatch {
             if self.block.capacity() < len {
                 self.block.reserve(BLOCK);
             }
-            self.block
-                .extend_from_slice(buffer.get(..len).unwrap_or_default());
+            self.block.extend_from_slice(buffer.get(..len).unwrap_or_default());
             (self.block.split().freeze(), Slot::Free(buffer))
         } else {
             let whole = buffer.freeze();
@@ -132,11 +118,7 @@ impl RecvBatch {
                 ifindex: meta.interface_index.filter(|i| *i != 0),
                 ecn: meta.ecn.map(Ecn::from_quinn),
             },
-            stride: if meta.stride == 0 {
-                len
-            } else {
-                meta.stride.min(len)
-            },
+            stride: if meta.stride == 0 { len } else { meta.stride.min(len) },
             bytes,
         });
         slot

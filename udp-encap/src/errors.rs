@@ -4,10 +4,7 @@
 //! believes anything (RFC 6951 section 5.5, RFC 9260 section 10). quinn-udp can read the error queue too, but throws the quoted
 //! bytes away; hence this reader. Only Linux has such a queue: elsewhere nothing is reported, and the stack's own timers find
 //! out.
-#![allow(
-    clippy::disallowed_types,
-    reason = "edge: the sockets of the encapsulation live here"
-)]
+#![allow(clippy::disallowed_types, reason = "edge: the sockets of the encapsulation live here")]
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -69,10 +66,7 @@ mod imp {
     use bytes::Bytes;
     use nix::errno::Errno;
     use nix::libc;
-    use nix::sys::socket::{
-        ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, recvmsg, setsockopt,
-        sockopt,
-    };
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, recvmsg, setsockopt, sockopt};
 
     use super::{ErrorOrigin, MAX_QUOTE, NetError, NetErrorKind};
     use crate::meta::unmapped;
@@ -97,11 +91,7 @@ mod imp {
     /// Takes errors off the queue until one is of interest; `None` when the queue is empty.
     pub(crate) fn read(socket: &socket2::Socket, v4: bool) -> io::Result<Option<NetError>> {
         loop {
-            let read = if v4 {
-                read_one::<SockaddrIn>(socket)?
-            } else {
-                read_one::<SockaddrIn6>(socket)?
-            };
+            let read = if v4 { read_one::<SockaddrIn>(socket)? } else { read_one::<SockaddrIn6>(socket)? };
             match read {
                 Read::Empty => return Ok(None),
                 Read::Ignored => {}
@@ -145,48 +135,37 @@ mod imp {
             libc::c_int
         );
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        let (kind, dst, src, len) =
-            match recvmsg::<A>(socket.as_raw_fd(), &mut iov, Some(&mut space), flags) {
-                Ok(message) => {
-                    let mut kind = None;
-                    let mut src = None;
-                    for control in message.cmsgs()? {
-                        match control {
-                            ControlMessageOwned::Ipv4RecvErr(error, _)
-                            | ControlMessageOwned::Ipv6RecvErr(error, _) => {
-                                kind = classify(&error);
-                            }
-                            ControlMessageOwned::Ipv4PacketInfo(info) => {
-                                src = Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(
-                                    info.ipi_addr.s_addr,
-                                ))));
-                            }
-                            ControlMessageOwned::Ipv6PacketInfo(info) => {
-                                src = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
-                            }
-                            _ => {}
+        let (kind, dst, src, len) = match recvmsg::<A>(socket.as_raw_fd(), &mut iov, Some(&mut space), flags) {
+            Ok(message) => {
+                let mut kind = None;
+                let mut src = None;
+                for control in message.cmsgs()? {
+                    match control {
+                        ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+                            kind = classify(&error);
                         }
+                        ControlMessageOwned::Ipv4PacketInfo(info) => {
+                            src = Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))));
+                        }
+                        ControlMessageOwned::Ipv6PacketInfo(info) => {
+                            src = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+                        }
+                        _ => {}
                     }
-                    (
-                        kind,
-                        message.address.map(A::socket_addr),
-                        src,
-                        message.bytes,
-                    )
                 }
-                Err(Errno::EAGAIN) => return Ok(Read::Empty),
-                Err(Errno::EINTR) => return Ok(Read::Ignored),
-                Err(error) => return Err(error.into()),
-            };
+                (kind, message.address.map(A::socket_addr), src, message.bytes)
+            }
+            Err(Errno::EAGAIN) => return Ok(Read::Empty),
+            Err(Errno::EINTR) => return Ok(Read::Ignored),
+            Err(error) => return Err(error.into()),
+        };
         let (Some((kind, origin)), Some(dst)) = (kind, dst) else {
             return Ok(Read::Ignored);
         };
         Ok(Read::Error(NetError {
             kind,
             origin,
-            src: src
-                .map(|ip| ip.to_canonical())
-                .filter(|ip| !ip.is_unspecified()),
+            src: src.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified()),
             dst: unmapped(dst),
             quoted: Bytes::copy_from_slice(quote.get(..len).unwrap_or_default()),
         }))
@@ -198,16 +177,11 @@ mod imp {
             libc::SO_EE_ORIGIN_LOCAL => {
                 // The kernel's own "larger than the interface's MTU" for a datagram that never left.
                 let too_big = u32::try_from(libc::EMSGSIZE).is_ok_and(|e| e == error.ee_errno);
-                return too_big.then_some((
-                    NetErrorKind::TooBig { mtu: error.ee_info },
-                    ErrorOrigin::Local,
-                ));
+                return too_big.then_some((NetErrorKind::TooBig { mtu: error.ee_info }, ErrorOrigin::Local));
             }
             libc::SO_EE_ORIGIN_ICMP => match (icmp_type, code) {
                 (ICMP_DEST_UNREACH, ICMP_CODE_PORT) => NetErrorKind::PortUnreachable,
-                (ICMP_DEST_UNREACH, ICMP_CODE_FRAG_NEEDED) => {
-                    NetErrorKind::TooBig { mtu: error.ee_info }
-                }
+                (ICMP_DEST_UNREACH, ICMP_CODE_FRAG_NEEDED) => NetErrorKind::TooBig { mtu: error.ee_info },
                 _ => NetErrorKind::Unreachable { icmp_type, code },
             },
             libc::SO_EE_ORIGIN_ICMP6 => match (icmp_type, code) {

@@ -110,12 +110,7 @@ mod tests {
     #[test]
     fn a_train_ends_with_a_short_packet() {
         let train = Received {
-            meta: DatagramMeta {
-                src: "127.0.0.1:1".parse().unwrap(),
-                dst_ip: None,
-                ifindex: None,
-                ecn: None,
-            },
+            meta: DatagramMeta { src: "127.0.0.1:1".parse().unwrap(), dst_ip: None, ifindex: None, ecn: None },
             bytes: Bytes::from_static(b"aaabbbc"),
             stride: 3,
         };

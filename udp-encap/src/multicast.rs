@@ -4,10 +4,7 @@
 //! hold: the group is joined by the interface **address** 127.0.0.1, the outgoing interface is set by that address too (by
 //! index, the source address would become 0.0.0.0), and the sender is bound to 127.0.0.1. IPv6 has no such way, because the
 //! loopback interface has no multicast route there.
-#![allow(
-    clippy::disallowed_types,
-    reason = "edge: the sockets of the encapsulation live here"
-)]
+#![allow(clippy::disallowed_types, reason = "edge: the sockets of the encapsulation live here")]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,30 +43,19 @@ pub struct SenderConfig {
 }
 
 fn mixed_families() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "group, source and interface are of different families",
-    )
+    io::Error::new(io::ErrorKind::InvalidInput, "group, source and interface are of different families")
 }
 
 fn shared_socket(group: SocketAddr) -> io::Result<Socket> {
     if !group.ip().is_multicast() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a multicast address",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a multicast address"));
     }
     let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     // Several processes announce from, and listen on, one port. On the BSDs that takes SO_REUSEPORT as well, which on Linux
     // would instead spread the datagrams over the listeners.
     socket.set_reuse_address(true)?;
-    #[cfg(not(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "solaris",
-        target_os = "illumos"
-    )))]
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "solaris", target_os = "illumos")))]
     socket.set_reuse_port(true)?;
     if group.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -106,10 +92,7 @@ impl AnnounceSender {
             _ => return Err(mixed_families()),
         }
         socket.bind(&SockAddr::from(config.source))?;
-        Ok(Self {
-            socket,
-            group: config.group,
-        })
+        Ok(Self { socket, group: config.group })
     }
 
     /// Sends one announce.
@@ -117,9 +100,7 @@ impl AnnounceSender {
     /// # Errors
     /// Of the system; `WouldBlock` included. An announce is repeated anyway: log and go on.
     pub fn send(&self, announce: &[u8]) -> io::Result<()> {
-        self.socket
-            .send_to(announce, &SockAddr::from(self.group))
-            .map(|_| ())
+        self.socket.send_to(announce, &SockAddr::from(self.group)).map(|_| ())
     }
 
     /// The source address and port.
@@ -127,10 +108,7 @@ impl AnnounceSender {
     /// # Errors
     /// Of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket
-            .local_addr()?
-            .as_socket()
-            .ok_or_else(|| io::ErrorKind::Unsupported.into())
+        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -177,12 +155,8 @@ impl AnnounceListener {
     /// `InvalidInput` for an interface of the other family; errors of the system.
     pub fn join(&self, interface: Interface) -> io::Result<()> {
         let result = match (self.group.ip(), interface) {
-            (IpAddr::V4(group), Interface::V4(address)) => {
-                self.socket.join_multicast_v4(&group, &address)
-            }
-            (IpAddr::V6(group), Interface::Index(index)) => {
-                self.socket.join_multicast_v6(&group, index)
-            }
+            (IpAddr::V4(group), Interface::V4(address)) => self.socket.join_multicast_v4(&group, &address),
+            (IpAddr::V6(group), Interface::Index(index)) => self.socket.join_multicast_v6(&group, index),
             _ => return Err(mixed_families()),
         };
         match result {
@@ -207,8 +181,7 @@ impl AnnounceListener {
     }
 
     fn recv_into(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
-        let (len, _, from) =
-            rustix::net::recvfrom(&self.socket, buffer, rustix::net::RecvFlags::DONTWAIT)?;
+        let (len, _, from) = rustix::net::recvfrom(&self.socket, buffer, rustix::net::RecvFlags::DONTWAIT)?;
         Ok((len, from.and_then(|addr| SocketAddr::try_from(addr).ok())))
     }
 
@@ -228,21 +201,11 @@ macro_rules! descriptor {
         }
 
         impl event::Source for $type {
-            fn register(
-                &mut self,
-                registry: &Registry,
-                token: Token,
-                interests: Interest,
-            ) -> io::Result<()> {
+            fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
                 SourceFd(&self.socket.as_raw_fd()).register(registry, token, interests)
             }
 
-            fn reregister(
-                &mut self,
-                registry: &Registry,
-                token: Token,
-                interests: Interest,
-            ) -> io::Result<()> {
+            fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
                 SourceFd(&self.socket.as_raw_fd()).reregister(registry, token, interests)
             }
 

@@ -1,8 +1,5 @@
 //! The UDP sockets that carry SCTP: one for each IP family, on the same port.
-#![allow(
-    clippy::disallowed_types,
-    reason = "edge: the sockets of the encapsulation live here"
-)]
+#![allow(clippy::disallowed_types, reason = "edge: the sockets of the encapsulation live here")]
 
 use std::collections::VecDeque;
 use std::io;
@@ -63,13 +60,7 @@ impl Transmit {
     /// One datagram to `dst`, source chosen by the kernel, unmarked and not to be fragmented.
     #[must_use]
     pub const fn to(dst: SocketAddr) -> Self {
-        Self {
-            src: None,
-            dst,
-            ecn: None,
-            segment_size: None,
-            may_fragment: false,
-        }
+        Self { src: None, dst, ecn: None, segment_size: None, may_fragment: false }
     }
 }
 
@@ -109,11 +100,7 @@ struct Family {
 fn set_up(socket: &Socket) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    nix::sys::socket::setsockopt(
-        socket,
-        nix::sys::socket::sockopt::ReceiveTimestampns,
-        &false,
-    )?;
+    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
     Ok(state)
 }
 
@@ -121,12 +108,7 @@ impl Family {
     fn new(socket: Socket, v4: bool) -> io::Result<Self> {
         let state = set_up(&socket)?;
         errors::enable(&socket, v4)?;
-        Ok(Self {
-            socket,
-            state,
-            v4,
-            unsent: None,
-        })
+        Ok(Self { socket, state, v4, unsent: None })
     }
 
     fn bind(addr: SocketAddr) -> io::Result<Self> {
@@ -145,11 +127,7 @@ impl Family {
     }
 
     fn port(&self) -> io::Result<u16> {
-        self.socket
-            .local_addr()?
-            .as_socket()
-            .map(|a| a.port())
-            .ok_or_else(|| io::ErrorKind::Unsupported.into())
+        self.socket.local_addr()?.as_socket().map(|a| a.port()).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     fn read_errors(&self, into: &mut VecDeque<NetError>) {
@@ -212,19 +190,12 @@ impl UdpEncap {
 
     fn bind_one(ip: IpAddr, port: u16) -> io::Result<Self> {
         let family = Family::bind(SocketAddr::new(ip, port))?;
-        if family.v4 {
-            Self::of(Some(family), None)
-        } else {
-            Self::of(None, Some(family))
-        }
+        if family.v4 { Self::of(Some(family), None) } else { Self::of(None, Some(family)) }
     }
 
     fn bind_both(port: u16) -> io::Result<Self> {
         let v4 = Family::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))?;
-        let v6 = match Family::bind(SocketAddr::new(
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            v4.port()?,
-        )) {
+        let v6 = match Family::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), v4.port()?)) {
             Ok(v6) => Some(v6),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(error) => {
@@ -240,14 +211,7 @@ impl UdpEncap {
             Some(family) => family.port()?,
             None => return Err(io::Error::new(io::ErrorKind::InvalidInput, "no UDP socket")),
         };
-        Ok(Self {
-            v4,
-            v6,
-            port,
-            errors: VecDeque::new(),
-            reads_errors: true,
-            v6_first: false,
-        })
+        Ok(Self { v4, v6, port, errors: VecDeque::new(), reads_errors: true, v6_first: false })
     }
 
     /// Takes over bound UDP sockets that another process handed to us: at most one of each family.
@@ -259,10 +223,7 @@ impl UdpEncap {
         let (mut v4, mut v6) = (None, None);
         for fd in fds {
             let socket = Socket::from(fd);
-            let addr = socket
-                .local_addr()?
-                .as_socket()
-                .ok_or_else(|| invalid("not an IP socket"))?;
+            let addr = socket.local_addr()?.as_socket().ok_or_else(|| invalid("not an IP socket"))?;
             if socket.r#type()? != Type::DGRAM || addr.port() == 0 {
                 return Err(invalid("not a bound UDP socket"));
             }
@@ -278,9 +239,7 @@ impl UdpEncap {
     /// The sockets, to be duplicated into another process; IPv4 first.
     #[must_use]
     pub fn as_fds(&self) -> Vec<BorrowedFd<'_>> {
-        self.families()
-            .map(|family| family.socket.as_fd())
-            .collect()
+        self.families().map(|family| family.socket.as_fd()).collect()
     }
 
     fn families(&self) -> impl Iterator<Item = &Family> {
@@ -299,18 +258,8 @@ impl UdpEncap {
         Caps {
             ipv4: self.v4.is_some(),
             ipv6: self.v6.is_some(),
-            ecn: cfg!(any(
-                target_os = "linux",
-                target_os = "android",
-                target_os = "freebsd",
-                target_vendor = "apple"
-            )),
-            max_segments: self
-                .families()
-                .map(|f| f.state.max_gso_segments())
-                .min()
-                .unwrap_or(1)
-                .max(1),
+            ecn: cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")),
+            max_segments: self.families().map(|f| f.state.max_gso_segments()).min().unwrap_or(1).max(1),
             df: self.families().all(|f| !f.state.may_fragment()),
         }
     }
@@ -331,29 +280,15 @@ impl UdpEncap {
     /// Other errors of the system are about this destination only: treat the bytes as lost.
     pub fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
         let dst = unmapped(t.dst);
-        let src = t
-            .src
-            .map(|ip| ip.to_canonical())
-            .filter(|ip| !ip.is_unspecified());
-        if src.is_some_and(|ip| ip.is_ipv4() != dst.is_ipv4())
-            || bytes.is_empty()
-            || t.segment_size == Some(0)
-        {
+        let src = t.src.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified());
+        if src.is_some_and(|ip| ip.is_ipv4() != dst.is_ipv4()) || bytes.is_empty() || t.segment_size == Some(0) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let family = if dst.is_ipv4() {
-            &mut self.v4
-        } else {
-            &mut self.v6
-        };
+        let family = if dst.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         let Some(family) = family else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        let mut sender = Sender {
-            family,
-            errors: &mut self.errors,
-            reads_errors: self.reads_errors,
-        };
+        let mut sender = Sender { family, errors: &mut self.errors, reads_errors: self.reads_errors };
         sender.flush()?;
         sender.train(&Transmit { src, dst, ..*t }, bytes, false)
     }
@@ -365,12 +300,7 @@ impl UdpEncap {
     pub fn flush(&mut self) -> io::Result<()> {
         let (errors, reads_errors) = (&mut self.errors, self.reads_errors);
         for family in self.v4.iter_mut().chain(&mut self.v6) {
-            Sender {
-                family,
-                errors,
-                reads_errors,
-            }
-            .flush()?;
+            Sender { family, errors, reads_errors }.flush()?;
         }
         Ok(())
     }
@@ -381,11 +311,7 @@ impl UdpEncap {
     /// `WouldBlock` when both sockets are drained; other errors of the system.
     pub fn recv(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
         self.v6_first = !self.v6_first;
-        let order = if self.v6_first {
-            [&self.v6, &self.v4]
-        } else {
-            [&self.v4, &self.v6]
-        };
+        let order = if self.v6_first { [&self.v6, &self.v4] } else { [&self.v4, &self.v6] };
         for family in order.into_iter().flatten() {
             for _ in 0..MAX_ERRORS {
                 match batch.fill(&family.state, UdpSockRef::from(&family.socket)) {
@@ -448,14 +374,8 @@ fn is_pending_icmp(error: &io::Error) -> bool {
 
 /// Whether the address is one of this host: the kernel lets us bind to it.
 fn is_local(ip: IpAddr) -> bool {
-    let domain = if ip.is_ipv4() {
-        Domain::IPV4
-    } else {
-        Domain::IPV6
-    };
-    Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
-        .and_then(|socket| socket.bind(&SockAddr::from(SocketAddr::new(ip, 0))))
-        .is_ok()
+    let domain = if ip.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).and_then(|socket| socket.bind(&SockAddr::from(SocketAddr::new(ip, 0)))).is_ok()
 }
 
 /// The ways of sending on one socket.
@@ -488,23 +408,11 @@ impl Sender<'_> {
         let Some(segment) = t.segment_size.filter(|s| *s < bytes.len()) else {
             return self.datagram(t, bytes);
         };
-        let segments = if singly {
-            1
-        } else {
-            self.family
-                .state
-                .max_gso_segments()
-                .min(MAX_TRAIN / segment)
-                .max(1)
-        };
+        let segments = if singly { 1 } else { self.family.state.max_gso_segments().min(MAX_TRAIN / segment).max(1) };
         let mut sent = 0usize;
         for piece in bytes.chunks(segment.saturating_mul(segments)) {
             let one = piece.len() <= segment;
-            let result = if one {
-                self.once(t, None, piece)
-            } else {
-                self.once(t, Some(segment), piece)
-            };
+            let result = if one { self.once(t, None, piece) } else { self.once(t, Some(segment), piece) };
             match result {
                 Ok(()) => sent = sent.saturating_add(piece.len()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -516,14 +424,9 @@ impl Sender<'_> {
                 }
                 Err(error) if !one && refuses_train(&error) => {
                     // Either the device cannot segment, or the segments exceed the MTU: datagrams alone tell which.
-                    self.train(t, piece, true)
-                        .inspect_err(|e| self.forgive(t, e))?;
+                    self.train(t, piece, true).inspect_err(|e| self.forgive(t, e))?;
                     if let Some((_, rest)) = &mut self.family.unsent {
-                        rest.extend_from_slice(
-                            bytes
-                                .get(sent.saturating_add(piece.len())..)
-                                .unwrap_or_default(),
-                        );
+                        rest.extend_from_slice(bytes.get(sent.saturating_add(piece.len())..).unwrap_or_default());
                         return Ok(());
                     }
                     sent = sent.saturating_add(piece.len());
@@ -547,25 +450,11 @@ impl Sender<'_> {
     }
 
     /// One system call, repeated if it failed because of an earlier datagram's ICMP error.
-    fn once(
-        &mut self,
-        t: &Transmit,
-        segment_size: Option<usize>,
-        contents: &[u8],
-    ) -> io::Result<()> {
-        let transmit = quinn_udp::Transmit {
-            destination: t.dst,
-            ecn: t.ecn.map(Ecn::to_quinn),
-            contents,
-            segment_size,
-            src_ip: t.src,
-        };
+    fn once(&mut self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
+        let transmit = quinn_udp::Transmit { destination: t.dst, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
         let mut last = Ok(());
         for _ in 0..SEND_ATTEMPTS {
-            last = self
-                .family
-                .state
-                .try_send(UdpSockRef::from(&self.family.socket), &transmit);
+            last = self.family.state.try_send(UdpSockRef::from(&self.family.socket), &transmit);
             match &last {
                 Err(error) if is_pending_icmp(error) => {
                     if self.reads_errors {
@@ -581,9 +470,8 @@ impl Sender<'_> {
     /// Names the cause where it is ours: a source address that this host does not have. The kernel says EINVAL, or that the
     /// network is unreachable, depending on family and routes.
     fn judge(&mut self, t: &Transmit, error: io::Error) -> io::Error {
-        let suspicious = [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL]
-            .iter()
-            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        let suspicious =
+            [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
         if let Some(src) = t.src.filter(|_| suspicious)
             && !is_local(src)
         {
@@ -607,9 +495,7 @@ impl Sender<'_> {
 
 fn refuses_train(error: &io::Error) -> bool {
     let errno = error.raw_os_error();
-    [Errno::INVAL, Errno::IO, Errno::MSGSIZE]
-        .iter()
-        .any(|e| errno == Some(e.raw_os_error()))
+    [Errno::INVAL, Errno::IO, Errno::MSGSIZE].iter().any(|e| errno == Some(e.raw_os_error()))
 }
 
 /// Allows or forbids IP fragmentation on the socket. Processes that share the socket share the option, too: a datagram sent
@@ -617,27 +503,15 @@ fn refuses_train(error: &io::Error) -> bool {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn fragmenting(socket: &Socket, v4: bool, allow: bool) {
     use nix::sys::socket::{setsockopt, sockopt};
-    use rustix::net::sockopt::{
-        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
-    };
+    use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
     let result = if v4 {
-        let mode = if allow {
-            Ipv4PathMtuDiscovery::DONT
-        } else {
-            Ipv4PathMtuDiscovery::PROBE
-        };
+        let mode = if allow { Ipv4PathMtuDiscovery::DONT } else { Ipv4PathMtuDiscovery::PROBE };
         set_ip_mtu_discover(socket, mode).map_err(io::Error::from)
     } else {
-        let mode = if allow {
-            Ipv6PathMtuDiscovery::DONT
-        } else {
-            Ipv6PathMtuDiscovery::PROBE
-        };
+        let mode = if allow { Ipv6PathMtuDiscovery::DONT } else { Ipv6PathMtuDiscovery::PROBE };
         set_ipv6_mtu_discover(socket, mode)
             .map_err(io::Error::from)
-            .and_then(|()| {
-                setsockopt(socket, sockopt::Ipv6DontFrag, &!allow).map_err(io::Error::from)
-            })
+            .and_then(|()| setsockopt(socket, sockopt::Ipv6DontFrag, &!allow).map_err(io::Error::from))
     };
     if let Err(error) = result {
         tracing::debug!(%error, allow, "cannot switch fragmentation");
@@ -650,29 +524,15 @@ fn fragmenting(_: &Socket, _: bool, _: bool) {}
 
 /// Both sockets under one token.
 impl event::Source for UdpEncap {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        self.families()
-            .try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).register(registry, token, interests))
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.families().try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).register(registry, token, interests))
     }
 
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        self.families().try_for_each(|f| {
-            SourceFd(&f.socket.as_raw_fd()).reregister(registry, token, interests)
-        })
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.families().try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).reregister(registry, token, interests))
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.families()
-            .try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).deregister(registry))
+        self.families().try_for_each(|f| SourceFd(&f.socket.as_raw_fd()).deregister(registry))
     }
 }

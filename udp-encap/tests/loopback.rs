@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 use udp_encap::multicast::{AnnounceListener, AnnounceSender, Interface, SenderConfig};
-use udp_encap::{
-    Bind, Ecn, ErrorOrigin, NetError, NetErrorKind, Received, RecvBatch, Transmit, UdpEncap,
-    is_too_big,
-};
+use udp_encap::{Bind, Ecn, Received, RecvBatch, Transmit, UdpEncap, is_too_big};
+#[cfg(target_os = "linux")]
+use udp_encap::{ErrorOrigin, NetError, NetErrorKind};
 
 /// Generous: nothing here takes more than milliseconds unless something is wrong.
 const WAIT: Duration = Duration::from_secs(10);
@@ -26,11 +25,7 @@ fn addr(ip: IpAddr, port: u16) -> SocketAddr {
 
 /// Prints why a test cannot run here; with `REQUIRE=all` that is a failure.
 fn skip(reason: &str) {
-    assert_ne!(
-        std::env::var("REQUIRE").as_deref(),
-        Ok("all"),
-        "skipped: {reason}"
-    );
+    assert_ne!(std::env::var("REQUIRE").as_deref(), Ok("all"), "skipped: {reason}");
     println!("SKIP: {reason}");
 }
 
@@ -53,14 +48,8 @@ struct Watched {
 impl Watched {
     fn new(mut encap: UdpEncap) -> Self {
         let poll = Poll::new().unwrap();
-        poll.registry()
-            .register(&mut encap, Token(0), Interest::READABLE)
-            .unwrap();
-        Self {
-            encap,
-            poll,
-            batch: RecvBatch::new(),
-        }
+        poll.registry().register(&mut encap, Token(0), Interest::READABLE).unwrap();
+        Self { encap, poll, batch: RecvBatch::new() }
     }
 
     fn wait(&mut self) {
@@ -108,10 +97,7 @@ impl Watched {
 }
 
 fn packets(trains: &[Received]) -> Vec<Vec<u8>> {
-    trains
-        .iter()
-        .flat_map(|train| train.packets().map(|p| p.to_vec()).collect::<Vec<_>>())
-        .collect()
+    trains.iter().flat_map(|train| train.packets().map(|p| p.to_vec()).collect::<Vec<_>>()).collect()
 }
 
 #[test]
@@ -134,11 +120,7 @@ fn a_port_taken_by_one_family_is_taken() {
     }
     let v6 = UdpEncap::bind(Bind::V6, 0).unwrap();
     let error = UdpEncap::bind(Bind::Any, v6.port()).unwrap_err();
-    assert_eq!(
-        error.kind(),
-        io::ErrorKind::AddrInUse,
-        "IPv4 alone would split the port between two owners"
-    );
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "IPv4 alone would split the port between two owners");
 }
 
 #[test]
@@ -146,36 +128,21 @@ fn datagrams_come_with_addresses_and_marks() {
     for ip in loopbacks() {
         let mut a = UdpEncap::bind(Bind::Any, 0).unwrap();
         let mut b = Watched::new(UdpEncap::bind(Bind::Any, 0).unwrap());
-        for (i, ecn) in [None, Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce)]
-            .into_iter()
-            .enumerate()
-        {
-            let t = Transmit {
-                ecn,
-                ..Transmit::to(addr(ip, b.encap.port()))
-            };
+        for (i, ecn) in [None, Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce)].into_iter().enumerate() {
+            let t = Transmit { ecn, ..Transmit::to(addr(ip, b.encap.port())) };
             a.send(&t, &[u8::try_from(i).unwrap(); 20]).unwrap();
         }
         let got = b.receive(|trains| packets(trains).len() == 4);
-        let marks: Vec<_> = got
-            .iter()
-            .flat_map(|t| t.packets().map(|_| t.meta.ecn))
-            .collect();
+        let marks: Vec<_> = got.iter().flat_map(|t| t.packets().map(|_| t.meta.ecn)).collect();
         if b.encap.caps().ecn {
-            assert_eq!(
-                marks,
-                [None, Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce)]
-            );
+            assert_eq!(marks, [None, Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce)]);
         }
         for train in &got {
             assert_eq!(train.meta.src, addr(ip, a.port()));
             assert_eq!(train.meta.dst_ip, Some(ip));
             assert!(train.meta.ifindex.is_none_or(|index| index > 0));
         }
-        assert_eq!(
-            packets(&got),
-            (0..4u8).map(|i| vec![i; 20]).collect::<Vec<_>>()
-        );
+        assert_eq!(packets(&got), (0..4u8).map(|i| vec![i; 20]).collect::<Vec<_>>());
     }
 }
 
@@ -184,25 +151,14 @@ fn a_train_arrives_whole_with_a_short_last_packet() {
     for ip in loopbacks() {
         let mut a = UdpEncap::bind(Bind::Any, 0).unwrap();
         let mut b = Watched::new(UdpEncap::bind(Bind::Any, 0).unwrap());
-        let t = Transmit {
-            segment_size: Some(1_400),
-            ecn: Some(Ecn::Ect0),
-            ..Transmit::to(addr(ip, b.encap.port()))
-        };
-        let bytes: Vec<u8> = (0..20 * 1_400 + 333u32)
-            .map(|i| i.to_be_bytes()[3])
-            .collect();
+        let t = Transmit { segment_size: Some(1_400), ecn: Some(Ecn::Ect0), ..Transmit::to(addr(ip, b.encap.port())) };
+        let bytes: Vec<u8> = (0..20 * 1_400 + 333u32).map(|i| i.to_be_bytes()[3]).collect();
         a.send(&t, &bytes).unwrap();
-        let got =
-            b.receive(|trains| trains.iter().map(|t| t.bytes.len()).sum::<usize>() >= bytes.len());
+        let got = b.receive(|trains| trains.iter().map(|t| t.bytes.len()).sum::<usize>() >= bytes.len());
         let expected: Vec<Vec<u8>> = bytes.chunks(1_400).map(<[u8]>::to_vec).collect();
         assert_eq!(packets(&got), expected);
         if cfg!(target_os = "linux") && a.caps().max_segments > 1 {
-            assert_eq!(
-                (got.len(), got[0].stride),
-                (1, 1_400),
-                "offload in both directions"
-            );
+            assert_eq!((got.len(), got[0].stride), (1, 1_400), "offload in both directions");
             assert_eq!(got[0].meta.ecn, Some(Ecn::Ect0));
         }
     }
@@ -215,23 +171,11 @@ fn a_train_beyond_the_limits_of_one_call_is_cut() {
     let mut b = Watched::new(UdpEncap::bind(Bind::Any, 0).unwrap());
     // More than 64 packets, then more than 64 KiB, then packets that do not come in pairs below 64 KiB.
     for (segment, count) in [(100, 150), (9_000, 20), (40_000, 3)] {
-        let t = Transmit {
-            segment_size: Some(segment),
-            ..Transmit::to(addr(ip, b.encap.port()))
-        };
-        let bytes: Vec<u8> = (0..count)
-            .flat_map(|i| vec![u8::try_from(i).unwrap(); segment])
-            .collect();
+        let t = Transmit { segment_size: Some(segment), ..Transmit::to(addr(ip, b.encap.port())) };
+        let bytes: Vec<u8> = (0..count).flat_map(|i| vec![u8::try_from(i).unwrap(); segment]).collect();
         a.send(&t, &bytes).unwrap();
-        let got =
-            b.receive(|trains| trains.iter().map(|t| t.bytes.len()).sum::<usize>() >= bytes.len());
-        assert_eq!(
-            packets(&got),
-            bytes
-                .chunks(segment)
-                .map(<[u8]>::to_vec)
-                .collect::<Vec<_>>()
-        );
+        let got = b.receive(|trains| trains.iter().map(|t| t.bytes.len()).sum::<usize>() >= bytes.len());
+        assert_eq!(packets(&got), bytes.chunks(segment).map(<[u8]>::to_vec).collect::<Vec<_>>());
     }
 }
 
@@ -242,20 +186,13 @@ fn many_datagrams_of_all_sizes_survive_the_reuse_of_buffers() {
     let mut b = Watched::new(UdpEncap::bind(Bind::Any, 0).unwrap());
     let mut held = Vec::new();
     for round in 0..40usize {
-        let sizes: Vec<usize> = (0..20)
-            .map(|i| 1 + (round * 1_237 + i * 977) % 9_000)
-            .collect();
+        let sizes: Vec<usize> = (0..20).map(|i| 1 + (round * 1_237 + i * 977) % 9_000).collect();
         for (i, size) in sizes.iter().enumerate() {
             let fill = u8::try_from((round * 20 + i) % 251).unwrap();
-            a.send(&Transmit::to(addr(ip, b.encap.port())), &vec![fill; *size])
-                .unwrap();
+            a.send(&Transmit::to(addr(ip, b.encap.port())), &vec![fill; *size]).unwrap();
         }
         let got = b.receive(|trains| packets(trains).len() >= 20);
-        for (i, packet) in got
-            .iter()
-            .flat_map(|t| t.packets().collect::<Vec<_>>())
-            .enumerate()
-        {
+        for (i, packet) in got.iter().flat_map(|t| t.packets().collect::<Vec<_>>()).enumerate() {
             assert_eq!(packet.len(), sizes[i]);
             if (round + i) % 7 == 0 {
                 held.push((u8::try_from((round * 20 + i) % 251).unwrap(), packet));
@@ -263,10 +200,7 @@ fn many_datagrams_of_all_sizes_survive_the_reuse_of_buffers() {
         }
     }
     for (fill, packet) in held {
-        assert!(
-            packet.iter().all(|byte| *byte == fill),
-            "a held packet was overwritten"
-        );
+        assert!(packet.iter().all(|byte| *byte == fill), "a held packet was overwritten");
     }
 }
 
@@ -279,66 +213,25 @@ fn the_source_address_is_the_one_asked_for_or_an_error() {
     let mut b = Watched::new(UdpEncap::bind(Bind::Any, 0).unwrap());
     let to = addr([127, 0, 0, 1].into(), b.encap.port());
     let src = IpAddr::from([127, 0, 0, 2]);
-    a.send(
-        &Transmit {
-            src: Some(src),
-            ..Transmit::to(to)
-        },
-        b"twelve octets",
-    )
-    .unwrap();
-    assert_eq!(
-        b.receive(|t| !t.is_empty())[0].meta.src,
-        addr(src, a.port())
-    );
+    a.send(&Transmit { src: Some(src), ..Transmit::to(to) }, b"twelve octets").unwrap();
+    assert_eq!(b.receive(|t| !t.is_empty())[0].meta.src, addr(src, a.port()));
 
     let stranger = Some("192.0.2.77".parse().unwrap());
-    let error = a
-        .send(
-            &Transmit {
-                src: stranger,
-                ..Transmit::to(to)
-            },
-            b"twelve octets",
-        )
-        .unwrap_err();
+    let error = a.send(&Transmit { src: stranger, ..Transmit::to(to) }, b"twelve octets").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
     let other_family = Some("::1".parse().unwrap());
-    let error = a
-        .send(
-            &Transmit {
-                src: other_family,
-                ..Transmit::to(to)
-            },
-            b"twelve octets",
-        )
-        .unwrap_err();
+    let error = a.send(&Transmit { src: other_family, ..Transmit::to(to) }, b"twelve octets").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     if let [_, v6] = loopbacks()[..] {
         let to = addr(v6, b.encap.port());
         let stranger = Some("2001:db8::77".parse().unwrap());
-        let error = a
-            .send(
-                &Transmit {
-                    src: stranger,
-                    ..Transmit::to(to)
-                },
-                b"twelve octets",
-            )
-            .unwrap_err();
+        let error = a.send(&Transmit { src: stranger, ..Transmit::to(to) }, b"twelve octets").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
     }
 
     // The mistake costs neither the marks nor the offload.
     assert!(a.caps().max_segments > 1);
-    a.send(
-        &Transmit {
-            ecn: Some(Ecn::Ce),
-            ..Transmit::to(to)
-        },
-        b"twelve octets",
-    )
-    .unwrap();
+    a.send(&Transmit { ecn: Some(Ecn::Ce), ..Transmit::to(to) }, b"twelve octets").unwrap();
     assert_eq!(b.receive(|t| !t.is_empty())[0].meta.ecn, Some(Ecn::Ce));
 }
 
@@ -362,14 +255,7 @@ fn too_large_for_ip_is_told_and_harms_nothing() {
     assert!(is_too_big(&error), "{error}");
     a.send(&to, &[2; 65_507]).unwrap();
     assert_eq!(b.receive(|t| !t.is_empty())[0].bytes, vec![2; 65_507]);
-    a.send(
-        &Transmit {
-            may_fragment: true,
-            ..to
-        },
-        &[3; 40_000],
-    )
-    .unwrap();
+    a.send(&Transmit { may_fragment: true, ..to }, &[3; 40_000]).unwrap();
     assert_eq!(b.receive(|t| !t.is_empty())[0].bytes, vec![3; 40_000]);
 }
 
@@ -383,29 +269,14 @@ fn port_unreachable_comes_with_the_quoted_packet() {
         let packet: Vec<u8> = (0..100).collect();
         a.encap.send(&Transmit::to(closed), &packet).unwrap();
         let error = a.error();
-        assert_eq!(
-            (error.kind, error.origin),
-            (NetErrorKind::PortUnreachable, ErrorOrigin::Icmp)
-        );
+        assert_eq!((error.kind, error.origin), (NetErrorKind::PortUnreachable, ErrorOrigin::Icmp));
         assert_eq!((error.src, error.dst), (Some(ip), closed));
-        assert!(
-            error.quoted.len() >= 12 && packet.starts_with(&error.quoted),
-            "{:?}",
-            error.quoted
-        );
+        assert!(error.quoted.len() >= 12 && packet.starts_with(&error.quoted), "{:?}", error.quoted);
 
         // A pending error fails the next call of the kernel, whoever it is for; the caller must not notice.
         a.encap.send(&Transmit::to(closed), &packet).unwrap();
-        a.encap
-            .send(
-                &Transmit::to(addr(ip, b.encap.port())),
-                b"for somebody else",
-            )
-            .unwrap();
-        assert_eq!(
-            &b.receive(|t| !t.is_empty())[0].bytes[..],
-            b"for somebody else"
-        );
+        a.encap.send(&Transmit::to(addr(ip, b.encap.port())), b"for somebody else").unwrap();
+        assert_eq!(&b.receive(|t| !t.is_empty())[0].bytes[..], b"for somebody else");
         assert_eq!(a.error().dst, closed);
     }
 }
@@ -414,40 +285,23 @@ fn port_unreachable_comes_with_the_quoted_packet() {
 fn duplicates_of_the_sockets_serve_another_process() {
     let mut a = UdpEncap::bind(Bind::Any, 0).unwrap();
     let b = Watched::new(UdpEncap::bind(Bind::Any, 0).unwrap());
-    let fds: Vec<_> = b
-        .encap
-        .as_fds()
-        .iter()
-        .map(|fd| fd.try_clone_to_owned().unwrap())
-        .collect();
+    let fds: Vec<_> = b.encap.as_fds().iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect();
     let mut copy = Watched::new(UdpEncap::from_fds(fds).unwrap());
     assert_eq!(copy.encap.port(), b.encap.port());
     drop(b);
     for ip in loopbacks() {
-        a.send(&Transmit::to(addr(ip, copy.encap.port())), b"still served")
-            .unwrap();
+        a.send(&Transmit::to(addr(ip, copy.encap.port())), b"still served").unwrap();
         assert_eq!(copy.receive(|t| !t.is_empty())[0].meta.dst_ip, Some(ip));
     }
-    let two_of_a_kind = [
-        UdpSocket::bind("127.0.0.1:0").unwrap().into(),
-        UdpSocket::bind("127.0.0.1:0").unwrap().into(),
-    ];
-    assert_eq!(
-        UdpEncap::from_fds(two_of_a_kind).unwrap_err().kind(),
-        io::ErrorKind::InvalidInput
-    );
+    let two_of_a_kind = [UdpSocket::bind("127.0.0.1:0").unwrap().into(), UdpSocket::bind("127.0.0.1:0").unwrap().into()];
+    assert_eq!(UdpEncap::from_fds(two_of_a_kind).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    assert_eq!(
-        UdpEncap::from_fds([tcp.into()]).unwrap_err().kind(),
-        io::ErrorKind::InvalidInput
-    );
+    assert_eq!(UdpEncap::from_fds([tcp.into()]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 
 fn hear(listener: &mut AnnounceListener) -> (Vec<u8>, SocketAddr) {
     let mut poll = Poll::new().unwrap();
-    poll.registry()
-        .register(listener, Token(0), Interest::READABLE)
-        .unwrap();
+    poll.registry().register(listener, Token(0), Interest::READABLE).unwrap();
     let mut events = Events::with_capacity(4);
     loop {
         match listener.recv() {
@@ -469,42 +323,23 @@ fn hear(listener: &mut AnnounceListener) -> (Vec<u8>, SocketAddr) {
 fn announces_on_loopback_reach_every_listener_and_name_their_source_port() {
     let lo = std::net::Ipv4Addr::LOCALHOST;
     // A free port of the group, and one to announce from.
-    let port = UdpSocket::bind((lo, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let own = UdpSocket::bind((lo, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = UdpSocket::bind((lo, 0)).unwrap().local_addr().unwrap().port();
+    let own = UdpSocket::bind((lo, 0)).unwrap().local_addr().unwrap().port();
     let group = SocketAddr::from(([239, 255, 87, 1], port));
     let mut first = AnnounceListener::new(group, &[Interface::V4(lo)]).unwrap();
     let mut second = AnnounceListener::new(group, &[Interface::V4(lo), Interface::V4(lo)]).unwrap();
     let other = SocketAddr::from(([239, 255, 87, 2], port));
     let mut stranger = AnnounceListener::new(other, &[Interface::V4(lo)]).unwrap();
-    let config = SenderConfig {
-        group,
-        source: addr(lo.into(), own),
-        interface: Interface::V4(lo),
-        ttl: 1,
-    };
+    let config = SenderConfig { group, source: addr(lo.into(), own), interface: Interface::V4(lo), ttl: 1 };
     let sender = AnnounceSender::new(&config).unwrap();
     let again = AnnounceSender::new(&config).unwrap();
     sender.send(b"I am here").unwrap();
     again.send(b"So am I").unwrap();
     for listener in [&mut first, &mut second] {
-        assert_eq!(
-            hear(listener),
-            (b"I am here".to_vec(), addr(lo.into(), own))
-        );
+        assert_eq!(hear(listener), (b"I am here".to_vec(), addr(lo.into(), own)));
         assert_eq!(hear(listener), (b"So am I".to_vec(), addr(lo.into(), own)));
     }
-    assert_eq!(
-        stranger.recv().unwrap_err().kind(),
-        io::ErrorKind::WouldBlock
-    );
+    assert_eq!(stranger.recv().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     assert_eq!(sender.local_addr().unwrap(), addr(lo.into(), own));
 }
 
@@ -513,27 +348,10 @@ fn announces_refuse_what_cannot_work() {
     let lo = std::net::Ipv4Addr::LOCALHOST;
     let unicast = SocketAddr::from(([192, 0, 2, 1], 3863));
     let kind = |error: io::Error| error.kind();
-    assert_eq!(
-        kind(AnnounceListener::new(unicast, &[Interface::V4(lo)]).unwrap_err()),
-        io::ErrorKind::InvalidInput
-    );
+    assert_eq!(kind(AnnounceListener::new(unicast, &[Interface::V4(lo)]).unwrap_err()), io::ErrorKind::InvalidInput);
     let group = SocketAddr::from(([239, 255, 87, 3], 0));
-    assert_eq!(
-        kind(AnnounceListener::new(group, &[]).unwrap_err()),
-        io::ErrorKind::InvalidInput
-    );
-    assert_eq!(
-        kind(AnnounceListener::new(group, &[Interface::Index(1)]).unwrap_err()),
-        io::ErrorKind::InvalidInput
-    );
-    let config = SenderConfig {
-        group,
-        source: "[::1]:0".parse().unwrap(),
-        interface: Interface::V4(lo),
-        ttl: 1,
-    };
-    assert_eq!(
-        kind(AnnounceSender::new(&config).unwrap_err()),
-        io::ErrorKind::InvalidInput
-    );
+    assert_eq!(kind(AnnounceListener::new(group, &[]).unwrap_err()), io::ErrorKind::InvalidInput);
+    assert_eq!(kind(AnnounceListener::new(group, &[Interface::Index(1)]).unwrap_err()), io::ErrorKind::InvalidInput);
+    let config = SenderConfig { group, source: "[::1]:0".parse().unwrap(), interface: Interface::V4(lo), ttl: 1 };
+    assert_eq!(kind(AnnounceSender::new(&config).unwrap_err()), io::ErrorKind::InvalidInput);
 }

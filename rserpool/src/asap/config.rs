@@ -25,8 +25,10 @@ pub struct AsapConfig {
     pub max_reg_attempt: u32,
     /// MAX-REQUEST-RETRANSMIT: how often a request is sent again, to whichever registrar is the home then.
     pub max_request_retransmit: u32,
-    /// How long a request waits for a registrar to be found before it fails.
+    /// How long a request waits for a registrar to be heard before it fails.
     pub hunt_limit: Duration,
+    /// How long a request waits if registrars are known, but none can be reached.
+    pub reach_limit: Duration,
     /// How long a registrar that was heard on the loopback interface waits for one that was heard on another one.
     pub settle: Duration,
     /// How long an element that failed is not chosen again, unless it registers anew.
@@ -55,6 +57,7 @@ impl AsapConfig {
             max_reg_attempt: 2,
             max_request_retransmit: 2,
             hunt_limit: Duration::from_secs(5),
+            reach_limit: Duration::from_secs(10),
             settle: Duration::from_millis(50),
             exclusion: Duration::from_secs(30),
             min_update_interval: Duration::from_millis(100),

@@ -377,13 +377,19 @@ impl Asap {
         }
     }
 
+    /// How long requests wait for a home.
+    fn patience(&self, now: Time) -> core::time::Duration {
+        if self.hunt.known(now) > 0 { self.cfg.reach_limit } else { self.cfg.hunt_limit }
+    }
+
     /// When requests without a home are given up.
     fn give_up_deadline(&self) -> Option<Time> {
-        self.queue.iter().map(|r| r.queued.max(self.hunting_since) + self.cfg.hunt_limit).min()
+        let limit = self.patience(self.driven);
+        self.queue.iter().map(|r| r.queued.max(self.hunting_since) + limit).min()
     }
 
     fn give_up_requests(&mut self, now: Time) {
-        let (since, limit) = (self.hunting_since, self.cfg.hunt_limit);
+        let (since, limit) = (self.hunting_since, self.patience(now));
         let (late, rest): (Vec<Request>, Vec<Request>) = self.queue.drain(..).partition(|r| r.queued.max(since) + limit <= now);
         self.queue = rest.into();
         for request in late {

@@ -9,7 +9,7 @@ use crate::wire::{CauseCode, OperationError, PoolHandle};
 #[non_exhaustive]
 pub enum ResolveError {
     /// No registrar was heard, or none could be reached, in time.
-    #[error("no registrar found")]
+    #[error("no registrar found, or none can be reached")]
     NoRegistrar,
     /// Registrars were reached, but none answered.
     #[error("the registrar does not answer")]
@@ -43,7 +43,7 @@ impl ResolveError {
 #[non_exhaustive]
 pub enum RegisterError {
     /// No registrar was heard, or none could be reached, in time. The registration is still tried.
-    #[error("no registrar found")]
+    #[error("no registrar found, or none can be reached")]
     NoRegistrar,
     /// Registrars were reached, but none answered. The registration is still tried.
     #[error("the registrar does not answer")]

@@ -14,6 +14,8 @@ pub struct DetectorConfig {
     pub silence: Duration,
     /// Shortest time between two of them; otherwise SRTT + 4 RTTVAR.
     pub interval: Duration,
+    /// The time between two of them as long as no round trip was measured. (The RTO will not do: it may be backed off.)
+    pub unmeasured: Duration,
     /// How many unanswered ones are a failure.
     pub unanswered: u32,
     /// How long something counts as expected after data flowed.
@@ -30,6 +32,7 @@ impl Default for DetectorConfig {
             enabled: true,
             silence: Duration::from_millis(150),
             interval: Duration::from_millis(100),
+            unmeasured: Duration::from_millis(500),
             unanswered: 5,
             expect_after_data: Duration::from_secs(5),
             idle_probe: Some(Duration::from_secs(5)),
@@ -75,7 +78,7 @@ impl Default for SessionConfig {
             stale: Duration::ZERO,
             next_candidate: Duration::from_millis(250),
             retry: Duration::from_millis(250),
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(15),
             failover_timeout: Some(Duration::from_secs(60)),
             failover_on_shutdown: true,
             send_queue: 256 * 1024,

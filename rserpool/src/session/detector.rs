@@ -21,8 +21,6 @@ pub struct PathView {
     pub srtt: Option<Duration>,
     /// Its variation.
     pub rttvar: Duration,
-    /// The retransmission time-out.
-    pub rto: Duration,
     /// Bytes accepted for sending and not acknowledged.
     pub buffered: usize,
 }
@@ -111,7 +109,7 @@ impl Detector {
     }
 
     fn probe(&mut self, now: Time, path: &PathView) -> Verdict {
-        let round_trip = path.srtt.map_or(path.rto, |srtt| srtt.saturating_add(path.rttvar.saturating_mul(4)));
+        let round_trip = path.srtt.map_or(self.cfg.unmeasured, |srtt| srtt.saturating_add(path.rttvar.saturating_mul(4)));
         self.sent += 1;
         self.next = Some(now + round_trip.max(self.cfg.interval));
         Verdict::Probe
@@ -128,7 +126,7 @@ mod tests {
 
     fn path(last_heard: u64, rtt: u64) -> PathView {
         let (srtt, rttvar) = (Some(Duration::from_millis(rtt)), Duration::ZERO);
-        PathView { last_heard: ms(last_heard), srtt, rttvar, rto: Duration::from_millis(500), buffered: 0 }
+        PathView { last_heard: ms(last_heard), srtt, rttvar, buffered: 0 }
     }
 
     /// Polls at the deadlines until the verdict; the times of the probes and of the failure.

@@ -54,9 +54,12 @@ pub struct Seen<'a> {
     pub payload: &'a [u8],
 }
 
+/// A function that is shown every packet.
+pub(super) type Tap = Box<dyn FnMut(&Seen<'_>)>;
+
 /// Watches every packet.
 pub(super) struct Observer {
-    tap: Option<Box<dyn FnMut(&Seen<'_>)>>,
+    tap: Option<Tap>,
     hash: SipHasher13,
     pcap: Option<PcapWriter<Box<dyn Write>>>,
     /// The interface of each host in the capture, by its index.
@@ -80,7 +83,7 @@ impl Observer {
         self.text = Some(out);
     }
 
-    pub(super) fn tap(&mut self, f: Box<dyn FnMut(&Seen<'_>)>) {
+    pub(super) fn tap(&mut self, f: Tap) {
         self.tap = Some(f);
     }
 

@@ -482,13 +482,16 @@ impl SocketNode {
         };
         match owner {
             Owner::Nobody => self.discard(now, id),
-            Owner::Socket | Owner::Stream => {
+            Owner::Stream => {
                 self.fetch(id);
-                if owner == Owner::Socket
-                    && let Some(note) = note
-                {
-                    self.push_note(note);
-                }
+                self.refresh_link(id);
+            }
+            Owner::Socket => {
+                // Messages may wait already, which came in the packet that brought the association up.
+                let (before, after) = note.map_or((None, None), |n| if n.is_last() { (None, Some(n)) } else { (Some(n), None) });
+                before.into_iter().for_each(|n| self.push_note(n));
+                self.fetch(id);
+                after.into_iter().for_each(|n| self.push_note(n));
                 self.refresh_link(id);
             }
         }

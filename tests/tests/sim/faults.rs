@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use sctp_user::Time;
 use sctp_user::sim::{Fault, HostId, LinkConfig, Loss, Pause};
-use testbed::{Bed, Scenario, Workload};
+use testbed::{Bed, Scenario, WireOracle, Workload};
 
 /// Faults happen within this time of the start; then all is healed.
 const STORM: u64 = 30_000;
@@ -92,12 +92,16 @@ proptest! {
         s.upload = Workload::mixed(&mut sctp_user::SeededEntropy::new(seed), 60, 10);
         let mut bed = s.build();
         script(&mut bed, &troubles);
+        // A frozen host owes its SACKs for as long as it is frozen.
+        let wire = WireOracle::watch(&mut bed.world, Duration::from_secs(3600));
         bed.connect();
         let result = bed.deliver(Duration::from_secs(3600));
         prop_assert!(result.is_ok(), "{}", result.unwrap_err());
         let closer = bed.server;
         bed.world.with(closer, |n, now| n.shutdown(now));
         let result = bed.closed(Duration::from_secs(3600));
+        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+        let result = wire.check();
         prop_assert!(result.is_ok(), "{}", result.unwrap_err());
     }
 }

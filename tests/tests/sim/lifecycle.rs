@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use sctp_user::sim::{Crash, Fault, Loss, Pause};
-use sctp_user::{CloseReason, Event, Time};
+use sctp_user::sim::{Crash, Fault, Loss, Pause, SharedBuffer};
+use sctp_user::{Channel, CloseReason, Event, NetError, NetErrorKind, Node, Time};
 use testbed::bed::{CLIENT_PORT, SERVER_PORT, unlimited};
 use testbed::{Bed, Scenario, Workload};
 
@@ -289,4 +289,72 @@ fn a_nat_that_rebinds_is_followed() {
     bed.world.run_for(Duration::from_millis(100));
     bed.world.apply(Fault::Rebind { host: bed.client.host(), inner: 9899, outer: 50_001 });
     bed.deliver(2 * MINUTE).unwrap();
+}
+
+#[test]
+fn a_process_that_dies_elsewhere_is_found_out_by_icmp() {
+    let mut s = Scenario::new(1);
+    s.upload = Workload::steady(1, 2_000, 5_000);
+    let mut bed = up(s);
+    bed.world.run_for(Duration::from_millis(200));
+    let died = bed.world.now();
+    bed.world.apply(Fault::Crash { host: bed.server.host(), how: Crash::Process { sctp_ports: vec![SERVER_PORT] } });
+    bed.world.run_for(MINUTE);
+    let losses = bed.client().losses();
+    assert_eq!(reasons(&losses), [&CloseReason::NetworkUnreachable]);
+    let gap = bed.world_time(bed.client, losses[0].0) - died;
+    assert!(gap > Duration::from_millis(100) && gap < Duration::from_secs(3), "{gap:?}");
+}
+
+#[test]
+fn icmp_that_anybody_could_have_made_up_is_ignored() {
+    let mut bed = up(Scenario::new(1));
+    for i in 0..20_u8 {
+        // The ports are right, the verification tag is a guess.
+        let mut quoted = vec![0; 28];
+        quoted[..2].copy_from_slice(&CLIENT_PORT.to_be_bytes());
+        quoted[2..4].copy_from_slice(&SERVER_PORT.to_be_bytes());
+        quoted[4..8].copy_from_slice(&[i, 1, 2, 3]);
+        let channel = Channel::Udp { local: 9899, remote: 9899 };
+        let err = NetError { kind: NetErrorKind::PortUnreachable, dst: bed.server_ip, channel, quoted: quoted.into() };
+        bed.world.with(bed.client, |n, now| n.handle_net_error(now, &err));
+        bed.world.run_for(SECOND);
+    }
+    assert!(bed.client().losses().is_empty());
+}
+
+#[test]
+fn a_stale_cookie_is_asked_for_anew() {
+    let mut s = Scenario::new(1);
+    s.assoc = unlimited(s.assoc);
+    s.upload = Workload::steady(1, 10, 1_000);
+    s.download = Workload::steady(2, 10, 1_000);
+    let mut bed = s.build();
+    let trace = SharedBuffer::default();
+    bed.world.trace(trace.clone());
+    bed.connect();
+    // The INIT passes, the COOKIE ECHO does not until its cookie is more than a minute old.
+    bed.world.run_for(Duration::from_millis(5));
+    bed.world.apply(Fault::Cut { from: bed.client_ip, to: bed.server_ip });
+    bed.world.run_for(62 * SECOND);
+    bed.world.apply(Fault::Heal { a: bed.client_ip, b: bed.server_ip });
+    bed.deliver(10 * MINUTE).unwrap();
+    let trace = String::from_utf8(trace.bytes()).unwrap();
+    let inits = trace.lines().filter(|l| l.contains("client     Sent") && l.contains(", INIT tag")).count();
+    assert_eq!(inits, 2, "{trace}");
+}
+
+#[test]
+fn cookies_outlive_the_rotation_of_their_secret() {
+    let mut bed = Scenario::new(1).build();
+    for i in 0..10_u64 {
+        // Each connects half a minute after the last: some just before, some just after a new secret.
+        bed.world.run_for(Duration::from_millis(30_000 + i * 1_111));
+        let client = bed.add_client([10, 0, 1, u8::try_from(i).unwrap()].into());
+        let ip = bed.server_ip;
+        bed.world.with(client, |n, now| n.connect(now, ip, SERVER_PORT));
+        bed.world.run_for(SECOND);
+        assert!(bed.world.node(client).latest().is_some(), "client {i}");
+    }
+    assert_eq!(bed.server().conns.len(), 10);
 }

@@ -4,3 +4,4 @@
 mod delivery;
 mod faults;
 mod lifecycle;
+mod rough;

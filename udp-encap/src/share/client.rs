@@ -36,26 +36,14 @@ impl SharedPort {
 
     /// The slots of the processes that should read rather than we, lowest number first.
     fn elders(&self, except: MemberId) -> VecDeque<u16> {
-        self.table
-            .members()
-            .filter(|(id, _)| *id < self.me && *id != except)
-            .map(|(_, slot)| slot)
-            .collect()
+        self.table.members().filter(|(id, _)| *id < self.me && *id != except).map(|(_, slot)| slot).collect()
     }
 
     fn seek(&mut self, candidates: VecDeque<u16>, gone: Option<MemberId>, now: Instant) {
-        for conn in self
-            .conns
-            .find(|kind| matches!(kind, Kind::Upstream | Kind::Seek))
-        {
+        for conn in self.conns.find(|kind| matches!(kind, Kind::Upstream | Kind::Seek)) {
             self.close(conn);
         }
-        self.state = State::Seeking(Seeking {
-            candidates,
-            conn: None,
-            deadline: now,
-            gone,
-        });
+        self.state = State::Seeking(Seeking { candidates, conn: None, deadline: now, gone });
         self.log_interest();
         self.seek_on(now);
     }
@@ -105,14 +93,7 @@ impl SharedPort {
         if slot == ours || !(same || reign.beats(self.reign)) {
             // It woke up late, or we both took over: then we have precedence.
             if matches!(self.state, State::Reader(_)) {
-                self.tell(
-                    conn,
-                    &Message::Successor {
-                        reign: self.reign,
-                        slot: ours,
-                    },
-                    now,
-                );
+                self.tell(conn, &Message::Successor { reign: self.reign, slot: ours }, now);
             }
             return;
         }
@@ -130,12 +111,7 @@ impl SharedPort {
     /// An answer of the process that we asked for service.
     pub(super) fn hear_candidate(&mut self, conn: usize, message: Message, now: Instant) {
         match message {
-            Message::Welcome {
-                reign,
-                id,
-                table,
-                refused,
-            } if !self.reign.beats(reign) => {
+            Message::Welcome { reign, id, table, refused } if !self.reign.beats(reign) => {
                 self.table = PortTable::load(&table, now);
                 self.conns.set_kind(conn, Kind::Upstream);
                 self.become_member(conn, reign, id, refused, now);
@@ -156,20 +132,12 @@ impl SharedPort {
     }
 
     /// Taken on by a reader.
-    pub(super) fn become_member(
-        &mut self,
-        conn: usize,
-        reign: Reign,
-        id: MemberId,
-        refused: Vec<u16>,
-        now: Instant,
-    ) {
+    pub(super) fn become_member(&mut self, conn: usize, reign: Reign, id: MemberId, refused: Vec<u16>, now: Instant) {
         self.me = id;
         self.reign = reign;
         self.state = State::Member { conn, heard: now };
         if !refused.is_empty() {
-            self.incoming
-                .push_back(Incoming::PortsLost { ports: refused });
+            self.incoming.push_back(Incoming::PortsLost { ports: refused });
         }
         self.log_interest();
         self.role_changed();
@@ -183,13 +151,7 @@ impl SharedPort {
             }
         }
         for (request, port) in &self.claims {
-            self.conns.push(
-                conn,
-                &Message::Claim {
-                    request: *request,
-                    port: *port,
-                },
-            );
+            self.conns.push(conn, &Message::Claim { request: *request, port: *port });
         }
         self.flush(conn, now);
     }
@@ -205,10 +167,7 @@ impl SharedPort {
             }
             Message::Claimed { request, result } => {
                 if self.claims.remove(&request).is_some() {
-                    self.incoming.push_back(Incoming::Claimed {
-                        request: Request(request),
-                        result,
-                    });
+                    self.incoming.push_back(Incoming::Claimed { request: Request(request), result });
                 } else if let Ok(port) = result {
                     // Nobody waits for it any more.
                     self.release(port, now);
@@ -220,8 +179,7 @@ impl SharedPort {
                 self.table.admit(id, slot);
             }
             Message::Left { id, died } => {
-                self.table
-                    .leave(id, if died { Fate::Died } else { Fate::Closed }, now);
+                self.table.leave(id, if died { Fate::Died } else { Fate::Closed }, now);
             }
             Message::Table { table } => self.table = PortTable::load(&table, now),
             Message::Died { ports } => self.incoming.push_back(Incoming::PortsDied { ports }),

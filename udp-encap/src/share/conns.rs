@@ -69,12 +69,7 @@ pub(super) struct Conns {
     scratch: Vec<u8>,
 }
 
-pub(super) fn register(
-    registry: &Registry,
-    fd: BorrowedFd<'_>,
-    token: usize,
-    interest: Interest,
-) -> io::Result<()> {
+pub(super) fn register(registry: &Registry, fd: BorrowedFd<'_>, token: usize, interest: Interest) -> io::Result<()> {
     SourceFd(&fd.as_raw_fd()).register(registry, Token(token), interest)
 }
 
@@ -84,57 +79,29 @@ impl Conns {
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Conn)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+        self.slots.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
     }
 
-    pub(super) fn add(
-        &mut self,
-        stream: UnixStream,
-        kind: Kind,
-        registry: Option<(&Registry, usize)>,
-    ) -> io::Result<usize> {
+    pub(super) fn add(&mut self, stream: UnixStream, kind: Kind, registry: Option<(&Registry, usize)>) -> io::Result<usize> {
         self.add_link(Link::new(stream)?, kind, registry)
     }
 
-    pub(super) fn add_link(
-        &mut self,
-        link: Link,
-        kind: Kind,
-        registry: Option<(&Registry, usize)>,
-    ) -> io::Result<usize> {
+    pub(super) fn add_link(&mut self, link: Link, kind: Kind, registry: Option<(&Registry, usize)>) -> io::Result<usize> {
         let is_stranger = |kind: &Kind| matches!(kind, Kind::Stranger { .. } | Kind::Held { .. });
         if is_stranger(&kind) && self.find(is_stranger).len() >= MAX_STRANGERS {
             return Err(io::Error::other("too many strangers"));
         }
-        let index = self
-            .slots
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.slots.len());
+        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         if index >= MAX_CONNS {
             return Err(io::Error::other("too many connections"));
         }
         let mut interest = None;
         if let Some((registry, base)) = registry {
-            register(
-                registry,
-                link.as_fd(),
-                base.saturating_add(index),
-                Interest::READABLE,
-            )?;
+            register(registry, link.as_fd(), base.saturating_add(index), Interest::READABLE)?;
             interest = Some(Interest::READABLE);
         }
         self.serial = self.serial.wrapping_add(1);
-        let conn = Conn {
-            link,
-            kind,
-            serial: self.serial,
-            readable: true,
-            interest,
-        };
+        let conn = Conn { link, kind, serial: self.serial, readable: true, interest };
         match self.slots.get_mut(index) {
             Some(slot) => *slot = Some(conn),
             None => self.slots.push(Some(conn)),
@@ -146,12 +113,7 @@ impl Conns {
     pub(super) fn register(&mut self, registry: &Registry, base: usize) -> io::Result<()> {
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if let Some(conn) = slot {
-                register(
-                    registry,
-                    conn.link.as_fd(),
-                    base.saturating_add(index),
-                    Interest::READABLE,
-                )?;
+                register(registry, conn.link.as_fd(), base.saturating_add(index), Interest::READABLE)?;
                 conn.interest = Some(Interest::READABLE);
             }
         }
@@ -197,10 +159,7 @@ impl Conns {
     /// The readable connections that are strangers' or not.
     pub(super) fn readable(&self, strangers: bool) -> Vec<usize> {
         let stranger = |conn: &Conn| matches!(conn.kind, Kind::Stranger { .. });
-        self.iter()
-            .filter(|(_, c)| c.readable && stranger(c) == strangers)
-            .map(|(index, _)| index)
-            .collect()
+        self.iter().filter(|(_, c)| c.readable && stranger(c) == strangers).map(|(index, _)| index).collect()
     }
 
     /// Reads once.
@@ -232,41 +191,24 @@ impl Conns {
         }
     }
 
-    pub(super) fn send_with_fds(
-        &mut self,
-        conn: usize,
-        message: &Message,
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<(), Broken> {
-        self.get(conn).map_or(Err(Broken::Closed), |conn| {
-            conn.link.send_with_fds(message, fds)
-        })
+    pub(super) fn send_with_fds(&mut self, conn: usize, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<(), Broken> {
+        self.get(conn).map_or(Err(Broken::Closed), |conn| conn.link.send_with_fds(message, fds))
     }
 
     /// Writes what can be written and asks to be told when the rest can be. `Some`: the link was behind and caught up, see
     /// [`Link::catch_up`].
-    pub(super) fn flush(
-        &mut self,
-        conn: usize,
-        registry: Option<(&Registry, usize)>,
-    ) -> Result<Option<Vec<u16>>, Broken> {
+    pub(super) fn flush(&mut self, conn: usize, registry: Option<(&Registry, usize)>) -> Result<Option<Vec<u16>>, Broken> {
         let index = conn;
         let Some(conn) = self.get(conn) else {
             return Ok(None);
         };
         conn.link.flush()?;
-        let wanted = if conn.link.waits() {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
+        let wanted = if conn.link.waits() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         if let (Some((registry, base)), Some(had)) = (registry, conn.interest)
             && had != wanted
         {
             let fd = conn.link.raw_fd();
-            SourceFd(&fd)
-                .reregister(registry, Token(base.saturating_add(index)), wanted)
-                .map_err(Broken::Io)?;
+            SourceFd(&fd).reregister(registry, Token(base.saturating_add(index)), wanted).map_err(Broken::Io)?;
             conn.interest = Some(wanted);
         }
         Ok(conn.link.catch_up())
@@ -274,10 +216,7 @@ impl Conns {
 
     /// Connections with bytes to write.
     pub(super) fn waiting(&self) -> Vec<usize> {
-        self.iter()
-            .filter(|(_, conn)| conn.link.waits())
-            .map(|(index, _)| index)
-            .collect()
+        self.iter().filter(|(_, conn)| conn.link.waits()).map(|(index, _)| index).collect()
     }
 
     /// The links between reader and members.
@@ -287,10 +226,7 @@ impl Conns {
 
     /// Connections of a kind.
     pub(super) fn find(&self, is: impl Fn(&Kind) -> bool) -> Vec<usize> {
-        self.iter()
-            .filter(|(_, conn)| is(&conn.kind))
-            .map(|(index, _)| index)
-            .collect()
+        self.iter().filter(|(_, conn)| is(&conn.kind)).map(|(index, _)| index).collect()
     }
 
     /// When the first connection is too old.

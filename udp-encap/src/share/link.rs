@@ -7,10 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use thiserror::Error;
 
 use super::message::{Message, MessageError, next_frame};
@@ -24,6 +21,11 @@ const MAX_QUEUE: usize = 2 << 20;
 const MAX_SLICES: usize = 64;
 /// Descriptors in a message: the UDP sockets of both families.
 const MAX_FDS: usize = 2;
+/// Apple's systems do not have the flag; there, and for plain writes everywhere, Rust's runtime ignores SIGPIPE.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 /// Bytes read at a time.
 pub(super) const READ_SIZE: usize = 64 << 10;
 
@@ -59,15 +61,7 @@ impl Link {
     /// Wraps a connected stream and makes it non-blocking.
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self {
-            stream,
-            input: BytesMut::new(),
-            output: VecDeque::new(),
-            queued: 0,
-            behind: false,
-            missed: BTreeSet::new(),
-            dropped: 0,
-        })
+        Ok(Self { stream, input: BytesMut::new(), output: VecDeque::new(), queued: 0, behind: false, missed: BTreeSet::new(), dropped: 0 })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -84,8 +78,7 @@ impl Link {
             return match (&self.stream).read(scratch) {
                 Ok(0) => Err(Broken::Closed),
                 Ok(n) => {
-                    self.input
-                        .extend_from_slice(scratch.get(..n).unwrap_or_default());
+                    self.input.extend_from_slice(scratch.get(..n).unwrap_or_default());
                     Ok(n)
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
@@ -96,11 +89,7 @@ impl Link {
     }
 
     /// Reads once and collects descriptors that come along; for the time before the Welcome.
-    pub(super) fn read_with_fds(
-        &mut self,
-        scratch: &mut [u8],
-        fds: &mut Vec<OwnedFd>,
-    ) -> Result<usize, Broken> {
+    pub(super) fn read_with_fds(&mut self, scratch: &mut [u8], fds: &mut Vec<OwnedFd>) -> Result<usize, Broken> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut iov = [IoSliceMut::new(scratch)];
@@ -127,8 +116,7 @@ impl Link {
         if n == 0 {
             return Err(Broken::Closed);
         }
-        self.input
-            .extend_from_slice(scratch.get(..n).unwrap_or_default());
+        self.input.extend_from_slice(scratch.get(..n).unwrap_or_default());
         Ok(n)
     }
 
@@ -208,11 +196,7 @@ impl Link {
     }
 
     /// Writes the first frame of the stream with descriptors; what does not fit is queued.
-    pub(super) fn send_with_fds(
-        &mut self,
-        message: &Message,
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<(), Broken> {
+    pub(super) fn send_with_fds(&mut self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<(), Broken> {
         let mut frame = message.encode();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -221,8 +205,7 @@ impl Link {
             return Err(Broken::Io(io::ErrorKind::InvalidInput.into()));
         }
         let slices = [IoSlice::new(&frame)];
-        let n = rustix::net::sendmsg(&self.stream, &slices, &mut control, SendFlags::NOSIGNAL)
-            .map_err(|error| Broken::Io(error.into()))?;
+        let n = rustix::net::sendmsg(&self.stream, &slices, &mut control, NO_SIGNAL).map_err(|error| Broken::Io(error.into()))?;
         frame.advance(n.min(frame.len()));
         if !frame.is_empty() {
             self.enqueue(frame);
@@ -257,17 +240,8 @@ mod tests {
     }
 
     fn train(len: usize) -> Received {
-        let meta = DatagramMeta {
-            src: "127.0.0.1:1".parse().unwrap(),
-            dst_ip: None,
-            ifindex: None,
-            ecn: None,
-        };
-        Received {
-            meta,
-            bytes: vec![7; len].into(),
-            stride: len,
-        }
+        let meta = DatagramMeta { src: "127.0.0.1:1".parse().unwrap(), dst_ip: None, ifindex: None, ecn: None };
+        Received { meta, bytes: vec![7; len].into(), stride: len }
     }
 
     fn drain(link: &mut Link) -> Vec<Message> {
@@ -292,9 +266,7 @@ mod tests {
         let mut deaths = 0u16;
         while !a.behind {
             deaths += 1;
-            a.push(&Message::Died {
-                ports: vec![deaths; 30_000],
-            });
+            a.push(&Message::Died { ports: vec![deaths; 30_000] });
         }
         assert!(a.queued <= MAX_QUEUE);
         a.push(&Message::Died { ports: vec![9_999] });
@@ -304,10 +276,7 @@ mod tests {
             a.flush().unwrap();
             seen.extend(drain(&mut b));
         }
-        let trains = seen
-            .iter()
-            .filter(|m| matches!(m, Message::Train(_)))
-            .count();
+        let trains = seen.iter().filter(|m| matches!(m, Message::Train(_))).count();
         assert_eq!(u64::try_from(40 - trains).unwrap(), a.dropped);
         assert_eq!(a.catch_up(), Some(vec![deaths, 9_999]));
         assert_eq!(a.catch_up(), None);
@@ -317,8 +286,7 @@ mod tests {
     fn descriptors_travel_with_the_first_message() {
         let (mut a, mut b) = pair();
         let (mine, theirs) = UnixStream::pair().unwrap();
-        a.send_with_fds(&Message::Goodbye, &[theirs.as_fd()])
-            .unwrap();
+        a.send_with_fds(&Message::Goodbye, &[theirs.as_fd()]).unwrap();
         a.push(&Message::Release { port: 5 });
         a.flush().unwrap();
         drop(theirs);

@@ -6,10 +6,7 @@
 //!
 //! On Linux the names are abstract: one set for each network namespace, gone with the process. Elsewhere, or if a directory is
 //! configured, they are paths in a directory that only the user may enter; a lock tells a living name from a left-over.
-#![allow(
-    clippy::disallowed_types,
-    reason = "edge: sockets between processes of one host"
-)]
+#![allow(clippy::disallowed_types, reason = "edge: sockets between processes of one host")]
 
 use std::fs;
 use std::io;
@@ -58,8 +55,7 @@ impl Names {
         if directory.is_none() {
             return Ok(Self::Abstract(format!("{namespace}/{port}/{uid}")));
         }
-        let directory =
-            directory.unwrap_or_else(|| std::env::temp_dir().join(format!("{namespace}-{uid}")));
+        let directory = directory.unwrap_or_else(|| std::env::temp_dir().join(format!("{namespace}-{uid}")));
         match fs::DirBuilder::new().mode(0o700).create(&directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -68,10 +64,7 @@ impl Names {
         if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o077 != 0 {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                format!(
-                    "{} must be a directory of our own that nobody else may enter",
-                    directory.display()
-                ),
+                format!("{} must be a directory of our own that nobody else may enter", directory.display()),
             ));
         }
         Ok(Self::Directory(directory.join(port.to_string())))
@@ -119,10 +112,7 @@ impl Names {
         socket.set_nonblocking(true)?;
         socket.bind(&self.address(name)?)?;
         socket.listen(BACKLOG)?;
-        Ok(Listener {
-            socket: UnixListener::from(std::os::fd::OwnedFd::from(socket)),
-            path,
-        })
+        Ok(Listener { socket: UnixListener::from(std::os::fd::OwnedFd::from(socket)), path })
     }
 
     /// Binds the lowest free slot.
@@ -134,10 +124,7 @@ impl Names {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "too many processes on one encapsulation port",
-        ))
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "too many processes on one encapsulation port"))
     }
 
     /// Connects without waiting; the other end must be of the same user.
@@ -156,10 +143,7 @@ impl Names {
 
 /// Whether a failed connect means that the process behind the name is gone.
 pub(super) fn nobody_there(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-    )
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
 impl Listener {
@@ -199,14 +183,19 @@ impl Drop for Listener {
 
 /// Takes an exclusive lock that lives as long as the file is open.
 fn lock(path: &std::path::Path) -> io::Result<fs::File> {
-    let file = fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+    let file = fs::File::options().create(true).truncate(false).write(true).open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::AddrInUse.into()),
+        // Solaris has locks of processes only, which serves as well but between two ports of one process.
+        Err(fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+            match rustix::fs::fcntl_lock(&file, operation) {
+                Ok(()) => Ok(file),
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Err(io::ErrorKind::AddrInUse.into()),
+                Err(error) => Err(error.into()),
+            }
+        }
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
@@ -218,10 +207,7 @@ fn same_user(fd: BorrowedFd<'_>) -> io::Result<()> {
     if peer.uid == rustix::process::geteuid() {
         Ok(())
     } else {
-        Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!("process of user {}", peer.uid.as_raw()),
-        ))
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("process of user {}", peer.uid.as_raw())))
     }
 }
 
@@ -274,10 +260,7 @@ mod tests {
     fn an_open_directory_is_refused() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("d");
-        fs::DirBuilder::new()
-            .mode(0o755)
-            .create(&directory)
-            .unwrap();
+        fs::DirBuilder::new().mode(0o755).create(&directory).unwrap();
         let error = Names::new("x", 9899, Some(directory)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }

@@ -56,8 +56,7 @@ impl Reign {
     /// Whether a reader of this reign displaces one of the other.
     #[must_use]
     pub fn beats(self, other: Self) -> bool {
-        (self.generation, std::cmp::Reverse(self.reader))
-            > (other.generation, std::cmp::Reverse(other.reader))
+        (self.generation, std::cmp::Reverse(self.reader)) > (other.generation, std::cmp::Reverse(other.reader))
     }
 }
 
@@ -211,13 +210,7 @@ impl Message {
 
     fn put(&self, out: &mut BytesMut) {
         match self {
-            Self::Attach {
-                id,
-                slot,
-                generation,
-                sockets,
-                ports,
-            } => {
+            Self::Attach { id, slot, generation, sockets, ports } => {
                 out.put_u8(kind::ATTACH);
                 out.put_u8(VERSION);
                 out.put_u32(*id);
@@ -226,12 +219,7 @@ impl Message {
                 out.put_u8(u8::from(*sockets));
                 put_ports(out, ports);
             }
-            Self::Welcome {
-                reign,
-                id,
-                table,
-                refused,
-            } => {
+            Self::Welcome { reign, id, table, refused } => {
                 out.put_u8(kind::WELCOME);
                 put_reign(out, *reign);
                 out.put_u32(*id);
@@ -327,51 +315,19 @@ impl Message {
                 if b.try_get_u8()? != VERSION {
                     return Err(MessageError::Value("version"));
                 }
-                Self::Attach {
-                    id: b.try_get_u32()?,
-                    slot: slot(b)?,
-                    generation: b.try_get_u64()?,
-                    sockets: flag(b)?,
-                    ports: ports(b)?,
-                }
+                Self::Attach { id: b.try_get_u32()?, slot: slot(b)?, generation: b.try_get_u64()?, sockets: flag(b)?, ports: ports(b)? }
             }
-            kind::WELCOME => Self::Welcome {
-                reign: reign(b)?,
-                id: member(b)?,
-                table: table(b)?,
-                refused: ports(b)?,
-            },
-            kind::REDIRECT => Self::Redirect {
-                reign: reign(b)?,
-                slot: slot(b)?,
-            },
-            kind::SUCCESSOR => Self::Successor {
-                reign: reign(b)?,
-                slot: slot(b)?,
-            },
+            kind::WELCOME => Self::Welcome { reign: reign(b)?, id: member(b)?, table: table(b)?, refused: ports(b)? },
+            kind::REDIRECT => Self::Redirect { reign: reign(b)?, slot: slot(b)? },
+            kind::SUCCESSOR => Self::Successor { reign: reign(b)?, slot: slot(b)? },
             kind::BEAT => Self::Beat { reign: reign(b)? },
-            kind::CLAIM => Self::Claim {
-                request: b.try_get_u32()?,
-                port: b.try_get_u16()?,
-            },
-            kind::CLAIMED => Self::Claimed {
-                request: b.try_get_u32()?,
-                result: claim_result(b)?,
-            },
+            kind::CLAIM => Self::Claim { request: b.try_get_u32()?, port: b.try_get_u16()? },
+            kind::CLAIMED => Self::Claimed { request: b.try_get_u32()?, result: claim_result(b)? },
             kind::RELEASE => Self::Release { port: port(b)? },
-            kind::TAKEN => Self::Taken {
-                id: member(b)?,
-                port: port(b)?,
-            },
+            kind::TAKEN => Self::Taken { id: member(b)?, port: port(b)? },
             kind::FREED => Self::Freed { port: port(b)? },
-            kind::JOINED => Self::Joined {
-                id: member(b)?,
-                slot: slot(b)?,
-            },
-            kind::LEFT => Self::Left {
-                id: member(b)?,
-                died: flag(b)?,
-            },
+            kind::JOINED => Self::Joined { id: member(b)?, slot: slot(b)? },
+            kind::LEFT => Self::Left { id: member(b)?, died: flag(b)? },
             kind::DIED => Self::Died { ports: ports(b)? },
             kind::TABLE => Self::Table { table: table(b)? },
             kind::TRAIN => Self::Train(train(b)?),
@@ -379,11 +335,7 @@ impl Message {
             kind::GOODBYE => Self::Goodbye,
             other => return Err(MessageError::Type(other)),
         };
-        if body.has_remaining() {
-            Err(MessageError::Long)
-        } else {
-            Ok(message)
-        }
+        if body.has_remaining() { Err(MessageError::Long) } else { Ok(message) }
     }
 }
 
@@ -395,12 +347,8 @@ pub fn next_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, MessageError> 
     let Some(length) = buffer.get(..4) else {
         return Ok(None);
     };
-    let length = usize::try_from(
-        length
-            .iter()
-            .fold(0u32, |n, byte| (n << 8) | u32::from(*byte)),
-    )
-    .map_err(|_| MessageError::Value("length"))?;
+    let length =
+        usize::try_from(length.iter().fold(0u32, |n, byte| (n << 8) | u32::from(*byte))).map_err(|_| MessageError::Value("length"))?;
     if length == 0 || length > MAX_FRAME {
         return Err(MessageError::Value("length"));
     }
@@ -428,10 +376,7 @@ fn put_reign(out: &mut BytesMut, reign: Reign) {
 }
 
 fn reign(b: &mut Bytes) -> Result<Reign, MessageError> {
-    Ok(Reign {
-        generation: b.try_get_u64()?,
-        reader: member(b)?,
-    })
+    Ok(Reign { generation: b.try_get_u64()?, reader: member(b)? })
 }
 
 fn member(b: &mut Bytes) -> Result<MemberId, MessageError> {
@@ -443,11 +388,7 @@ fn member(b: &mut Bytes) -> Result<MemberId, MessageError> {
 
 fn slot(b: &mut Bytes) -> Result<u16, MessageError> {
     let slot = b.try_get_u16()?;
-    if usize::from(slot) < MAX_SLOTS {
-        Ok(slot)
-    } else {
-        Err(MessageError::Value("slot"))
-    }
+    if usize::from(slot) < MAX_SLOTS { Ok(slot) } else { Err(MessageError::Value("slot")) }
 }
 
 /// Names of local sockets: one a member and a few for those that are coming.
@@ -521,13 +462,8 @@ fn table(b: &mut Bytes) -> Result<Snapshot, MessageError> {
     if b.remaining() < count.saturating_mul(6) {
         return Err(MessageError::Short);
     }
-    let quarantine = (0..count)
-        .map(|_| Ok((port(b)?, b.try_get_u32()?)))
-        .collect::<Result<_, MessageError>>()?;
-    Ok(Snapshot {
-        members,
-        quarantine,
-    })
+    let quarantine = (0..count).map(|_| Ok((port(b)?, b.try_get_u32()?))).collect::<Result<_, MessageError>>()?;
+    Ok(Snapshot { members, quarantine })
 }
 
 fn put_ip(out: &mut BytesMut, ip: Option<IpAddr>) {
@@ -600,11 +536,7 @@ fn train(b: &mut Bytes) -> Result<Received, MessageError> {
     if bytes.is_empty() || bytes.len() > MAX_TRAIN || stride == 0 || stride > bytes.len() {
         return Err(MessageError::Value("train"));
     }
-    Ok(Received {
-        meta,
-        bytes,
-        stride,
-    })
+    Ok(Received { meta, bytes, stride })
 }
 
 fn put_error(out: &mut BytesMut, error: &NetError) {
@@ -630,32 +562,17 @@ fn put_error(out: &mut BytesMut, error: &NetError) {
 fn error(b: &mut Bytes) -> Result<NetError, MessageError> {
     let kind = match b.try_get_u8()? {
         0 => NetErrorKind::PortUnreachable,
-        1 => NetErrorKind::Unreachable {
-            icmp_type: b.try_get_u8()?,
-            code: b.try_get_u8()?,
-        },
-        2 => NetErrorKind::TooBig {
-            mtu: b.try_get_u32()?,
-        },
+        1 => NetErrorKind::Unreachable { icmp_type: b.try_get_u8()?, code: b.try_get_u8()? },
+        2 => NetErrorKind::TooBig { mtu: b.try_get_u32()? },
         _ => return Err(MessageError::Value("kind of error")),
     };
-    let origin = if flag(b)? {
-        ErrorOrigin::Icmp
-    } else {
-        ErrorOrigin::Local
-    };
+    let origin = if flag(b)? { ErrorOrigin::Icmp } else { ErrorOrigin::Local };
     let (src, dst) = (ip(b)?, addr(b)?);
     let quoted = b.split_off(0);
     if quoted.len() > MAX_QUOTE {
         return Err(MessageError::Long);
     }
-    Ok(NetError {
-        kind,
-        origin,
-        src,
-        dst,
-        quoted,
-    })
+    Ok(NetError { kind, origin, src, dst, quoted })
 }
 
 #[cfg(test)]

@@ -25,14 +25,8 @@ fn any_ports() -> impl Strategy<Value = Vec<u16>> {
 }
 
 fn any_snapshot() -> impl Strategy<Value = Snapshot> {
-    (
-        vec((1..=u32::MAX, 0..256u16, any_ports()), 0..5),
-        vec((1..=u16::MAX, any::<u32>()), 0..5),
-    )
-        .prop_map(|(members, quarantine)| Snapshot {
-            members,
-            quarantine,
-        })
+    (vec((1..=u32::MAX, 0..256u16, any_ports()), 0..5), vec((1..=u16::MAX, any::<u32>()), 0..5))
+        .prop_map(|(members, quarantine)| Snapshot { members, quarantine })
 }
 
 fn any_claim() -> impl Strategy<Value = Result<u16, ClaimError>> {
@@ -45,85 +39,39 @@ fn any_claim() -> impl Strategy<Value = Result<u16, ClaimError>> {
 }
 
 fn any_train() -> impl Strategy<Value = Received> {
-    (
-        any_addr(),
-        proptest::option::of(any_ip()),
-        1..=u32::MAX,
-        0..4u8,
-        vec(any::<u8>(), 1..300),
-        any::<u16>(),
-    )
-        .prop_map(|(src, dst_ip, ifindex, ecn, bytes, stride)| Received {
-            meta: DatagramMeta {
-                src,
-                dst_ip,
-                ifindex: Some(ifindex),
-                ecn: Ecn::from_bits(ecn),
-            },
+    (any_addr(), proptest::option::of(any_ip()), 1..=u32::MAX, 0..4u8, vec(any::<u8>(), 1..300), any::<u16>()).prop_map(
+        |(src, dst_ip, ifindex, ecn, bytes, stride)| Received {
+            meta: DatagramMeta { src, dst_ip, ifindex: Some(ifindex), ecn: Ecn::from_bits(ecn) },
             stride: usize::from(stride).clamp(1, bytes.len()),
             bytes: bytes.into(),
-        })
+        },
+    )
 }
 
 fn any_error() -> impl Strategy<Value = NetError> {
     let kind = prop_oneof![
         Just(NetErrorKind::PortUnreachable),
-        (any::<u8>(), any::<u8>())
-            .prop_map(|(icmp_type, code)| NetErrorKind::Unreachable { icmp_type, code }),
+        (any::<u8>(), any::<u8>()).prop_map(|(icmp_type, code)| NetErrorKind::Unreachable { icmp_type, code }),
         any::<u32>().prop_map(|mtu| NetErrorKind::TooBig { mtu }),
     ];
-    (
-        kind,
-        any::<bool>(),
-        proptest::option::of(any_ip()),
-        any_addr(),
-        vec(any::<u8>(), 0..60),
-    )
-        .prop_map(|(kind, icmp, src, dst, quoted)| NetError {
-            kind,
-            origin: if icmp {
-                ErrorOrigin::Icmp
-            } else {
-                ErrorOrigin::Local
-            },
-            src,
-            dst,
-            quoted: quoted.into(),
-        })
+    (kind, any::<bool>(), proptest::option::of(any_ip()), any_addr(), vec(any::<u8>(), 0..60)).prop_map(|(kind, icmp, src, dst, quoted)| {
+        NetError { kind, origin: if icmp { ErrorOrigin::Icmp } else { ErrorOrigin::Local }, src, dst, quoted: quoted.into() }
+    })
 }
 
 fn any_message() -> impl Strategy<Value = Message> {
     let id = || 1..=u32::MAX;
     let port = || 1..=u16::MAX;
     prop_oneof![
-        (
-            any::<u32>(),
-            0..256u16,
-            any::<u64>(),
-            any::<bool>(),
-            any_ports()
-        )
-            .prop_map(|(id, slot, generation, sockets, ports)| Message::Attach {
-                id,
-                slot,
-                generation,
-                sockets,
-                ports
-            }),
-        (any_reign(), id(), any_snapshot(), any_ports()).prop_map(|(reign, id, table, refused)| {
-            Message::Welcome {
-                reign,
-                id,
-                table,
-                refused,
-            }
-        }),
+        (any::<u32>(), 0..256u16, any::<u64>(), any::<bool>(), any_ports())
+            .prop_map(|(id, slot, generation, sockets, ports)| Message::Attach { id, slot, generation, sockets, ports }),
+        (any_reign(), id(), any_snapshot(), any_ports())
+            .prop_map(|(reign, id, table, refused)| { Message::Welcome { reign, id, table, refused } }),
         (any_reign(), 0..256u16).prop_map(|(reign, slot)| Message::Redirect { reign, slot }),
         (any_reign(), 0..256u16).prop_map(|(reign, slot)| Message::Successor { reign, slot }),
         any_reign().prop_map(|reign| Message::Beat { reign }),
         (any::<u32>(), any::<u16>()).prop_map(|(request, port)| Message::Claim { request, port }),
-        (any::<u32>(), any_claim())
-            .prop_map(|(request, result)| Message::Claimed { request, result }),
+        (any::<u32>(), any_claim()).prop_map(|(request, result)| Message::Claimed { request, result }),
         port().prop_map(|port| Message::Release { port }),
         (id(), port()).prop_map(|(id, port)| Message::Taken { id, port }),
         port().prop_map(|port| Message::Freed { port }),
@@ -138,6 +86,8 @@ fn any_message() -> impl Strategy<Value = Message> {
 }
 
 proptest! {
+    // Each case tries every prefix of a message.
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn round_trip_and_no_prefix_parses(message in any_message()) {
         let frame = message.encode();
@@ -182,12 +132,7 @@ proptest! {
 #[test]
 fn a_train_goes_out_uncopied_as_the_same_bytes() {
     let train = Received {
-        meta: DatagramMeta {
-            src: "[fe80::1%3]:9899".parse().unwrap(),
-            dst_ip: None,
-            ifindex: Some(3),
-            ecn: Some(Ecn::Ce),
-        },
+        meta: DatagramMeta { src: "[fe80::1%3]:9899".parse().unwrap(), dst_ip: None, ifindex: Some(3), ecn: Some(Ecn::Ce) },
         bytes: Bytes::from_static(b"0123456789"),
         stride: 4,
     };
@@ -201,19 +146,8 @@ fn the_fullest_table_fits_a_frame() {
     let ports: Vec<u16> = (1..=u16::MAX).collect();
     let mut members = vec![(1, 0, ports)];
     members.extend((2..=250).map(|id| (id, 1, Vec::new())));
-    let table = Snapshot {
-        members,
-        quarantine: (49_152..=65_535u16).map(|port| (port, 120_000)).collect(),
-    };
-    let message = Message::Welcome {
-        reign: Reign {
-            generation: 1,
-            reader: 1,
-        },
-        id: 250,
-        table,
-        refused: Vec::new(),
-    };
+    let table = Snapshot { members, quarantine: (49_152..=65_535u16).map(|port| (port, 120_000)).collect() };
+    let message = Message::Welcome { reign: Reign { generation: 1, reader: 1 }, id: 250, table, refused: Vec::new() };
     assert!(message.encode().len() <= MAX_FRAME);
 }
 

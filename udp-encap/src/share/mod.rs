@@ -159,10 +159,7 @@ impl SharedPort {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(
-        config: &ShareConfig,
-        entropy: impl FnMut(&mut [u8]) + Send + 'static,
-    ) -> Result<Self, OpenError> {
+    pub fn open(config: &ShareConfig, entropy: impl FnMut(&mut [u8]) + Send + 'static) -> Result<Self, OpenError> {
         open::open(config, Box::new(entropy))
     }
 
@@ -203,8 +200,7 @@ impl SharedPort {
         self.registry = Some((registry, base.0));
         self.register_local(true)?;
         if let Some((registry, base)) = &self.registry {
-            self.conns
-                .register(registry, base.saturating_add(TOKEN_CONNS))?;
+            self.conns.register(registry, base.saturating_add(TOKEN_CONNS))?;
         }
         self.update_udp_interest()
     }
@@ -216,9 +212,7 @@ impl SharedPort {
     }
 
     fn tokens(&self) -> Range<usize> {
-        self.registry
-            .as_ref()
-            .map_or(0..0, |(_, base)| *base..base.saturating_add(Self::TOKENS))
+        self.registry.as_ref().map_or(0..0, |(_, base)| *base..base.saturating_add(Self::TOKENS))
     }
 
     /// Takes note of an event. Call [`SharedPort::recv`] afterwards.
@@ -277,12 +271,8 @@ impl SharedPort {
                 let conn = *conn;
                 self.conns.set_readable(conn);
                 self.pump(now);
-                if matches!(&self.state, State::Member { heard, .. } if now.saturating_duration_since(*heard) >= SILENCE)
-                {
-                    tracing::warn!(
-                        reader = self.reign.reader,
-                        "the reader of the UDP port is silent"
-                    );
+                if matches!(&self.state, State::Member { heard, .. } if now.saturating_duration_since(*heard) >= SILENCE) {
+                    tracing::warn!(reader = self.reign.reader, "the reader of the UDP port is silent");
                     self.lose_reader(false, now);
                 }
             }
@@ -337,10 +327,7 @@ impl SharedPort {
             _ => None,
         };
         match decided {
-            Some(result) => self.incoming.push_back(Incoming::Claimed {
-                request: Request(request),
-                result,
-            }),
+            Some(result) => self.incoming.push_back(Incoming::Claimed { request: Request(request), result }),
             None => {
                 self.claims.insert(request, port);
                 if let State::Member { conn, .. } = self.state {
@@ -427,12 +414,7 @@ impl SharedPort {
         }
         let any = !streams.is_empty();
         for stream in streams {
-            if let Some(conn) = self.add_conn(
-                stream,
-                Kind::Stranger {
-                    until: now + conns::PATIENCE,
-                },
-            ) {
+            if let Some(conn) = self.add_conn(stream, Kind::Stranger { until: now + conns::PATIENCE }) {
                 self.conns.set_readable(conn);
             }
         }
@@ -446,10 +428,7 @@ impl SharedPort {
         match self.conns.read(conn) {
             Ok(0) => return false,
             Ok(_) => {
-                if let State::Member {
-                    conn: upstream,
-                    heard,
-                } = &mut self.state
+                if let State::Member { conn: upstream, heard } = &mut self.state
                     && *upstream == conn
                 {
                     *heard = now;
@@ -477,23 +456,8 @@ impl SharedPort {
 
     fn handle(&mut self, conn: usize, message: Message, now: Instant) {
         match (self.conns.kind(conn), message) {
-            (
-                Some(Kind::Stranger { .. }),
-                Message::Attach {
-                    id,
-                    slot,
-                    generation,
-                    sockets,
-                    ports,
-                },
-            ) => {
-                let attach = conns::Attach {
-                    id,
-                    slot,
-                    generation,
-                    sockets,
-                    ports: ports.into_iter().collect(),
-                };
+            (Some(Kind::Stranger { .. }), Message::Attach { id, slot, generation, sockets, ports }) => {
+                let attach = conns::Attach { id, slot, generation, sockets, ports: ports.into_iter().collect() };
                 self.attach(conn, attach, now);
             }
             (Some(Kind::Stranger { .. } | Kind::Notice(_)), Message::Successor { reign, slot }) => {
@@ -525,10 +489,7 @@ impl SharedPort {
     }
 
     fn add_conn(&mut self, stream: std::os::unix::net::UnixStream, kind: Kind) -> Option<usize> {
-        let registry = self
-            .registry
-            .as_ref()
-            .map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
+        let registry = self.registry.as_ref().map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
         match self.conns.add(stream, kind, registry) {
             Ok(conn) => Some(conn),
             Err(error) => {
@@ -539,8 +500,7 @@ impl SharedPort {
     }
 
     fn close(&mut self, conn: usize) -> Option<Kind> {
-        self.conns
-            .remove(conn, self.registry.as_ref().map(|(registry, _)| registry))
+        self.conns.remove(conn, self.registry.as_ref().map(|(registry, _)| registry))
     }
 
     /// Queues a message and tries to write it.
@@ -550,20 +510,12 @@ impl SharedPort {
     }
 
     fn flush(&mut self, conn: usize, now: Instant) {
-        let registry = self
-            .registry
-            .as_ref()
-            .map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
+        let registry = self.registry.as_ref().map(|(registry, base)| (registry, base.saturating_add(TOKEN_CONNS)));
         match self.conns.flush(conn, registry) {
             Ok(None) => {}
             Ok(Some(missed)) => {
                 // The member was too slow for the changes; now it gets the result.
-                self.conns.push(
-                    conn,
-                    &Message::Table {
-                        table: self.table.snapshot(now),
-                    },
-                );
+                self.conns.push(conn, &Message::Table { table: self.table.snapshot(now) });
                 self.tell_deaths(conn, missed);
             }
             Err(broken) => {
@@ -585,20 +537,10 @@ impl SharedPort {
             return Ok(());
         };
         if all {
-            conns::register(
-                registry,
-                local.listener.as_fd(),
-                base.saturating_add(TOKEN_SLOT),
-                Interest::READABLE,
-            )?;
+            conns::register(registry, local.listener.as_fd(), base.saturating_add(TOKEN_SLOT), Interest::READABLE)?;
         }
         if let Some(listener) = &local.base {
-            conns::register(
-                registry,
-                listener.as_fd(),
-                base.saturating_add(TOKEN_BASE),
-                Interest::READABLE,
-            )?;
+            conns::register(registry, listener.as_fd(), base.saturating_add(TOKEN_BASE), Interest::READABLE)?;
         }
         Ok(())
     }
@@ -636,15 +578,8 @@ impl SharedPort {
 
     fn role_changed(&mut self) {
         let (role, generation) = (self.role(), self.reign.generation);
-        tracing::info!(
-            ?role,
-            generation,
-            me = self.me,
-            reader = self.reign.reader,
-            "role on the shared UDP port"
-        );
-        self.incoming
-            .push_back(Incoming::RoleChanged { role, generation });
+        tracing::info!(?role, generation, me = self.me, reader = self.reign.reader, "role on the shared UDP port");
+        self.incoming.push_back(Incoming::RoleChanged { role, generation });
     }
 
     fn deliver(&mut self, train: Received) {

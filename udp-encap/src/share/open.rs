@@ -1,8 +1,5 @@
 //! The start, which may wait: bind the port, or attach to who has it. And the waiting form of a claim.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "edge: before its event loop runs, a process waits for the answers of another one"
-)]
+#![allow(clippy::disallowed_methods, reason = "edge: before its event loop runs, a process waits for the answers of another one")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -17,9 +14,7 @@ use super::local::{self, Listener, Name, Names};
 use super::message::{MAX_SLOTS, Message, Reign};
 use super::owner::Reader;
 use super::table::{ClaimError, MemberId, PortTable, Snapshot};
-use super::{
-    Entropy, Incoming, Kind, Local, OpenError, Request, SILENCE, ShareConfig, SharedPort, State,
-};
+use super::{Entropy, Incoming, Kind, Local, OpenError, Request, SILENCE, ShareConfig, SharedPort, State};
 use crate::batch::RecvBatch;
 use crate::socket::UdpEncap;
 
@@ -38,9 +33,7 @@ pub(super) fn open(config: &ShareConfig, entropy: Entropy) -> Result<SharedPort,
     if !config.share || port == 0 {
         return match UdpEncap::bind(config.bind, port) {
             Ok(udp) => Ok(first(udp, None, entropy)),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Err(OpenError::OtherUser { port })
-            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(OpenError::OtherUser { port }),
             Err(error) => Err(io(error)),
         };
     }
@@ -54,21 +47,8 @@ pub(super) fn open(config: &ShareConfig, entropy: Entropy) -> Result<SharedPort,
                     Some(slot) => slot,
                     None => names.listen_slot().map_err(io)?,
                 };
-                let base = names
-                    .listen(Name::Base)
-                    .inspect_err(|error| tracing::debug!(%error, "no base name"))
-                    .ok();
-                return Ok(first(
-                    udp,
-                    Some(Local {
-                        names,
-                        slot,
-                        listener,
-                        base,
-                        accept: true,
-                    }),
-                    entropy,
-                ));
+                let base = names.listen(Name::Base).inspect_err(|error| tracing::debug!(%error, "no base name")).ok();
+                return Ok(first(udp, Some(Local { names, slot, listener, base, accept: true }), entropy));
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(io(error)),
@@ -99,57 +79,24 @@ pub(super) fn open(config: &ShareConfig, entropy: Entropy) -> Result<SharedPort,
 fn first(udp: UdpEncap, local: Option<Local>, entropy: Entropy) -> SharedPort {
     let now = Instant::now();
     let mut table = PortTable::default();
-    let me = table
-        .join(local.as_ref().map_or(0, |local| local.slot))
-        .unwrap_or(1);
+    let me = table.join(local.as_ref().map_or(0, |local| local.slot)).unwrap_or(1);
     let state = State::Reader(Reader::first(now));
-    assemble(
-        udp,
-        table,
-        me,
-        Reign {
-            generation: 1,
-            reader: me,
-        },
-        state,
-        (local, Conns::default(), entropy),
-    )
+    assemble(udp, table, me, Reign { generation: 1, reader: me }, state, (local, Conns::default(), entropy))
 }
 
-fn attached(
-    port: u16,
-    welcome: Welcome,
-    (names, slot, listener): (Names, u16, Listener),
-    entropy: Entropy,
-) -> io::Result<SharedPort> {
+fn attached(port: u16, welcome: Welcome, (names, slot, listener): (Names, u16, Listener), entropy: Entropy) -> io::Result<SharedPort> {
     let now = Instant::now();
     let mut udp = UdpEncap::from_fds(welcome.fds)?;
     if udp.port() != port {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "handed a socket of another port",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "handed a socket of another port"));
     }
     udp.read_errors(false);
     let table = PortTable::load(&welcome.table, now);
     let mut conns = Conns::default();
     let conn = conns.add_link(welcome.link, Kind::Upstream, None)?;
     let state = State::Member { conn, heard: now };
-    let local = Local {
-        names,
-        slot,
-        listener,
-        base: None,
-        accept: true,
-    };
-    Ok(assemble(
-        udp,
-        table,
-        welcome.id,
-        welcome.reign,
-        state,
-        (Some(local), conns, entropy),
-    ))
+    let local = Local { names, slot, listener, base: None, accept: true };
+    Ok(assemble(udp, table, welcome.id, welcome.reign, state, (Some(local), conns, entropy)))
 }
 
 fn assemble(
@@ -200,15 +147,8 @@ enum Found {
 fn find(names: &Names, own: u16) -> Found {
     let mut silence = false;
     for everywhere in [false, true] {
-        let targets: Vec<Name> = if everywhere {
-            (0u16..)
-                .take(MAX_SLOTS)
-                .filter(|slot| *slot != own)
-                .map(Name::Slot)
-                .collect()
-        } else {
-            vec![Name::Base]
-        };
+        let targets: Vec<Name> =
+            if everywhere { (0u16..).take(MAX_SLOTS).filter(|slot| *slot != own).map(Name::Slot).collect() } else { vec![Name::Base] };
         let mut asked = Vec::new();
         for name in targets {
             silence |= ask(names, name, own, &mut asked);
@@ -217,11 +157,7 @@ fn find(names: &Names, own: u16) -> Found {
             return Found::Welcome(Box::new(welcome));
         }
     }
-    if silence {
-        Found::Silence
-    } else {
-        Found::Nobody
-    }
+    if silence { Found::Silence } else { Found::Nobody }
 }
 
 /// A process that was asked, and the descriptors that came from it.
@@ -232,28 +168,17 @@ struct Asked {
 
 /// Asks one process; whether there is one.
 fn ask(names: &Names, name: Name, slot: u16, asked: &mut Vec<Asked>) -> bool {
-    let attach = Message::Attach {
-        id: 0,
-        slot,
-        generation: 0,
-        sockets: true,
-        ports: Vec::new(),
-    };
+    let attach = Message::Attach { id: 0, slot, generation: 0, sockets: true, ports: Vec::new() };
     match names.connect(name).and_then(Link::new) {
         Ok(mut link) => {
             link.push(&attach);
             if link.flush().is_ok() {
-                asked.push(Asked {
-                    link,
-                    fds: Vec::new(),
-                });
+                asked.push(Asked { link, fds: Vec::new() });
             }
             true
         }
         // Another user's process behind our name is nobody of ours.
-        Err(error) => {
-            !local::nobody_there(&error) && error.kind() != io::ErrorKind::PermissionDenied
-        }
+        Err(error) => !local::nobody_there(&error) && error.kind() != io::ErrorKind::PermissionDenied,
     }
 }
 
@@ -292,19 +217,8 @@ fn wait(names: &Names, slot: u16, mut asked: Vec<Asked>) -> Option<Welcome> {
             };
             let one = asked.remove(index);
             match message {
-                Message::Welcome {
-                    reign,
-                    id,
-                    table,
-                    refused: _,
-                } => {
-                    return Some(Welcome {
-                        link: one.link,
-                        reign,
-                        id,
-                        table,
-                        fds: one.fds,
-                    });
+                Message::Welcome { reign, id, table, refused: _ } => {
+                    return Some(Welcome { link: one.link, reign, id, table, fds: one.fds });
                 }
                 Message::Redirect { slot, .. } => hints.push(slot),
                 other => tracing::debug!(message = ?other, "unexpected answer"),
@@ -321,17 +235,9 @@ fn wait(names: &Names, slot: u16, mut asked: Vec<Asked>) -> Option<Welcome> {
 }
 
 /// Waits for input; for each descriptor whether it has some, or has ended.
-fn wait_readable<'a>(
-    fds: impl Iterator<Item = std::os::fd::BorrowedFd<'a>>,
-    wait: Duration,
-) -> Vec<bool> {
-    let mut polled: Vec<PollFd<'_>> = fds
-        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-        .collect();
-    let timeout = Timespec {
-        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(wait.subsec_nanos()),
-    };
+fn wait_readable<'a>(fds: impl Iterator<Item = std::os::fd::BorrowedFd<'a>>, wait: Duration) -> Vec<bool> {
+    let mut polled: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let timeout = Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(wait.subsec_nanos()) };
     // An interrupted wait says that nothing is ready, and the caller looks at the clock.
     let _ = poll(&mut polled, Some(&timeout));
     polled.iter().map(|fd| !fd.revents().is_empty()).collect()
@@ -350,18 +256,10 @@ pub(super) fn claim(shared: &mut SharedPort, port: u16, wait: Duration) -> Resul
             shared.claims.remove(&request.0);
             return Err(ClaimError::TimedOut);
         }
-        let deadline = shared
-            .next_deadline()
-            .map_or(until, |deadline| deadline.min(until));
+        let deadline = shared.next_deadline().map_or(until, |deadline| deadline.min(until));
         let local = shared.local.as_ref().map(|local| local.listener.as_fd());
-        let base = shared
-            .local
-            .as_ref()
-            .and_then(|local| Some(local.base.as_ref()?.as_fd()));
-        wait_readable(
-            shared.conns.fds().chain(local).chain(base),
-            deadline.saturating_duration_since(now),
-        );
+        let base = shared.local.as_ref().and_then(|local| Some(local.base.as_ref()?.as_fd()));
+        wait_readable(shared.conns.fds().chain(local).chain(base), deadline.saturating_duration_since(now));
         shared.conns.set_all_readable();
         if let Some(local) = &mut shared.local {
             local.accept = true;
@@ -372,9 +270,7 @@ pub(super) fn claim(shared: &mut SharedPort, port: u16, wait: Duration) -> Resul
 }
 
 fn take_claimed(shared: &mut SharedPort, request: Request) -> Option<Result<u16, ClaimError>> {
-    let at = shared.incoming.iter().position(
-        |incoming| matches!(incoming, Incoming::Claimed { request: r, .. } if *r == request),
-    )?;
+    let at = shared.incoming.iter().position(|incoming| matches!(incoming, Incoming::Claimed { request: r, .. } if *r == request))?;
     match shared.incoming.remove(at) {
         Some(Incoming::Claimed { result, .. }) => Some(result),
         _ => None,

@@ -35,10 +35,7 @@ impl Expected {
         if bytes <= MAX_KEPT {
             self.bytes = bytes;
             let copy = bytes::Bytes::copy_from_slice(&train.bytes);
-            self.trains.push_back(Received {
-                bytes: copy,
-                ..train.clone()
-            });
+            self.trains.push_back(Received { bytes: copy, ..train.clone() });
         }
     }
 }
@@ -59,13 +56,7 @@ pub(super) struct Reader {
 impl Reader {
     /// The first process on the port: nothing is quiet.
     pub(super) fn first(now: Instant) -> Self {
-        Self {
-            beaten: now,
-            quiet_until: now,
-            answered: BTreeSet::new(),
-            links: BTreeMap::new(),
-            expected: BTreeMap::new(),
-        }
+        Self { beaten: now, quiet_until: now, answered: BTreeSet::new(), links: BTreeMap::new(), expected: BTreeMap::new() }
     }
 
     fn alone(&self) -> bool {
@@ -131,10 +122,7 @@ impl SharedPort {
                     Way::Here => self.deliver(run),
                     Way::Link(conn) => self.conns.push_train(conn, &run),
                     Way::Keep(id) => {
-                        if let Some(expected) = self
-                            .reader()
-                            .and_then(|reader| reader.expected.get_mut(&id))
-                        {
+                        if let Some(expected) = self.reader().and_then(|reader| reader.expected.get_mut(&id)) {
                             expected.keep(&run);
                         }
                     }
@@ -181,12 +169,7 @@ impl SharedPort {
         }
     }
 
-    pub(super) fn claim_for(
-        &mut self,
-        id: MemberId,
-        port: u16,
-        now: Instant,
-    ) -> Result<u16, ClaimError> {
+    pub(super) fn claim_for(&mut self, id: MemberId, port: u16, now: Instant) -> Result<u16, ClaimError> {
         let entropy = &mut self.entropy;
         let draw = || {
             let mut octets = [0; 2];
@@ -220,12 +203,7 @@ impl SharedPort {
             return;
         }
         reader.beaten = now;
-        let unwatched: Vec<MemberId> = reader
-            .expected
-            .iter()
-            .filter(|(_, e)| e.notice.is_none())
-            .map(|(id, _)| *id)
-            .collect();
+        let unwatched: Vec<MemberId> = reader.expected.iter().filter(|(_, e)| e.notice.is_none()).map(|(id, _)| *id).collect();
         self.broadcast(&Message::Beat { reign: self.reign });
         for id in unwatched {
             self.notify(id, now);
@@ -260,36 +238,17 @@ impl SharedPort {
                 match there {
                     // A newcomer, or somebody who missed the change: our reader is the one to ask.
                     Some(slot) if attach.id == 0 || attach.generation < self.reign.generation => {
-                        self.tell(
-                            conn,
-                            &Message::Redirect {
-                                reign: self.reign,
-                                slot,
-                            },
-                            now,
-                        );
+                        self.tell(conn, &Message::Redirect { reign: self.reign, slot }, now);
                         self.close(conn);
                     }
                     // One who knows our reader and comes to us believes it lost. Perhaps we find that out in a moment.
                     _ => {
                         self.conns.set_readable(upstream);
-                        self.conns.set_kind(
-                            conn,
-                            Kind::Held {
-                                attach,
-                                until: now + PATIENCE,
-                            },
-                        );
+                        self.conns.set_kind(conn, Kind::Held { attach, until: now + PATIENCE });
                     }
                 }
             }
-            State::Seeking(_) => self.conns.set_kind(
-                conn,
-                Kind::Held {
-                    attach,
-                    until: now + PATIENCE,
-                },
-            ),
+            State::Seeking(_) => self.conns.set_kind(conn, Kind::Held { attach, until: now + PATIENCE }),
         }
     }
 
@@ -317,22 +276,14 @@ impl SharedPort {
             self.close(notice);
         }
         // To the others first, then it is one of them.
-        self.broadcast(&Message::Joined {
-            id,
-            slot: attach.slot,
-        });
+        self.broadcast(&Message::Joined { id, slot: attach.slot });
         for port in changes.freed {
             self.broadcast(&Message::Freed { port });
         }
         for port in changes.taken {
             self.broadcast(&Message::Taken { id, port });
         }
-        let message = Message::Welcome {
-            reign: self.reign,
-            id,
-            table: self.table.snapshot(now),
-            refused: changes.refused,
-        };
+        let message = Message::Welcome { reign: self.reign, id, table: self.table.snapshot(now), refused: changes.refused };
         let sent = if attach.sockets {
             self.conns.send_with_fds(conn, &message, &self.udp.as_fds())
         } else {
@@ -349,11 +300,7 @@ impl SharedPort {
                 self.conns.push_train(conn, train);
             }
         }
-        tracing::debug!(
-            id,
-            slot = attach.slot,
-            "process attached to the shared port"
-        );
+        tracing::debug!(id, slot = attach.slot, "process attached to the shared port");
         if let Err(broken) = sent {
             tracing::warn!(%broken, "cannot welcome");
             self.broken(conn, now);
@@ -369,18 +316,10 @@ impl SharedPort {
         if attach.id == 0 || attach.id == self.me || taken {
             return self.table.join(attach.slot);
         }
-        self.table
-            .admit(attach.id, attach.slot)
-            .then_some(attach.id)
+        self.table.admit(attach.id, attach.slot).then_some(attach.id)
     }
 
-    pub(super) fn hear_member(
-        &mut self,
-        conn: usize,
-        id: MemberId,
-        message: Message,
-        now: Instant,
-    ) {
+    pub(super) fn hear_member(&mut self, conn: usize, id: MemberId, message: Message, now: Instant) {
         match message {
             Message::Claim { request, port } => {
                 let result = self.claim_for(id, port, now);
@@ -430,12 +369,7 @@ impl SharedPort {
             return;
         }
         let ports = self.table.leave(id, fate, now);
-        tracing::info!(
-            id,
-            ?fate,
-            ports = ports.len(),
-            "process left the shared port"
-        );
+        tracing::info!(id, ?fate, ports = ports.len(), "process left the shared port");
         if let Some(reader) = self.reader() {
             reader.links.remove(&id);
             let expected = reader.expected.remove(&id);
@@ -447,25 +381,17 @@ impl SharedPort {
             }
         }
         if !ports.is_empty() {
-            self.broadcast(&Message::Died {
-                ports: ports.clone(),
-            });
+            self.broadcast(&Message::Died { ports: ports.clone() });
             self.incoming.push_back(Incoming::PortsDied { ports });
         }
-        self.broadcast(&Message::Left {
-            id,
-            died: fate == Fate::Died,
-        });
+        self.broadcast(&Message::Left { id, died: fate == Fate::Died });
         self.flush_all(now);
     }
 
     /// Starts to read. `gone`: a reader that said goodbye.
     pub(super) fn take_over(&mut self, gone: Option<MemberId>, now: Instant) {
         let before = self.reign.reader;
-        self.reign = Reign {
-            generation: self.reign.generation.saturating_add(1),
-            reader: self.me,
-        };
+        self.reign = Reign { generation: self.reign.generation.saturating_add(1), reader: self.me };
         let mut others: Vec<MemberId> = self.table.members().map(|(id, _)| id).collect();
         others.retain(|id| *id != self.me);
         // The last reader first: if it lives, it has to know before the others leave it.
@@ -489,10 +415,7 @@ impl SharedPort {
         self.take_base_name();
         for (request, port) in std::mem::take(&mut self.claims) {
             let result = self.claim_for(self.me, port, now);
-            self.incoming.push_back(Incoming::Claimed {
-                request: Request(request),
-                result,
-            });
+            self.incoming.push_back(Incoming::Claimed { request: Request(request), result });
         }
         for (conn, attach) in self.held() {
             self.welcome(conn, &attach, now);
@@ -508,23 +431,8 @@ impl SharedPort {
         let mut held = Vec::new();
         for conn in self.conns.find(|kind| matches!(kind, Kind::Held { .. })) {
             if let Some(Kind::Held { attach, .. }) = self.conns.kind(conn) {
-                let Attach {
-                    id,
-                    slot,
-                    generation,
-                    sockets,
-                    ref ports,
-                } = *attach;
-                held.push((
-                    conn,
-                    Attach {
-                        id,
-                        slot,
-                        generation,
-                        sockets,
-                        ports: ports.clone(),
-                    },
-                ));
+                let Attach { id, slot, generation, sockets, ref ports } = *attach;
+                held.push((conn, Attach { id, slot, generation, sockets, ports: ports.clone() }));
             }
         }
         held
@@ -541,20 +449,10 @@ impl SharedPort {
                 let Some(conn) = self.add_conn(stream, Kind::Notice(id)) else {
                     return;
                 };
-                if let Some(expected) = self
-                    .reader()
-                    .and_then(|reader| reader.expected.get_mut(&id))
-                {
+                if let Some(expected) = self.reader().and_then(|reader| reader.expected.get_mut(&id)) {
                     expected.notice = Some(conn);
                 }
-                self.tell(
-                    conn,
-                    &Message::Successor {
-                        reign: self.reign,
-                        slot: own,
-                    },
-                    now,
-                );
+                self.tell(conn, &Message::Successor { reign: self.reign, slot: own }, now);
             }
             Err(error) if local::nobody_there(&error) => self.member_gone(id, Fate::Died, now),
             // Its queue is full, so it exists and does not run.
@@ -572,11 +470,7 @@ impl SharedPort {
         let (Some(local), Some(slot)) = (&self.local, self.table.slot(id)) else {
             return;
         };
-        if local
-            .names
-            .connect(Name::Slot(slot))
-            .is_err_and(|error| local::nobody_there(&error))
-        {
+        if local.names.connect(Name::Slot(slot)).is_err_and(|error| local::nobody_there(&error)) {
             self.member_gone(id, Fate::Died, now);
         }
     }
@@ -585,19 +479,13 @@ impl SharedPort {
     pub(super) fn abdicate(&mut self, now: Instant) {
         // What was received already is for us or gone.
         self.route_batch(now);
-        for conn in self
-            .conns
-            .find(|kind| matches!(kind, Kind::Member(_) | Kind::Notice(_)))
-        {
+        for conn in self.conns.find(|kind| matches!(kind, Kind::Member(_) | Kind::Notice(_))) {
             self.close(conn);
         }
         if let Some(local) = &mut self.local {
             local.base = None;
         }
         self.udp.read_errors(false);
-        tracing::warn!(
-            generation = self.reign.generation,
-            "displaced as the reader of the shared UDP port"
-        );
+        tracing::warn!(generation = self.reign.generation, "displaced as the reader of the shared UDP port");
     }
 }

@@ -31,25 +31,13 @@ pub(super) fn runs(train: &Received) -> impl Iterator<Item = (u16, Received)> + 
             let rest = train.bytes.get(at..).filter(|rest| !rest.is_empty())?;
             let mut packets = rest.chunks(stride);
             let port = packets.next().and_then(destination);
-            let same = packets
-                .take_while(|packet| destination(packet) == port)
-                .count();
-            let length = same
-                .saturating_add(1)
-                .saturating_mul(stride)
-                .min(rest.len());
+            let same = packets.take_while(|packet| destination(packet) == port).count();
+            let length = same.saturating_add(1).saturating_mul(stride).min(rest.len());
             let bytes = train.bytes.slice(at..at.saturating_add(length));
             at = at.saturating_add(length);
             if let Some(port) = port {
                 let stride = stride.min(length);
-                return Some((
-                    port,
-                    Received {
-                        meta: train.meta,
-                        bytes,
-                        stride,
-                    },
-                ));
+                return Some((port, Received { meta: train.meta, bytes, stride }));
             }
         }
     })
@@ -67,48 +55,23 @@ mod tests {
     }
 
     fn train(packets: &[Vec<u8>], stride: usize) -> Received {
-        let meta = DatagramMeta {
-            src: "127.0.0.1:1".parse().unwrap(),
-            dst_ip: None,
-            ifindex: None,
-            ecn: None,
-        };
-        Received {
-            meta,
-            bytes: packets.concat().into(),
-            stride,
-        }
+        let meta = DatagramMeta { src: "127.0.0.1:1".parse().unwrap(), dst_ip: None, ifindex: None, ecn: None };
+        Received { meta, bytes: packets.concat().into(), stride }
     }
 
     #[test]
     fn a_mixed_train_is_cut_in_order() {
-        let packets = [
-            packet(7, 20),
-            packet(7, 20),
-            packet(9, 20),
-            packet(7, 20),
-            packet(7, 12),
-        ];
+        let packets = [packet(7, 20), packet(7, 20), packet(9, 20), packet(7, 20), packet(7, 12)];
         let train = train(&packets, 20);
-        let runs: Vec<_> = runs(&train)
-            .map(|(port, run)| (port, run.packets().count(), run.bytes.len()))
-            .collect();
+        let runs: Vec<_> = runs(&train).map(|(port, run)| (port, run.packets().count(), run.bytes.len())).collect();
         assert_eq!(runs, [(7, 2, 40), (9, 1, 20), (7, 2, 32)]);
     }
 
     #[test]
     fn what_is_no_sctp_is_left_out() {
         let whole = train(&[packet(7, 20), packet(8, 20), packet(7, 20)], 20);
-        let cut = Received {
-            bytes: whole.bytes.slice(..51),
-            ..whole
-        };
-        assert_eq!(
-            runs(&cut)
-                .map(|(port, run)| (port, run.bytes.len()))
-                .collect::<Vec<_>>(),
-            [(7, 20), (8, 20)]
-        );
+        let cut = Received { bytes: whole.bytes.slice(..51), ..whole };
+        assert_eq!(runs(&cut).map(|(port, run)| (port, run.bytes.len())).collect::<Vec<_>>(), [(7, 20), (8, 20)]);
         let dwarfs = train(&[packet(7, 11)], 3);
         assert_eq!(runs(&dwarfs).count(), 0);
     }

@@ -96,28 +96,15 @@ impl PortTable {
 
     /// The ports of one process, ascending.
     pub fn ports_of(&self, id: MemberId) -> impl Iterator<Item = u16> + '_ {
-        self.ports
-            .iter()
-            .filter(move |(_, holder)| **holder == id)
-            .map(|(port, _)| *port)
+        self.ports.iter().filter(move |(_, holder)| **holder == id).map(|(port, _)| *port)
     }
 
     /// Claims `port` for a member, or with 0 an ephemeral one out of `draw`, which gives random numbers.
     ///
     /// # Errors
     /// [`ClaimError::InUse`], or [`ClaimError::Exhausted`] when no ephemeral port is free and out of quarantine.
-    pub fn claim(
-        &mut self,
-        id: MemberId,
-        port: u16,
-        now: Instant,
-        mut draw: impl FnMut() -> u16,
-    ) -> Result<u16, ClaimError> {
-        let port = if port == 0 {
-            self.free_port(now, &mut draw)?
-        } else {
-            port
-        };
+    pub fn claim(&mut self, id: MemberId, port: u16, now: Instant, mut draw: impl FnMut() -> u16) -> Result<u16, ClaimError> {
+        let port = if port == 0 { self.free_port(now, &mut draw)? } else { port };
         if self.ports.contains_key(&port) {
             return Err(ClaimError::InUse);
         }
@@ -125,11 +112,7 @@ impl PortTable {
         Ok(port)
     }
 
-    fn free_port(
-        &mut self,
-        now: Instant,
-        draw: &mut impl FnMut() -> u16,
-    ) -> Result<u16, ClaimError> {
+    fn free_port(&mut self, now: Instant, draw: &mut impl FnMut() -> u16) -> Result<u16, ClaimError> {
         self.quarantine.retain(|_, until| *until > now);
         let mut last = *EPHEMERAL.start();
         for _ in 0..DRAWS {
@@ -140,10 +123,7 @@ impl PortTable {
             }
         }
         // Nearly all are taken: the next free one, going round.
-        (last..=*EPHEMERAL.end())
-            .chain(*EPHEMERAL.start()..last)
-            .find(|port| self.is_free(*port))
-            .ok_or(ClaimError::Exhausted)
+        (last..=*EPHEMERAL.end()).chain(*EPHEMERAL.start()..last).find(|port| self.is_free(*port)).ok_or(ClaimError::Exhausted)
     }
 
     fn is_free(&self, port: u16) -> bool {
@@ -210,10 +190,7 @@ impl PortTable {
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         Snapshot {
-            members: self
-                .members()
-                .map(|(id, slot)| (id, slot, self.ports_of(id).collect()))
-                .collect(),
+            members: self.members().map(|(id, slot)| (id, slot, self.ports_of(id).collect())).collect(),
             quarantine: self
                 .quarantine
                 .iter()

@@ -28,13 +28,7 @@ pub struct ShareConfig {
 
 impl Default for ShareConfig {
     fn default() -> Self {
-        Self {
-            udp_port: crate::UDP_ENCAPS_PORT,
-            bind: Bind::Any,
-            share: true,
-            namespace: "sctp-user".to_owned(),
-            directory: None,
-        }
+        Self { udp_port: crate::UDP_ENCAPS_PORT, bind: Bind::Any, share: true, namespace: "sctp-user".to_owned(), directory: None }
     }
 }
 

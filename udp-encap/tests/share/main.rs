@@ -15,10 +15,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 use udp_encap::share::SILENCE;
-use udp_encap::{
-    Bind, ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort, Transmit,
-    UdpEncap,
-};
+use udp_encap::{Bind, ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort, Transmit, UdpEncap};
 
 /// Generous; the ways to the end are events.
 const WAIT: Duration = Duration::from_secs(20);
@@ -29,10 +26,7 @@ fn free_port() -> u16 {
 }
 
 fn config(udp_port: u16) -> ShareConfig {
-    ShareConfig {
-        udp_port,
-        ..ShareConfig::default()
-    }
+    ShareConfig { udp_port, ..ShareConfig::default() }
 }
 
 /// Random enough for ephemeral ports, and different in each process.
@@ -40,9 +34,7 @@ fn entropy() -> impl FnMut(&mut [u8]) + Send + 'static {
     let mut state = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
     move |octets| {
         for octet in octets {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             *octet = state.to_be_bytes()[0];
         }
     }
@@ -69,13 +61,8 @@ struct Peer {
 impl Peer {
     fn new(mut port: SharedPort) -> Self {
         let poll = Poll::new().unwrap();
-        port.register(poll.registry().try_clone().unwrap(), Token(1000))
-            .unwrap();
-        Self {
-            port,
-            poll,
-            inbox: VecDeque::new(),
-        }
+        port.register(poll.registry().try_clone().unwrap(), Token(1000)).unwrap();
+        Self { port, poll, inbox: VecDeque::new() }
     }
 
     fn open(config: &ShareConfig) -> Self {
@@ -85,10 +72,7 @@ impl Peer {
     fn turn(&mut self, longest: Duration) {
         let mut events = Events::with_capacity(64);
         let now = Instant::now();
-        let wait = self
-            .port
-            .next_deadline()
-            .map_or(longest, |at| at.saturating_duration_since(now).min(longest));
+        let wait = self.port.next_deadline().map_or(longest, |at| at.saturating_duration_since(now).min(longest));
         match self.poll.poll(&mut events, Some(wait)) {
             // As after a stop.
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -106,10 +90,7 @@ impl Peer {
     }
 
     fn take<T>(&mut self, pick: impl Fn(&Incoming) -> Option<T>) -> Option<T> {
-        let at = self
-            .inbox
-            .iter()
-            .position(|incoming| pick(incoming).is_some())?;
+        let at = self.inbox.iter().position(|incoming| pick(incoming).is_some())?;
         self.inbox.remove(at).and_then(|incoming| pick(&incoming))
     }
 
@@ -159,8 +140,7 @@ fn drive<T>(peers: &mut [&mut Peer], mut until: impl FnMut(&mut [&mut Peer]) -> 
 /// Opens one more while the others run.
 fn join(config: &ShareConfig, peers: &mut [&mut Peer]) -> Peer {
     let config = config.clone();
-    let opening: JoinHandle<_> =
-        std::thread::spawn(move || SharedPort::open(&config, entropy()).unwrap());
+    let opening: JoinHandle<_> = std::thread::spawn(move || SharedPort::open(&config, entropy()).unwrap());
     drive(peers, |_| opening.is_finished().then_some(()));
     Peer::new(opening.join().unwrap())
 }
@@ -175,12 +155,7 @@ fn check_delivery(peers: &mut [&mut Peer], to: &[(u16, usize)], tag: u8) {
     let udp_port = peers[0].port.udp_port();
     let mut outside = UdpEncap::bind(Bind::V4, 0).unwrap();
     for (sctp_port, _) in to {
-        outside
-            .send(
-                &Transmit::to(SocketAddr::new(LO, udp_port)),
-                &packet(*sctp_port, tag),
-            )
-            .unwrap();
+        outside.send(&Transmit::to(SocketAddr::new(LO, udp_port)), &packet(*sctp_port, tag)).unwrap();
     }
     let mut missing = to.to_vec();
     drive(peers, |peers| {
@@ -216,14 +191,8 @@ fn packets_go_to_the_process_that_claimed_the_port() {
     check_delivery(peers, &[(10, 0), (11, 1), (12, 2), (99, 0)], 1);
 
     // Everybody sends by itself, from the shared port; source and train survive the way through the reader.
-    let t = Transmit {
-        segment_size: Some(40),
-        ..Transmit::to(SocketAddr::new(LO, config.udp_port))
-    };
-    let train: Vec<u8> = [12, 11, 11, 10, 12]
-        .iter()
-        .flat_map(|port| packet(*port, 2))
-        .collect();
+    let t = Transmit { segment_size: Some(40), ..Transmit::to(SocketAddr::new(LO, config.udp_port)) };
+    let train: Vec<u8> = [12, 11, 11, 10, 12].iter().flat_map(|port| packet(*port, 2)).collect();
     peers[2].port.send(&t, &train).unwrap();
     let mut seen = [Vec::new(), Vec::new(), Vec::new()];
     drive(peers, |peers| {
@@ -320,17 +289,10 @@ fn when_the_reader_leaves_the_eldest_reads_on() {
     drop(a);
     let mut outside = UdpEncap::bind(Bind::V4, 0).unwrap();
     // While nobody reads, the kernel keeps what comes.
-    outside
-        .send(
-            &Transmit::to(SocketAddr::new(LO, config.udp_port)),
-            &packet(12, 5),
-        )
-        .unwrap();
+    outside.send(&Transmit::to(SocketAddr::new(LO, config.udp_port)), &packet(12, 5)).unwrap();
     let peers = &mut [&mut b, &mut c, &mut d];
     drive(peers, |peers| {
-        (roles(peers) == [Role::Reader, Role::Member, Role::Member]
-            && peers.iter().all(|peer| peer.port.generation() == 2))
-        .then_some(())
+        (roles(peers) == [Role::Reader, Role::Member, Role::Member] && peers.iter().all(|peer| peer.port.generation() == 2)).then_some(())
     });
     assert_eq!(drive(peers, |peers| peers[1].marks().pop()), (12, 5));
     for index in 0..3 {
@@ -338,12 +300,7 @@ fn when_the_reader_leaves_the_eldest_reads_on() {
     }
     // Ports of the departed are answered in spite of the quiet after a take-over, others are not.
     check_delivery(peers, &[(11, 0), (12, 1), (13, 2), (10, 0)], 6);
-    outside
-        .send(
-            &Transmit::to(SocketAddr::new(LO, config.udp_port)),
-            &packet(77, 7),
-        )
-        .unwrap();
+    outside.send(&Transmit::to(SocketAddr::new(LO, config.udp_port)), &packet(77, 7)).unwrap();
     check_delivery(peers, &[(11, 0)], 8);
     // (check_delivery would have seen the packet for 77, which was sent before.)
     assert_eq!(claim(peers, 2, 12), Err(ClaimError::InUse));
@@ -352,14 +309,10 @@ fn when_the_reader_leaves_the_eldest_reads_on() {
     // And once more, down to one.
     drop(b);
     let peers = &mut [&mut c, &mut d];
-    drive(peers, |peers| {
-        (roles(peers) == [Role::Reader, Role::Member]).then_some(())
-    });
+    drive(peers, |peers| (roles(peers) == [Role::Reader, Role::Member]).then_some(()));
     check_delivery(peers, &[(12, 0), (13, 1), (10, 1)], 9);
     drop(c);
-    drive(&mut [&mut d], |peers| {
-        (roles(peers) == [Role::Reader]).then_some(())
-    });
+    drive(&mut [&mut d], |peers| (roles(peers) == [Role::Reader]).then_some(()));
     check_delivery(&mut [&mut d], &[(13, 0)], 10);
     let mut e = join(&config, &mut [&mut d]);
     assert_eq!(claim(&mut [&mut d, &mut e], 1, 14), Ok(14));
@@ -380,36 +333,19 @@ fn a_reader_that_does_not_run_is_displaced_and_comes_back_as_a_member() {
     }
     // Nobody lets `a` run from here on.
     let peers = &mut [&mut b, &mut c];
-    drive(peers, |peers| {
-        (roles(peers) == [Role::Reader, Role::Member] && peers[1].port.generation() == 2)
-            .then_some(())
-    });
+    drive(peers, |peers| (roles(peers) == [Role::Reader, Role::Member] && peers[1].port.generation() == 2).then_some(()));
     check_delivery(peers, &[(11, 0), (12, 1)], 1);
-    assert!(
-        peers.iter_mut().all(|peer| peer.died().is_none()),
-        "it is not dead"
-    );
+    assert!(peers.iter_mut().all(|peer| peer.died().is_none()), "it is not dead");
     // A newcomer finds the way, although the frozen one holds the name that newcomers look for.
     let mut d = join(&config, &mut [&mut b, &mut c]);
     assert_eq!(claim(&mut [&mut b, &mut c, &mut d], 2, 13), Ok(13));
     // Packets for the frozen one are kept for it.
     let mut outside = UdpEncap::bind(Bind::V4, 0).unwrap();
-    outside
-        .send(
-            &Transmit::to(SocketAddr::new(LO, config.udp_port)),
-            &packet(10, 2),
-        )
-        .unwrap();
-    check_delivery(
-        &mut [&mut b, &mut c, &mut d],
-        &[(11, 0), (12, 1), (13, 2)],
-        3,
-    );
+    outside.send(&Transmit::to(SocketAddr::new(LO, config.udp_port)), &packet(10, 2)).unwrap();
+    check_delivery(&mut [&mut b, &mut c, &mut d], &[(11, 0), (12, 1), (13, 2)], 3);
 
     let peers = &mut [&mut a, &mut b, &mut c, &mut d];
-    drive(peers, |peers| {
-        (peers[0].port.role() == Role::Member && peers[0].port.generation() == 2).then_some(())
-    });
+    drive(peers, |peers| (peers[0].port.role() == Role::Member && peers[0].port.generation() == 2).then_some(()));
     assert_eq!(drive(peers, |peers| peers[0].marks().pop()), (10, 2));
     check_delivery(peers, &[(10, 0), (11, 1), (12, 2), (13, 3)], 4);
     for peer in peers.iter_mut() {
@@ -418,10 +354,7 @@ fn a_reader_that_does_not_run_is_displaced_and_comes_back_as_a_member() {
     assert_eq!(claim(peers, 3, 10), Err(ClaimError::InUse));
     // The base name follows the reader.
     let mut e = join(&config, peers);
-    assert_eq!(
-        claim(&mut [&mut a, &mut b, &mut c, &mut d, &mut e], 4, 14),
-        Ok(14)
-    );
+    assert_eq!(claim(&mut [&mut a, &mut b, &mut c, &mut d, &mut e], 4, 14), Ok(14));
 }
 
 #[test]
@@ -434,9 +367,7 @@ fn a_member_that_gives_up_a_sleepy_reader_is_not_dead() {
     // `c` finds the reader silent and asks `b`, which does not run either. So nobody reads, and nobody told `a`, when it
     // wakes up and finds the link to `c` closed.
     let start = Instant::now();
-    drive(&mut [&mut c], |_| {
-        (start.elapsed() > SILENCE + SILENCE / 3).then_some(())
-    });
+    drive(&mut [&mut c], |_| (start.elapsed() > SILENCE + SILENCE / 3).then_some(()));
     let peers = &mut [&mut a, &mut c];
     check_delivery(peers, &[(12, 1)], 1);
     let peers = &mut [&mut a, &mut b, &mut c];
@@ -458,15 +389,10 @@ fn a_claim_outlives_the_reader_that_was_asked() {
     let own = b.port.start_claim(13, now);
     let peers = &mut [&mut b, &mut c]; // `a` never sees them
     assert_eq!(drive(peers, |peers| peers[1].claimed(free)), Ok(12));
-    assert_eq!(
-        drive(peers, |peers| peers[1].claimed(taken)),
-        Err(ClaimError::InUse)
-    );
+    assert_eq!(drive(peers, |peers| peers[1].claimed(taken)), Err(ClaimError::InUse));
     assert_eq!(drive(peers, |peers| peers[0].claimed(own)), Ok(13));
     let peers = &mut [&mut a, &mut b, &mut c];
-    drive(peers, |peers| {
-        (peers[0].port.role() == Role::Member).then_some(())
-    });
+    drive(peers, |peers| (peers[0].port.role() == Role::Member).then_some(()));
     check_delivery(peers, &[(11, 1), (12, 2), (13, 1)], 1);
 }
 
@@ -479,27 +405,18 @@ fn icmp_errors_find_the_process_whose_packet_is_quoted() {
     let peers = &mut [&mut a, &mut b];
     claim(peers, 0, 10).unwrap();
     claim(peers, 1, 11).unwrap();
-    let closed = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (index, port) in [(0, 10u16), (1, 11)] {
         let mut packet = packet(99, 0);
         packet[..2].copy_from_slice(&port.to_be_bytes());
-        peers[index]
-            .port
-            .send(&Transmit::to(closed), &packet)
-            .unwrap();
+        peers[index].port.send(&Transmit::to(closed), &packet).unwrap();
         let error = drive(peers, |peers| {
             peers[index].take(|incoming| match incoming {
                 Incoming::Error(error) => Some(error.clone()),
                 _ => None,
             })
         });
-        assert_eq!(
-            (error.kind, error.dst),
-            (udp_encap::NetErrorKind::PortUnreachable, closed)
-        );
+        assert_eq!((error.kind, error.dst), (udp_encap::NetErrorKind::PortUnreachable, closed));
         assert_eq!(&error.quoted[..12], &packet[..12]);
     }
 }
@@ -510,55 +427,35 @@ fn a_foreign_socket_on_the_port_is_told_apart() {
     let port = foreign.local_addr().unwrap().port();
     let start = Instant::now();
     let error = SharedPort::open(&config(port), entropy()).unwrap_err();
-    assert!(
-        matches!(error, OpenError::OtherUser { port: p } if p == port),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::OtherUser { port: p } if p == port), "{error}");
     assert!(start.elapsed() < WAIT);
-    let private = ShareConfig {
-        share: false,
-        ..config(port)
-    };
-    assert!(matches!(
-        SharedPort::open(&private, entropy()).unwrap_err(),
-        OpenError::OtherUser { .. }
-    ));
+    let private = ShareConfig { share: false, ..config(port) };
+    assert!(matches!(SharedPort::open(&private, entropy()).unwrap_err(), OpenError::OtherUser { .. }));
 }
 
 #[test]
 fn a_private_port_keeps_to_itself() {
     let mut a = Peer::open(&config(0));
-    assert_eq!(
-        (a.port.role(), a.port.next_deadline()),
-        (Role::Private, None)
-    );
+    assert_eq!((a.port.role(), a.port.next_deadline()), (Role::Private, None));
     let peers = &mut [&mut a];
     assert_eq!(claim(peers, 0, 5), Ok(5));
     assert_eq!(claim(peers, 0, 5), Err(ClaimError::InUse));
     check_delivery(peers, &[(5, 0), (6, 0)], 1);
     let port = a.port.udp_port();
-    assert!(matches!(
-        SharedPort::open(&config(port), entropy()).unwrap_err(),
-        OpenError::OtherUser { .. }
-    ));
+    assert!(matches!(SharedPort::open(&config(port), entropy()).unwrap_err(), OpenError::OtherUser { .. }));
 }
 
 #[test]
 fn local_sockets_in_a_directory_serve_as_well() {
     let parent = tempfile::tempdir().unwrap();
-    let config = ShareConfig {
-        directory: Some(parent.path().join("share")),
-        ..config(free_port())
-    };
+    let config = ShareConfig { directory: Some(parent.path().join("share")), ..config(free_port()) };
     let mut a = Peer::open(&config);
     let mut b = join(&config, &mut [&mut a]);
     let mut c = join(&config, &mut [&mut a, &mut b]);
     claim(&mut [&mut a, &mut b, &mut c], 2, 12).unwrap();
     drop(a);
     let peers = &mut [&mut b, &mut c];
-    drive(peers, |peers| {
-        (roles(peers) == [Role::Reader, Role::Member]).then_some(())
-    });
+    drive(peers, |peers| (roles(peers) == [Role::Reader, Role::Member]).then_some(()));
     check_delivery(peers, &[(12, 1)], 1);
     let mut d = join(&config, peers);
     assert_eq!(claim(&mut [&mut b, &mut c, &mut d], 2, 14), Ok(14));
@@ -571,31 +468,18 @@ fn nonsense_on_the_local_socket_harms_nobody() {
     }
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("share");
-    let config = ShareConfig {
-        directory: Some(directory.clone()),
-        ..config(free_port())
-    };
+    let config = ShareConfig { directory: Some(directory.clone()), ..config(free_port()) };
     let mut a = Peer::open(&config);
     let mut b = join(&config, &mut [&mut a]);
     let peers = &mut [&mut a, &mut b];
     claim(peers, 1, 11).unwrap();
-    for bytes in [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        &[0; 64],
-        &[0, 0, 0, 1, 17],
-        &[0, 0, 0, 7, 6, 0, 0, 0, 1, 0, 1],
-    ] {
-        for name in [
-            config.udp_port.to_string(),
-            format!("{}.1", config.udp_port),
-        ] {
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &[0, 0, 0, 1, 17], &[0, 0, 0, 7, 6, 0, 0, 0, 1, 0, 1]] {
+        for name in [config.udp_port.to_string(), format!("{}.1", config.udp_port)] {
             let mut stream = std::os::unix::net::UnixStream::connect(directory.join(name)).unwrap();
             std::io::Write::write_all(&mut stream, bytes).unwrap();
             stream.set_nonblocking(true).unwrap();
             // Closed, not hung.
-            drive(peers, |_| {
-                matches!(std::io::Read::read(&mut stream, &mut [0; 9]), Ok(0)).then_some(())
-            });
+            drive(peers, |_| matches!(std::io::Read::read(&mut stream, &mut [0; 9]), Ok(0)).then_some(()));
         }
     }
     check_delivery(peers, &[(11, 1)], 1);

@@ -33,11 +33,7 @@ fn child() {
             match incoming {
                 Incoming::Train(train) => {
                     for packet in train.packets() {
-                        println!(
-                            "packet {} {}",
-                            mark(&packet).0,
-                            u64::from_be_bytes(packet[4..12].try_into().unwrap())
-                        );
+                        println!("packet {} {}", mark(&packet).0, u64::from_be_bytes(packet[4..12].try_into().unwrap()));
                     }
                 }
                 Incoming::PortsDied { ports } => println!("died {ports:?}"),
@@ -76,10 +72,7 @@ impl Process {
 
     fn expect(&self, wanted: &str) {
         loop {
-            let line = self
-                .lines
-                .recv_timeout(WAIT)
-                .unwrap_or_else(|error| panic!("no `{wanted}`: {error}"));
+            let line = self.lines.recv_timeout(WAIT).unwrap_or_else(|error| panic!("no `{wanted}`: {error}"));
             if line == wanted {
                 return;
             }
@@ -111,16 +104,11 @@ fn watch(udp_port: u16, processes: [(&Process, u16); 2], mut act: impl FnMut()) 
     let mut after = [0; 2];
     let mut number = 0u64;
     while after.iter().any(|count| *count < 100) {
-        assert!(
-            start.elapsed() < WAIT,
-            "packets did not come through again: {after:?}"
-        );
+        assert!(start.elapsed() < WAIT, "packets did not come through again: {after:?}");
         for (_, port) in processes {
             let mut packet = packet(port, 0);
             packet[4..12].copy_from_slice(&number.to_be_bytes());
-            outside
-                .send(&Transmit::to(SocketAddr::new(LO, udp_port)), &packet)
-                .unwrap();
+            outside.send(&Transmit::to(SocketAddr::new(LO, udp_port)), &packet).unwrap();
         }
         number += 1;
         std::thread::sleep(Duration::from_millis(2));
@@ -148,11 +136,7 @@ fn watch(udp_port: u16, processes: [(&Process, u16); 2], mut act: impl FnMut()) 
 fn three(udp_port: u16) -> [Process; 3] {
     [10, 11, 12].map(|port| {
         let process = Process::start(udp_port, port);
-        process.expect(if port == 10 {
-            "open Reader"
-        } else {
-            "open Member"
-        });
+        process.expect(if port == 10 { "open Reader" } else { "open Member" });
         process
     })
 }
@@ -257,34 +241,17 @@ fn after_any_disorder_everybody_is_served() {
     let mut missing: Vec<_> = running.iter().map(|(_, port)| *port).collect();
     let end = Instant::now() + WAIT;
     while !missing.is_empty() {
-        assert!(
-            Instant::now() < end,
-            "{missing:?} not served after {history:?}"
-        );
+        assert!(Instant::now() < end, "{missing:?} not served after {history:?}");
         for port in &missing {
-            outside
-                .send(
-                    &Transmit::to(SocketAddr::new(LO, udp_port)),
-                    &packet(*port, 1),
-                )
-                .unwrap();
+            outside.send(&Transmit::to(SocketAddr::new(LO, udp_port)), &packet(*port, 1)).unwrap();
         }
         std::thread::sleep(Duration::from_millis(5));
         for (process, port) in &running {
             let wanted = format!("packet {port} {}", u64::from_be_bytes([1; 8]));
             while let Ok(line) = process.lines.try_recv() {
-                for dead in line
-                    .strip_prefix("died ")
-                    .iter()
-                    .flat_map(|ports| ports.split(|c: char| !c.is_ascii_digit()))
-                {
-                    let slandered = dead
-                        .parse::<u16>()
-                        .is_ok_and(|dead| !killed.contains(&dead));
-                    assert!(
-                        !slandered,
-                        "{line} at {port}, but killed were {killed:?} in {history:?}"
-                    );
+                for dead in line.strip_prefix("died ").iter().flat_map(|ports| ports.split(|c: char| !c.is_ascii_digit())) {
+                    let slandered = dead.parse::<u16>().is_ok_and(|dead| !killed.contains(&dead));
+                    assert!(!slandered, "{line} at {port}, but killed were {killed:?} in {history:?}");
                 }
                 if line == wanted {
                     missing.retain(|missing| missing != port);

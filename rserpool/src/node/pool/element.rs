@@ -136,6 +136,8 @@ impl PoolNode {
 
     /// Hands a cookie to the user, who keeps the latest one for the element that follows this one.
     ///
+    /// It travels on stream 0: what was sent on that stream before it arrives before it, what is on other streams may not.
+    ///
     /// # Errors
     /// As [`Self::accepted_send`].
     pub fn send_cookie(&mut self, now: Time, id: AcceptedId, cookie: &[u8]) -> Result<(), SendError> {

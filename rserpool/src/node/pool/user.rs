@@ -258,12 +258,6 @@ impl PoolNode {
 
     fn path_of(&mut self, id: SessionId) -> Option<PathView> {
         let status = self.session_status(id)?;
-        Some(PathView {
-            last_heard: status.last_heard,
-            srtt: status.srtt,
-            rttvar: status.rttvar,
-            rto: status.rto,
-            buffered: status.buffered,
-        })
+        Some(PathView { last_heard: status.last_heard, srtt: status.srtt, rttvar: status.rttvar, buffered: status.buffered })
     }
 }
