@@ -1,7 +1,8 @@
 //! The blocking interface over real sockets on the loopback interface: registrar, elements and user, each with a runtime of
 //! its own, as if they were processes that share a UDP port.
 #![cfg(feature = "api")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, reason = "tests at the edge")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: a test over real sockets")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: a panic is how they fail")]
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread::{self, JoinHandle};
