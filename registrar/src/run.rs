@@ -33,7 +33,7 @@ const PORTS_TO_TRY: usize = 8;
 /// # Errors
 /// One line for the user: what cannot be done, and how to mend it.
 pub fn run(options: &Options) -> Result<()> {
-    log::init(options.common.log.as_deref(), "info")?;
+    log::init(options.common.log.as_deref(), "warn,registrar=info")?;
     let stop = Stop::for_program(&options.child)?;
     let handle = start(options)?;
     while !stop.is_requested() {

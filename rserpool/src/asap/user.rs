@@ -45,7 +45,7 @@ impl Asap {
         self.next_request += 1;
         let request = RequestId(self.next_request);
         let items = items.clamp(1, ALL as usize);
-        if let Some(elements) = self.cached(now, handle, items, stale) {
+        if let Some(elements) = self.look_up_cache(now, handle, items, stale) {
             self.event(AsapEvent::Resolved { request, result: Ok(elements) });
         } else if self.queue.len() >= MAX_REQUESTS {
             self.event(AsapEvent::Resolved { request, result: Err(ResolveError::TooManyRequests) });
@@ -99,7 +99,7 @@ impl Asap {
         self.excluded.of(now, handle)
     }
 
-    fn cached(&mut self, now: Time, handle: &PoolHandle, items: usize, stale: Duration) -> Option<Vec<PoolElement>> {
+    fn look_up_cache(&mut self, now: Time, handle: &PoolHandle, items: usize, stale: Duration) -> Option<Vec<PoolElement>> {
         let elements = self.cache.select(now, handle, stale, &mut *self.entropy)?;
         let elements = self.usable(now, handle, elements, items);
         (!elements.is_empty()).then_some(elements)
@@ -146,7 +146,7 @@ impl Asap {
     }
 
     pub(super) fn resolution_failed(&mut self, now: Time, r: Resolution, error: ResolveError) {
-        let result = self.cached(now, &r.handle, r.items, Duration::MAX).ok_or(error);
+        let result = self.look_up_cache(now, &r.handle, r.items, Duration::MAX).ok_or(error);
         self.event(AsapEvent::Resolved { request: r.request, result });
     }
 }

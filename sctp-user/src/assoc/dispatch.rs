@@ -158,6 +158,11 @@ impl Core {
         if header.vtag != tag {
             return;
         }
+        if abort.t && self.state == State::ShutdownAckSent {
+            // The peer has forgotten us, which it does only after SHUTDOWN COMPLETE: that one was lost, and nothing else.
+            self.close(CloseReason::Shutdown);
+            return;
+        }
         let causes = Bytes::copy_from_slice(abort.causes);
         self.close(if self.state.is_opening() { CloseReason::Refused(causes) } else { CloseReason::PeerAborted(causes) });
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::entropy::SeededEntropy;
 use crate::net::NetErrorKind;
 use crate::num::{Tsn, Vtag};
-use crate::wire::chunk::{Abort, Data, Init, InitParams, Shutdown, ShutdownComplete};
+use crate::wire::chunk::{Abort, CookieEcho, Data, Init, InitParams, Shutdown, ShutdownComplete};
 use crate::wire::{Cause, CommonHeader, Encode, PacketWriter, Param};
 
 const A: &str = "10.0.0.1";
@@ -438,6 +438,31 @@ fn a_restarted_peer_takes_over_its_association() {
     p.a.stack.assoc(a).unwrap().send(now, StreamId(0), Ppid(5), Bytes::from_static(b"again"), SendOptions::ordered()).unwrap();
     p.settle();
     assert_eq!(p.b.stack.assoc(b).unwrap().recv().unwrap().payload, "again");
+}
+
+/// Opens an association with `b` from `from` by forged packets; answers the chunks that the COOKIE ECHO is answered with.
+fn open_by_hand(p: &mut Pair, from: &str, tag: u32, params: &[Param<'_>]) -> Vec<u8> {
+    let init = Chunk::Init(Init { params: InitParams::List(params), ..init(tag) });
+    p.b.take(p.now, ip(from), packet(50_000, PORT, Vtag(0), &[init]));
+    let reply = p.b.packets(p.now);
+    let parsed = Packet::parse(&reply[0]).unwrap();
+    let Chunk::InitAck(ack) = parsed.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!("no INIT ACK") };
+    let cookie = ack.params().find_map(|i| if let Ok((Param::StateCookie(c), _)) = i { Some(c.to_vec()) } else { None }).unwrap();
+    let echo = Chunk::CookieEcho(CookieEcho { cookie: &cookie });
+    p.b.take(p.now, ip(from), packet(50_000, PORT, ack.tag, &[echo]));
+    p.b.packets(p.now).first().map(kinds).unwrap_or_default()
+}
+
+#[test]
+fn a_restart_with_fewer_addresses_frees_the_others() {
+    const OTHER: &str = "10.9.9.9";
+    let mut p = Pair::new();
+    assert_eq!(open_by_hand(&mut p, A, 5, &[Param::Address(ip(OTHER))])[0], 11);
+    assert_eq!(open_by_hand(&mut p, A, 6, &[])[0], 11);
+    assert!(p.b.has(|e| *e == Event::Restarted));
+    // Nobody's any more: a peer of its own may come from there.
+    assert_eq!(open_by_hand(&mut p, OTHER, 7, &[])[0], 11);
+    assert_eq!(p.b.stack.association_count(), 2);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 use std::sync::Arc;
 
-use super::{Reply, Stack, lookup::Key};
+use super::lookup::Key;
+use super::{Reply, Stack, keys_of};
 use crate::assoc::cookie::{CookieError, CookieJar, StateCookie};
 use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
@@ -183,7 +184,12 @@ impl Stack {
         };
         let id = match existing {
             Some(id) => {
+                let before = self.assocs.get(id).map(|a| keys_of(&a.core)).unwrap_or_default();
                 let go_on = self.with_assoc(now, id, |a, ctx| a.on_cookie(ctx, &cookie)).unwrap_or(false);
+                // A restarted peer may have fewer addresses: the others are nobody's now.
+                for key in before {
+                    self.lookup.remove(&key, id);
+                }
                 self.enter_addresses(id);
                 if !go_on {
                     self.touch(id);
