@@ -8,6 +8,9 @@ use super::session::{Incoming, Session};
 /// Pool handle that RSPLIB's programs use for this service.
 pub const POOL_HANDLE: &str = "EchoPool";
 
+/// Payload protocol identifier of what users send: none in particular.
+pub const PPID: u32 = 0;
+
 /// Serves one session until its end, or until `stop` says so (it is asked every `wait`).
 ///
 /// # Errors

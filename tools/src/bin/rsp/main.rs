@@ -1,6 +1,12 @@
 //! `rsp`: pool elements, pool users, a registrar and a demo of Reliable Server Pooling, in one program.
 #![forbid(unsafe_code)]
 
+mod demo;
+mod fractal;
+mod pool;
+mod server;
+mod terminal;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,7 +23,7 @@ Examples:
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "rsp", version, about = "Tools for Reliable Server Pooling (RFC 5351) over SCTP in user space", after_help = EXAMPLES)]
+#[command(name = "rsp", version, propagate_version = true, about = "Tools for Reliable Server Pooling (RFC 5351) over SCTP in user space", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,6 +34,14 @@ enum Command {
     /// Run a registrar (the same program as `registrar`)
     #[command(after_help = cli::EXAMPLES)]
     Registrar(cli::Options),
+    /// Offer a service as an element of a pool
+    Server(server::Options),
+    /// Send lines of standard input to an echo pool
+    Terminal(terminal::Options),
+    /// Ask a pool for an image and write it as PNG
+    Fractal(fractal::Options),
+    /// Watch a pool survive the loss of two servers
+    Demo(demo::Options),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +51,10 @@ fn main() -> ExitCode {
     };
     let (name, result) = match command {
         Command::Registrar(options) => ("registrar", registrar::run(&options)),
+        Command::Server(options) => ("server", server::run(&options)),
+        Command::Terminal(options) => ("terminal", terminal::run(&options)),
+        Command::Fractal(options) => ("fractal", fractal::run(&options)),
+        Command::Demo(options) => ("demo", demo::run(&options)),
     };
     cli::finish(&format!("rsp {name}"), result)
 }

@@ -1,0 +1,205 @@
+//! What everything that takes part in a pool has in common: flags, and sessions for the services.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use registrar::cli::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, milliseconds, registrar_address};
+use rserpool::api::{
+    AsapConfig, ElementConfig, Error, Failover, PeSession, PoolListener, PoolStream, Received, RegisterError, ResolveError, Rserpool,
+    SendInfo, SessionConfig,
+};
+use rserpool::wire::PoolHandle;
+use tools::service::session::{Heard, Incoming, PoolSession, Session};
+
+/// How long a message may wait for room before its session counts as broken.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the end of a session or of an element may take.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Flags of pool elements and pool users.
+#[derive(Debug, Args)]
+pub(crate) struct PoolOptions {
+    /// Pool handle [default: that of the service]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Address of a registrar, besides those whose announces are heard; may be repeated
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = registrar_address)]
+    pub(crate) registrar: Vec<SocketAddr>,
+    /// Multicast group and UDP port to listen to for registrars' announces
+    #[arg(long, value_name = "GROUP:PORT", default_value = ANNOUNCE_GROUP)]
+    pub(crate) announce: SocketAddr,
+    /// Give up if no registrar is found within so many milliseconds
+    #[arg(long, value_name = "MS", default_value = "5000", value_parser = milliseconds)]
+    pub(crate) registrar_timeout: Duration,
+    /// Use the loopback interface only
+    #[arg(long)]
+    pub(crate) loopback_only: bool,
+    /// Shared flags.
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+    /// Flags for the demo.
+    #[command(flatten)]
+    pub(crate) child: ChildOptions,
+}
+
+/// What a program does in its pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// It serves, so others must find its UDP port.
+    Element,
+    /// It only asks, which works from any UDP port.
+    User,
+}
+
+/// A pool, and the runtime to take part in it.
+pub(crate) struct Member<'a> {
+    options: &'a PoolOptions,
+    rsp: Rserpool,
+    pool: PoolHandle,
+}
+
+impl PoolOptions {
+    /// Opens the sockets for the pool of `--pool`, else for `default_pool`.
+    pub(crate) fn start(&self, default_pool: &str, role: Role) -> Result<Member<'_>> {
+        let name = self.pool.as_deref().unwrap_or(default_pool);
+        let pool = PoolHandle::new(name).with_context(|| format!("{name:?} cannot be a pool handle"))?;
+        let mut asap = AsapConfig::rsplib();
+        asap.hunt_limit = self.registrar_timeout;
+        asap.registrars = self.registrar.iter().map(|addr| vec![*addr]).collect();
+        let mut builder = Rserpool::builder().udp_port(self.common.udp_port).announce_group(self.announce).asap(asap);
+        if role == Role::User {
+            builder = builder.client_only();
+        }
+        if self.loopback_only {
+            builder = builder.announce_interfaces(vec![self.loopback()]);
+        }
+        if let Some(path) = &self.common.pcap {
+            builder = builder.pcap(path);
+        }
+        Ok(Member { options: self, rsp: builder.start()?, pool })
+    }
+
+    fn loopback(&self) -> IpAddr {
+        if self.announce.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
+    }
+}
+
+impl Member<'_> {
+    /// The pool.
+    pub(crate) fn pool(&self) -> &PoolHandle {
+        &self.pool
+    }
+
+    /// Opens a session with the pool.
+    pub(crate) fn session(&self) -> Result<UserSession> {
+        let stream = PoolStream::connect(&self.rsp, self.pool.clone(), SessionConfig::default()).map_err(|err| self.explain(err))?;
+        let element = stream.element()?.map_or(0, |id| id.0);
+        Ok(UserSession { stream, element })
+    }
+
+    /// Becomes an element of the pool.
+    pub(crate) fn listen(&self, config: ElementConfig) -> Result<PoolListener> {
+        let addrs = self.options.loopback_only.then(|| vec![self.options.loopback()]);
+        PoolListener::bind(&self.rsp, self.pool.clone(), ElementConfig { addrs, ..config }).map_err(|err| self.explain(err))
+    }
+
+    /// Waits, within bounds, until what was said at the end of sessions has arrived.
+    pub(crate) fn finish(&self) -> Result<()> {
+        // The last association is the one with the registrar, which may stay.
+        let over = |count: usize| (count <= 1).then_some(());
+        self.rsp.handle().wait(Some(END_PATIENCE), |host, _| over(host.node()?.stack().association_count()))?;
+        Ok(())
+    }
+
+    /// What is wrong, and how to mend it.
+    fn explain(&self, err: Error) -> anyhow::Error {
+        let pool = &self.pool;
+        match err {
+            Error::Resolve(ResolveError::NoRegistrar) | Error::Register(RegisterError::NoRegistrar) => {
+                let ms = self.options.registrar_timeout.as_millis();
+                anyhow!("no registrar found within {ms} ms: start one with `registrar`, or name one with --registrar ADDR")
+            }
+            Error::Resolve(ResolveError::Timeout) | Error::Register(RegisterError::Timeout) => {
+                anyhow!("the registrar does not answer: start another one with `registrar`, or name one with --registrar ADDR")
+            }
+            Error::Resolve(ResolveError::UnknownPoolHandle(_)) => {
+                anyhow!("pool {pool} does not exist: start an element of it with `rsp server --pool {pool}`")
+            }
+            other => anyhow!(other),
+        }
+    }
+}
+
+/// A session, seen from the pool user.
+pub(crate) struct UserSession {
+    stream: PoolStream,
+    element: u32,
+}
+
+impl UserSession {
+    /// Ends the session in order, within bounds.
+    pub(crate) fn close(self) {
+        // An element that is lost just now cannot be told.
+        drop(self.stream.close(Some(END_PATIENCE)));
+    }
+}
+
+impl PoolSession for UserSession {
+    fn element(&self) -> u32 {
+        self.element
+    }
+
+    fn receive(&mut self, wait: Duration) -> io::Result<Heard> {
+        Ok(match self.stream.recv(Some(wait)) {
+            Ok(Received::Message(message)) => {
+                self.element = message.element.0;
+                Heard::Message(message.data)
+            }
+            Ok(Received::Failover(Failover::Necessary { element, reason, .. })) => {
+                self.element = element.0;
+                Heard::Lost { reason: reason.to_string() }
+            }
+            Ok(Received::Failover(Failover::Complete { element, cookie_sent, .. })) => {
+                self.element = element.0;
+                Heard::FailedOver { element: element.0, resumed: cookie_sent }
+            }
+            // The services here send again by themselves what was not answered.
+            Ok(_) | Err(Error::Timeout) => Heard::Nothing,
+            Err(err) => return Err(err.into()),
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8], ppid: u32) -> io::Result<()> {
+        Ok(self.stream.send(bytes, &SendInfo { timeout: Some(SEND_PATIENCE), ..SendInfo::ppid(ppid) })?)
+    }
+
+    fn force_failover(&mut self) -> io::Result<()> {
+        Ok(self.stream.force_failover(true)?)
+    }
+}
+
+/// A session, seen from the pool element.
+pub(crate) struct ElementSession(pub(crate) PeSession);
+
+impl Session for ElementSession {
+    fn receive(&mut self, wait: Duration) -> io::Result<Incoming> {
+        Ok(match self.0.recv(Some(wait)) {
+            Ok(Received::Message(m)) => Incoming::Message { bytes: m.data, stream: m.stream, ppid: m.ppid },
+            Ok(Received::CookieEcho(cookie)) => Incoming::CookieEcho(cookie),
+            Ok(Received::Shutdown) | Err(Error::Ended(_)) => Incoming::Closed,
+            Ok(_) | Err(Error::Timeout) => Incoming::Nothing,
+            Err(err) => return Err(err.into()),
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8], stream: u16, ppid: u32) -> io::Result<()> {
+        Ok(self.0.send(bytes, &SendInfo { stream, timeout: Some(SEND_PATIENCE), ..SendInfo::ppid(ppid) })?)
+    }
+
+    fn send_cookie(&mut self, cookie: &[u8]) -> io::Result<()> {
+        Ok(self.0.send_cookie(cookie, Some(SEND_PATIENCE))?)
+    }
+}

@@ -1,0 +1,235 @@
+//! `rsp server`: an element of a pool that echoes, or computes images.
+#![allow(clippy::disallowed_methods, reason = "edge: a thread for each session")]
+
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use registrar::cli::{identifier, milliseconds};
+use registrar::report::Report;
+use registrar::signal::Stop;
+use rserpool::api::{ElementConfig, Error, PoolListener};
+use rserpool::node::pool::ListenerConfig;
+use rserpool::wire::{ElementId, PolicyParam};
+use sctp_user::socket::MonoClock;
+use tools::priority;
+use tools::service::fractal::job::JobConfig;
+use tools::service::fractal::serve::ServeError;
+use tools::service::{echo, fractal};
+
+use crate::pool::{ElementSession, PoolOptions, Role};
+
+/// How often to look for a request to stop.
+const TICK: Duration = Duration::from_millis(100);
+
+const EXAMPLES: &str = "\
+Examples:
+  rsp server --echo                          an element of the pool EchoPool: try `rsp terminal`
+  rsp server --fractal                       an element of the pool FractalGeneratorPool: try `rsp fractal`
+  rsp server --echo --pool Mine              another pool
+  rsp server --fractal --policy least-used   users get the element with the fewest sessions
+  rsp server --echo --registrar 192.0.2.7    if announces do not come through
+
+A registrar must run somewhere: `registrar`, or `rsp registrar`. It runs until SIGINT (Ctrl-C) or SIGTERM.";
+
+/// Flags of `rsp server`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// Send each message back (the default)
+    #[arg(long, conflicts_with = "fractal")]
+    echo: bool,
+    /// Compute images (Fractal Generator Protocol)
+    #[arg(long)]
+    fractal: bool,
+    /// Identifier of this element, e.g. 0x1234abcd [default: random]
+    #[arg(long, value_name = "ID", value_parser = identifier)]
+    identifier: Option<u32>,
+    /// How users choose among the pool's elements
+    #[arg(long, value_enum, default_value = "round-robin")]
+    policy: PolicyName,
+    /// Register again once in so many milliseconds
+    #[arg(long, value_name = "MS", default_value = "30000", value_parser = milliseconds)]
+    rereg_interval: Duration,
+    /// Most sessions at once; further users are sent on to other elements
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    max_threads: u16,
+    /// Fractal: send points at the latest after so many milliseconds
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = milliseconds)]
+    data_max_time: Duration,
+    /// Fractal: send a cookie at the latest after so many milliseconds
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = milliseconds)]
+    cookie_max_time: Duration,
+    /// Fractal: send a cookie at the latest after so many messages
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    cookie_max_packets: u32,
+    /// Fractal: send (x * y) mod 256 instead of computing
+    #[arg(long)]
+    test_mode: bool,
+    #[command(flatten)]
+    pool: PoolOptions,
+}
+
+/// Policies that an element can ask for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PolicyName {
+    /// Each element in turn
+    RoundRobin,
+    /// The element with the fewest sessions
+    LeastUsed,
+}
+
+#[derive(Clone, Copy)]
+enum Service {
+    Echo,
+    Fractal(JobConfig),
+}
+
+impl Options {
+    fn service(&self) -> Service {
+        if !self.fractal {
+            return Service::Echo;
+        }
+        Service::Fractal(JobConfig {
+            data_max_time: self.data_max_time,
+            cookie_max_time: self.cookie_max_time,
+            cookie_max_packets: self.cookie_max_packets,
+            test_mode: self.test_mode,
+        })
+    }
+}
+
+/// Runs an element until a signal.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    registrar::log::init(options.pool.common.log.as_deref(), "warn")?;
+    let stop = Stop::for_program(&options.pool.child)?;
+    let service = options.service();
+    let handle = match service {
+        Service::Echo => echo::POOL_HANDLE,
+        Service::Fractal(_) => fractal::POOL_HANDLE,
+    };
+    let member = options.pool.start(handle, Role::Element)?;
+    let mut server = Server { service, stop, policy: options.policy, max_sessions: options.max_threads.into(), sessions: Vec::new() };
+    let element = member.listen(element_config(options, &server))?;
+    let id = element.key().id.0;
+    if options.pool.child.report {
+        Report::new("registered").with("element", format_args!("{id:#010x}")).print();
+    } else {
+        println!("element {id:#010x} has registered in pool {}", member.pool());
+    }
+    server.serve_until_stopped(&element)?;
+    // Out of the pool first, so that users who are sent on do not come back.
+    drop(element);
+    server.finish();
+    member.finish()
+}
+
+fn element_config(options: &Options, server: &Server) -> ElementConfig {
+    ElementConfig {
+        id: options.identifier.map(ElementId),
+        policy: server.policy_now(),
+        interval: options.rereg_interval,
+        listener: ListenerConfig { max_sessions: server.max_sessions, ..ListenerConfig::default() },
+        ..ElementConfig::default()
+    }
+}
+
+/// An element at work.
+struct Server {
+    service: Service,
+    stop: Stop,
+    policy: PolicyName,
+    max_sessions: usize,
+    sessions: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    fn serve_until_stopped(&mut self, element: &PoolListener) -> Result<()> {
+        while !self.stop.is_requested() {
+            let session = match element.accept(Some(TICK)) {
+                Ok(session) => Some(session),
+                Err(Error::Timeout) => None,
+                Err(err) => return Err(err).context("cannot accept sessions"),
+            };
+            let changed = self.reap() | session.is_some();
+            if let Some(session) = session {
+                self.begin(ElementSession(session))?;
+            }
+            if changed && matches!(self.policy, PolicyName::LeastUsed) {
+                element.update(self.policy_now())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, session: ElementSession) -> Result<()> {
+        let (service, stop) = (self.service, self.stop.clone());
+        let serve = move || serve(session, service, &stop);
+        let thread = thread::Builder::new().name("session".into()).spawn(serve).context("cannot start a thread")?;
+        self.sessions.push(thread);
+        Ok(())
+    }
+
+    /// Forgets sessions that have ended, and says whether there were any.
+    fn reap(&mut self) -> bool {
+        let before = self.sessions.len();
+        self.sessions.retain(|session| !session.is_finished());
+        self.sessions.len() < before
+    }
+
+    fn policy_now(&self) -> PolicyParam {
+        match self.policy {
+            PolicyName::RoundRobin => PolicyParam::RoundRobin {},
+            PolicyName::LeastUsed => PolicyParam::LeastUsed { load: load(self.sessions.len(), self.max_sessions) },
+        }
+    }
+
+    /// Sessions have been told to stop: they send what their users need to go on elsewhere.
+    fn finish(&mut self) {
+        for session in self.sessions.drain(..) {
+            // A panic was printed already.
+            drop(session.join());
+        }
+    }
+}
+
+fn serve(mut session: ElementSession, service: Service, stop: &Stop) {
+    let stop = || stop.is_requested();
+    let clock = MonoClock::new();
+    let result = match service {
+        Service::Echo => echo::serve(&mut session, TICK, stop).map_err(ServeError::from),
+        Service::Fractal(config) => {
+            priority::lower();
+            fractal::serve::serve(&mut session, config, TICK, || clock.now(), stop)
+        }
+    };
+    if let Err(err) = &result {
+        tracing::info!("session: {err}");
+    }
+    // Who breaks the protocol is sent away; everyone else gets what is still under way.
+    match result {
+        Err(ServeError::Wire(_)) => session.0.abort(),
+        _ => drop(session),
+    }
+}
+
+/// Load as RFC 5356 section 4.2 counts it: 0xffffffff is 100 %.
+fn load(active: usize, max: usize) -> u32 {
+    let (active, max) = (u64::try_from(active).unwrap_or(u64::MAX), u64::try_from(max).unwrap_or(1).max(1));
+    let share = u64::from(u32::MAX).saturating_mul(active.min(max)) / max;
+    u32::try_from(share).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_is_the_share_of_busy_threads() {
+        assert_eq!(load(0, 4), 0);
+        assert_eq!(load(1, 4), 0x3fff_ffff);
+        assert_eq!(load(4, 4), u32::MAX);
+        assert_eq!(load(9, 4), u32::MAX);
+    }
+}
