@@ -1,7 +1,8 @@
 //! The blocking interface over real sockets on the loopback interface: registrar, elements and user, each with a runtime of
 //! its own, as if they were processes that share a UDP port.
 #![cfg(feature = "api")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, reason = "tests at the edge")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: a test over real sockets")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: a panic is how they fail")]
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread::{self, JoinHandle};
@@ -12,10 +13,10 @@ use rserpool::api::{
     SendInfo, SessionConfig,
 };
 use rserpool::node::RegistrarNode;
-use rserpool::registrar::config::RegistrarConfig;
+use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
 use rserpool::wire::{ElementId, PoolHandle};
 use sctp_user::entropy::OsEntropy;
-use sctp_user::socket::{Handle, Runtime};
+use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
 use sctp_user::{EndpointConfig, Stack, StackConfig};
 
 const ASAP: u16 = 3863;
@@ -143,6 +144,32 @@ fn a_session_over_real_sockets_moves_on_with_its_cookie() {
         }
     }
     assert_eq!(left, 2);
+}
+
+#[test]
+fn a_registrar_is_found_by_its_announces_on_the_loopback_interface() {
+    let udp_port = free_udp_port();
+    let group = SocketAddr::from((Ipv4Addr::new(239, 0, 0, 50), free_udp_port()));
+    // Its announces come from the UDP port of this number, so that must be free as well.
+    let asap = free_udp_port();
+    let runtime = Runtime::builder().udp_port(udp_port).build().unwrap();
+    let mut stack = StackConfig::default();
+    stack.default_channel = runtime.default_channel();
+    let mut cfg = RegistrarConfig::default();
+    cfg.announce.targets = vec![AnnounceTarget { source: Ipv4Addr::LOCALHOST.into(), group }];
+    let entropy = || Box::new(OsEntropy::new().unwrap());
+    let node = RegistrarNode::new(Stack::new(stack, entropy()), EndpointConfig::new(asap), cfg, entropy()).unwrap();
+    let registrar = runtime.spawn(node).unwrap();
+    registrar.claim_port(asap).unwrap();
+    registrar.announce_from(AnnounceFrom { source: (Ipv4Addr::LOCALHOST, asap).into(), group, ttl: 1 }).unwrap();
+
+    let rsp = Rserpool::builder().udp_port(udp_port).announce_group(group).start().unwrap();
+    let listener = PoolListener::bind(&rsp, pool(), ElementConfig::default()).unwrap();
+    let user = Rserpool::builder().udp_port(udp_port).announce_group(group).start().unwrap();
+    let elements = user.resolve(&pool(), 5, LONG).unwrap();
+    assert_eq!(elements[0].id, listener.key().id);
+    assert_eq!(elements[0].user.addrs, [Ipv4Addr::LOCALHOST]);
+    assert_eq!(elements[0].user.port, listener.port());
 }
 
 #[test]

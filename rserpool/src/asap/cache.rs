@@ -213,8 +213,8 @@ mod tests {
     fn exclusions_are_bounded() {
         let pool = PoolHandle::new("p").unwrap();
         let mut x = Exclusions::default();
-        for i in 0..MAX_EXCLUDED + 5 {
-            x.insert(Time::from_millis(i as u64), &pool, ElementId(i as u32 + 1), None, Duration::from_secs(3600));
+        for i in 1..u32::try_from(MAX_EXCLUDED).unwrap() + 5 {
+            x.insert(Time::from_millis(i.into()), &pool, ElementId(i), None, Duration::from_secs(3600));
         }
         assert_eq!(x.all.len(), MAX_EXCLUDED);
     }
