@@ -1,9 +1,15 @@
-//! Lines for programs to read: `event=NAME key=value ...` on standard output, asked for by `--report`.
+//! Lines on standard output: for humans, and for programs to read: `event=NAME key=value ...`, asked for by `--report`.
 //!
 //! `rsp demo` follows its children by them. Values hold no spaces; a space in a text is written as `_`.
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
+
+/// Writes a line for humans to standard output. Unlike with `println!`, a reader that is gone (`| head`) is no reason to panic.
+pub fn say(line: impl Display) {
+    let mut out = io::stdout().lock();
+    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
 
 /// A line in the making.
 #[derive(Debug)]
@@ -26,8 +32,7 @@ impl Report {
 
     /// Writes the line to standard output. A reader that is gone is no reason to stop.
     pub fn print(&self) {
-        let mut out = io::stdout().lock();
-        drop(writeln!(out, "{self}").and_then(|()| out.flush()));
+        say(self);
     }
 }
 

@@ -18,7 +18,7 @@ use sctp_user::{AssocConfig, EndpointConfig, Stack, StackConfig};
 use crate::cli::{ASAP_PORT, Options};
 use crate::host::Host;
 use crate::log;
-use crate::report::Report;
+use crate::report::{Report, say};
 use crate::signal::Stop;
 
 /// How often to look for a request to stop.
@@ -77,7 +77,7 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     if options.child.report {
         Report::new("ready").with("identifier", format_args!("{:#010x}", id.0)).with("asap", port).with("udp", udp).print();
     } else {
-        println!("registrar {:#010x} is ready: ASAP on SCTP port {port}, UDP port {udp}, announced to {announce}", id.0);
+        say(format_args!("registrar {:#010x} is ready: ASAP on SCTP port {port}, UDP port {udp}, announced to {announce}", id.0));
     }
     Ok(handle)
 }

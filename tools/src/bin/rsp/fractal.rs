@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use registrar::cli::{identifier, milliseconds};
-use registrar::report::Report;
+use registrar::report::{Report, say};
 use registrar::signal::Stop;
 use sctp_user::socket::MonoClock;
 use tools::service::fractal::POOL_HANDLE;
@@ -165,7 +165,7 @@ impl Teller {
     }
 
     fn say(&self, line: &str) {
-        self.bar.suspend(|| println!("{line}"));
+        self.bar.suspend(|| say(format_args!("{line}")));
     }
 
     fn summary(&self, options: &Options, image: &Image) {
@@ -174,13 +174,13 @@ impl Teller {
                 Report::new("share").with("element", hex(element)).with("pixels", pixels).print();
             } else {
                 let percent = 100.0 * pixels as f64 / image.total() as f64;
-                println!("element {} computed {percent:.1} % of the pixels ({})", hex(element), Tint::of(index));
+                say(format_args!("element {} computed {percent:.1} % of the pixels ({})", hex(element), Tint::of(index)));
             }
         }
         if self.report {
             Report::new("complete").print();
         } else {
-            println!("{} pixels written to {}", image.total(), options.out.display());
+            say(format_args!("{} pixels written to {}", image.total(), options.out.display()));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use registrar::cli::{identifier, milliseconds};
-use registrar::report::Report;
+use registrar::report::{Report, say};
 use registrar::signal::Stop;
 use rserpool::api::{ElementConfig, Error, PoolListener};
 use rserpool::node::pool::ListenerConfig;
@@ -116,7 +116,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.pool.child.report {
         Report::new("registered").with("element", format_args!("{id:#010x}")).print();
     } else {
-        println!("element {id:#010x} has registered in pool {}", member.pool());
+        say(format_args!("element {id:#010x} has registered in pool {}", member.pool()));
     }
     server.serve_until_stopped(&element)?;
     // Out of the pool first, so that users who are sent on do not come back.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use registrar::report::say;
 use registrar::signal::Stop;
 use tools::service::echo;
 use tools::service::session::{Heard, PoolSession};
@@ -45,9 +46,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let stop = Stop::for_program(&options.pool.child)?;
     let member = options.pool.start(echo::POOL_HANDLE, Role::User)?;
     let session = member.session()?;
-    println!("element {:#010x} of pool {} serves", session.element(), member.pool());
+    say(format_args!("element {:#010x} of pool {} serves", session.element(), member.pool()));
     if io::stdin().is_terminal() {
-        println!("type lines; Ctrl-D ends");
+        say("type lines; Ctrl-D ends");
     }
     let lines = standard_input().context("cannot start a thread")?;
     Terminal { session, stop, waiting: VecDeque::new(), failovers: 0 }.talk(&lines)
@@ -88,7 +89,7 @@ impl<S: PoolSession> Terminal<S> {
                 Heard::Message(bytes) => self.answer(&bytes),
                 Heard::Lost { reason } => {
                     self.failovers += 1;
-                    println!("FAILOVER #{}: element {:#010x} is lost: {reason}", self.failovers, self.session.element());
+                    say(format_args!("FAILOVER #{}: element {:#010x} is lost: {reason}", self.failovers, self.session.element()));
                 }
                 Heard::FailedOver { element, .. } => self.go_on(element)?,
                 Heard::Nothing => {}
@@ -116,7 +117,7 @@ impl<S: PoolSession> Terminal<S> {
 
     fn answer(&mut self, bytes: &[u8]) {
         let text = printable(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
-        println!("element {:#010x} > {text}", self.session.element());
+        say(format_args!("element {:#010x} > {text}", self.session.element()));
         // An element lost right after its answer may have left us another copy: only the oldest line is struck off.
         if self.waiting.front().is_some_and(|line| line.as_bytes() == bytes) {
             self.waiting.pop_front();
@@ -125,7 +126,7 @@ impl<S: PoolSession> Terminal<S> {
 
     /// The next element gets the lines that have no answer yet.
     fn go_on(&mut self, element: u32) -> Result<()> {
-        println!("FAILOVER #{}: element {element:#010x} serves now", self.failovers);
+        say(format_args!("FAILOVER #{}: element {element:#010x} serves now", self.failovers));
         for line in &self.waiting {
             self.session.send(line.as_bytes(), echo::PPID)?;
         }
