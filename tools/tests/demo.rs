@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "tests and an edge: processes"
+    reason = "edge: tests run processes"
 )]
 
 mod common;

@@ -7,7 +7,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "tests and an edge: processes; each test binary uses a part"
+    reason = "edge: tests run processes; each test binary uses a part"
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};

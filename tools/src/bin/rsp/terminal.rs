@@ -101,7 +101,9 @@ impl<S: PoolSession> Terminal<S> {
     fn send_lines(&mut self, lines: &Receiver<String>) -> Result<Option<Instant>> {
         while self.waiting.len() < MAX_WAITING {
             match lines.try_recv() {
-                Ok(line) => {
+                Ok(mut line) => {
+                    // With its end, since SCTP has no messages without bytes.
+                    line.push('\n');
                     self.session.send(line.as_bytes(), echo::PPID)?;
                     self.waiting.push_back(line);
                 }
@@ -113,7 +115,7 @@ impl<S: PoolSession> Terminal<S> {
     }
 
     fn answer(&mut self, bytes: &[u8]) {
-        let text = printable(&String::from_utf8_lossy(bytes));
+        let text = printable(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
         println!("element {:#010x} > {text}", self.session.element());
         // An element lost right after its answer may have left us another copy: only the oldest line is struck off.
         if self.waiting.front().is_some_and(|line| line.as_bytes() == bytes) {
@@ -169,21 +171,21 @@ mod tests {
     fn lines_without_an_answer_go_to_the_next_element() {
         let heard = [
             Heard::Nothing,
-            message("one"),
+            message("one\n"),
             Heard::Lost { reason: "gone".into() },
             Heard::FailedOver { element: 2, resumed: false },
-            message("two"),
-            message("three"),
+            message("\n"),
+            message("three\n"),
         ];
         let session = Pool { heard: heard.into(), sent: Vec::new() };
         let mut terminal = Terminal { session, stop: Stop::default(), waiting: VecDeque::new(), failovers: 0 };
         let (sender, lines) = mpsc::channel();
-        for line in ["one", "two", "three"] {
+        for line in ["one", "", "three"] {
             sender.send(line.to_owned()).unwrap();
         }
         drop(sender);
         terminal.talk(&lines).unwrap();
-        assert_eq!(terminal.session.sent, ["one", "two", "three", "two", "three"]);
+        assert_eq!(terminal.session.sent, ["one\n", "\n", "three\n", "\n", "three\n"]);
         assert_eq!(terminal.failovers, 1);
     }
 

@@ -6,7 +6,7 @@
 //! | [`family`] | the processes it starts, and their end |
 //! | [`story`] | what is done to them when |
 //! | [`timeline`] | what the reader sees |
-//! | [`reference`] | the image computed locally, to compare with |
+//! | [`reference`](mod@reference) | the image computed locally, to compare with |
 
 mod family;
 mod plan;

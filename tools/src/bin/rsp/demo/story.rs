@@ -88,12 +88,25 @@ pub(super) struct Story<'a> {
     /// Elements no longer able to serve, in order.
     blows: Vec<Blow>,
     gaps: Vec<Gap>,
+    /// Who computed how much.
+    shares: Vec<String>,
 }
 
 impl<'a> Story<'a> {
     /// Everything is ready to begin.
     pub(super) fn new(plan: &'a Plan, timeline: &'a Timeline, stop: &'a Stop, family: &'a mut Family, log: Option<&'a str>) -> Self {
-        Self { plan, timeline, stop, family, log, elements: Vec::new(), serving: None, blows: Vec::new(), gaps: Vec::new() }
+        Self {
+            plan,
+            timeline,
+            stop,
+            family,
+            log,
+            elements: Vec::new(),
+            serving: None,
+            blows: Vec::new(),
+            gaps: Vec::new(),
+            shares: Vec::new(),
+        }
     }
 
     /// From the first process to the complete image. `port` is held until the registrar has it.
@@ -223,10 +236,10 @@ impl<'a> Story<'a> {
             "progress" => self.advance(line.number("done").unwrap_or_default())?,
             "share" => {
                 let percent = 100.0 * line.number("pixels").unwrap_or_default() as f64 / self.plan.parameter.pixels() as f64;
-                self.timeline.say(format_args!("{} computed {percent:.1} % of the pixels", self.label(element)));
+                self.shares.push(format!("{} {percent:.1} %", self.label(element)));
             }
             "complete" => {
-                self.timeline.say("the image is complete");
+                self.timeline.say(format_args!("the image is complete: {}", self.shares.join(", ")));
                 return Ok(true);
             }
             _ => {}
