@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub mod cli;
-mod host;
 pub mod log;
 pub mod report;
 mod run;

@@ -13,13 +13,15 @@ use rserpool::wire::RegistrarId;
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
 use sctp_user::transport::addrs;
-use sctp_user::{AssocConfig, EndpointConfig, Stack, StackConfig};
+use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack, StackConfig};
 
 use crate::cli::{ASAP_PORT, Options};
-use crate::host::Host;
 use crate::log;
 use crate::report::{Report, say};
 use crate::signal::Stop;
+
+/// A host that becomes a registrar once its port is claimed.
+type Host = LateNode<RegistrarNode>;
 
 /// How often to look for a request to stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -37,18 +39,18 @@ pub fn run(options: &Options) -> Result<()> {
     let stop = Stop::for_program(&options.child)?;
     let handle = start(options)?;
     while !stop.is_requested() {
-        if let Some(event) = handle.wait(Some(TICK), |host, _| host.registrar()?.poll_event())? {
+        if let Some(event) = handle.wait(Some(TICK), |host, _| host.node()?.poll_event())? {
             note(&event);
         }
     }
     tracing::info!("stopping");
     handle.with(|host, now| {
-        if let Some(registrar) = host.registrar() {
+        if let Some(registrar) = host.node() {
             registrar.stop(now);
         }
     })?;
     // Whoever does not answer in time notices by itself that the registrar is gone.
-    handle.wait(Some(STOP_PATIENCE), |host, _| host.registrar().is_none_or(|r| r.is_stopped()).then_some(()))?;
+    handle.wait(Some(STOP_PATIENCE), |host, _| host.node().is_none_or(|r| r.is_stopped()).then_some(()))?;
     Ok(())
 }
 

@@ -97,6 +97,18 @@ impl AssocConfig {
         }
     }
 
+    /// What of this configuration departs from what RFC 9260 advises (SHOULD), one line each; see `docs/deviations.md`.
+    #[must_use]
+    pub fn deviations(&self) -> Vec<&'static str> {
+        let rules = [
+            (self.rto_min < Duration::from_secs(1), "RTO.Min below 1 s (section 16)"),
+            (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
+            (self.hb_interval.is_none(), "no periodic HEARTBEATs (section 8.3)"),
+            (self.max_burst > 4, "Max.Burst above 4 (section 16)"),
+        ];
+        rules.into_iter().filter(|(departs, _)| *departs).map(|(_, what)| what).collect()
+    }
+
     /// Checks what the RFC forbids.
     ///
     /// # Errors
@@ -173,5 +185,22 @@ impl Default for StackConfig {
             ootb_per_second: 1_000,
             init_ack_per_second: 10_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_must_forbids_is_refused_and_what_a_should_advises_is_told() {
+        assert_eq!(AssocConfig::rfc().validate(), Ok(()));
+        assert_eq!(AssocConfig::session().validate(), Ok(()));
+        let slow = AssocConfig { sack_delay: Duration::from_millis(501), ..AssocConfig::rfc() };
+        assert_eq!(slow.validate().unwrap_err().field, "sack_delay");
+        let small = AssocConfig { recv_buffer: 1_499, ..AssocConfig::rfc() };
+        assert_eq!(small.validate().unwrap_err().field, "recv_buffer");
+        assert!(AssocConfig { repeat_fast_retransmit: false, ..AssocConfig::rfc() }.deviations().is_empty());
+        assert!(AssocConfig::session().deviations().iter().any(|d| d.starts_with("RTO.Min")));
     }
 }

@@ -39,6 +39,9 @@ pub enum BindError {
     /// All ephemeral ports are taken.
     #[error("no free SCTP port")]
     NoFreePort,
+    /// The RFC forbids the configuration.
+    #[error(transparent)]
+    InvalidConfig(#[from] ConfigError),
 }
 
 /// Why an association could not be started.
@@ -57,6 +60,9 @@ pub enum ConnectError {
     /// The stack's limit of associations is reached.
     #[error("too many associations")]
     TooManyAssociations,
+    /// The RFC forbids the configuration.
+    #[error(transparent)]
+    InvalidConfig(#[from] ConfigError),
 }
 
 /// Why a message was not accepted for sending.

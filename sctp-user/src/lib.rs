@@ -86,7 +86,7 @@ pub use entropy::{Entropy, SeededEntropy};
 pub use error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 pub use event::{AssocId, EndpointId, Event, Message, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
-pub use node::Node;
+pub use node::{LateNode, Node};
 pub use num::{Ppid, Ssn, StreamId, Tsn, Vtag};
 pub use stack::{Assoc, AssocStatus, Stack, StackStats};
 pub use time::Time;

@@ -171,6 +171,8 @@ pub struct CookieJar {
     current: Zeroizing<[u8; 32]>,
     previous: Option<Zeroizing<[u8; 32]>>,
     rotated: Time,
+    /// The longest life of any cookie sealed so far: endpoints may differ, and a secret must outlive them all.
+    longest: Duration,
 }
 
 impl fmt::Debug for CookieJar {
@@ -182,7 +184,7 @@ impl fmt::Debug for CookieJar {
 impl CookieJar {
     /// A jar with a fresh secret.
     pub fn new(now: Time, entropy: &mut dyn Entropy) -> Self {
-        Self { current: fresh_key(entropy), previous: None, rotated: now }
+        Self { current: fresh_key(entropy), previous: None, rotated: now, longest: Duration::from_secs(60) }
     }
 
     /// How long a cookie with Valid.Cookie.Life `life` may live if its peer asks for `preservative` more.
@@ -191,10 +193,10 @@ impl CookieJar {
         life + preservative.min(MAX_PRESERVATIVE)
     }
 
-    /// The signed cookie. Rotates the secret when it is older than any cookie of `cookie.life` could become.
+    /// The signed cookie. Rotates the secret when it is older than any cookie could become.
     pub fn seal(&mut self, now: Time, entropy: &mut dyn Entropy, cookie: &StateCookie) -> Vec<u8> {
-        let period = cookie.life.max(Duration::from_secs(60)) + MAX_PRESERVATIVE;
-        if now - self.rotated >= period {
+        self.longest = self.longest.max(cookie.life);
+        if now - self.rotated >= self.longest + MAX_PRESERVATIVE {
             self.previous = Some(core::mem::replace(&mut self.current, fresh_key(entropy)));
             self.rotated = now;
         }

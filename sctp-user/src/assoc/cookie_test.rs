@@ -74,3 +74,15 @@ fn another_jar_does_not_accept_it() {
     let bytes = jar.seal(Time::from_millis(5_000), &mut e, &sample());
     assert_eq!(other.open(Time::from_millis(5_000), &bytes), Err((CookieError::Forged, None)));
 }
+
+#[test]
+fn short_lived_cookies_of_one_endpoint_do_not_wear_out_the_secret_of_another() {
+    let mut e = SeededEntropy::new(6);
+    let mut jar = CookieJar::new(Time::ZERO, &mut e);
+    let long = StateCookie { life: Duration::from_secs(600), ..sample() };
+    let bytes = jar.seal(Time::from_millis(5_000), &mut e, &long);
+    for s in (6..600).step_by(10) {
+        jar.seal(Time::from_millis(s * 1_000), &mut e, &StateCookie { life: Duration::from_secs(1), ..sample() });
+    }
+    assert_eq!(jar.open(Time::from_millis(600_000), &bytes), Ok(long));
+}

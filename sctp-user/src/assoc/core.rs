@@ -82,6 +82,8 @@ pub(crate) struct Core {
     /// The receive side, once the peer's initial TSN is known.
     pub(crate) rx: Option<Rx>,
     pub(crate) timers: TimerTable,
+    /// The user shut down while the handshake was going on and messages were waiting.
+    pub(crate) closing: bool,
     /// The association's error counter (section 8.1); also counts the retries of the handshake and of the shutdown.
     pub(crate) errors: u32,
     /// The cookie to echo, in COOKIE-ECHOED.
@@ -130,6 +132,7 @@ impl Core {
             tx: Tx::new(&cfg, local_tsn, cfg.outbound_streams, 0),
             rx: None,
             timers: TimerTable::default(),
+            closing: false,
             errors: 0,
             cookie: Vec::new(),
             preservative: 0,
@@ -211,7 +214,7 @@ impl Core {
 
     /// Accepts a message of the user.
     pub(crate) fn send(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
-        if !self.state.accepts_sends() {
+        if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }
         self.tx.enqueue(sid, ppid, payload, opts)?;
@@ -229,6 +232,9 @@ impl Core {
         self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
         self.start_heartbeats(ctx);
         self.tx.begin_opportunity();
+        if self.closing {
+            self.shutdown(ctx);
+        }
     }
 
     /// The association is over: what was not delivered is reported, then the reason.

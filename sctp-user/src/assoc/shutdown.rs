@@ -20,7 +20,8 @@ impl Core {
                 self.tx.begin_opportunity();
                 self.advance_shutdown(ctx);
             }
-            // Nobody has agreed to anything yet, so there is nobody to be graceful to.
+            // Nobody has agreed to anything yet; but what was accepted for sending is delivered first.
+            State::CookieWait | State::CookieEchoed if !self.tx.is_drained() => self.closing = true,
             State::CookieWait | State::CookieEchoed => self.abort(b""),
             _ => {}
         }

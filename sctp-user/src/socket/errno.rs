@@ -26,6 +26,7 @@ pub fn close_error(reason: &CloseReason, was_up: bool) -> Option<io::Error> {
 pub(super) fn bind_error(err: BindError) -> io::Error {
     match err {
         BindError::AddrInUse(_) | BindError::NoFreePort => Errno::ADDRINUSE.into(),
+        BindError::InvalidConfig(err) => io::Error::new(io::ErrorKind::InvalidInput, err),
     }
 }
 
@@ -35,6 +36,7 @@ pub(super) fn connect_error(err: ConnectError) -> io::Error {
         ConnectError::NoEndpoint => Errno::BADF,
         ConnectError::AlreadyConnected => Errno::ISCONN,
         ConnectError::TooManyAssociations => Errno::NOBUFS,
+        ConnectError::InvalidConfig(err) => return io::Error::new(io::ErrorKind::InvalidInput, err),
     }
     .into()
 }

@@ -641,3 +641,20 @@ fn messages_for_streams_that_the_peer_refuses_come_back() {
         Err(SendError::InvalidStream)
     );
 }
+
+#[test]
+fn a_shutdown_during_the_handshake_waits_for_what_was_accepted() {
+    let mut p = Pair::new();
+    let id = p.connect();
+    let now = p.now;
+    let send =
+        |p: &mut Pair| p.a.stack.assoc(id).unwrap().send(now, StreamId(0), Ppid(0), Bytes::from(vec![7; 9_000]), SendOptions::ordered());
+    send(&mut p).unwrap();
+    p.a.stack.assoc(id).unwrap().shutdown(now);
+    assert_eq!(send(&mut p), Err(SendError::Closed));
+    p.pass(Duration::from_secs(5));
+    let b = p.b.events[0].0;
+    assert_eq!(p.b.stack.assoc(b).unwrap().recv().unwrap().payload.len(), 9_000);
+    assert!(p.a.has(|e| *e == Event::Lost { reason: CloseReason::Shutdown }), "{:?}", p.a.events);
+    assert!(!p.a.has(|e| matches!(e, Event::SendFailed { .. })));
+}

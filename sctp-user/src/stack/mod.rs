@@ -101,7 +101,7 @@ impl Stack {
     /// Opens an endpoint; port 0 takes a random free one from 49152 to 65535.
     ///
     /// # Errors
-    /// The port is open already, or none is free.
+    /// The port is open already, none is free, or the RFC forbids the configuration.
     pub fn open(&mut self, cfg: EndpointConfig) -> Result<EndpointId, BindError> {
         self.ports.open(cfg, &mut *self.entropy)
     }
@@ -135,7 +135,8 @@ impl Stack {
     /// Opens an association with the peer that has these addresses (RFC 9260 section 11.1.2); the first is tried.
     ///
     /// # Errors
-    /// No address, no such endpoint, an association with the peer exists, or the limit of associations is reached.
+    /// No address, no such endpoint, an association with the peer exists, the limit of associations is reached, or the RFC forbids
+    /// the configuration.
     pub fn connect(
         &mut self,
         now: Time,
@@ -146,6 +147,7 @@ impl Stack {
         let first = peer.first().ok_or(ConnectError::NoAddress)?;
         let local_port = self.local_port(ep).ok_or(ConnectError::NoEndpoint)?;
         let cfg = self.assoc_config(ep, cfg).ok_or(ConnectError::NoEndpoint)?;
+        cfg.validate()?;
         if self.assocs.len() >= self.cfg.max_associations {
             return Err(ConnectError::TooManyAssociations);
         }
@@ -466,6 +468,12 @@ impl Assoc<'_> {
     #[must_use]
     pub fn status(&self) -> AssocStatus {
         self.core().map(Core::status).unwrap_or_default()
+    }
+
+    /// What of its configuration departs from what RFC 9260 advises: [`AssocConfig::deviations`].
+    #[must_use]
+    pub fn deviations(&self) -> Vec<&'static str> {
+        self.core().map(|c| c.cfg.deviations()).unwrap_or_default()
     }
 
     /// The endpoint that it belongs to.

@@ -28,6 +28,7 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn open(&mut self, cfg: EndpointConfig, entropy: &mut dyn Entropy) -> Result<EndpointId, BindError> {
+        cfg.assoc.validate()?;
         let port = if cfg.port == 0 { self.ephemeral(entropy).ok_or(BindError::NoFreePort)? } else { cfg.port };
         if self.by_port.contains_key(&port) {
             return Err(BindError::AddrInUse(port));
