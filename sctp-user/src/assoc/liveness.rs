@@ -77,7 +77,8 @@ impl Core {
         if self.paths.get(path).and_then(|p| p.t3).is_some_and(|at| at <= ctx.now) {
             let outcome = self.tx.on_t3(ctx.now, path, &mut self.paths);
             self.tx.begin_opportunity();
-            if outcome.count_error && !self.path_error(path, true) {
+            // What rode behind a COOKIE ECHO has T1-cookie to count for it.
+            if outcome.count_error && !self.state.is_opening() && !self.path_error(path, true) {
                 return;
             }
         }
