@@ -127,6 +127,10 @@ impl AssocConfig {
         if self.rto_min > self.rto_max || self.rto_initial > self.rto_max {
             return err("rto_max", "below RTO.Min or RTO.Initial");
         }
+        let day = Duration::from_secs(86_400);
+        if self.rto_min.is_zero() || self.rto_initial.is_zero() || self.rto_max > day || self.cookie_life > day {
+            return err("durations", "RTOs above zero, RTO.Max and Valid.Cookie.Life at most a day");
+        }
         if self.mtu < 576 || self.mtu > 65_535 {
             return err("mtu", "between 576 and 65535 bytes");
         }

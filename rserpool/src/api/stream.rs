@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::error::Error;
 use super::rsp::Rserpool;
 use crate::node::pool::SessionId;
-use crate::session::{Outgoing, Received, SendError, SessionConfig, SessionState};
+use crate::session::{EndReason, Outgoing, Received, SendError, SessionConfig, SessionState};
 use crate::wire::{ElementId, PoolHandle};
 
 /// How a message is sent.
@@ -144,14 +144,25 @@ impl PoolStream {
     /// Ends the session and waits until everything that was sent is acknowledged.
     ///
     /// # Errors
-    /// [`Error::Timeout`], or the runtime has stopped.
+    /// [`Error::Timeout`]; [`EndReason::ElementLost`] if something was not acknowledged; or the runtime has stopped.
     pub fn close(self, timeout: Option<Duration>) -> Result<(), Error> {
         self.rsp.with(|node, now| node.close_session(now, self.id))?;
-        self.rsp.wait(timeout, |node, now| {
-            while node.session_recv(now, self.id).is_some() {}
-            let over = node.session(self.id).is_none_or(|s| matches!(s.state(), SessionState::Ended(_)));
-            over.then_some(())
-        })
+        let mut undelivered = false;
+        let end = self.rsp.wait(timeout, |node, now| {
+            while let Some(item) = node.session_recv(now, self.id) {
+                undelivered |= matches!(item, Received::Undelivered(_));
+            }
+            match node.session(self.id).map(crate::session::PoolSession::state) {
+                None => Some(EndReason::Closed),
+                Some(SessionState::Ended(reason)) => Some(reason),
+                Some(_) => None,
+            }
+        })?;
+        match end {
+            EndReason::Closed | EndReason::Shutdown if undelivered => Err(Error::Ended(EndReason::ElementLost)),
+            EndReason::Closed | EndReason::Shutdown => Ok(()),
+            reason => Err(reason.into()),
+        }
     }
 }
 

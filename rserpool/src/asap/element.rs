@@ -91,6 +91,8 @@ pub(super) struct OwnElement {
     pause: Duration,
     /// The lack of a registrar was reported and has not ended.
     told: bool,
+    /// It was registered once: a refusal may be the registrar's passing state.
+    was_registered: bool,
 }
 
 impl Asap {
@@ -120,6 +122,7 @@ impl Asap {
             last_sent: None,
             pause: FIRST_PAUSE,
             told: false,
+            was_registered: false,
         };
         self.elements.insert(key.clone(), element);
         self.ask_registration(now, &key);
@@ -198,6 +201,10 @@ impl Asap {
 
     /// There is a new home, or our addresses changed: all registrations are renewed.
     pub(super) fn renew_all(&mut self, now: Time) {
+        // Another registrar decides anew about elements that this or another one had accepted before.
+        for e in self.elements.values_mut().filter(|e| e.was_registered && matches!(e.state, ElementState::Rejected(_))) {
+            e.state = ElementState::Registering;
+        }
         let wanted = |e: &OwnElement| !e.asked && matches!(e.state, ElementState::Registering | ElementState::Registered);
         let keys: Vec<ElementKey> = self.elements.iter().filter(|(_, e)| wanted(e)).map(|(k, _)| k.clone()).collect();
         for key in keys {
@@ -234,9 +241,10 @@ impl Asap {
         if matches!(element.state, ElementState::Deregistering) {
             return;
         }
-        element.pause = FIRST_PAUSE;
         element.told = false;
         if !reject {
+            element.pause = FIRST_PAUSE;
+            element.was_registered = true;
             element.state = ElementState::Registered;
             let next = if element.dirty { pause } else { element.spec.interval };
             self.due.set(key.clone(), Some(now + next));
@@ -245,10 +253,12 @@ impl Asap {
         }
         let code = error.map_or(CauseCode::UNSPECIFIED, OperationError::code);
         tracing::warn!(pool = %key.handle, element = %key.id, %code, "registration rejected");
-        if code == CauseCode::LACK_OF_RESOURCES && element.state == ElementState::Registered {
-            // The error is the registrar's, and it may be over by the next renewal.
+        if code == CauseCode::LACK_OF_RESOURCES && element.was_registered {
+            // The error is the registrar's, and it may soon be over.
             element.state = ElementState::Registering;
-            self.due.set(key.clone(), Some(now + element.spec.interval));
+            let at = now + element.pause;
+            element.pause = element.pause.saturating_mul(2).min(self.cfg.retran_max);
+            self.due.set(key.clone(), Some(at));
         } else if element.dirty {
             element.state = ElementState::Registering;
             self.due.set(key.clone(), Some(now + pause));

@@ -84,6 +84,9 @@ pub struct Registrar {
     local: Vec<IpAddr>,
     stopping: bool,
     outputs: VecDeque<Output>,
+    /// Associations that waited for the fate of an element, and whether it lives; at most one each. Served one after the other,
+    /// since serving one may decide the next: a chain of them must not become a chain of calls.
+    resumptions: VecDeque<(AssocKey, bool)>,
 }
 
 impl Registrar {
@@ -112,6 +115,7 @@ impl Registrar {
             local: Vec::new(),
             stopping: false,
             outputs: VecDeque::new(),
+            resumptions: VecDeque::new(),
             cfg,
         }
     }
@@ -123,16 +127,17 @@ impl Registrar {
             Input::Restarted { assoc } => self.restarted(now, assoc),
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
-            Input::ConnectFailed { token } => self.connect_failed(now, token),
+            Input::ConnectFailed { token } => self.connect_failed(token),
             Input::Datagram { bytes, .. } => self.announce_heard(now, bytes),
             Input::Addresses(addrs) => self.addresses(addrs),
         }
+        self.run_resumptions(now);
     }
 
     /// The time of [`Registrar::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(key) = self.space.pop_expired(now) {
-            self.life_expired(now, key);
+            self.life_expired(key);
         }
         // Ends, for what is served is set to a later time or, an element out of time, removed the next time round.
         while let Some(timer) = self.timers.pop_expired(now) {
@@ -141,6 +146,13 @@ impl Registrar {
                 Timer::Watch(key) => self.watch_timeout(now, key),
                 Timer::Idle(assoc) => self.check_idle(now, assoc),
             }
+        }
+        self.run_resumptions(now);
+    }
+
+    fn run_resumptions(&mut self, now: Time) {
+        while let Some((assoc, holder_lives)) = self.resumptions.pop_front() {
+            self.resume(now, assoc, holder_lives);
         }
     }
 
@@ -199,7 +211,7 @@ impl Registrar {
             self.event(RegistrarEvent::Limited { assoc, what: "associations" });
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
             if let Some(token) = token {
-                self.connect_failed(now, token);
+                self.connect_failed(token);
             }
             return;
         }
@@ -268,7 +280,7 @@ impl Registrar {
     fn dispatch(&mut self, now: Time, assoc: AssocKey, message: AsapMessage) {
         match message {
             AsapMessage::Registration { handle, element } => self.register(now, assoc, handle, element),
-            AsapMessage::Deregistration { handle, id } => self.deregister(now, assoc, handle, id),
+            AsapMessage::Deregistration { handle, id } => self.deregister(assoc, handle, id),
             AsapMessage::HandleResolution { handle, items, .. } => self.resolve(assoc, handle, items),
             AsapMessage::KeepAliveAck { handle, id } => self.acknowledged(now, assoc, &handle, id),
             AsapMessage::Unreachable { handle, id } => self.reported(now, assoc, &handle, id),

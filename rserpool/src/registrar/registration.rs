@@ -169,14 +169,14 @@ impl Registrar {
         }
     }
 
-    pub(super) fn deregister(&mut self, now: Time, assoc: AssocKey, handle: PoolHandle, id: ElementId) {
+    pub(super) fn deregister(&mut self, assoc: AssocKey, handle: PoolHandle, id: ElementId) {
         let Some(client) = self.clients.get(&assoc) else { return };
         let mut error = None;
         // An element that is not known is as good as gone (RFC 5352 section 3.2).
         if let Some(key) = self.space.find(&handle, id) {
             let same_place = || self.space.element(key).and_then(|e| e.info.asap.as_ref()).is_some_and(|t| client.is_at(t));
             if client.elements.contains(&key) || same_place() {
-                self.remove(now, key, RemovalReason::Deregistered);
+                self.remove(key, RemovalReason::Deregistered);
             } else {
                 let (cause, why) = (CauseCode::SECURITY, "an element can only be deregistered by itself");
                 self.event(RegistrarEvent::Refused { handle: handle.clone(), id, assoc, cause, why });
@@ -187,23 +187,23 @@ impl Registrar {
     }
 
     /// A registration was not renewed in time: the element is told (RFC 5352 section 2.2.4).
-    pub(super) fn life_expired(&mut self, now: Time, key: ElementKey) {
+    pub(super) fn life_expired(&mut self, key: ElementKey) {
         if let (Some(assoc), Some(e)) = (self.watched.get(&key).and_then(Watched::assoc), self.space.element(key)) {
             let told = AsapMessage::DeregistrationResponse { handle: e.handle.clone(), id: e.info.id, error: None };
             self.send(assoc, &told);
         }
-        self.remove(now, key, RemovalReason::LifeExpired);
+        self.remove(key, RemovalReason::LifeExpired);
     }
 
     /// Removes an element with all that is known of it.
-    pub(super) fn remove(&mut self, now: Time, key: ElementKey, why: RemovalReason) {
+    pub(super) fn remove(&mut self, key: ElementKey, why: RemovalReason) {
         self.stop_reaching(key);
         let contender = self.unwatch(key);
         if let Some((e, pool_gone)) = self.space.remove(key) {
             self.event(RegistrarEvent::Removed { handle: e.handle, id: e.info.id, why, pool_gone });
         }
         if let Some(assoc) = contender {
-            self.resume(now, assoc, false);
+            self.resumptions.push_back((assoc, false));
         }
     }
 }

@@ -21,6 +21,9 @@ pub enum EndReason {
     /// No element of the pool could be reached.
     #[error("no element of pool \"{0}\" can be reached")]
     NoElement(PoolHandle),
+    /// The element was lost while the session was ending: what it had not acknowledged may not have arrived.
+    #[error("the element was lost before it had acknowledged everything")]
+    ElementLost,
     /// The element lost its user.
     #[error("the user is lost")]
     UserLost,

@@ -206,9 +206,9 @@ impl PoolSession {
             Phase::Closing(_) | Phase::Ended(_) => {}
             Phase::Connecting(race) => {
                 self.out.extend(race.links().into_iter().map(Output::Abort));
-                self.phase = Phase::Ended(EndReason::Closed);
+                self.end_without_element();
             }
-            Phase::Resolving | Phase::Waiting { .. } => self.phase = Phase::Ended(EndReason::Closed),
+            Phase::Resolving | Phase::Waiting { .. } => self.end_without_element(),
         }
     }
 
@@ -335,7 +335,8 @@ impl PoolSession {
             Input::Connected(link) => self.on_connected(now, link),
             Input::Message(link, message) => self.on_message(now, link, message),
             Input::SendFailed(link, message) => {
-                if self.link() == Some(link) || self.left.as_ref().is_some_and(|l| l.link == link) {
+                let ending = matches!(self.phase, Phase::Closing(l) if l == link);
+                if ending || self.link() == Some(link) || self.left.as_ref().is_some_and(|l| l.link == link) {
                     self.inbox_undelivered(undelivered(message));
                 }
             }
@@ -487,7 +488,9 @@ impl PoolSession {
                 self.leave(now, reason, reason.is_failure());
                 self.flush_left();
             }
-            Phase::Closing(l) if *l == link => self.phase = Phase::Ended(EndReason::Closed),
+            Phase::Closing(l) if *l == link => {
+                self.phase = Phase::Ended(if graceful { EndReason::Closed } else { EndReason::ElementLost });
+            }
             _ => {}
         }
     }
@@ -499,7 +502,7 @@ impl PoolSession {
         }
         let Phase::Up(up) = core::mem::replace(&mut self.phase, Phase::Resolving) else { return None };
         if self.closing {
-            self.phase = Phase::Ended(EndReason::Closed);
+            self.phase = Phase::Ended(if reason.is_failure() { EndReason::ElementLost } else { EndReason::Closed });
             self.report_outbox();
             return Some(up.link);
         }
@@ -571,6 +574,13 @@ impl PoolSession {
         for message in self.left.take().into_iter().flat_map(|l| l.rest) {
             self.inbox_undelivered(Some(message));
         }
+    }
+
+    /// The application ends a session that is at no element: what waits for one comes back.
+    fn end_without_element(&mut self) {
+        self.phase = Phase::Ended(EndReason::Closed);
+        self.flush_left();
+        self.report_outbox();
     }
 
     fn report_outbox(&mut self) {

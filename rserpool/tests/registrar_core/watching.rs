@@ -256,7 +256,7 @@ fn an_identifier_belongs_to_who_answers() {
     let third = bed.client(3);
     assert_eq!(bed.say(third, &registration(ECHO, element(1, 3))), [Out::Said(third, refused)]);
     let out = bed.pass(ms(2_000));
-    assert_eq!(out, [(2_000, Out::Said(thief, accepted(ECHO, 1))), (2_000, Out::Close(holder, CloseHow::Abort))]);
+    assert_eq!(out, [(2_000, Out::Close(holder, CloseHow::Abort)), (2_000, Out::Said(thief, accepted(ECHO, 1)))]);
     let key = bed.r.handlespace().find(&handle(ECHO), ElementId(1)).unwrap();
     assert_eq!(bed.r.handlespace().element(key).unwrap().info.user, element(1, 2).user);
 
@@ -297,4 +297,38 @@ fn a_registrar_that_stops_looks_for_nobody() {
     let late = bed.client(3);
     assert_eq!(bed.out(), [Out::Close(late, CloseHow::Abort)]);
     assert_eq!((bed.r.association_count(), bed.r.poll_timeout()), (0, None));
+}
+
+/// Each association waits for the identifier that the one before holds, with its own deregistration behind: one answer
+/// decides them all, one after the other, however many there are.
+#[test]
+fn a_chain_of_contenders_is_no_chain_of_calls() {
+    const LENGTH: u32 = 3_000;
+    let mut bed = Bed::new();
+    let mut chain = Vec::new();
+    for id in 1..=LENGTH {
+        let assoc = bed.client_at(&[&format!("10.0.0.1:{}", 20_000 + id)], None);
+        assert_eq!(bed.ask(assoc, &registration(ECHO, element(id, 1))), accepted(ECHO, id));
+        chain.push(assoc);
+    }
+    let first = chain[0];
+    for (id, assoc) in (1_u32..).zip(chain.iter().skip(1)) {
+        bed.say(*assoc, &registration(ECHO, element(id, 1)));
+        bed.say(*assoc, &AsapMessage::Deregistration { handle: handle(ECHO), id: ElementId(id + 1) });
+    }
+    bed.say(first, &AsapMessage::Deregistration { handle: handle(ECHO), id: ElementId(1) });
+    assert_eq!(bed.r.handlespace().element_count(), usize::try_from(LENGTH - 1).unwrap());
+}
+
+/// An element that ends every association by which it is asked does not keep the registrar busy: it had its chance.
+#[test]
+fn an_element_that_hangs_up_when_it_is_asked_is_removed() {
+    let mut bed = Bed::new();
+    let pe = bed.registered(ECHO, 1, 1);
+    let out = bed.lose(pe, false);
+    let [Out::Connect(token, _)] = out.as_slice() else { panic!("{out:?}") };
+    let again = bed.client_at(&["10.1.1.1:50000"], Some(*token));
+    assert_eq!(bed.out(), [Out::Said(again, keep_alive(ECHO, 1))]);
+    assert_eq!(bed.lose(again, false), []);
+    assert_eq!(bed.r.handlespace().element_count(), 0);
 }

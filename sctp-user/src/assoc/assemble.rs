@@ -82,8 +82,11 @@ impl Core {
         let echoes = self.control.front() == Some(&Control::CookieEcho);
         self.put_control(ctx, path, &mut pkt);
         let data = if echoes { self.tx.wants_to_send(ctx.now, &self.paths) } else { self.data_path(ctx) } == Some(path);
+        // A SACK goes only where it fits as it would in a packet of its own: cut short, it would hide what was received.
+        let full = self.paths.get(path).map_or(limit, super::path::Path::pmdcs);
         if let Some(rx) = &mut self.rx
             && !self.state.is_opening()
+            && pkt.fits(rx.sack_len().min(full))
             && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
         {
             rx.push_sack(&mut pkt);

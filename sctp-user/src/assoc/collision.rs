@@ -76,6 +76,10 @@ impl Core {
             self.tx.retransmit_all(&mut self.paths);
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
+            if let Some(p) = c.peer_addrs.first().and_then(|a| self.paths.find(*a)).and_then(|id| self.paths.get_mut(id)) {
+                p.confirmed = true;
+                p.local = Some(c.local_addr);
+            }
             self.established(ctx);
         }
         self.lead_control(Control::CookieAck);
@@ -89,6 +93,8 @@ impl Core {
             self.push_control(Control::Error(Cause::CookieWhileShuttingDown.to_vec()));
             return false;
         }
+        let closing = core::mem::take(&mut self.closing) || matches!(self.state, State::ShutdownPending | State::ShutdownSent);
+        let was_refused = self.tx.take_refused();
         let unread = self.rx.as_mut().map(Rx::take_messages).unwrap_or_default();
         let failed = self.tx.take_undelivered();
         self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));
@@ -104,7 +110,13 @@ impl Core {
         self.state = State::Established;
         self.start_heartbeats(ctx);
         self.events.push_back(Event::Restarted);
+        if was_refused {
+            self.events.push_back(Event::Writable);
+        }
         self.lead_control(Control::CookieAck);
+        if closing {
+            self.shutdown(ctx);
+        }
         true
     }
 }

@@ -232,7 +232,7 @@ impl Core {
         self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
         self.start_heartbeats(ctx);
         self.tx.begin_opportunity();
-        if self.closing {
+        if core::mem::take(&mut self.closing) {
             self.shutdown(ctx);
         }
     }

@@ -130,6 +130,7 @@ impl Core {
         if self.state == State::ShutdownSent {
             // Section 9.2: each packet with DATA is answered at once by SHUTDOWN and SACK, and T2 starts anew.
             rx.force_sack();
+            self.errors = 0;
             self.push_control(Control::Shutdown);
             self.timers.start(Timer::T2, ctx.now + self.rto());
         }

@@ -92,7 +92,10 @@ impl Core {
 
     fn enter_cookie_echoed(&mut self, ctx: &mut Context<'_>) {
         self.state = State::CookieEchoed;
-        self.errors = 0;
+        // After a stale cookie the attempts go on counting: a peer that finds every cookie stale must not keep us busy.
+        if self.preservative == 0 {
+            self.errors = 0;
+        }
         self.control.retain(|c| *c != Control::Init);
         self.lead_control(Control::CookieEcho);
         self.tx.begin_opportunity();

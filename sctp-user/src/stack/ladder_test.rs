@@ -6,7 +6,7 @@ use super::*;
 use crate::entropy::SeededEntropy;
 use crate::net::NetErrorKind;
 use crate::num::{Tsn, Vtag};
-use crate::wire::chunk::{Abort, CookieEcho, Data, Init, InitParams, Shutdown, ShutdownComplete};
+use crate::wire::chunk::{Abort, CookieEcho, Data, Heartbeat, Init, InitParams, Shutdown, ShutdownComplete};
 use crate::wire::{Cause, CommonHeader, Encode, PacketWriter, Param};
 
 const A: &str = "10.0.0.1";
@@ -657,4 +657,49 @@ fn a_shutdown_during_the_handshake_waits_for_what_was_accepted() {
     assert_eq!(p.b.stack.assoc(b).unwrap().recv().unwrap().payload.len(), 9_000);
     assert!(p.a.has(|e| *e == Event::Lost { reason: CloseReason::Shutdown }), "{:?}", p.a.events);
     assert!(!p.a.has(|e| matches!(e, Event::SendFailed { .. })));
+}
+
+#[test]
+fn an_address_that_was_only_listed_belongs_to_who_comes_from_it() {
+    let mut p = Pair::new();
+    // Somebody else lists A's address as its own and opens an association from the same port.
+    let camper = ip("10.0.0.66");
+    let params = [Param::Address(ip(A))];
+    p.b.take(p.now, camper, packet(50_000, PORT, Vtag(0), &[Chunk::Init(Init { params: InitParams::List(&params), ..init(5) })]));
+    let ack = p.b.packets(p.now)[0].clone();
+    let parsed = Packet::parse(&ack).unwrap();
+    let Chunk::InitAck(ack) = parsed.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!("no INIT ACK") };
+    let cookie = ack.params().find_map(|x| if let Param::StateCookie(c) = x.unwrap().0 { Some(c) } else { None }).unwrap();
+    p.b.take(p.now, camper, packet(50_000, PORT, ack.tag, &[Chunk::CookieEcho(CookieEcho { cookie })]));
+    p.b.packets(p.now);
+    assert_eq!(p.b.stack.association_count(), 1);
+    let a = p.connect();
+    p.settle();
+    assert_eq!(p.a.state(a), "ESTABLISHED");
+    assert_eq!(p.b.stack.association_count(), 2);
+    assert!(!p.b.has(|e| *e == Event::Restarted));
+}
+
+#[test]
+fn packets_from_an_address_that_the_init_ack_listed_belong_to_the_association() {
+    let mut p = Pair::new();
+    let id = p.connect();
+    let init_packet = p.a.packets(p.now)[0].clone();
+    p.b.take(p.now, p.a.ip, init_packet);
+    let ack = p.b.packets(p.now)[0].clone();
+    let parsed = Packet::parse(&ack).unwrap();
+    let Chunk::InitAck(ack) = parsed.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!("no INIT ACK") };
+    let mut params: Vec<_> = ack.params().map(|x| x.unwrap().0).collect();
+    params.insert(0, Param::Address(ip("10.0.0.99")));
+    let listed = Init { params: InitParams::List(&params), ..ack };
+    let forwarded = packet(PORT, 50_000, parsed.header.vtag, &[Chunk::InitAck(listed)]);
+    p.a.take(p.now, p.b.ip, forwarded);
+    p.settle();
+    let tag = p.a.stack.assocs.get(id).unwrap().core.local_tag;
+    let tlvs = [0, 1, 0, 8, 1, 2, 3, 4];
+    let beat = packet(PORT, 50_000, tag, &[Chunk::Heartbeat(Heartbeat { tlvs: &tlvs })]);
+    p.a.take(p.now, ip("10.0.0.99"), beat);
+    let reply = p.a.packets(p.now);
+    assert_eq!(kinds(&reply[0]), [5], "answered, not aborted");
+    assert_eq!(p.a.state(id), "ESTABLISHED");
 }

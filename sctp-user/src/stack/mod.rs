@@ -45,6 +45,8 @@ use crate::wire::{Chunk, Packet, PacketError};
 
 /// Most answers without an association that wait for transmission; a driver that drains never comes near.
 const MAX_REPLIES: usize = 1024;
+/// Longest packet in bytes that is sent unfragmented without knowing the path.
+const SAFE_PACKET: usize = 1_200;
 /// A pause of the driver beyond its deadline that counts as a jump of the clock (rulings section 1 row 22).
 const CLOCK_JUMP: Duration = Duration::from_secs(1);
 
@@ -53,6 +55,14 @@ const CLOCK_JUMP: Duration = Duration::from_secs(1);
 struct Reply {
     transmit: Transmit,
     packet: Bytes,
+}
+
+impl Reply {
+    /// Nothing is known of the path's MTU: what may be too long goes with DF clear (rulings section 1 row 12).
+    fn new(transmit: Transmit, packet: Bytes) -> Self {
+        let transmit = Transmit { size: packet.len(), may_fragment: packet.len() > SAFE_PACKET, ..transmit };
+        Self { transmit, packet }
+    }
 }
 
 /// An SCTP stack: endpoints and associations, driven by the verbs of [`Node`].
@@ -160,7 +170,10 @@ impl Stack {
         let peer_port = first.addr.port();
         let id = self
             .insert(now, |id, ctx| {
-                let paths = Paths::new(Path::new(&cfg, ctx.now, ip, None, channel));
+                // Section 5.4 rule 1: an address that the user gives counts as confirmed.
+                let mut first = Path::new(&cfg, ctx.now, ip, None, channel);
+                first.confirmed = true;
+                let paths = Paths::new(first);
                 let mut core = Core::outgoing((id, ep), cfg, (local_port, peer_port), paths, ctx);
                 core.start(ctx);
                 core
@@ -252,7 +265,12 @@ impl Stack {
         });
         match (found, admission) {
             (Some(id), Some(Admission::Accept)) => {
+                let opening = self.assocs.get(id).is_some_and(|a| a.core.state == State::CookieWait);
                 self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet, 0));
+                if opening {
+                    // An INIT ACK may have listed further addresses.
+                    self.enter_addresses(id);
+                }
                 self.touch(id);
             }
             (Some(_), Some(Admission::Discard)) => self.stats.bad_tags += 1,
@@ -284,7 +302,8 @@ impl Stack {
         }
         self.deadlines.set(id, deadline);
         if let Some(f) = farewell {
-            self.push_reply(f.transmit, Bytes::from(f.packet));
+            // At most one for each association, and it must go (section 9.1): no limit.
+            self.replies.push_back(Reply::new(f.transmit, Bytes::from(f.packet)));
         }
         if closed && let Some(a) = self.assocs.get(id) {
             let keys = keys_of(&a.core);

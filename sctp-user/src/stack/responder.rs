@@ -2,6 +2,7 @@
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::lookup::Key;
@@ -19,9 +20,6 @@ use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams};
 use crate::wire::cursor::Writer;
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, Param};
-
-/// A reply that is longer goes with DF clear, since nothing is known of the path's MTU (rulings section 1 row 12).
-const SAFE_PACKET: usize = 1_200;
 
 /// An INIT and where it came from.
 struct Incoming<'a> {
@@ -47,7 +45,10 @@ impl Stack {
         if header.vtag != Vtag::ZERO || init.tag == Vtag::ZERO {
             return;
         }
-        let existing = self.lookup.get(&key_of(meta, header)).filter(|id| self.assocs.get(*id).is_some_and(|a| a.core.is_local(meta.dst)));
+        let existing = self.lookup.get(&key_of(meta, header)).filter(|id| {
+            // An address that a peer has only listed makes nobody else's INIT a restart of its association.
+            self.owns(*id, meta.src) && self.assocs.get(*id).is_some_and(|a| a.core.is_local(meta.dst))
+        });
         let listening = self.ports.by_port(header.dst_port).is_some_and(|(_, e)| e.listening);
         if existing.is_none() && !listening {
             self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &[] });
@@ -74,7 +75,7 @@ impl Stack {
             }
         };
         if self.init_ack_limit.allow(now, meta.src) {
-            self.send_init_ack(&incoming, &offer, &proposal);
+            self.send_init_ack(&incoming, existing, &offer, &proposal);
         }
     }
 
@@ -113,9 +114,11 @@ impl Stack {
         })
     }
 
-    fn send_init_ack(&mut self, incoming: &Incoming<'_>, offer: &Offer<'_>, p: &Proposal) {
+    fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &Offer<'_>, p: &Proposal) {
         let Incoming { now, meta, header, init } = *incoming;
-        let Some(cfg) = self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc)) else { return };
+        // Section 5.2.1: an association that exists says the same as in its own INIT.
+        let own = existing.and_then(|id| self.assocs.get(id)).map(|a| Arc::clone(&a.core.cfg));
+        let Some(cfg) = own.or_else(|| self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc))) else { return };
         let mut peer_addrs = ArrayVec::new();
         peer_addrs.push(meta.src);
         for a in &offer.addrs {
@@ -182,6 +185,7 @@ impl Stack {
             }
             _ => return,
         };
+        let existing = self.unless_only_listed(existing, meta, header, &cookie);
         let id = match existing {
             Some(id) => {
                 let before = self.assocs.get(id).map(|a| keys_of(&a.core)).unwrap_or_default();
@@ -205,6 +209,24 @@ impl Stack {
         // DATA may ride behind the COOKIE ECHO (section 5.1).
         self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet, 1));
         self.touch(id);
+    }
+
+    /// Whether `ip` is known to belong to the peer of an association, and not only listed by it.
+    fn owns(&self, id: AssocId, ip: IpAddr) -> bool {
+        let core = self.assocs.get(id).map(|a| &a.core);
+        core.and_then(|c| c.paths.get(c.paths.find(ip)?)).is_some_and(|p| p.confirmed)
+    }
+
+    /// The association that a valid cookie concerns. One that has only listed the cookie's address loses that address to
+    /// whoever brought the cookie from there.
+    fn unless_only_listed(&mut self, existing: Option<AssocId>, meta: &Meta, header: CommonHeader, c: &StateCookie) -> Option<AssocId> {
+        let id = existing?;
+        let strange = self.assocs.get(id).is_none_or(|a| a.core.judge(c) == crate::assoc::Verdict::Discard);
+        if strange && !self.owns(id, meta.src) {
+            self.lookup.remove(&key_of(meta, header), id);
+            return None;
+        }
+        Some(id)
     }
 
     fn open_from_cookie(&mut self, now: Time, meta: &Meta, header: CommonHeader, cookie: &StateCookie) -> Option<AssocId> {
@@ -238,10 +260,7 @@ impl Stack {
 
     pub(super) fn push_reply(&mut self, transmit: Transmit, packet: Bytes) {
         if self.replies.len() < super::MAX_REPLIES {
-            self.replies.push_back(Reply {
-                transmit: Transmit { size: packet.len(), may_fragment: packet.len() > SAFE_PACKET, ..transmit },
-                packet,
-            });
+            self.replies.push_back(Reply::new(transmit, packet));
         }
     }
 }

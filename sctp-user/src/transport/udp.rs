@@ -199,7 +199,11 @@ impl UdpTransport {
 
     /// Nobody waits for the answer any more.
     pub(crate) fn forget_claim(&mut self, ticket: u64) {
-        self.claims.retain(|c| c.ticket != ticket);
+        let Some(at) = self.claims.iter().position(|c| c.ticket == ticket) else { return };
+        // The answer may have come just when the caller gave up.
+        if let Some(Ok(port)) = self.claims.swap_remove(at).answer {
+            self.release(port);
+        }
     }
 
     pub(crate) fn release(&mut self, port: u16) {

@@ -91,6 +91,7 @@ impl Rx {
         } else {
             Position::FillsGap
         };
+        let position = if position == Position::Next && self.has_message() { Position::FillsGap } else { position };
         if !self.window.admits(len, position, self.starving()) {
             return DataOutcome::NoRoom;
         }
@@ -163,6 +164,11 @@ impl Rx {
             }
             None => false,
         }
+    }
+
+    /// Length of the SACK that [`Self::push_sack`] would write with room for everything.
+    pub(crate) fn sack_len(&self) -> usize {
+        self.sacks.next_len(&self.tracker)
     }
 
     /// A SACK is to be sent now in any case.

@@ -142,6 +142,12 @@ impl SackOut {
         self.owed.push_back(s);
     }
 
+    /// Length of the chunk that [`Self::write`] would write with room for everything.
+    pub(crate) fn next_len(&self, tracker: &Tracker) -> usize {
+        let entries = self.owed.front().map_or_else(|| tracker.entries(), |s| s.gaps.len() + s.dups.len());
+        Sack::FIXED_LEN + 4 * entries
+    }
+
     /// Writes the oldest owed SACK, or the present state if none is owed. The last one carries the present window.
     ///
     /// Answers the advertised window, or `None` if not even a SACK without blocks fits.

@@ -56,6 +56,11 @@ impl Tracker {
         self.ranges.back().map_or(self.cum, |r| r.last)
     }
 
+    /// How many gap ack blocks and duplicates a SACK would list now.
+    pub(crate) fn entries(&self) -> usize {
+        self.ranges.len() + self.dups.len()
+    }
+
     /// Whether something below the highest TSN is missing.
     pub(crate) fn has_gaps(&self) -> bool {
         !self.ranges.is_empty()

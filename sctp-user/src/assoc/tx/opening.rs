@@ -24,5 +24,15 @@ impl Tx {
                 self.mark(index, paths);
             }
         }
+        // T1 is in charge; sending again starts T3 again.
+        for (_, path) in paths.iter_mut() {
+            path.t3 = None;
+            path.rtt_probe = None;
+        }
+    }
+
+    /// Whether a message was refused for want of room, and nobody was told since that there is some.
+    pub(crate) fn take_refused(&mut self) -> bool {
+        core::mem::take(&mut self.refused)
     }
 }

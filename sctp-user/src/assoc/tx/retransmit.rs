@@ -15,7 +15,7 @@ impl Tx {
         p.t3 = None;
         let Some(earliest) = earliest.and_then(|i| self.out.get(i)) else {
             // Nothing outstanding: it was the wait for a zero window probe.
-            if self.window.stop_waiting() {
+            if self.window.stop_waiting() && !self.queue.is_empty() {
                 p.back_off();
             }
             return T3Outcome::default();
