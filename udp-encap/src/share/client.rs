@@ -7,7 +7,7 @@ use super::conns::Kind;
 use super::local::Name;
 use super::message::{Message, Reign};
 use super::table::{Fate, MemberId, PortTable};
-use super::{Incoming, MAX_INCOMING, Request, SILENCE, SharedPort, State};
+use super::{Incoming, MAX_INCOMING, Request, SILENCE, SharedPort, State, not_before_now};
 
 /// The search for a reader.
 #[derive(Debug)]
@@ -72,7 +72,6 @@ impl SharedPort {
             };
             if let State::Seeking(seeking) = &mut self.state {
                 seeking.conn = Some(conn);
-                seeking.deadline = now + SILENCE;
             }
             let attach = Message::Attach {
                 id: self.me,
@@ -81,7 +80,11 @@ impl SharedPort {
                 sockets: false,
                 ports: self.table.ports_of(self.me).collect(),
             };
-            return self.tell(conn, &attach, now);
+            self.tell(conn, &attach, now);
+            if let State::Seeking(seeking) = &mut self.state {
+                seeking.deadline = not_before_now(now) + SILENCE;
+            }
+            return;
         }
     }
 
@@ -135,7 +138,7 @@ impl SharedPort {
     pub(super) fn become_member(&mut self, conn: usize, reign: Reign, id: MemberId, refused: Vec<u16>, now: Instant) {
         self.me = id;
         self.reign = reign;
-        self.state = State::Member { conn, heard: now };
+        self.state = State::Member { conn, heard: not_before_now(now) };
         if !refused.is_empty() {
             self.incoming.push_back(Incoming::PortsLost { ports: refused });
         }

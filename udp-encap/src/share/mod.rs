@@ -111,10 +111,19 @@ enum State {
     Seeking(Seeking),
 }
 
+/// The time of the turn, or the true time if that is later: between the two the process may have been stopped. A wait for
+/// others that began at the old time could end before they had a chance to answer, and we would displace a sound reader.
+/// To be called after what begins the wait, so that a stop in between lengthens it.
+#[allow(clippy::disallowed_methods, reason = "edge: the time of the turn is too old after a stop")]
+fn not_before_now(now: Instant) -> Instant {
+    now.max(Instant::now())
+}
+
 /// An encapsulation port, private or shared, as one event loop drives it.
 ///
 /// Nothing blocks but [`SharedPort::open`] and [`SharedPort::claim`]. The loop passes the time in; it must be fresh in every
-/// turn, or a stopped reader does not notice that it was displaced. After each turn call [`SharedPort::recv`] until it returns
+/// turn, or a stopped reader does not notice that it was displaced. A process that is stopped in the middle of a turn goes on
+/// with an old time all the same; how long others were silent is therefore counted from a time of our own. After each turn call [`SharedPort::recv`] until it returns
 /// `None`: readiness is edge-triggered.
 pub struct SharedPort {
     udp: UdpEncap,
@@ -431,7 +440,7 @@ impl SharedPort {
                 if let State::Member { conn: upstream, heard } = &mut self.state
                     && *upstream == conn
                 {
-                    *heard = now;
+                    *heard = not_before_now(now);
                 }
             }
             Err(broken) => {

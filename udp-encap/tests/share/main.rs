@@ -78,8 +78,12 @@ impl Peer {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             result => result.unwrap(),
         }
-        let now = Instant::now();
-        for event in &events {
+        self.act(&events, Instant::now());
+    }
+
+    /// The second half of a turn; with an old time, as if the process had been stopped between the halves.
+    fn act(&mut self, events: &Events, now: Instant) {
+        for event in events {
             assert!(self.port.owns(event.token()));
             self.port.handle_ready(event.token(), now);
         }
@@ -87,6 +91,16 @@ impl Peer {
         while let Some(incoming) = self.port.recv(now).unwrap() {
             self.inbox.push_back(incoming);
         }
+    }
+
+    fn old_turn(&mut self, then: Instant) {
+        let mut events = Events::with_capacity(64);
+        self.poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        self.act(&events, then);
+    }
+
+    fn became_reader(&mut self) -> bool {
+        self.take(|incoming| matches!(incoming, Incoming::RoleChanged { role: Role::Reader, .. }).then_some(())).is_some()
     }
 
     fn take<T>(&mut self, pick: impl Fn(&Incoming) -> Option<T>) -> Option<T> {
@@ -355,6 +369,54 @@ fn a_reader_that_does_not_run_is_displaced_and_comes_back_as_a_member() {
     // The base name follows the reader.
     let mut e = join(&config, peers);
     assert_eq!(claim(&mut [&mut a, &mut b, &mut c, &mut d, &mut e], 4, 14), Ok(14));
+}
+
+#[test]
+fn a_reader_stopped_in_the_middle_of_a_turn_gives_its_successor_time() {
+    // The answer of the successor comes after the turn that asks, or within it.
+    for within in [false, true] {
+        let config = config(free_port());
+        let mut a = Peer::open(&config);
+        let mut b = join(&config, &mut [&mut a]);
+        claim(&mut [&mut a, &mut b], 0, 10).unwrap();
+        a.turn(Duration::ZERO);
+        let then = Instant::now();
+        drive(&mut [&mut b], |peers| (peers[0].port.role() == Role::Reader && then.elapsed() > SILENCE).then_some(()));
+        a.old_turn(then);
+        if within {
+            drive(&mut [&mut b], |peers| {
+                a.old_turn(then);
+                (roles(peers) == [Role::Reader] && a.take(is_member).is_some()).then_some(())
+            });
+        }
+        // Nothing has come for it yet, and its clock leaps.
+        a.turn(Duration::ZERO);
+        assert!(!a.became_reader(), "displaced its successor, which is well");
+        if !within {
+            drive(&mut [&mut a, &mut b], |peers| peers[0].take(is_member));
+        }
+        check_delivery(&mut [&mut a, &mut b], &[(10, 0)], 1);
+        assert!(!a.became_reader() && [a.port.generation(), b.port.generation()] == [2, 2]);
+    }
+}
+
+fn is_member(incoming: &Incoming) -> Option<()> {
+    matches!(incoming, Incoming::RoleChanged { role: Role::Member, .. }).then_some(())
+}
+
+#[test]
+fn a_member_stopped_in_the_middle_of_a_turn_keeps_its_reader() {
+    let config = config(free_port());
+    let mut a = Peer::open(&config);
+    let mut b = join(&config, &mut [&mut a]);
+    claim(&mut [&mut a, &mut b], 1, 11).unwrap();
+    let then = Instant::now();
+    drive(&mut [&mut a], |_| (then.elapsed() > SILENCE).then_some(()));
+    b.old_turn(then);
+    b.turn(Duration::ZERO);
+    assert!(!b.became_reader(), "the reader beat all the time");
+    check_delivery(&mut [&mut a, &mut b], &[(11, 1)], 1);
+    assert_eq!(roles(&[&mut a, &mut b]), [Role::Reader, Role::Member]);
 }
 
 #[test]
