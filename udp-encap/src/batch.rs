@@ -15,7 +15,7 @@ use crate::meta::{DatagramMeta, Ecn, Received, unmapped};
 /// Room for a UDP payload or GRO train of any size.
 const SLOT: usize = 65_536;
 /// Trains up to this size are copied out of their slot.
-const COPY_LIMIT: usize = 4_096;
+const COPY_LIMIT: usize = 16_384;
 /// Size of the blocks that small trains are copied into.
 const BLOCK: usize = 65_536;
 

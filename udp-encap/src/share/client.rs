@@ -36,7 +36,10 @@ impl SharedPort {
 
     /// The slots of the processes that should read rather than we, lowest number first.
     fn elders(&self, except: MemberId) -> VecDeque<u16> {
-        self.table.members().filter(|(id, _)| *id < self.me && *id != except).map(|(_, slot)| slot).collect()
+        // A number that we had before, under which the reader may have entered us too, is no elder: asking it is asking ourselves.
+        let own = self.local.as_ref().map(|local| local.slot);
+        let elder = |(id, slot): &(MemberId, u16)| *id < self.me && *id != except && Some(*slot) != own;
+        self.table.members().filter(elder).map(|(_, slot)| slot).collect()
     }
 
     fn seek(&mut self, candidates: VecDeque<u16>, gone: Option<MemberId>, now: Instant) {
@@ -91,9 +94,14 @@ impl SharedPort {
     /// Somebody says that it reads now.
     pub(super) fn hear_successor(&mut self, conn: usize, reign: Reign, slot: u16, now: Instant) {
         let ours = self.local.as_ref().map_or(0, |local| local.slot);
+        if slot == ours {
+            // We told ourselves, through a number that we had before: to answer would go on for ever.
+            self.close(conn);
+            return;
+        }
         // One that we lost may turn out to live.
         let same = reign == self.reign && matches!(self.state, State::Seeking(_));
-        if slot == ours || !(same || reign.beats(self.reign)) {
+        if !(same || reign.beats(self.reign)) {
             // It woke up late, or we both took over: then we have precedence.
             if matches!(self.state, State::Reader(_)) {
                 self.tell(conn, &Message::Successor { reign: self.reign, slot: ours }, now);

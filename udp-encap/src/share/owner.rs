@@ -303,7 +303,13 @@ impl SharedPort {
         tracing::debug!(id, slot = attach.slot, "process attached to the shared port");
         if let Err(broken) = sent {
             tracing::warn!(%broken, "cannot welcome");
-            self.broken(conn, now);
+            if attach.id == 0 {
+                // A newcomer that did not wait for us: it holds nothing, knows nothing of us, and comes again under another number.
+                self.close(conn);
+                self.member_gone(id, Fate::Closed, now);
+            } else {
+                self.broken(conn, now);
+            }
         }
     }
 

@@ -219,7 +219,8 @@ impl Rx {
 fn keep(payload: &[u8], packet: &Bytes) -> Bytes {
     let offset = payload.as_ptr().addr().checked_sub(packet.as_ptr().addr());
     match offset.and_then(|o| Some(o..o.checked_add(payload.len())?)) {
-        Some(range) if payload.len() >= COPY_BELOW && range.end <= packet.len() => packet.slice(range),
+        // What is held keeps its packet alive, so it must be most of it: junk chunks around it would be memory without charge.
+        Some(range) if payload.len() >= COPY_BELOW && payload.len() * 2 >= packet.len() && range.end <= packet.len() => packet.slice(range),
         _ => Bytes::copy_from_slice(payload),
     }
 }
