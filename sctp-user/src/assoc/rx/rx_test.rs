@@ -292,15 +292,16 @@ fn messages_survive_a_restart() {
 }
 
 #[test]
-fn long_payloads_share_the_packet_and_short_ones_do_not() {
+fn payloads_that_are_most_of_their_packet_share_it_and_others_do_not() {
     let mut rx = rx(4000);
     let packet = Bytes::from(vec![5; 1200]);
-    rx.on_data(&whole(1, &packet[100..400]), &packet);
-    rx.on_data(&whole(2, &packet[400..500]), &packet);
-    rx.on_data(&whole(3, &[5; 300]), &packet);
+    rx.on_data(&whole(1, &packet[100..700]), &packet);
+    rx.on_data(&whole(2, &packet[700..800]), &packet);
+    rx.on_data(&whole(3, &packet[800..1100]), &packet);
+    rx.on_data(&whole(4, &[5; 700]), &packet);
     let payloads: Vec<_> = core::iter::from_fn(|| rx.pop()).map(|m| m.payload).collect();
     let inside = |b: &Bytes| packet.as_ptr_range().contains(&b.as_ptr());
-    assert_eq!(payloads.iter().map(|p| (p.len(), inside(p))).collect::<Vec<_>>(), [(300, true), (100, false), (300, false)]);
+    assert_eq!(payloads.iter().map(|p| (p.len(), inside(p))).collect::<Vec<_>>(), [(600, true), (100, false), (300, false), (700, false)]);
 }
 
 #[test]
