@@ -10,7 +10,7 @@ use thiserror::Error;
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::init::{Init, InitParams};
-pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
+pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
 use super::cursor::Writer;
 use super::packet::RawChunk;
 use crate::num::Tsn;

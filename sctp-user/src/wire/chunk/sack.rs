@@ -14,74 +14,49 @@ pub struct GapBlock {
     pub end: u16,
 }
 
-/// The gap ack blocks: as they came, or as a list to send.
-#[derive(Clone, Copy, Debug)]
-pub enum Gaps<'a> {
-    /// Undecoded bytes, four per block.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [GapBlock]),
+/// Something of which a SACK lists any number, in four bytes each.
+pub trait Entry: Copy + Eq {
+    /// From its four bytes.
+    fn decode(bytes: [u8; 4]) -> Self;
 }
 
-impl<'a> Gaps<'a> {
-    /// The blocks in the order of the chunk; nothing is promised about sense or order.
-    pub fn iter(&self) -> impl Iterator<Item = GapBlock> + use<'a> {
+impl Entry for GapBlock {
+    fn decode([a, b, c, d]: [u8; 4]) -> Self {
+        Self { start: u16::from_be_bytes([a, b]), end: u16::from_be_bytes([c, d]) }
+    }
+}
+
+impl Entry for Tsn {
+    fn decode(bytes: [u8; 4]) -> Self {
+        Self(u32::from_be_bytes(bytes))
+    }
+}
+
+/// The gap ack blocks; nothing is promised about their sense or order.
+pub type Gaps<'a> = Entries<'a, GapBlock>;
+/// The duplicate TSNs.
+pub type Duplicates<'a> = Entries<'a, Tsn>;
+
+/// A list of a SACK: as it came, or as it is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Entries<'a, T> {
+    /// Undecoded bytes, four per entry.
+    Wire(&'a [u8]),
+    /// To be encoded.
+    List(&'a [T]),
+}
+
+impl<'a, T: Entry> Entries<'a, T> {
+    /// The entries in the order of the chunk.
+    pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
         let (wire, list) = match *self {
             Self::Wire(bytes) => (bytes, [].as_slice()),
             Self::List(list) => (&[] as &[u8], list),
         };
-        let decoded = wire
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|[a, b, c, d]| GapBlock { start: u16::from_be_bytes([*a, *b]), end: u16::from_be_bytes([*c, *d]) });
-        decoded.chain(list.iter().copied())
+        wire.as_chunks::<4>().0.iter().map(|bytes| T::decode(*bytes)).chain(list.iter().copied())
     }
 
-    /// Number of blocks.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        match self {
-            Self::Wire(bytes) => bytes.len() / 4,
-            Self::List(list) => list.len(),
-        }
-    }
-
-    /// Whether there is no gap.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl PartialEq for Gaps<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl Eq for Gaps<'_> {}
-
-/// The duplicate TSNs: as they came, or as a list to send.
-#[derive(Clone, Copy, Debug)]
-pub enum Duplicates<'a> {
-    /// Undecoded bytes, four per TSN.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [Tsn]),
-}
-
-impl<'a> Duplicates<'a> {
-    /// The TSNs in the order of the chunk.
-    pub fn iter(&self) -> impl Iterator<Item = Tsn> + use<'a> {
-        let (wire, list) = match *self {
-            Self::Wire(bytes) => (bytes, [].as_slice()),
-            Self::List(list) => (&[] as &[u8], list),
-        };
-        wire.as_chunks::<4>().0.iter().map(|b| Tsn(u32::from_be_bytes(*b))).chain(list.iter().copied())
-    }
-
-    /// Number of TSNs.
+    /// Number of entries.
     #[must_use]
     pub const fn len(&self) -> usize {
         match self {
@@ -97,13 +72,13 @@ impl<'a> Duplicates<'a> {
     }
 }
 
-impl PartialEq for Duplicates<'_> {
+impl<T: Entry> PartialEq for Entries<'_, T> {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl Eq for Duplicates<'_> {}
+impl<T: Entry> Eq for Entries<'_, T> {}
 
 /// A SACK chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
