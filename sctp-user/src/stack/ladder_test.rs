@@ -703,3 +703,52 @@ fn packets_from_an_address_that_the_init_ack_listed_belong_to_the_association() 
     assert_eq!(kinds(&reply[0]), [5], "answered, not aborted");
     assert_eq!(p.a.state(id), "ESTABLISHED");
 }
+
+#[test]
+fn sacks_of_a_train_keep_their_gap_blocks() {
+    let (mut p, _, b) = Pair::up();
+    let core = &p.b.stack.assocs.get(b).unwrap().core;
+    let (tag, first) = (core.local_tag, core.rx.as_ref().unwrap().cum_tsn().next());
+    // Of seven packets that arrive together the third and the fifth are missing.
+    for n in [0, 1, 3, 5, 6] {
+        let tsn = first.plus(n);
+        let ssn = crate::num::Ssn(u16::try_from(n).unwrap());
+        let data =
+            Data { immediate: false, unordered: false, begin: true, end: true, tsn, sid: StreamId(0), ssn, ppid: Ppid(0), payload: b"x" };
+        p.b.take(p.now, ip(A), packet(50_000, PORT, tag, &[Chunk::Data(data)]));
+    }
+    let mut sacks = Vec::new();
+    let mut buf = Vec::new();
+    while let Some(t) = p.b.stack.poll_transmit(p.now, 16, &mut buf) {
+        for one in buf.chunks(t.segment_size.unwrap_or(t.size)) {
+            let parsed = Packet::parse(one).unwrap();
+            let Chunk::Sack(sack) = parsed.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!("no SACK") };
+            sacks.push((sack.cum_tsn.since(first), sack.gaps.iter().map(|g| (g.start, g.end)).collect::<Vec<_>>()));
+        }
+        buf.clear();
+    }
+    let with_gaps: Vec<_> = sacks.into_iter().filter(|(_, gaps)| !gaps.is_empty()).collect();
+    assert_eq!(with_gaps, [(1, vec![(2, 2)]), (1, vec![(2, 2), (4, 4)]), (1, vec![(2, 2), (4, 5)])]);
+}
+
+#[test]
+fn a_peer_that_finds_every_cookie_stale_does_not_keep_us_busy() {
+    let mut p = Pair::new();
+    let id = p.connect();
+    let stale = Cause::StaleCookie(1).to_vec();
+    for _ in 0..40 {
+        for pkt in p.a.packets(p.now) {
+            if kinds(&pkt)[0] == 1 {
+                p.b.take(p.now, p.a.ip, pkt);
+                for ack in p.b.packets(p.now) {
+                    p.a.take(p.now, p.b.ip, ack);
+                }
+            } else {
+                let tag = p.a.stack.assocs.get(id).unwrap().core.local_tag;
+                let error = packet(PORT, 50_000, tag, &[Chunk::Error(crate::wire::chunk::ErrorChunk { causes: &stale })]);
+                p.a.take(p.now, p.b.ip, error);
+            }
+        }
+    }
+    assert!(p.a.has(|e| *e == Event::Lost { reason: CloseReason::ConnectTimeout }), "{:?}", p.a.events);
+}
