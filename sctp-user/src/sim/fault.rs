@@ -162,8 +162,8 @@ impl World {
         h.state = State::Up;
         let inbox = core::mem::take(&mut h.inbox);
         // As in a real process: what waits in the sockets is read before the timers are looked at.
-        for wire in inbox {
-            self.receive_train(host, &[wire]);
+        for (wire, channel) in inbox {
+            self.receive_train(host, channel, &[wire]);
         }
         self.drain(host);
     }

@@ -117,8 +117,8 @@ pub(super) struct Host {
     /// `None` while it is being called, and after its end.
     pub(super) node: Option<Box<dyn SimNode>>,
     pub(super) state: State,
-    /// What arrived while it was frozen; bounded by [`Pause::Queue`].
-    pub(super) inbox: VecDeque<Wire>,
+    /// What arrived while it was frozen, each with the channel that the NAT led it to then; bounded by [`Pause::Queue`].
+    pub(super) inbox: VecDeque<(Wire, Channel)>,
     /// When the node wants to be called, by its own clock.
     pub(super) deadline: Option<Time>,
     /// Ports as a NAT shows them: inner, outer.

@@ -194,6 +194,7 @@ impl World {
 
     /// A packet reaches a host, together with those that its network card has gathered behind it.
     pub(super) fn arrive(&mut self, host: HostId, wire: Wire) {
+        let Some(channel) = self.hosts[host.0].accepts(&wire) else { return };
         match self.hosts[host.0].state {
             State::Up => {
                 let mut wires = vec![wire];
@@ -203,9 +204,11 @@ impl World {
                     let more = self.gather(host, first);
                     wires.extend(more);
                 }
-                self.receive_train(host, &wires);
+                self.receive_train(host, channel, &wires);
             }
-            State::Frozen(Pause::Queue(max)) if self.hosts[host.0].inbox.len() < max => self.hosts[host.0].inbox.push_back(wire),
+            State::Frozen(Pause::Queue(max)) if self.hosts[host.0].inbox.len() < max => {
+                self.hosts[host.0].inbox.push_back((wire, channel));
+            }
             State::Frozen(_) => self.observer.packet(self.now, &self.hosts, host, Fate::Frozen, &wire),
             State::Ended | State::Off => self.observer.packet(self.now, &self.hosts, host, Fate::Unreachable, &wire),
         }
@@ -233,22 +236,21 @@ impl World {
         more
     }
 
-    pub(super) fn receive_train(&mut self, host: HostId, wires: &[Wire]) {
+    pub(super) fn receive_train(&mut self, host: HostId, channel: Channel, wires: &[Wire]) {
         let [first, rest @ ..] = wires else { return };
         for wire in wires {
             self.observer.packet(self.now, &self.hosts, host, Fate::Received, wire);
         }
         if rest.is_empty() {
-            self.hand_over(host, first, Train::single(first.bytes.clone()));
+            self.hand_over(host, channel, first, Train::single(first.bytes.clone()));
         } else {
             let bytes: Vec<u8> = wires.iter().flat_map(|w| w.bytes.iter().copied()).collect();
-            self.hand_over(host, first, Train { bytes: bytes.into(), stride: first.bytes.len() });
+            self.hand_over(host, channel, first, Train { bytes: bytes.into(), stride: first.bytes.len() });
         }
     }
 
     /// Hands a train to a host; `first` is its first packet.
-    fn hand_over(&mut self, host: HostId, first: &Wire, train: Train) {
-        let Some(channel) = self.hosts[host.0].accepts(first) else { return };
+    fn hand_over(&mut self, host: HostId, channel: Channel, first: &Wire, train: Train) {
         let meta = Meta { src: first.src, dst: first.dst, channel, ecn: first.ecn, ifindex: None };
         self.call(host, |node, now| node.handle_batch(now, &meta, train));
     }

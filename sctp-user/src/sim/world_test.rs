@@ -370,6 +370,18 @@ fn a_nat_that_rebinds_shows_another_port() {
 }
 
 #[test]
+fn what_a_frozen_host_has_received_outlives_a_rebind() {
+    let (mut w, a, b) = pair(1);
+    w.apply(Fault::Rebind { host: a.host(), inner: 9899, outer: 61000 });
+    w.apply(Fault::Pause { host: a.host(), packets: Pause::Queue(2) });
+    w.with(b, |n, _| n.send("10.0.0.1", Channel::Udp { local: 9899, remote: 61000 }, b"in time"));
+    w.run_for(Duration::from_secs(1));
+    w.apply(Fault::Rebind { host: a.host(), inner: 9899, outer: 61001 });
+    w.apply(Fault::Resume { host: a.host() });
+    assert_eq!(w.node(a).texts(), ["in time"]);
+}
+
+#[test]
 fn changed_addresses_take_effect_and_are_told() {
     let (mut w, a, b) = pair(1);
     w.apply(Fault::Addresses { host: b.host(), addrs: vec![ip("10.0.0.9"), ip("fd00::9")] });
