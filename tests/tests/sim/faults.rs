@@ -10,6 +10,8 @@ use testbed::{Bed, Scenario, WireOracle, Workload};
 
 /// Faults happen within this time of the start; then all is healed.
 const STORM: u64 = 30_000;
+/// Twice as late as the last fault can begin: whatever lasts longest is over by then.
+const OVER: Time = Time::from_millis(2 * STORM);
 
 /// A fault without the ids that exist only once the hosts do.
 #[derive(Clone, Debug)]
@@ -68,12 +70,10 @@ fn script(bed: &mut Bed, troubles: &[(u64, Trouble)]) {
             bed.world.at(when, what);
         }
     }
-    // Twice as late as the last fault can begin: whatever lasts longest is over by then.
-    let over = Time::from_millis(2 * STORM);
-    bed.world.at(over, heal);
+    bed.world.at(OVER, heal);
     for side in [true, false] {
-        bed.world.at(over, link(side, LinkConfig::default()));
-        bed.world.at(over, Fault::Resume { host: hosts[usize::from(side)] });
+        bed.world.at(OVER, link(side, LinkConfig::default()));
+        bed.world.at(OVER, Fault::Resume { host: hosts[usize::from(side)] });
     }
 }
 
@@ -98,6 +98,9 @@ proptest! {
         let result = bed.deliver(Duration::from_secs(3600));
         prop_assert!(result.is_ok(), "{}", result.unwrap_err());
         let closer = bed.server;
+        if !bed.world.is_up(closer) {
+            bed.world.run_until(OVER);
+        }
         bed.world.with(closer, |n, now| n.shutdown(now));
         let result = bed.closed(Duration::from_secs(3600));
         prop_assert!(result.is_ok(), "{}", result.unwrap_err());
