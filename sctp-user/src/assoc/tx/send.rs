@@ -113,13 +113,14 @@ impl Tx {
             p.outstanding -= 1;
             // Karn's rule, in the wider sense of section 6.3.1 C5.
             p.rtt_probe.take_if(|probe| probe.index >= index);
+            p.rate.on_resend(index);
         }
         let Some(p) = paths.get_mut(path) else {
             return;
         };
         p.rtt_probe.take_if(|probe| probe.index >= index);
         p.outstanding += 1;
-        p.on_send(now);
+        p.on_send(now, wire_len);
         let before = p.in_flight;
         p.in_flight += wire_len;
         if p.t3.is_none() || earliest {
@@ -147,8 +148,9 @@ impl Tx {
             let chunk = SentChunk { blind, ..SentChunk::new(fragment, path) };
             let wire_len = chunk.wire_len();
             self.blind |= blind;
-            p.on_send(now);
+            p.on_send(now, wire_len);
             let index = self.out.push(chunk);
+            p.rate.on_send(now, index, p.in_flight);
             let before = p.in_flight;
             p.in_flight += wire_len;
             p.outstanding += 1;

@@ -115,13 +115,7 @@ impl T {
         self.queue(n, FULL);
         // A window that lets them all out.
         for _ in 0..64 {
-            self.path().cc.on_ack(&crate::cc::AckInfo {
-                now,
-                acked: PMDCS,
-                in_flight_before: usize::MAX,
-                in_flight: 1,
-                in_recovery: false,
-            });
+            self.path().cc.on_ack(&crate::cc::AckInfo::test(now, PMDCS, usize::MAX));
         }
         while !self.tx.queue.is_empty() {
             assert!(!self.flush(now).is_empty());
