@@ -204,7 +204,8 @@ mod tests {
         assert_eq!(l3.validate().unwrap_err().field, "slow_start_l");
         let never = AssocConfig { sack_frequency: 0, ..AssocConfig::rfc() };
         assert_eq!(never.validate().unwrap_err().field, "sack_frequency");
-        let rare = AssocConfig { congestion: Congestion::Cubic, slow_start_l: 2, sack_frequency: 3, ack_per_batch: true, ..AssocConfig::rfc() };
+        let rare =
+            AssocConfig { congestion: Congestion::Cubic, slow_start_l: 2, sack_frequency: 3, ack_per_batch: true, ..AssocConfig::rfc() };
         assert_eq!((rare.validate(), rare.deviations().len()), (Ok(()), 1 + 4));
         assert!(AssocConfig::session().deviations().iter().any(|d| d.starts_with("RTO.Min")));
     }

@@ -93,6 +93,8 @@ pub(crate) struct Path {
     pub(crate) heartbeat: Heartbeat,
     /// When DATA was last sent here.
     pub(crate) last_sent: Time,
+    /// When the next packet with DATA leaves, if the congestion control paces.
+    next_departure: Time,
     /// After a timeout one packet only until something is acknowledged (RFC 9260 section 7.2.3).
     pub(crate) one_packet: bool,
     /// The chunk that measures the round trip at present.
@@ -122,6 +124,7 @@ impl Path {
             t3: None,
             heartbeat: Heartbeat::default(),
             last_sent: now,
+            next_departure: now,
             one_packet: false,
             rtt_probe: None,
             round: SackRound::default(),
@@ -208,6 +211,21 @@ impl Path {
         }
         self.cc.on_send(now, bytes, self.in_flight);
         self.last_sent = now;
+    }
+
+    /// Until when the congestion control holds packets back; `None` if it does not pace.
+    pub(crate) fn paced_until(&self) -> Option<Time> {
+        self.cc.pacing().map(|_| self.next_departure)
+    }
+
+    /// A packet with `bytes` of DATA left.
+    pub(crate) fn pace(&mut self, now: Time, bytes: usize) {
+        if let Some(pacing) = self.cc.pacing() {
+            // Time that was not used may be caught up with by one burst.
+            let burst = pacing.time(pacing.burst);
+            let earliest = now.saturating_since(Time::ZERO).saturating_sub(burst);
+            self.next_departure = self.next_departure.max(Time::ZERO + earliest) + pacing.time(bytes);
+        }
     }
 
     /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
