@@ -98,7 +98,7 @@ pub mod transport;
 pub mod wire;
 
 pub use assoc::cookie;
-pub use config::{AssocConfig, EndpointConfig, StackConfig};
+pub use config::{AssocConfig, Congestion, EndpointConfig, StackConfig};
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 pub use event::{AssocId, EndpointId, Event, Message, SendOptions};

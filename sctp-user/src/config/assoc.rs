@@ -4,6 +4,17 @@ use core::time::Duration;
 
 use crate::error::ConfigError;
 
+/// How the congestion window of a path is controlled.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Congestion {
+    /// Slow start and congestion avoidance of RFC 9260 section 7.2.
+    #[default]
+    Rfc9260,
+    /// CUBIC (RFC 9438), a deviation from section 7.2.2: it fills long fat paths sooner.
+    Cubic,
+}
+
 /// Parameters of one association (RFC 9260 section 16), copied on write for single associations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -48,6 +59,18 @@ pub struct AssocConfig {
     pub sender_i_bit: bool,
     /// Whether a chunk whose fast retransmission was lost is marked again (rulings, section 1 row 6).
     pub repeat_fast_retransmit: bool,
+    /// How the congestion windows are controlled.
+    pub congestion: Congestion,
+    /// L of section 7.2.1: most growth of the window in slow start for one SACK, in PMDCS; 1 or 2.
+    pub slow_start_l: u8,
+    /// Initial congestion window in bytes; one that is larger than section 7.2.1 allows counts as that one, one smaller than a
+    /// packet as a packet. `None` is the largest allowed.
+    pub initial_window: Option<usize>,
+    /// Packets with DATA for each of which, at the latest, a SACK is sent at once; at least 1. More than 2 is a deviation.
+    pub sack_frequency: u32,
+    /// Whether packets that arrive together are acknowledged by a single SACK: a deviation, on which a sender limited by
+    /// Max.Burst starves.
+    pub ack_per_batch: bool,
 }
 
 impl AssocConfig {
@@ -75,6 +98,11 @@ impl AssocConfig {
             nagle: true,
             sender_i_bit: true,
             repeat_fast_retransmit: true,
+            congestion: Congestion::Rfc9260,
+            slow_start_l: 1,
+            initial_window: None,
+            sack_frequency: 2,
+            ack_per_batch: false,
         }
     }
 
@@ -103,6 +131,11 @@ impl AssocConfig {
             (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
             (self.hb_interval.is_none(), "no periodic HEARTBEATs (section 8.3)"),
             (self.max_burst > 4, "Max.Burst above 4 (section 16)"),
+            (self.congestion == Congestion::Cubic, "CUBIC in place of the RFC's congestion avoidance (section 7.2.2)"),
+            (self.slow_start_l > 1, "L above 1 (section 7.2.1)"),
+            (self.sack_frequency > 2, "fewer SACKs than one for every second packet (section 6.2)"),
+            (self.ack_per_batch, "one SACK for packets that arrive together (section 6.2)"),
+            (self.sack_delay > Duration::from_millis(200), "SACK.Delay above 200 ms (section 6.2)"),
         ];
         rules.into_iter().filter(|(departs, _)| *departs).map(|(_, what)| what).collect()
     }
@@ -135,6 +168,12 @@ impl AssocConfig {
         if self.max_burst == 0 {
             return err("max_burst", "at least one packet");
         }
+        if !matches!(self.slow_start_l, 1 | 2) {
+            return err("slow_start_l", "1 or 2 (RFC 9260 section 7.2.1)");
+        }
+        if self.sack_frequency == 0 {
+            return err("sack_frequency", "at least one packet");
+        }
         if self.max_message == 0 || self.send_buffer == 0 {
             return err("max_message", "must not be zero");
         }
@@ -161,6 +200,13 @@ mod tests {
         let small = AssocConfig { recv_buffer: 1_499, ..AssocConfig::rfc() };
         assert_eq!(small.validate().unwrap_err().field, "recv_buffer");
         assert!(AssocConfig { repeat_fast_retransmit: false, ..AssocConfig::rfc() }.deviations().is_empty());
+        let l3 = AssocConfig { slow_start_l: 3, ..AssocConfig::rfc() };
+        assert_eq!(l3.validate().unwrap_err().field, "slow_start_l");
+        let never = AssocConfig { sack_frequency: 0, ..AssocConfig::rfc() };
+        assert_eq!(never.validate().unwrap_err().field, "sack_frequency");
+        let rare =
+            AssocConfig { congestion: Congestion::Cubic, slow_start_l: 2, sack_frequency: 3, ack_per_batch: true, ..AssocConfig::rfc() };
+        assert_eq!((rare.validate(), rare.deviations().len()), (Ok(()), 1 + 4));
         assert!(AssocConfig::session().deviations().iter().any(|d| d.starts_with("RTO.Min")));
     }
 }

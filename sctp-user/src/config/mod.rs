@@ -12,6 +12,6 @@ mod assoc;
 mod endpoint;
 mod stack;
 
-pub use self::assoc::AssocConfig;
+pub use self::assoc::{AssocConfig, Congestion};
 pub use self::endpoint::EndpointConfig;
 pub use self::stack::StackConfig;

@@ -62,7 +62,7 @@ impl Rx {
             tracker: Tracker::new(peer_initial_tsn),
             reassembly: Reassembly::new(cfg.max_message),
             window: Window::new(cfg.recv_buffer, cfg.max_message, cfg.mtu),
-            sacks: SackOut::new(cfg.sack_delay),
+            sacks: SackOut::new(cfg),
         }
     }
 

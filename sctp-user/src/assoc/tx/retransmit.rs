@@ -66,8 +66,9 @@ impl Tx {
             return;
         };
         chunk.fast = true;
+        let wire_len = chunk.wire_len();
         if let Some(path) = paths.get_mut(chunk.path) {
-            path.round.lost = true;
+            path.round.lost += wire_len;
         }
     }
 }
