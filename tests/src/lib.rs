@@ -1,6 +1,7 @@
 //! The testbed: scenarios of two stacks on the simulated network, and the oracles that judge what they deliver.
 #![forbid(unsafe_code)]
 
+pub mod alloc;
 pub mod bed;
 pub mod oracle;
 pub mod peer;

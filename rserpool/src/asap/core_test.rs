@@ -353,6 +353,27 @@ fn a_rejected_element_is_not_tried_again_unless_changed() {
 }
 
 #[test]
+fn a_registrar_that_lacked_resources_is_asked_again_for_an_element_that_it_had() {
+    let (mut b, home, key) = Bench::registered();
+    let error = Some(OperationError::from(CauseCode::LACK_OF_RESOURCES));
+    let refusal = AsapMessage::RegistrationResponse { reject: true, handle: pool(), id: key.id, error };
+    b.run_until(ms(30_000));
+    assert_eq!(b.messages().len(), 1, "T4");
+    let mut asked_at = vec![];
+    for _ in 0..3 {
+        b.say(home, &refusal);
+        assert_eq!(b.asap.element_state(&key), Some(ElementState::Registering));
+        let again = b.asap.poll_timeout().unwrap();
+        b.run_until(again);
+        assert_eq!(b.messages().len(), 1);
+        asked_at.push(again);
+    }
+    assert!(asked_at[2] - asked_at[1] > asked_at[1] - asked_at[0], "the pauses grow: {asked_at:?}");
+    b.accept_registration(home, &key);
+    assert_eq!(b.asap.element_state(&key), Some(ElementState::Registered));
+}
+
+#[test]
 fn updates_do_not_flood_and_the_last_one_counts() {
     let (mut b, home, key) = Bench::registered();
     b.run_until(ms(1_000));

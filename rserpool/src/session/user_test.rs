@@ -297,6 +297,25 @@ fn closing_waits_for_what_was_accepted() {
 }
 
 #[test]
+fn an_element_that_is_lost_while_closing_is_told() {
+    let mut b = Bench::up();
+    b.s.send(ms(2), text("last words")).unwrap();
+    b.s.close();
+    assert_eq!(b.sent(), ["last words"]);
+    assert_eq!(b.outputs(), [Output::Shutdown(LinkId(1))]);
+    b.s.handle(ms(4), Input::Lost(LinkId(1), CloseReason::PeerUnreachable));
+    assert_eq!(b.s.state(), SessionState::Ended(EndReason::ElementLost));
+
+    let mut b = Bench::up();
+    b.s.send(ms(2), text("never sent")).unwrap();
+    b.s.close();
+    b.s.handle(ms(3), Input::Lost(LinkId(1), CloseReason::PeerUnreachable));
+    assert_eq!(b.s.state(), SessionState::Ended(EndReason::ElementLost));
+    let undelivered = b.received().iter().filter(|r| matches!(r, Received::Undelivered(_))).count();
+    assert_eq!(undelivered, 1, "what never left comes back");
+}
+
+#[test]
 fn a_shutdown_by_the_element_can_be_the_end() {
     let mut b = Bench::with(SessionConfig { failover_on_shutdown: false, ..SessionConfig::default() });
     b.resolved(ms(0), &[1]);

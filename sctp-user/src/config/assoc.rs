@@ -1,10 +1,8 @@
-//! Configuration: of a stack, of an endpoint, of an association.
+//! Configuration of an association.
 
 use core::time::Duration;
-use std::sync::Arc;
 
 use crate::error::ConfigError;
-use crate::net::Channel;
 
 /// Parameters of one association (RFC 9260 section 16), copied on write for single associations.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -147,48 +145,6 @@ impl AssocConfig {
 impl Default for AssocConfig {
     fn default() -> Self {
         Self::rfc()
-    }
-}
-
-/// Parameters of an endpoint: one SCTP port.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EndpointConfig {
-    /// The SCTP port; 0 takes a free ephemeral one from 49152 to 65535.
-    pub port: u16,
-    /// Configuration of its associations.
-    pub assoc: Arc<AssocConfig>,
-}
-
-impl EndpointConfig {
-    /// An endpoint on `port` with the RFC's values.
-    #[must_use]
-    pub fn new(port: u16) -> Self {
-        Self { port, assoc: Arc::new(AssocConfig::rfc()) }
-    }
-}
-
-/// Parameters of a stack.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct StackConfig {
-    /// What carries packets to a peer known only by its address.
-    pub default_channel: Channel,
-    /// Most associations at once.
-    pub max_associations: usize,
-    /// Out-of-the-blue answers (ABORT, ERROR, SHUTDOWN COMPLETE) per second and source prefix.
-    pub ootb_per_second: u32,
-    /// INIT ACKs per second and source prefix.
-    pub init_ack_per_second: u32,
-}
-
-impl Default for StackConfig {
-    fn default() -> Self {
-        Self {
-            default_channel: Channel::Udp { local: 9899, remote: 9899 },
-            max_associations: 100_000,
-            ootb_per_second: 1_000,
-            init_ack_per_second: 10_000,
-        }
     }
 }
 

@@ -1,0 +1,17 @@
+//! Configuration: of a stack, of an endpoint, of an association.
+//!
+//! A stack has one [`StackConfig`]. Each of its endpoints has an [`EndpointConfig`], which holds what its associations get; an
+//! association that we open may have an [`AssocConfig`] of its own. All of it can be read back, and most of it changed later:
+//! [`Stack::reconfigure`](crate::Stack::reconfigure), [`Stack::reconfigure_endpoint`](crate::Stack::reconfigure_endpoint),
+//! [`Assoc::reconfigure`](crate::Assoc::reconfigure). `docs/configuration.md` has the table of all fields.
+//!
+//! What a MUST of an RFC forbids is refused ([`ConfigError`](crate::ConfigError)). What a SHOULD advises against is accepted,
+//! and listed by [`AssocConfig::deviations`].
+
+mod assoc;
+mod endpoint;
+mod stack;
+
+pub use self::assoc::AssocConfig;
+pub use self::endpoint::EndpointConfig;
+pub use self::stack::StackConfig;
