@@ -3,6 +3,7 @@
 //! A test names the rows that it shows in its doc comment, at most five.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod conformance;
 mod s01_terms;
 mod s03_formats;
 mod s05_association;
