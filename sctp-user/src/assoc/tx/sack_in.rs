@@ -207,6 +207,7 @@ impl Tx {
         if lost && enter {
             self.recovery = Some(self.out.next_index() - 1);
             self.fast_packet = true;
+            self.stats.fast_recoveries += 1;
         }
     }
 
