@@ -1,7 +1,8 @@
 //! What goes into the next packet, and when (RFC 9260 section 6.1).
 
-use super::Tx;
 use super::outstanding::{ChunkState, Index, MAX_OUTSTANDING, SentChunk};
+use super::queue::Fragment;
+use super::{Tx, TxStats};
 use crate::assoc::path::{Path, PathId, Paths, RttProbe};
 use crate::time::Time;
 use crate::wire::PacketWriter;
@@ -135,6 +136,7 @@ impl Tx {
         chunk.resent_before = next;
         self.blind |= chunk.blind;
         let wire_len = chunk.wire_len();
+        self.stats.rtx += 1;
         if let Some(p) = paths.get_mut(old) {
             p.outstanding -= 1;
             // Karn's rule, in the wider sense of section 6.3.1 C5.
@@ -146,6 +148,7 @@ impl Tx {
         };
         p.rtt_probe.take_if(|probe| probe.index >= index);
         p.outstanding += 1;
+        p.stats.rtx_chunks += 1;
         p.on_send(now, wire_len);
         let before = p.in_flight;
         p.in_flight += wire_len;
@@ -171,6 +174,7 @@ impl Tx {
             let Some(fragment) = self.queue.pop(max) else {
                 break;
             };
+            self.stats.count_new(&fragment, blind);
             let chunk = SentChunk { blind, ..SentChunk::new(fragment, path) };
             let wire_len = chunk.wire_len();
             self.blind |= blind;
@@ -217,6 +221,16 @@ impl Tx {
         let cwnd = path.cc.window();
         let fills_rwnd = || self.queue.next_len(max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
         self.shutdown_pending || nothing_left || (before < cwnd && path.in_flight >= cwnd) || fills_rwnd()
+    }
+}
+
+impl TxStats {
+    /// A chunk goes out for the first time.
+    fn count_new(&mut self, f: &Fragment, probe: bool) {
+        *(if f.unordered { &mut self.unorder } else { &mut self.order }) += 1;
+        self.user_bytes += f.len as u64;
+        self.fragmented += u64::from(f.begin() && !f.end());
+        self.probes += u64::from(probe);
     }
 }
 
