@@ -79,6 +79,10 @@ impl Core {
             }
             State::ShutdownReceived => self.shutdown_acknowledges(ctx, cum_tsn),
             State::ShutdownSent => {
+                self.shutdown_acknowledges(ctx, cum_tsn);
+                if self.state == State::Closed {
+                    return;
+                }
                 self.control.retain(|c| *c != Control::Shutdown);
                 self.state = State::ShutdownAckSent;
                 self.push_control(Control::ShutdownAck);
