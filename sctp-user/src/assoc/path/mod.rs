@@ -99,6 +99,8 @@ pub(crate) struct Path {
     pub(crate) one_packet: bool,
     /// The chunk that measures the round trip at present.
     pub(crate) rtt_probe: Option<RttProbe>,
+    /// Index of the last chunk with the I bit because it filled the window.
+    pub(crate) i_bit: u64,
     /// The SACK being processed.
     pub(crate) round: SackRound,
 }
@@ -127,6 +129,7 @@ impl Path {
             next_departure: now,
             one_packet: false,
             rtt_probe: None,
+            i_bit: 0,
             round: SackRound::default(),
         }
     }

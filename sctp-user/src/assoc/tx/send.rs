@@ -137,14 +137,15 @@ impl Tx {
         let wire_len = chunk.wire_len();
         if let Some(p) = paths.get_mut(old) {
             p.outstanding -= 1;
-            // Karn's rule, in the wider sense of section 6.3.1 C5.
-            p.rtt_probe.take_if(|probe| probe.index >= index);
             p.rate.on_resend(index);
+        }
+        // Karn's rule, in the wider sense of section 6.3.1 C5.
+        for (_, p) in paths.iter_mut() {
+            p.rtt_probe.take_if(|probe| probe.index >= index);
         }
         let Some(p) = paths.get_mut(path) else {
             return;
         };
-        p.rtt_probe.take_if(|probe| probe.index >= index);
         p.outstanding += 1;
         p.on_send(now, wire_len);
         let before = p.in_flight;
@@ -192,13 +193,14 @@ impl Tx {
     }
 
     /// Encodes a chunk that is in the books already; `before` bytes were in flight on its path.
-    fn write(&self, index: Index, before: usize, paths: &Paths, pkt: &mut PacketWriter<'_>) {
+    fn write(&self, index: Index, before: usize, paths: &mut Paths, pkt: &mut PacketWriter<'_>) {
         let Some(chunk) = self.out.get(index) else {
             return;
         };
         let f = &chunk.fragment;
+        let path = paths.get_mut(chunk.path).filter(|_| self.cfg.sender_i_bit);
         pkt.push(&Data {
-            immediate: f.immediate || self.cfg.sender_i_bit && paths.get(chunk.path).is_some_and(|p| self.benefits(p, before)),
+            immediate: f.immediate || path.is_some_and(|p| self.benefits(p, index, before)),
             unordered: f.unordered,
             begin: f.begin(),
             end: f.end(),
@@ -212,11 +214,23 @@ impl Tx {
 
     /// Whether the sender benefits from an immediate SACK of the chunk just sent (section 6.1 at the end): it emptied the
     /// queue, or filled a window, or all that is left is to shut down.
-    fn benefits(&self, path: &Path, before: usize) -> bool {
-        let nothing_left = self.out.first_marked().is_none() && self.queue.is_empty();
+    fn benefits(&self, path: &mut Path, index: Index, before: usize) -> bool {
+        if self.shutdown_pending || (self.out.first_marked().is_none() && self.queue.is_empty()) {
+            return true;
+        }
+        // A full window is filled again by each SACK. One SACK that is not delayed in a round trip is enough to keep it so; more
+        // would only be more SACKs, one for every packet in the end.
+        if self.out.get(path.i_bit).is_some_and(|c| c.state == ChunkState::InFlight) {
+            return false;
+        }
         let cwnd = path.cc.window();
+        let fills_cwnd = before < cwnd && path.in_flight >= cwnd;
         let fills_rwnd = || self.queue.next_len(max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
-        self.shutdown_pending || nothing_left || (before < cwnd && path.in_flight >= cwnd) || fills_rwnd()
+        let fills = fills_cwnd || fills_rwnd();
+        if fills {
+            path.i_bit = index;
+        }
+        fills
     }
 }
 
