@@ -99,6 +99,8 @@ pub(crate) struct Core {
     pub(crate) last_heard: Time,
     /// An ICMP port unreachable that is being checked.
     pub(crate) unreachable: Option<Unreachable>,
+    /// Whether the receive buffer became smaller than it was promised to be.
+    pub(crate) buffer_reduced: bool,
     /// Whether the stack has it in its queue of associations to transmit.
     pub(crate) queued: bool,
 }
@@ -142,6 +144,7 @@ impl Core {
             readable: false,
             last_heard: ctx.now,
             unreachable: None,
+            buffer_reduced: false,
             queued: false,
             cfg,
         }

@@ -11,6 +11,10 @@
 mod assoc;
 mod endpoint;
 mod stack;
+pub mod table;
+
+#[cfg(test)]
+mod config_test;
 
 pub use self::assoc::{AssocConfig, Congestion};
 pub use self::endpoint::EndpointConfig;

@@ -35,7 +35,7 @@ use crate::assoc::state::State;
 use crate::assoc::{Admission, Association, Context, Core};
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
-use crate::error::{BindError, CloseReason, ConnectError, SendError};
+use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
@@ -114,6 +114,46 @@ impl Stack {
     /// The port is open already, none is free, or the RFC forbids the configuration.
     pub fn open(&mut self, cfg: EndpointConfig) -> Result<EndpointId, BindError> {
         self.ports.open(cfg, &mut *self.entropy)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &StackConfig {
+        &self.cfg
+    }
+
+    /// Changes the configuration. Associations that exist stay, even if there are more than are allowed now.
+    ///
+    /// # Errors
+    /// A value cannot work; then nothing is changed.
+    pub fn reconfigure(&mut self, cfg: StackConfig) -> Result<(), ConfigError> {
+        cfg.validate()?;
+        self.ootb_limit.set_rate(cfg.ootb_per_second);
+        self.init_ack_limit.set_rate(cfg.init_ack_per_second);
+        self.cfg = cfg;
+        Ok(())
+    }
+
+    /// The configuration in force of an endpoint, with the port that it has.
+    #[must_use]
+    pub fn endpoint_config(&self, ep: EndpointId) -> Option<EndpointConfig> {
+        let e = self.ports.get(ep)?;
+        Some(EndpointConfig { backlog: e.backlog, ..EndpointConfig::with(e.port, Arc::clone(&e.assoc)) })
+    }
+
+    /// Changes the configuration of an endpoint, for associations that are opened from now on.
+    ///
+    /// # Errors
+    /// A value is forbidden, the port is another one (zero stands for the same), or there is no such endpoint; then nothing is
+    /// changed.
+    pub fn reconfigure_endpoint(&mut self, ep: EndpointId, cfg: EndpointConfig) -> Result<(), ConfigError> {
+        cfg.validate()?;
+        let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
+        if cfg.port != 0 && cfg.port != e.port {
+            return Err(ConfigError { field: "port", why: "it is what the endpoint is known by" });
+        }
+        (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
+        Ok(())
     }
 
     /// Starts or stops accepting associations. Those that exist live on.
@@ -489,10 +529,30 @@ impl Assoc<'_> {
         self.core().map(Core::status).unwrap_or_default()
     }
 
-    /// What of its configuration departs from what RFC 9260 advises: [`AssocConfig::deviations`].
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<AssocConfig> {
+        self.core().map(|c| Arc::clone(&c.cfg)).unwrap_or_default()
+    }
+
+    /// Changes the configuration of this association: `change` edits the one in force (RFC 9260 section 11.1.13).
+    ///
+    /// New values count at once, for its paths and timers too; a timer that runs keeps its time.
+    ///
+    /// # Errors
+    /// A new value is forbidden, or was settled when the association was opened; then nothing is changed.
+    pub fn reconfigure(&mut self, now: Time, change: impl FnOnce(&mut AssocConfig)) -> Result<(), ConfigError> {
+        let mut cfg = AssocConfig::clone(&self.config());
+        change(&mut cfg);
+        let done = self.stack.with_assoc(now, self.id, |a, ctx| a.core.reconfigure(ctx, cfg));
+        self.stack.touch(self.id);
+        done.unwrap_or(Ok(()))
+    }
+
+    /// What it does against the advice of RFC 9260: [`AssocConfig::deviations`], and what depends on its paths.
     #[must_use]
     pub fn deviations(&self) -> Vec<&'static str> {
-        self.core().map(|c| c.cfg.deviations()).unwrap_or_default()
+        self.core().map(Core::deviations).unwrap_or_default()
     }
 
     /// The endpoint that it belongs to.

@@ -1,6 +1,7 @@
 //! The paths of an association: one per address of the peer, each with its own timers, window and error counter
 //! (RFC 9260 sections 5.4, 6.4, 7.1 and 8.2).
 
+mod configure;
 pub(crate) mod heartbeat;
 pub(crate) mod rtt;
 
@@ -87,6 +88,10 @@ pub(crate) struct Path {
     pub(crate) active: bool,
     /// Path MTU in bytes, IP header included.
     mtu: usize,
+    /// DSCP of packets on this path.
+    dscp: u8,
+    /// IPv6 flow label of packets on this path.
+    flow_label: u32,
     /// When T3-rtx expires, if it runs.
     pub(crate) t3: Option<Time>,
     /// HEARTBEATs.
@@ -113,7 +118,7 @@ impl Path {
             addr,
             local,
             channel,
-            rtt: RttEstimator::new(cfg.rto_initial, cfg.rto_min, cfg.rto_max),
+            rtt: configure::estimator(cfg),
             rto: cfg.rto_initial,
             cc: cc::new(cfg, pmdcs, addr.is_ipv6()),
             rate: RateSampler::default(),
@@ -123,6 +128,8 @@ impl Path {
             confirmed: false,
             active: true,
             mtu: cfg.mtu,
+            dscp: cfg.dscp,
+            flow_label: cfg.flow_label,
             t3: None,
             heartbeat: Heartbeat::default(),
             last_sent: now,
@@ -301,8 +308,8 @@ impl Path {
             ecn: None,
             size: 0,
             segment_size: None,
-            dscp: 0,
-            flow_label: 0,
+            dscp: self.dscp,
+            flow_label: self.flow_label,
             may_fragment: false,
         }
     }

@@ -66,6 +66,16 @@ impl Rx {
         }
     }
 
+    /// Takes new values of SACK.Delay, buffer and message length. A smaller buffer closes the window until the user has read.
+    pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
+        self.reassembly.set_max_message(cfg.max_message);
+        self.window.resize(cfg.recv_buffer, cfg.max_message, cfg.mtu);
+        self.sacks.set_delay(cfg.sack_delay);
+        if self.window.needs_update(self.starving()) {
+            self.sacks.force();
+        }
+    }
+
     /// Takes in a DATA chunk with user data, which stands in `packet`.
     pub(crate) fn on_data(&mut self, data: &Data<'_>, packet: &Bytes) -> DataOutcome {
         let outcome = match self.tracker.classify(data.tsn) {

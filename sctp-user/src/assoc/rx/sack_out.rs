@@ -80,6 +80,11 @@ impl SackOut {
         }
     }
 
+    /// Changes SACK.Delay; a delay that runs keeps its end.
+    pub(crate) fn set_delay(&mut self, delay: Duration) {
+        self.delay = delay;
+    }
+
     /// The packet being processed has DATA; `immediate` if it must not wait for its SACK.
     pub(crate) fn on_data(&mut self, immediate: bool) {
         self.packet_has_data = true;

@@ -1,5 +1,6 @@
 //! The sending side: messages in, DATA out, SACKs back in.
 
+mod configure;
 mod opening;
 mod outstanding;
 mod queue;
@@ -100,14 +101,7 @@ impl Tx {
     /// Nothing sent yet: the first TSN will be `initial_tsn`, the peer has room for `peer_rwnd` bytes.
     pub(crate) fn new(cfg: &AssocConfig, initial_tsn: Tsn, outbound_streams: u16, peer_rwnd: u32) -> Self {
         Self {
-            cfg: TxConfig {
-                max_burst: cfg.max_burst,
-                max_message: cfg.max_message,
-                send_buffer: cfg.send_buffer,
-                nagle: cfg.nagle,
-                sender_i_bit: cfg.sender_i_bit,
-                repeat_fast_retransmit: cfg.repeat_fast_retransmit,
-            },
+            cfg: TxConfig::of(cfg),
             outbound_streams,
             queue: SendQueue::new(Box::<RoundRobin>::default()),
             out: Outstanding::new(initial_tsn),
