@@ -240,7 +240,6 @@ impl Path {
 
     /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
     /// nothing about it (RFC 9260 section 7.2.5).
-    #[allow(dead_code, reason = "for whoever changes the route of a path")]
     pub(crate) fn reset_congestion(&mut self, cfg: &AssocConfig) {
         self.cc = cc::new(cfg, self.pmdcs(), self.addr.is_ipv6());
         self.rate = RateSampler::default();

@@ -7,6 +7,9 @@ use crate::time::Time;
 use crate::wire::PacketWriter;
 use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data};
 
+/// The room left in a packet is used for a fragment if it is at least this fraction of a full one: each chunk costs a header.
+const MIN_FILL: usize = 8;
+
 /// What may go on a path now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Plan {
@@ -66,7 +69,7 @@ impl Tx {
 
     /// Whether new data may go as far as the peer's window and Nagle are concerned.
     fn new_is_ready(&self, path: &Path) -> bool {
-        let Some(len) = self.queue.next_len(max_fragment(path)) else {
+        let Some(len) = self.queue.next_len(self.max_fragment(path)) else {
             return false;
         };
         self.out.len() < MAX_OUTSTANDING
@@ -159,7 +162,7 @@ impl Tx {
     fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
         while let Some(p) = paths.get_mut(path) {
-            let max = max_fragment(p);
+            let max = self.next_max(p, pkt);
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
@@ -190,6 +193,20 @@ impl Tx {
             added += 1;
         }
         added
+    }
+
+    /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
+    pub(super) fn max_fragment(&self, path: &Path) -> usize {
+        (path.pmdcs() - DATA_CHUNK_HEADER_LEN).min(self.window.largest())
+    }
+
+    /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.
+    /// No chunk is cut to what is left of a window: that would leave packets part-filled.
+    fn next_max(&self, path: &Path, pkt: &PacketWriter<'_>) -> usize {
+        let max = self.max_fragment(path);
+        let room = pkt.room().saturating_sub(DATA_CHUNK_HEADER_LEN) & !3;
+        let fills = !pkt.is_empty() && room < max && room >= max / MIN_FILL && self.queue.rest().is_some_and(|rest| rest > max);
+        if fills { room } else { max }
     }
 
     /// Encodes a chunk that is in the books already; `before` bytes were in flight on its path.
@@ -225,7 +242,7 @@ impl Tx {
         }
         let cwnd = path.cc.window();
         let fills_cwnd = before < cwnd && path.in_flight >= cwnd;
-        let fills_rwnd = || self.queue.next_len(max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
+        let fills_rwnd = || self.queue.next_len(self.max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
         let fills = fills_cwnd || fills_rwnd();
         if fills {
             path.i_bit = index;
@@ -238,9 +255,4 @@ impl Tx {
 /// which may not be longer than the first.
 fn is_fresh(pkt: &PacketWriter<'_>, paths: &Paths, path: PathId) -> bool {
     pkt.is_empty() && paths.get(path).is_some_and(|p| pkt.len() + pkt.room() >= p.max_packet())
-}
-
-/// Most user data in one chunk on `path`.
-fn max_fragment(path: &Path) -> usize {
-    path.pmdcs() - DATA_CHUNK_HEADER_LEN
 }
