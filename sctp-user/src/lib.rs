@@ -92,6 +92,7 @@ pub mod sim;
 #[cfg(feature = "socket")]
 pub mod socket;
 pub mod stack;
+pub mod stats;
 pub mod time;
 #[cfg(feature = "socket")]
 pub mod transport;
@@ -105,5 +106,6 @@ pub use event::{AssocId, EndpointId, Event, Message, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
 pub use num::{Ppid, Ssn, StreamId, Tsn, Vtag};
-pub use stack::{Assoc, AssocStatus, Stack, StackStats};
+pub use stack::{Assoc, AssocStatus, Stack};
+pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

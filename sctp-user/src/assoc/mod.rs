@@ -6,6 +6,7 @@ mod assemble;
 mod collision;
 pub mod cookie;
 mod core;
+mod count;
 mod dispatch;
 mod errors;
 mod ext;

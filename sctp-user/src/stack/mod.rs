@@ -28,7 +28,7 @@ use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
-pub use self::status::{AssocStatus, StackStats};
+pub use self::status::AssocStatus;
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths};
 use crate::assoc::state::State;
@@ -40,11 +40,15 @@ use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId};
+use crate::stats::{AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::{Chunk, Packet, PacketError};
 
 /// Most answers without an association that wait for transmission; a driver that drains never comes near.
 const MAX_REPLIES: usize = 1024;
+/// Most notifications of one association that a peer can cause at will ([`Event::RemoteError`], [`Event::Restarted`] and the
+/// like) and that wait in [`Stack::poll_event`]; further ones are dropped and counted.
+const MAX_NOTICES: u8 = 16;
 /// Longest packet in bytes that is sent unfragmented without knowing the path.
 const SAFE_PACKET: usize = 1_200;
 /// A pause of the driver beyond its deadline that counts as a jump of the clock (rulings section 1 row 22).
@@ -77,13 +81,17 @@ pub struct Stack {
     deadlines: DeadlineSet<AssocId>,
     /// Associations that may have something to send, each at most once.
     sending: VecDeque<AssocId>,
+    /// At most [`MAX_REPLIES`], and one more for each association that ends.
     replies: VecDeque<Reply>,
+    /// Of one association at most [`MAX_NOTICES`], what its life causes once, and what the send buffer held.
     events: VecDeque<(EndpointId, AssocId, Event)>,
     ootb_limit: Limiter,
     init_ack_limit: Limiter,
     /// The host's own addresses, as far as the driver told.
     host: Vec<IpAddr>,
-    stats: StackStats,
+    counters: StackCounters,
+    /// What associations counted that are gone.
+    retired: AssocStats,
 }
 
 impl Stack {
@@ -102,7 +110,8 @@ impl Stack {
             ootb_limit: Limiter::new(cfg.ootb_per_second),
             init_ack_limit: Limiter::new(cfg.init_ack_per_second),
             host: Vec::new(),
-            stats: StackStats::default(),
+            counters: StackCounters::default(),
+            retired: AssocStats::default(),
             cfg,
             entropy,
         }
@@ -240,6 +249,12 @@ impl Stack {
     /// [`Stack::forget`] was called.
     pub fn poll_event(&mut self) -> Option<(EndpointId, AssocId, Event)> {
         let item = self.events.pop_front()?;
+        if let Some(a) = self.assocs.get_mut(item.1) {
+            a.core.notices -= u8::from(is_notice(&item.2)).min(a.core.notices);
+            if matches!(item.2, Event::Connected { .. }) && core::mem::take(&mut a.core.unnoticed) {
+                self.ports.noticed(item.0);
+            }
+        }
         if matches!(item.2, Event::Lost { .. }) && self.assocs.get(item.1).is_some_and(|a| !a.core.has_message()) {
             self.forget(item.1);
         }
@@ -250,13 +265,23 @@ impl Stack {
     pub fn forget(&mut self, id: AssocId) {
         let Some(a) = self.assocs.remove(id) else { return };
         self.leave_addresses(&a.core);
+        self.retired.add(&a.core.stats());
+        if a.core.unnoticed {
+            self.ports.noticed(a.core.ep);
+        }
         self.deadlines.set(id, None);
     }
 
-    /// Counters since the start.
+    /// Counters since the start. This visits every association: for reports, not for each packet.
     #[must_use]
     pub fn stats(&self) -> StackStats {
-        self.stats
+        let mut all = StackStats { stack: self.counters, assocs: self.retired, ..StackStats::default() };
+        for a in self.assocs.iter() {
+            all.associations += 1;
+            all.curr_estab += u64::from(matches!(a.core.state, State::Established | State::ShutdownPending | State::ShutdownReceived));
+            all.assocs.add(&a.core.stats());
+        }
+        all
     }
 
     /// Number of associations, those included that are lost and wait to be read.
@@ -267,14 +292,15 @@ impl Stack {
 
     /// One packet. `packet` is kept alive by the messages that it carries.
     pub fn handle_datagram(&mut self, now: Time, meta: &Meta, packet: Bytes) {
-        self.stats.packets_in += 1;
+        self.counters.packets_in += 1;
+        self.counters.bytes_in += packet.len() as u64;
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         let parsed = match Packet::parse(&packet) {
             Ok(parsed) if is_unicast(meta.src) => parsed,
             Ok(_) => return,
             Err(e) => {
-                self.stats.bad_checksums += u64::from(e == PacketError::Checksum);
-                self.stats.bad_packets += 1;
+                self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
+                self.counters.bad_packets += 1;
                 return;
             }
         };
@@ -313,9 +339,9 @@ impl Stack {
                 }
                 self.touch(id);
             }
-            (Some(_), Some(Admission::Discard)) => self.stats.bad_tags += 1,
+            (Some(_), Some(Admission::Discard)) => self.counters.bad_tags += 1,
             _ => {
-                self.stats.out_of_the_blue += 1;
+                self.counters.out_of_blues += 1;
                 self.out_of_the_blue(now, meta, packet);
             }
         }
@@ -333,7 +359,17 @@ impl Stack {
         let core = &mut a.core;
         let farewell = core.farewell.take();
         let ep = core.ep;
-        self.events.extend(core.events.drain(..).map(|e| (ep, id, e)));
+        for e in core.events.drain(..) {
+            count_event(&mut self.counters, &e);
+            if is_notice(&e) {
+                if core.notices >= MAX_NOTICES {
+                    core.counters.dropped_events += 1;
+                    continue;
+                }
+                core.notices += 1;
+            }
+            self.events.push_back((ep, id, e));
+        }
         let closed = core.state == State::Closed;
         let deadline = core.next_deadline();
         if !closed && !core.queued {
@@ -383,9 +419,12 @@ impl Stack {
 impl Node for Stack {
     fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
         self.notice_clock_jump(now);
+        let mut packets = 0;
         for packet in train.packets() {
             self.handle_datagram(now, meta, packet);
+            packets += 1;
         }
+        self.counters.largest_train_in = self.counters.largest_train_in.max(packets);
     }
 
     fn handle_net_error(&mut self, now: Time, err: &NetError) {
@@ -405,13 +444,15 @@ impl Node for Stack {
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         if let Some(reply) = self.replies.pop_front() {
             buf.extend_from_slice(&reply.packet);
-            self.stats.packets_out += 1;
+            self.counters.packets_out += 1;
+            self.counters.bytes_out += reply.packet.len() as u64;
             return Some(reply.transmit);
         }
         while let Some(id) = self.sending.front().copied() {
             let sent = self.with_assoc(now, id, |a, ctx| a.poll_transmit(ctx, max_segments, buf)).flatten();
             if let Some(transmit) = sent {
-                self.stats.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
+                self.counters.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
+                self.counters.bytes_out += transmit.size as u64;
                 return Some(transmit);
             }
             self.sending.pop_front();
@@ -443,6 +484,25 @@ impl Node for Stack {
             }
         }
     }
+}
+
+/// Whether a peer can cause it as often as it likes.
+fn is_notice(event: &Event) -> bool {
+    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived)
+}
+
+/// What the life of an association adds to the counters of its stack.
+fn count_event(counters: &mut StackCounters, event: &Event) {
+    let counter = match event {
+        Event::Connected { incoming: false, .. } => &mut counters.active_estabs,
+        Event::Connected { incoming: true, .. } => &mut counters.passive_estabs,
+        Event::Restarted => &mut counters.restarts,
+        Event::Lost { reason: CloseReason::Shutdown } => &mut counters.shutdowns,
+        Event::Lost { reason: CloseReason::ConnectTimeout | CloseReason::Refused(_) } => return,
+        Event::Lost { .. } => &mut counters.aborteds,
+        _ => return,
+    };
+    *counter += 1;
 }
 
 fn keys_of(core: &Core) -> Vec<Key> {
@@ -521,6 +581,12 @@ impl Assoc<'_> {
     pub fn heartbeat(&mut self, now: Time) {
         self.stack.with_assoc(now, self.id, |a, _| a.core.heartbeat());
         self.stack.touch(self.id);
+    }
+
+    /// Counters since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> AssocStats {
+        self.core().map(Core::stats).unwrap_or_default()
     }
 
     /// A snapshot.

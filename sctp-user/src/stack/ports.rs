@@ -66,6 +66,13 @@ impl Ports {
         self.endpoints.get_mut(&id)
     }
 
+    /// The program was told of an association that a peer had opened, or it is gone.
+    pub(super) fn noticed(&mut self, id: EndpointId) {
+        if let Some(e) = self.endpoints.get_mut(&id) {
+            e.pending = e.pending.saturating_sub(1);
+        }
+    }
+
     pub(super) fn by_port(&self, port: u16) -> Option<(EndpointId, &Endpoint)> {
         let id = *self.by_port.get(&port)?;
         Some((id, self.endpoints.get(&id)?))

@@ -122,7 +122,7 @@ impl Puppet {
         let (now, host, addrs) = (Time::from_millis(1), ips(host), ips(puppet));
         let mut stack = Stack::new(stack, Box::new(SeededEntropy::new(1)));
         stack.handle_addresses(now, AddrChange::Set(host.clone()));
-        let endpoint = EndpointConfig { port: STACK_PORT, assoc: Arc::new(cfg) };
+        let endpoint = EndpointConfig::with(STACK_PORT, Arc::new(cfg));
         let endpoint = stack.open(endpoint).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);
         let (tag, tsn) = (0x7a97_0001, 0x1000);

@@ -14,6 +14,7 @@ use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
 use crate::net::{Channel, Transmit};
+use crate::stats::PathStats;
 use crate::time::Time;
 use crate::wire::packet::COMMON_HEADER_LEN;
 
@@ -108,6 +109,8 @@ pub(crate) struct Path {
     pub(crate) i_bit: u64,
     /// The SACK being processed.
     pub(crate) round: SackRound,
+    /// Counters.
+    pub(crate) stats: PathStats,
 }
 
 impl Path {
@@ -138,6 +141,7 @@ impl Path {
             rtt_probe: None,
             i_bit: 0,
             round: SackRound::default(),
+            stats: PathStats::default(),
         }
     }
 
@@ -280,6 +284,7 @@ impl Path {
 
     /// Registers a HEARTBEAT that is sent now on this path, which is number `id`.
     pub(crate) fn send_heartbeat(&mut self, now: Time, id: PathId, kind: HeartbeatKind, entropy: &mut dyn Entropy) -> HeartbeatInfo {
+        self.stats.out_heartbeats += 1;
         self.heartbeat.send(now, id, kind, self.rto, entropy)
     }
 
@@ -288,6 +293,7 @@ impl Path {
         let Some(rtt) = self.heartbeat.on_ack(now, info) else {
             return false;
         };
+        self.stats.in_heartbeat_acks += 1;
         self.on_rtt(rtt);
         self.confirmed = true;
         self.on_answer();

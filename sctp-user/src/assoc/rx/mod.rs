@@ -52,6 +52,8 @@ pub(crate) struct Rx {
     reassembly: Reassembly,
     window: Window,
     sacks: SackOut,
+    /// Messages put together from fragments.
+    reassembled: u64,
 }
 
 impl Rx {
@@ -63,6 +65,7 @@ impl Rx {
             reassembly: Reassembly::new(cfg.max_message),
             window: Window::new(cfg.recv_buffer, cfg.max_message, cfg.mtu),
             sacks: SackOut::new(cfg),
+            reassembled: 0,
         }
     }
 
@@ -117,6 +120,7 @@ impl Rx {
         self.tracker.insert(tsn);
         self.window.charge(len, 1);
         self.window.release(0, inserted.pieces.saturating_sub(1));
+        self.reassembled += u64::from(inserted.pieces > 1);
         DataOutcome::Accepted { readable: inserted.readable }
     }
 
@@ -179,6 +183,16 @@ impl Rx {
     /// Length of the SACK that [`Self::push_sack`] would write with room for everything.
     pub(crate) fn sack_len(&self) -> usize {
         self.sacks.next_len(&self.tracker)
+    }
+
+    /// Messages put together from fragments.
+    pub(crate) fn reassembled(&self) -> u64 {
+        self.reassembled
+    }
+
+    /// Gap ack blocks in the SACK that [`Self::push_sack`] would write with room for everything.
+    pub(crate) fn next_gaps(&self) -> usize {
+        self.sacks.next_gaps(&self.tracker)
     }
 
     /// A SACK is to be sent now in any case.

@@ -162,6 +162,11 @@ impl SackOut {
         Sack::FIXED_LEN + 4 * entries
     }
 
+    /// Gap ack blocks in it.
+    pub(crate) fn next_gaps(&self, tracker: &Tracker) -> usize {
+        self.owed.front().map_or_else(|| tracker.gaps(), |s| s.gaps.len())
+    }
+
     /// Writes the oldest owed SACK, or the present state if none is owed. The last one carries the present window.
     ///
     /// Answers the advertised window, or `None` if not even a SACK without blocks fits.

@@ -24,6 +24,7 @@ use crate::error::SendError;
 use crate::event::{Message, SendOptions};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
+use crate::stats::AssocStats;
 use crate::time::Time;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
@@ -68,6 +69,20 @@ struct TxConfig {
     repeat_fast_retransmit: bool,
 }
 
+/// Counters of the sender; see [`AssocStats`].
+#[derive(Clone, Copy, Default, Debug)]
+struct TxStats {
+    order: u64,
+    unorder: u64,
+    user_bytes: u64,
+    fragmented: u64,
+    rtx: u64,
+    fast_rtx: u64,
+    fast_recoveries: u64,
+    probes: u64,
+    t3: u64,
+}
+
 /// The sending side of an association.
 #[derive(Debug)]
 pub(crate) struct Tx {
@@ -91,6 +106,8 @@ pub(crate) struct Tx {
     shutdown_pending: bool,
     /// Whether a message was refused for want of room.
     refused: bool,
+    /// What only the sender can count.
+    stats: TxStats,
     /// Scratch space for gap ack blocks.
     spans: Vec<Span>,
     /// Scratch space for chunks that a SACK or a timeout concerns.
@@ -114,6 +131,7 @@ impl Tx {
             sack_seen: false,
             shutdown_pending: false,
             refused: false,
+            stats: TxStats::default(),
             spans: Vec::new(),
             changed: Vec::new(),
         }
@@ -152,6 +170,23 @@ impl Tx {
     fn is_writable_again(&mut self) -> bool {
         let room = self.buffered() <= self.cfg.send_buffer / 2 && self.queue.messages() <= self.max_messages() / 2;
         room && core::mem::take(&mut self.refused)
+    }
+
+    /// What it has counted.
+    pub(crate) fn stats(&self) -> AssocStats {
+        let s = &self.stats;
+        AssocStats {
+            out_order_chunks: s.order,
+            out_unorder_chunks: s.unorder,
+            out_user_bytes: s.user_bytes,
+            frag_usr_msgs: s.fragmented,
+            rtx_chunks: s.rtx,
+            fast_rtx_chunks: s.fast_rtx,
+            fast_recoveries: s.fast_recoveries,
+            window_probes: s.probes,
+            t3_expireds: s.t3,
+            ..AssocStats::default()
+        }
     }
 
     /// Bytes accepted and not yet cumulatively acknowledged.

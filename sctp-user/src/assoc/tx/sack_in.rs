@@ -216,6 +216,7 @@ impl Tx {
         if lost && enter {
             self.recovery = Some(exit);
             self.fast_packet = true;
+            self.stats.fast_recoveries += 1;
         }
     }
 

@@ -1,7 +1,8 @@
 //! What goes into the next packet, and when (RFC 9260 section 6.1).
 
-use super::Tx;
 use super::outstanding::{ChunkState, Index, MAX_OUTSTANDING, SentChunk};
+use super::queue::Fragment;
+use super::{Tx, TxStats};
 use crate::assoc::path::{Path, PathId, Paths, RttProbe};
 use crate::time::Time;
 use crate::wire::PacketWriter;
@@ -138,6 +139,7 @@ impl Tx {
         chunk.resent_before = next;
         self.blind |= chunk.blind;
         let wire_len = chunk.wire_len();
+        self.stats.rtx += 1;
         if let Some(p) = paths.get_mut(old) {
             p.outstanding -= 1;
             p.rate.on_resend(index);
@@ -150,6 +152,7 @@ impl Tx {
             return;
         };
         p.outstanding += 1;
+        p.stats.rtx_chunks += 1;
         p.on_send(now, wire_len);
         let before = p.in_flight;
         p.in_flight += wire_len;
@@ -175,6 +178,7 @@ impl Tx {
             let Some(fragment) = self.queue.pop(max) else {
                 break;
             };
+            self.stats.count_new(&fragment, blind);
             let chunk = SentChunk { blind, ..SentChunk::new(fragment, path) };
             let wire_len = chunk.wire_len();
             self.blind |= blind;
@@ -248,6 +252,16 @@ impl Tx {
             path.i_bit = index;
         }
         fills
+    }
+}
+
+impl TxStats {
+    /// A chunk goes out for the first time.
+    fn count_new(&mut self, f: &Fragment, probe: bool) {
+        *(if f.unordered { &mut self.unorder } else { &mut self.order }) += 1;
+        self.user_bytes += f.len as u64;
+        self.fragmented += u64::from(f.begin() && !f.end());
+        self.probes += u64::from(probe);
     }
 }
 
