@@ -6,3 +6,4 @@ mod faults;
 mod lifecycle;
 mod rough;
 mod wireshark;
+mod worlds;
