@@ -20,7 +20,7 @@ impl Association {
         }
         let start = buf.len();
         let Some((path, limit, first)) = core.first_packet(ctx, buf) else {
-            core.tx.end_opportunities();
+            core.tx.end_opportunities(ctx.now, &mut core.paths);
             return None;
         };
         let mut last = first;
@@ -33,12 +33,14 @@ impl Association {
             segments += 1;
         }
         let p = core.paths.get(path)?;
-        Some(Transmit {
+        let transmit = Transmit {
             size: buf.len() - start,
             segment_size: (segments > 1).then_some(first),
             may_fragment: first > limit,
             ..p.transmit()
-        })
+        };
+        core.count_transmit(path, &transmit);
+        Some(transmit)
     }
 }
 
@@ -75,6 +77,7 @@ impl Core {
     fn next_packet(&mut self, ctx: &mut Context<'_>, path: PathId, limit: usize, buf: &mut Vec<u8>) -> Option<usize> {
         if self.control.front() == Some(&Control::Init) {
             self.control.pop_front();
+            self.counters.out_ctrl_chunks += 1;
             return Some(self.init_packet(limit, buf));
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
@@ -89,10 +92,14 @@ impl Core {
             && pkt.fits(rx.sack_len().min(full))
             && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
         {
+            self.counters.out_gap_blocks += rx.next_gaps() as u64;
+            self.counters.out_sacks += 1;
+            self.counters.out_ctrl_chunks += 1;
             rx.push_sack(&mut pkt);
         }
         if data {
-            self.tx.fill(ctx.now, path, &mut self.paths, &mut pkt);
+            let chunks = self.tx.fill(ctx.now, path, &mut self.paths, &mut pkt);
+            self.counters.out_data_packs += u64::from(chunks > 0);
         }
         if pkt.is_empty() {
             pkt.discard();
@@ -128,6 +135,8 @@ impl Core {
     }
 
     fn put_chunk(&mut self, ctx: &mut Context<'_>, c: &Control, pkt: &mut PacketWriter<'_>) {
+        self.counters.out_ctrl_chunks += 1;
+        self.counters.out_heartbeats += u64::from(matches!(c, Control::Heartbeat(..)));
         match c {
             Control::Init => {}
             Control::CookieEcho => pkt.push(&CookieEcho { cookie: &self.cookie }),

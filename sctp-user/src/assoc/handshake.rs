@@ -31,6 +31,7 @@ impl Core {
 
     /// T1-init or T1-cookie expired: the same chunk again, with doubled RTO.
     pub(super) fn on_t1(&mut self, ctx: &mut Context<'_>) {
+        self.counters.t1_expireds += 1;
         if !self.count_error(self.cfg.max_init_retransmits) {
             return;
         }

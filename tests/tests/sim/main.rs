@@ -3,6 +3,7 @@
 
 mod delivery;
 mod faults;
+mod goodput;
 mod lifecycle;
 mod rough;
 mod wireshark;

@@ -1,5 +1,6 @@
 //! The sending side: messages in, DATA out, SACKs back in.
 
+mod configure;
 mod opening;
 mod outstanding;
 mod queue;
@@ -23,6 +24,8 @@ use crate::error::SendError;
 use crate::event::{Message, SendOptions};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
+use crate::time::Time;
+use crate::stats::AssocStats;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
 const BUFFER_PER_MESSAGE: usize = 16;
@@ -66,6 +69,20 @@ struct TxConfig {
     repeat_fast_retransmit: bool,
 }
 
+/// Counters of the sender; see [`AssocStats`].
+#[derive(Clone, Copy, Default, Debug)]
+struct TxStats {
+    order: u64,
+    unorder: u64,
+    user_bytes: u64,
+    fragmented: u64,
+    rtx: u64,
+    fast_rtx: u64,
+    fast_recoveries: u64,
+    probes: u64,
+    t3: u64,
+}
+
 /// The sending side of an association.
 #[derive(Debug)]
 pub(crate) struct Tx {
@@ -80,6 +97,8 @@ pub(crate) struct Tx {
     fast_packet: bool,
     /// Packets that may go before the next opportunity (Max.Burst).
     burst: usize,
+    /// When a packet that pacing holds back may go.
+    release: Option<Time>,
     /// Whether chunks may be in flight that were sent into a closed window.
     blind: bool,
     /// Whether a SACK came since T3-rtx last expired.
@@ -87,6 +106,8 @@ pub(crate) struct Tx {
     shutdown_pending: bool,
     /// Whether a message was refused for want of room.
     refused: bool,
+    /// What only the sender can count.
+    stats: TxStats,
     /// Scratch space for gap ack blocks.
     spans: Vec<Span>,
     /// Scratch space for chunks that a SACK or a timeout concerns.
@@ -97,14 +118,7 @@ impl Tx {
     /// Nothing sent yet: the first TSN will be `initial_tsn`, the peer has room for `peer_rwnd` bytes.
     pub(crate) fn new(cfg: &AssocConfig, initial_tsn: Tsn, outbound_streams: u16, peer_rwnd: u32) -> Self {
         Self {
-            cfg: TxConfig {
-                max_burst: cfg.max_burst,
-                max_message: cfg.max_message,
-                send_buffer: cfg.send_buffer,
-                nagle: cfg.nagle,
-                sender_i_bit: cfg.sender_i_bit,
-                repeat_fast_retransmit: cfg.repeat_fast_retransmit,
-            },
+            cfg: TxConfig::of(cfg),
             outbound_streams,
             queue: SendQueue::new(Box::<RoundRobin>::default()),
             out: Outstanding::new(initial_tsn),
@@ -112,10 +126,12 @@ impl Tx {
             recovery: None,
             fast_packet: false,
             burst: 0,
+            release: None,
             blind: false,
             sack_seen: false,
             shutdown_pending: false,
             refused: false,
+            stats: TxStats::default(),
             spans: Vec::new(),
             changed: Vec::new(),
         }
@@ -154,6 +170,23 @@ impl Tx {
     fn is_writable_again(&mut self) -> bool {
         let room = self.buffered() <= self.cfg.send_buffer / 2 && self.queue.messages() <= self.max_messages() / 2;
         room && core::mem::take(&mut self.refused)
+    }
+
+    /// What it has counted.
+    pub(crate) fn stats(&self) -> AssocStats {
+        let s = &self.stats;
+        AssocStats {
+            out_order_chunks: s.order,
+            out_unorder_chunks: s.unorder,
+            out_user_bytes: s.user_bytes,
+            frag_usr_msgs: s.fragmented,
+            rtx_chunks: s.rtx,
+            fast_rtx_chunks: s.fast_rtx,
+            fast_recoveries: s.fast_recoveries,
+            window_probes: s.probes,
+            t3_expireds: s.t3,
+            ..AssocStats::default()
+        }
     }
 
     /// Bytes accepted and not yet cumulatively acknowledged.
