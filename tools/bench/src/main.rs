@@ -69,9 +69,9 @@ fn main() {
         "assoc" => with_peer!(peer, P => mem::assoc::<P>(&cfg, a.get("count", 20_000))),
         "idle" => with_peer!(peer, P => mem::idle::<P>(&cfg, a.get("n", 1000), a.get::<u8>("touch", 0) == 1)),
         "sim" => with_peer!(peer, P => link::run::<P>(&cfg, &sim(&a))),
-        "summarize" => summary::print(&a.str("file", "/dev/stdin")),
+        "table" => summary::print(),
         _ => {
-            eprintln!("sctp-bench bulk|pingpong|assoc|idle|sim|summarize [--peer NAME] ...: see README.md");
+            eprintln!("sctp-bench bulk|pingpong|assoc|idle|sim|table [--peer NAME] ...: see README.md");
             std::process::exit(2);
         }
     }
