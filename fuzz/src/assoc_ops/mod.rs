@@ -162,9 +162,7 @@ impl Host {
         config.max_message = 64 << 10;
         config.nagle = setup.nagle;
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(setup.seed)));
-        let mut endpoint = EndpointConfig::new(PORTS.0);
-        endpoint.assoc = Arc::new(config);
-        let endpoint = stack.open(endpoint).unwrap_or_else(|e| panic!("{e}"));
+        let endpoint = stack.open(EndpointConfig::with(PORTS.0, Arc::new(config))).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);
         Self { stack, endpoint, assocs: BTreeSet::new(), lost: BTreeSet::new(), messages: 0 }
     }

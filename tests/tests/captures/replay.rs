@@ -14,8 +14,8 @@ use sctp_user::wire::cause::Cause;
 use sctp_user::wire::chunk::{CookieEcho, Duplicates, Gaps, Init, Sack, Shutdown};
 use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter};
 use sctp_user::{
-    AddrChange, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid,
-    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Tsn, Vtag,
+    AddrChange, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid, SeededEntropy,
+    SendOptions, Stack, StackConfig, StreamId, Time, Train, Tsn, Vtag,
 };
 
 use crate::file::{self, Frame};

@@ -63,7 +63,7 @@ struct Bulk {
 impl Bulk {
     fn new(cfg: &AssocConfig, entropy: Box<dyn Entropy>, server: Option<IpAddr>) -> Self {
         let mut stack = Stack::new(StackConfig::default(), entropy);
-        let endpoint = stack.open(EndpointConfig { port: PORT, assoc: Arc::new(cfg.clone()) }).unwrap();
+        let endpoint = stack.open(EndpointConfig::with(PORT, Arc::new(cfg.clone()))).unwrap();
         stack.listen(endpoint, true);
         if let Some(ip) = server {
             stack.connect(Time::ZERO, endpoint, &[PeerAddr::from(SocketAddr::new(ip, PORT))], None).unwrap();

@@ -24,8 +24,8 @@ use crate::error::SendError;
 use crate::event::{Message, SendOptions};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
-use crate::time::Time;
 use crate::stats::AssocStats;
+use crate::time::Time;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
 const BUFFER_PER_MESSAGE: usize = 16;
