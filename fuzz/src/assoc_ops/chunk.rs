@@ -59,23 +59,8 @@ pub(super) enum FuzzChunk {
     SackAll {
         rwnd: u16,
     },
-    Init {
-        same_tag: bool,
-        tag: u32,
-        rwnd: u32,
-        streams: (u16, u16),
-        tsn: u32,
-        params: Vec<FuzzParam>,
-    },
-    InitAck {
-        same_tag: bool,
-        tag: u32,
-        rwnd: u32,
-        streams: (u16, u16),
-        tsn: u32,
-        cookie: bool,
-        params: Vec<FuzzParam>,
-    },
+    Init(FuzzInit),
+    InitAck(FuzzInit),
     Heartbeat {
         info: Vec<u8>,
     },
@@ -110,6 +95,19 @@ pub(super) enum FuzzChunk {
         flags: u8,
         value: Vec<u8>,
     },
+}
+
+/// The fields of an INIT or INIT ACK; the cookie is for the latter.
+#[derive(Arbitrary, Clone, Debug)]
+pub(super) struct FuzzInit {
+    /// Whether it is the peer as it is known, and not another that took its place.
+    pub(super) known: bool,
+    pub(super) tag: u32,
+    pub(super) tsn: u32,
+    pub(super) rwnd: u32,
+    pub(super) streams: (u16, u16),
+    pub(super) cookie: bool,
+    pub(super) params: Vec<FuzzParam>,
 }
 
 #[derive(Arbitrary, Clone, Debug)]
@@ -170,7 +168,7 @@ impl FuzzChunk {
     /// Whether the association must look at it whatever the tag is: it may be about another association, or a new one.
     pub(super) const fn is_about_others(&self) -> bool {
         match self {
-            Self::Init { .. } | Self::InitAck { .. } | Self::CookieEcho { .. } | Self::ShutdownAck => true,
+            Self::Init(_) | Self::InitAck(_) | Self::CookieEcho { .. } | Self::ShutdownAck => true,
             Self::Raw { kind, .. } => matches!(*kind, 1 | 2 | 6 | 8 | 9 | 10 | 14),
             _ => false,
         }
@@ -217,13 +215,13 @@ impl FuzzChunk {
             Self::SackAll { rwnd } => {
                 w.push(&Sack { cum_tsn: Tsn(k.highest), a_rwnd: u32::from(*rwnd), gaps: Gaps::List(&[]), dups: Duplicates::List(&[]) });
             }
-            Self::Init { same_tag, tag, rwnd, streams, tsn, params: list } => {
-                let bytes = params(list, None);
-                w.push(&Chunk::Init(init(k, *same_tag, *tag, *rwnd, *streams, *tsn, &bytes)));
+            Self::Init(f) => {
+                let bytes = params(&f.params, None);
+                w.push(&Chunk::Init(f.chunk(k, &bytes)));
             }
-            Self::InitAck { same_tag, tag, rwnd, streams, tsn, cookie, params: list } => {
-                let bytes = params(list, cookie.then_some(b"a cookie of the peer"));
-                w.push(&Chunk::InitAck(init(k, *same_tag, *tag, *rwnd, *streams, *tsn, &bytes)));
+            Self::InitAck(f) => {
+                let bytes = params(&f.params, f.cookie.then_some(b"a cookie of the peer"));
+                w.push(&Chunk::InitAck(f.chunk(k, &bytes)));
             }
             Self::Heartbeat { info } => {
                 let mut tlvs = Vec::new();
@@ -268,13 +266,15 @@ impl sctp_user::wire::Encode for Bytes<'_> {
     }
 }
 
-fn init<'a>(k: &Knowledge, same: bool, tag: u32, rwnd: u32, streams: (u16, u16), tsn: u32, params: &'a [u8]) -> Init<'a> {
-    Init {
-        tag: Vtag(if same { k.peer_tag } else { tag }),
-        a_rwnd: rwnd,
-        outbound: streams.0,
-        inbound: streams.1,
-        tsn: Tsn(if same { k.peer_tsn } else { tsn }),
-        params: InitParams::Wire(params),
+impl FuzzInit {
+    fn chunk<'a>(&self, k: &Knowledge, params: &'a [u8]) -> Init<'a> {
+        Init {
+            tag: Vtag(if self.known { k.peer_tag } else { self.tag }),
+            a_rwnd: self.rwnd,
+            outbound: self.streams.0,
+            inbound: self.streams.1,
+            tsn: Tsn(if self.known { k.peer_tsn } else { self.tsn }),
+            params: InitParams::Wire(params),
+        }
     }
 }

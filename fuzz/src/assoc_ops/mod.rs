@@ -19,7 +19,7 @@ use sctp_user::{
     SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Transmit, Vtag,
 };
 
-use self::chunk::{FuzzChunk, Knowledge};
+use self::chunk::{FuzzChunk, FuzzInit, Knowledge};
 
 const MAX_OPS: usize = 300;
 /// Packets that a stack may want to send at one moment, and timers that may fire within one step: more is a loop.
@@ -251,19 +251,12 @@ impl World {
     }
 
     fn handshake(&mut self) {
-        let plain = |cookie| {
-            let (rwnd, streams) = (100_000, (4, 4));
-            if cookie {
-                FuzzChunk::InitAck { same_tag: true, tag: 0, rwnd, streams, tsn: 0, cookie, params: Vec::new() }
-            } else {
-                FuzzChunk::Init { same_tag: true, tag: 0, rwnd, streams, tsn: 0, params: Vec::new() }
-            }
-        };
+        let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: Vec::new() };
         if self.setup.active {
-            self.packet(&Tag::Right, 0, &[plain(true)]);
+            self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
             self.packet(&Tag::Right, 0, &[FuzzChunk::CookieAck]);
         } else {
-            self.packet(&Tag::Zero, 0, &[plain(false)]);
+            self.packet(&Tag::Zero, 0, &[FuzzChunk::Init(plain())]);
             self.packet(&Tag::Offered, 0, &[FuzzChunk::CookieEcho { genuine: true, cookie: Vec::new() }]);
         }
     }
@@ -345,7 +338,7 @@ impl World {
         let src = peer_ip(from);
         let wrong = !([0, self.local_tag, self.offered_tag, self.known.peer_tag].contains(&vtag));
         // What is out of the blue is answered; nothing is said of that.
-        let alive = self.host.assocs.len() == 1 && from % 3 == 0 && self.local_tag != 0;
+        let alive = self.host.assocs.len() == 1 && from.is_multiple_of(3) && self.local_tag != 0;
         if wrong && alive && !chunks.first().is_none_or(FuzzChunk::is_about_others) {
             let (now, meta) = (self.now, meta(src));
             self.host.stack.handle_batch(now, &meta, Train::single(bytes.into()));
