@@ -5,7 +5,9 @@
 
 mod conformance;
 mod s01_terms;
+mod s03_chunks;
 mod s03_formats;
+mod s03_init;
 mod s05_association;
 mod s06_data;
 mod s06_fragments;
