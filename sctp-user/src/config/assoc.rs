@@ -237,6 +237,7 @@ impl AssocConfig {
         let settled = [
             (self.outbound_streams != new.outbound_streams, "outbound_streams", streams),
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
+            (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
             (self.mtu != new.mtu, "mtu", "the paths have theirs since the association was opened"),
         ];
         match settled.into_iter().find(|(differs, ..)| *differs) {

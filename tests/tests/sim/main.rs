@@ -7,3 +7,4 @@ mod goodput;
 mod lifecycle;
 mod rough;
 mod wireshark;
+mod worlds;

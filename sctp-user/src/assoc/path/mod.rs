@@ -105,6 +105,8 @@ pub(crate) struct Path {
     pub(crate) one_packet: bool,
     /// The chunk that measures the round trip at present.
     pub(crate) rtt_probe: Option<RttProbe>,
+    /// Index of the last chunk with the I bit because it filled the window.
+    pub(crate) i_bit: u64,
     /// The SACK being processed.
     pub(crate) round: SackRound,
     /// Counters.
@@ -137,6 +139,7 @@ impl Path {
             next_departure: now,
             one_packet: false,
             rtt_probe: None,
+            i_bit: 0,
             round: SackRound::default(),
             stats: PathStats::default(),
         }
@@ -241,7 +244,6 @@ impl Path {
 
     /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
     /// nothing about it (RFC 9260 section 7.2.5).
-    #[allow(dead_code, reason = "for whoever changes the route of a path")]
     pub(crate) fn reset_congestion(&mut self, cfg: &AssocConfig) {
         self.cc = cc::new(cfg, self.pmdcs(), self.addr.is_ipv6());
         self.rate = RateSampler::default();

@@ -69,11 +69,11 @@ impl Rx {
         }
     }
 
-    /// Takes new values of SACK.Delay, buffer and message length. A smaller buffer closes the window until the user has read.
+    /// Takes new values of the SACK rules, buffer and message length. A smaller buffer closes the window until the user has read.
     pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
         self.reassembly.set_max_message(cfg.max_message);
         self.window.resize(cfg.recv_buffer, cfg.max_message, cfg.mtu);
-        self.sacks.set_delay(cfg.sack_delay);
+        self.sacks.configure(cfg);
         if self.window.needs_update(self.starving()) {
             self.sacks.force();
         }

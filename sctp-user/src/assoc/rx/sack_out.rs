@@ -80,9 +80,9 @@ impl SackOut {
         }
     }
 
-    /// Changes SACK.Delay; a delay that runs keeps its end.
-    pub(crate) fn set_delay(&mut self, delay: Duration) {
-        self.delay = delay;
+    /// Takes new values; a delay that runs keeps its end.
+    pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
+        (self.delay, self.frequency, self.per_batch) = (cfg.sack_delay, cfg.sack_frequency, cfg.ack_per_batch);
     }
 
     /// The packet being processed has DATA; `immediate` if it must not wait for its SACK.

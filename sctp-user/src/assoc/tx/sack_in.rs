@@ -238,7 +238,7 @@ impl Tx {
         let Some(path) = paths.get_mut(paths.data_path()) else {
             return;
         };
-        let max = path.pmdcs() - DATA_CHUNK_HEADER_LEN;
+        let max = self.max_fragment(path);
         let next = self.queue.next_len(max).unwrap_or(max);
         if !self.window.is_closed_for(next) {
             if self.window.stop_waiting() {
