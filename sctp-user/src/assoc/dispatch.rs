@@ -58,6 +58,7 @@ impl Association {
         let core = &mut self.core;
         let Some(path) = core.paths.find(meta.src) else { return };
         core.heard(ctx.now, path, meta);
+        let was_waiting = core.state == State::ShutdownSent;
         core.count_packet(path, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut had_data = false;
@@ -81,6 +82,11 @@ impl Association {
         core.counters.in_data_packs += u64::from(had_data);
         if had_data && core.state != State::Closed {
             core.after_data(ctx, path);
+        }
+        if was_waiting && core.state == State::ShutdownSent {
+            // Section 9.2: whatever comes shows that the peer is at it; it gets the time to send what it has left.
+            core.errors = 0;
+            core.timers.start(Timer::T2, ctx.now + core.rto());
         }
     }
 }
@@ -135,9 +141,7 @@ impl Core {
         if self.state == State::ShutdownSent {
             // Section 9.2: each packet with DATA is answered at once by SHUTDOWN and SACK, and T2 starts anew.
             rx.force_sack();
-            self.errors = 0;
             self.push_control(Control::Shutdown);
-            self.timers.start(Timer::T2, ctx.now + self.rto());
         }
         self.notify_readable();
     }

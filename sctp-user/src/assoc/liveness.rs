@@ -63,11 +63,6 @@ impl Core {
     /// A packet of the peer was admitted: it lives, and this is where it is reached (RFC 6951 section 5.4).
     pub(super) fn heard(&mut self, now: Time, path: PathId, meta: &Meta) {
         self.last_heard = now;
-        if self.state == State::ShutdownSent {
-            // Section 9.2: whatever the peer sends gives it time to send the rest; T5 sees to an end.
-            self.errors = 0;
-            self.timers.start(Timer::T2, now + self.rto());
-        }
         self.unreachable = None;
         self.timers.stop(Timer::Unreachable);
         if let Some(p) = self.paths.get_mut(path) {

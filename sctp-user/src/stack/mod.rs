@@ -299,7 +299,8 @@ impl Stack {
         self.counters.bytes_in += packet.len() as u64;
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         let parsed = match Packet::parse(&packet) {
-            Ok(parsed) if is_unicast(meta.src) && !is_group(meta.dst) => parsed,
+            // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
+            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) => parsed,
             Ok(_) => return,
             Err(e) => {
                 self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
@@ -514,12 +515,8 @@ fn keys_of(core: &Core) -> Vec<Key> {
 
 /// Whether an answer could go there (RFC 9260 section 8.4 rule 1).
 fn is_unicast(ip: IpAddr) -> bool {
-    !ip.is_unspecified() && !is_group(ip)
-}
-
-/// Whether several hosts have this address.
-fn is_group(ip: IpAddr) -> bool {
-    ip.is_multicast() || matches!(ip, IpAddr::V4(v4) if v4.is_broadcast())
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !ip.is_multicast() && !ip.is_unspecified() && !broadcast
 }
 
 /// A transmit back to where a packet came from, from where it went to (RFC 6951 section 5.4: the UDP port of that very packet).

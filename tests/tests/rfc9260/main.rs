@@ -10,6 +10,8 @@ mod s03_formats;
 mod s03_init;
 mod s04_states;
 mod s05_association;
+mod s05_handshake;
+mod s05_unexpected;
 mod s06_data;
 mod s06_fragments;
 mod s06_paths;
