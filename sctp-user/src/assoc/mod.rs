@@ -17,6 +17,7 @@ pub(crate) mod path;
 mod reconfigure;
 pub(crate) mod rx;
 mod shutdown;
+mod snapshot;
 pub(crate) mod state;
 mod timers;
 pub(crate) mod tx;

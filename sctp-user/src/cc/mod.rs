@@ -49,6 +49,5 @@ pub(crate) trait CongestionControl: fmt::Debug + Send {
     /// Bytes that may be in flight.
     fn window(&self) -> usize;
     /// Window at which slow start ends.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the state snapshot, which comes later"))]
     fn slow_start_threshold(&self) -> usize;
 }

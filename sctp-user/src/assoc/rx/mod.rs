@@ -2,6 +2,7 @@
 
 mod reassembly;
 mod sack_out;
+mod snapshot;
 mod tracker;
 mod window;
 

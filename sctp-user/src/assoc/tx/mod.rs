@@ -8,6 +8,7 @@ mod retransmit;
 mod rwnd;
 mod sack_in;
 mod send;
+mod snapshot;
 
 #[cfg(test)]
 mod loopback_test;

@@ -20,6 +20,11 @@ impl PeerWindow {
         self.advertised = usize::try_from(a_rwnd).unwrap_or(usize::MAX);
     }
 
+    /// What the peer advertised last, less what it took in since.
+    pub(super) fn advertised(&self) -> usize {
+        self.advertised
+    }
+
     /// `bytes` were acknowledged without a word about the window: what they took is not free.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.advertised = self.advertised.saturating_sub(bytes);
