@@ -20,7 +20,7 @@ impl Association {
         }
         let start = buf.len();
         let Some((path, limit, first)) = core.first_packet(ctx, buf) else {
-            core.tx.end_opportunities();
+            core.tx.end_opportunities(ctx.now, &mut core.paths);
             return None;
         };
         let mut last = first;

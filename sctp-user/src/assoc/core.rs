@@ -308,7 +308,7 @@ impl Core {
         let t3 = self.paths.next_t3().map(|(at, _)| at);
         let heartbeat =
             self.state.sends_heartbeats().then(|| self.paths.iter().filter_map(|(_, p)| p.heartbeat.deadline()).min()).flatten();
-        [self.timers.next(), sack, t3, heartbeat].into_iter().flatten().min()
+        [self.timers.next(), sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
     }
 
     /// The peer's addresses with its SCTP port, the primary path's first.

@@ -58,6 +58,12 @@ impl Core {
             self.close(CloseReason::ProtocolViolation("INIT ACK with tag zero"));
             return;
         }
+        if ack.a_rwnd < offer::MIN_WINDOW {
+            // Section 3.3.3: refused, and nothing changes. A better one may come.
+            let causes = offer::small_window().to_vec();
+            self.say_farewell(ack.tag, &Abort { t: false, causes: &causes });
+            return;
+        }
         self.peer_tag = ack.tag;
         let offer = match offer::evaluate(ack) {
             Ok(offer) => offer,

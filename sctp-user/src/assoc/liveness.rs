@@ -48,6 +48,7 @@ impl Association {
         {
             rx.on_sack_timer(ctx.now);
         }
+        core.tx.on_release(ctx.now);
         let paths: ArrayVec<PathId, MAX_PATHS> = core.paths.iter().map(|(id, _)| id).collect();
         for path in paths {
             core.on_path_timers(ctx, path);

@@ -4,6 +4,17 @@ use core::time::Duration;
 
 use crate::error::ConfigError;
 
+/// How the congestion window of a path is controlled.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Congestion {
+    /// Slow start and congestion avoidance of RFC 9260 section 7.2.
+    #[default]
+    Rfc9260,
+    /// CUBIC (RFC 9438), a deviation from section 7.2.2: it fills long fat paths sooner.
+    Cubic,
+}
+
 /// Parameters of one association (RFC 9260 section 16), copied on write for single associations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -52,6 +63,18 @@ pub struct AssocConfig {
     pub sender_i_bit: bool,
     /// Whether a chunk whose fast retransmission was lost is marked again (rulings, section 1 row 6).
     pub repeat_fast_retransmit: bool,
+    /// How the congestion windows are controlled.
+    pub congestion: Congestion,
+    /// L of section 7.2.1: most growth of the window in slow start for one SACK, in PMDCS; 1 or 2.
+    pub slow_start_l: u8,
+    /// Initial congestion window in bytes; one that is larger than section 7.2.1 allows counts as that one, one smaller than a
+    /// packet as a packet. `None` is the largest allowed.
+    pub initial_window: Option<usize>,
+    /// Packets with DATA for each of which, at the latest, a SACK is sent at once; at least 1. More than 2 is a deviation.
+    pub sack_frequency: u32,
+    /// Whether packets that arrive together are acknowledged by a single SACK: a deviation, on which a sender limited by
+    /// Max.Burst starves.
+    pub ack_per_batch: bool,
     /// DSCP of packets, 0 to 63 (RFC 2474).
     pub dscp: u8,
     /// IPv6 flow label of packets, 20 bits (RFC 6437); zero leaves it to the host.
@@ -85,6 +108,11 @@ impl AssocConfig {
             nagle: true,
             sender_i_bit: true,
             repeat_fast_retransmit: true,
+            congestion: Congestion::Rfc9260,
+            slow_start_l: 1,
+            initial_window: None,
+            sack_frequency: 2,
+            ack_per_batch: false,
             dscp: 0,
             flow_label: 0,
         }
@@ -143,6 +171,10 @@ impl AssocConfig {
             (self.path_max_retrans != rfc.path_max_retrans, "Path.Max.Retrans is not 5 (section 16)"),
             (self.max_init_retransmits != rfc.max_init_retransmits, "Max.Init.Retransmits is not 8 (section 16)"),
             (self.hb_interval.is_none(), "no periodic HEARTBEATs (section 8.3)"),
+            (self.congestion == Congestion::Cubic, "CUBIC in place of the RFC's congestion avoidance (section 7.2.2)"),
+            (self.slow_start_l > 1, "L above 1 (section 7.2.1)"),
+            (self.sack_frequency > 2, "fewer SACKs than one for every second packet (section 6.2)"),
+            (self.ack_per_batch, "one SACK for packets that arrive together (section 6.2)"),
             (self.hb_interval.is_some_and(|i| Some(i) != rfc.hb_interval), "HB.interval is not 30 s (section 16)"),
             (self.sack_delay > rfc.sack_delay, "SACK.Delay above 200 ms (section 6.2)"),
             (self.cookie_life != rfc.cookie_life, "Valid.Cookie.Life is not 60 s (section 16)"),
@@ -176,6 +208,8 @@ impl AssocConfig {
             (self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day"),
             (self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes"),
             (self.max_burst == 0, "max_burst", "at least one packet"),
+            (!matches!(self.slow_start_l, 1 | 2), "slow_start_l", "1 or 2 (RFC 9260 section 7.2.1)"),
+            (self.sack_frequency == 0, "sack_frequency", "at least one packet"),
             (self.max_message == 0, "max_message", "at least one byte"),
             (self.send_buffer == 0, "send_buffer", "at least one byte"),
             (self.dscp > 63, "dscp", "six bits (RFC 2474)"),
@@ -197,6 +231,7 @@ impl AssocConfig {
         let settled = [
             (self.outbound_streams != new.outbound_streams, "outbound_streams", streams),
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
+            (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
             (self.mtu != new.mtu, "mtu", "the paths have theirs since the association was opened"),
         ];
         match settled.into_iter().find(|(differs, ..)| *differs) {

@@ -16,6 +16,6 @@ pub mod table;
 #[cfg(test)]
 mod config_test;
 
-pub use self::assoc::AssocConfig;
+pub use self::assoc::{AssocConfig, Congestion};
 pub use self::endpoint::EndpointConfig;
 pub use self::stack::StackConfig;

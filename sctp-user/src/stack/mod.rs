@@ -206,6 +206,9 @@ impl Stack {
         cfg: Option<Arc<AssocConfig>>,
     ) -> Result<AssocId, ConnectError> {
         let first = peer.first().ok_or(ConnectError::NoAddress)?;
+        if peer.iter().any(|p| p.addr.port() == 0) {
+            return Err(ConnectError::PortZero);
+        }
         let local_port = self.local_port(ep).ok_or(ConnectError::NoEndpoint)?;
         let cfg = self.assoc_config(ep, cfg).ok_or(ConnectError::NoEndpoint)?;
         cfg.validate()?;

@@ -157,7 +157,8 @@ impl Stack {
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,
             a_rwnd: u32::try_from(cfg.recv_buffer).unwrap_or(u32::MAX),
-            outbound: cfg.outbound_streams,
+            // Section 3.3.3: never more than the INIT's sender takes.
+            outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams,
             tsn: p.local_tsn,
             params: InitParams::List(&params),

@@ -4,7 +4,9 @@
 mod configuration;
 mod delivery;
 mod faults;
+mod goodput;
 mod lifecycle;
 mod rough;
 mod statistics;
 mod wireshark;
+mod worlds;

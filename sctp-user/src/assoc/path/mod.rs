@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
 pub(crate) use self::rtt::RttEstimator;
-use crate::cc::{AckInfo, CongestionControl, Loss, Rfc9260};
+use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
 use crate::net::{Channel, Transmit};
@@ -54,8 +54,10 @@ pub(crate) struct SackRound {
     pub(crate) earliest: Option<u64>,
     /// Whether that one is acknowledged.
     pub(crate) earliest_acked: bool,
-    /// Whether chunks are newly considered lost.
-    pub(crate) lost: bool,
+    /// Bytes newly considered lost.
+    pub(crate) lost: usize,
+    /// Whether the chunk that measures the delivery rate is acknowledged.
+    pub(crate) rate_measured: bool,
 }
 
 /// One address of the peer and all that is known about the way there.
@@ -73,6 +75,8 @@ pub(crate) struct Path {
     rto: Duration,
     /// The congestion window.
     pub(crate) cc: Box<dyn CongestionControl>,
+    /// The delivery rate, as measured.
+    pub(crate) rate: RateSampler,
     /// Bytes of DATA chunks (headers and padding included) that are on their way.
     pub(crate) in_flight: usize,
     /// Chunks last sent here that are not acknowledged, on their way or to be sent again.
@@ -95,10 +99,14 @@ pub(crate) struct Path {
     pub(crate) heartbeat: Heartbeat,
     /// When DATA was last sent here.
     pub(crate) last_sent: Time,
+    /// When the next packet with DATA leaves, if the congestion control paces.
+    next_departure: Time,
     /// After a timeout one packet only until something is acknowledged (RFC 9260 section 7.2.3).
     pub(crate) one_packet: bool,
     /// The chunk that measures the round trip at present.
     pub(crate) rtt_probe: Option<RttProbe>,
+    /// Index of the last chunk with the I bit because it filled the window.
+    pub(crate) i_bit: u64,
     /// The SACK being processed.
     pub(crate) round: SackRound,
     /// Counters.
@@ -115,7 +123,8 @@ impl Path {
             channel,
             rtt: configure::estimator(cfg),
             rto: cfg.rto_initial,
-            cc: Box::new(Rfc9260::new(pmdcs, addr.is_ipv6())),
+            cc: cc::new(cfg, pmdcs, addr.is_ipv6()),
+            rate: RateSampler::default(),
             in_flight: 0,
             outstanding: 0,
             error_count: 0,
@@ -127,8 +136,10 @@ impl Path {
             t3: None,
             heartbeat: Heartbeat::default(),
             last_sent: now,
+            next_departure: now,
             one_packet: false,
             rtt_probe: None,
+            i_bit: 0,
             round: SackRound::default(),
             stats: PathStats::default(),
         }
@@ -208,11 +219,34 @@ impl Path {
     }
 
     /// DATA is about to be sent: an unused window decays first (RFC 9260 section 7.2.1).
-    pub(crate) fn on_send(&mut self, now: Time) {
+    pub(crate) fn on_send(&mut self, now: Time, bytes: usize) {
         if self.in_flight == 0 {
             self.cc.on_idle(now - self.last_sent, self.rto);
         }
+        self.cc.on_send(now, bytes, self.in_flight);
         self.last_sent = now;
+    }
+
+    /// Until when the congestion control holds packets back; `None` if it does not pace.
+    pub(crate) fn paced_until(&self) -> Option<Time> {
+        self.cc.pacing().map(|_| self.next_departure)
+    }
+
+    /// A packet with `bytes` of DATA left.
+    pub(crate) fn pace(&mut self, now: Time, bytes: usize) {
+        if let Some(pacing) = self.cc.pacing() {
+            // Time that was not used may be caught up with by one burst.
+            let burst = pacing.time(pacing.burst);
+            let earliest = now.saturating_since(Time::ZERO).saturating_sub(burst);
+            self.next_departure = self.next_departure.max(Time::ZERO + earliest) + pacing.time(bytes);
+        }
+    }
+
+    /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
+    /// nothing about it (RFC 9260 section 7.2.5).
+    pub(crate) fn reset_congestion(&mut self, cfg: &AssocConfig) {
+        self.cc = cc::new(cfg, self.pmdcs(), self.addr.is_ipv6());
+        self.rate = RateSampler::default();
     }
 
     /// HB.interval of this path: in UDP and to another host it keeps a NAT's mapping alive (rulings section 1 row 13).
@@ -452,7 +486,7 @@ mod tests {
         p.confirmed = true;
         p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
         let due = p.heartbeat.deadline().unwrap();
-        p.on_send(Time::from_millis(20_000));
+        p.on_send(Time::from_millis(20_000), 100);
         assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue::default(), "data went out meanwhile");
         let due = p.heartbeat.deadline().unwrap();
         assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue { error: false, send: true });

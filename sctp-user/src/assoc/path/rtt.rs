@@ -13,6 +13,8 @@ pub(crate) struct RttEstimator {
     rto: Duration,
     min: Duration,
     max: Duration,
+    latest: Option<Duration>,
+    least: Option<Duration>,
     /// RTO.Alpha and RTO.Beta as powers of 1/2.
     shifts: (u8, u8),
 }
@@ -20,7 +22,7 @@ pub(crate) struct RttEstimator {
 impl RttEstimator {
     /// Nothing measured yet: the RTO is `initial`; later ones stay between `min` and `max`.
     pub(crate) fn new(initial: Duration, min: Duration, max: Duration) -> Self {
-        Self { srtt: None, rttvar: Duration::ZERO, rto: initial, min, max, shifts: (3, 2) }
+        Self { srtt: None, rttvar: Duration::ZERO, rto: initial, min, max, shifts: (3, 2), latest: None, least: None }
     }
 
     /// Changes RTO.Min and RTO.Max, RTO.Alpha and RTO.Beta (powers of 1/2), also of a timeout that was computed already.
@@ -36,6 +38,8 @@ impl RttEstimator {
     pub(crate) fn on_sample(&mut self, r: Duration) {
         // A measurement beyond the largest timeout says no more than that; it also keeps the arithmetic small.
         let r = r.min(self.max);
+        self.latest = Some(r);
+        self.least = Some(self.least.map_or(r, |least| least.min(r)));
         let (alpha, beta) = (1_u32 << self.shifts.0, 1_u32 << self.shifts.1);
         let srtt = match self.srtt {
             None => {
@@ -55,6 +59,16 @@ impl RttEstimator {
     /// Smoothed round-trip time, once measured.
     pub(crate) fn srtt(&self) -> Option<Duration> {
         self.srtt
+    }
+
+    /// The last measurement.
+    pub(crate) fn latest(&self) -> Option<Duration> {
+        self.latest
+    }
+
+    /// The least measurement.
+    pub(crate) fn least(&self) -> Option<Duration> {
+        self.least
     }
 
     /// Variation of the round-trip time; zero until measured.
@@ -90,6 +104,7 @@ mod tests {
         e.on_sample(ms(180));
         // RTTVAR = 3/4 * 50 + 1/4 * 80 = 57.5; SRTT = 7/8 * 100 + 1/8 * 180 = 110.
         assert_eq!((e.srtt(), e.rttvar()), (Some(ms(110)), Duration::from_micros(57_500)));
+        assert_eq!((e.latest(), e.least()), (Some(ms(180)), Some(ms(100))));
         assert_eq!(e.rto(), ms(340));
     }
 

@@ -65,16 +65,16 @@ impl Rx {
             tracker: Tracker::new(peer_initial_tsn),
             reassembly: Reassembly::new(cfg.max_message),
             window: Window::new(cfg.recv_buffer, cfg.max_message, cfg.mtu),
-            sacks: SackOut::new(cfg.sack_delay),
+            sacks: SackOut::new(cfg),
             reassembled: 0,
         }
     }
 
-    /// Takes new values of SACK.Delay, buffer and message length. A smaller buffer closes the window until the user has read.
+    /// Takes new values of the SACK rules, buffer and message length. A smaller buffer closes the window until the user has read.
     pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
         self.reassembly.set_max_message(cfg.max_message);
         self.window.resize(cfg.recv_buffer, cfg.max_message, cfg.mtu);
-        self.sacks.set_delay(cfg.sack_delay);
+        self.sacks.configure(cfg);
         if self.window.needs_update(self.starving()) {
             self.sacks.force();
         }

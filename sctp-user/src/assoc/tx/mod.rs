@@ -26,6 +26,7 @@ use crate::event::{Message, SendOptions};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
 use crate::stats::AssocStats;
+use crate::time::Time;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
 const BUFFER_PER_MESSAGE: usize = 16;
@@ -97,6 +98,8 @@ pub(crate) struct Tx {
     fast_packet: bool,
     /// Packets that may go before the next opportunity (Max.Burst).
     burst: usize,
+    /// When a packet that pacing holds back may go.
+    release: Option<Time>,
     /// Whether chunks may be in flight that were sent into a closed window.
     blind: bool,
     /// Whether a SACK came since T3-rtx last expired.
@@ -124,6 +127,7 @@ impl Tx {
             recovery: None,
             fast_packet: false,
             burst: 0,
+            release: None,
             blind: false,
             sack_seen: false,
             shutdown_pending: false,
