@@ -15,6 +15,7 @@ mod liveness;
 pub(crate) mod offer;
 pub(crate) mod path;
 mod reconfigure;
+mod release;
 pub(crate) mod rx;
 mod shutdown;
 mod snapshot;

@@ -463,6 +463,7 @@ impl Node for Stack {
             self.sending.pop_front();
             if let Some(a) = self.assocs.get_mut(id) {
                 a.core.queued = false;
+                a.core.rest();
                 let deadline = a.core.next_deadline();
                 self.deadlines.set(id, deadline);
             }

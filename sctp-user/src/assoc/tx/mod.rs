@@ -4,6 +4,7 @@ mod configure;
 mod opening;
 mod outstanding;
 mod queue;
+mod release;
 mod retransmit;
 mod rwnd;
 mod sack_in;
