@@ -61,9 +61,9 @@ impl Core {
         }
     }
 
-    /// Builds the association's last packet, with a single chunk, to the primary path.
+    /// Builds the association's last packet, with a single chunk, where data goes.
     pub(super) fn say_farewell(&mut self, vtag: Vtag, chunk: &impl Encode) {
-        let Some(path) = self.paths.get(self.paths.primary()) else { return };
+        let Some(path) = self.paths.get(self.paths.data_path()) else { return };
         let mut packet = Vec::new();
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag };
         let mut w = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));
