@@ -16,8 +16,8 @@ use crate::wire::Cause;
 use crate::wire::chunk::{Abort, Init};
 use crate::wire::param;
 
-/// What a stale cookie makes us ask for on top of its staleness: a round trip should fit.
-const PRESERVATIVE_MARGIN_MS: u32 = 1_000;
+/// What a stale cookie makes us ask for on top of the round trip (section 5.2.6: at most a second).
+const PRESERVATIVE_MARGIN: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Sends the first INIT.
@@ -70,7 +70,9 @@ impl Core {
         let offer = match offer::evaluate(ack) {
             Ok(offer) => offer,
             Err(Refusal(causes)) => {
-                self.abort_with(&causes);
+                // Section 5.1.2 B: to where the last packet came from.
+                let path = self.paths.find(meta.src).unwrap_or_else(|| self.paths.primary());
+                self.say_farewell_on(path, ack.tag, &Abort { t: false, causes: &causes });
                 self.close(CloseReason::ProtocolViolation("unacceptable INIT ACK"));
                 return;
             }
@@ -88,13 +90,12 @@ impl Core {
         self.establish_tx(ack.a_rwnd);
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
-            path.trust();
             path.local = Some(meta.dst);
         }
         self.keep_listed(meta.src, &offer.addrs);
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
         if !offer.unrecognized.is_empty() {
-            self.push_control(Control::Error(Cause::UnrecognizedParams(&offer.unrecognized).to_vec()));
+            self.complain(ctx.now, &Cause::UnrecognizedParams(&offer.unrecognized));
         }
         self.enter_cookie_echoed(ctx);
     }
@@ -102,7 +103,8 @@ impl Core {
     /// The peer has answered from `src`: of the addresses that the user gave, those that are not the peer's are forgotten
     /// (section 5.1.2).
     fn keep_listed(&mut self, src: IpAddr, listed: &[IpAddr]) {
-        if let Some(path) = self.paths.find(src).filter(|_| self.tx.is_untouched()) {
+        let trusted = self.paths.find(src).filter(|id| self.paths.get(*id).is_some_and(|p| p.confirmed));
+        if let Some(path) = trusted.filter(|_| self.tx.is_untouched()) {
             self.paths.set_primary(path);
             self.paths.keep(|p| p.addr == src || listed.contains(&p.addr));
             (self.reply_path, self.heard_on) = (self.paths.primary(), self.paths.primary());
@@ -128,12 +130,13 @@ impl Core {
     }
 
     /// Stale Cookie (section 5.2.6): a new INIT that asks for a longer life; in any other state it is ignored.
-    pub(super) fn on_stale_cookie(&mut self, ctx: &mut Context<'_>, micros: u32) {
+    pub(super) fn on_stale_cookie(&mut self, ctx: &mut Context<'_>) {
         if self.state != State::CookieEchoed || !self.count_error(self.cfg.max_init_retransmits) {
             return;
         }
-        let staleness = Duration::from_micros(micros.into()).as_millis();
-        self.preservative = u32::try_from(staleness).unwrap_or(u32::MAX).saturating_add(PRESERVATIVE_MARGIN_MS);
+        // By the peer's clock a cookie is on its way for a round trip, as long as from this echo to its answer.
+        let round_trip = self.echoed.take().map_or(Duration::ZERO, |at| ctx.now - at);
+        self.preservative = u32::try_from((round_trip + PRESERVATIVE_MARGIN).as_millis()).unwrap_or(u32::MAX);
         self.state = State::CookieWait;
         self.peer_tag = Vtag::ZERO;
         self.cookie = Vec::new();

@@ -7,7 +7,7 @@ use crate::assoc::path::{Limits, Path, Paths, source};
 use crate::config::AssocConfig;
 use crate::error::PathError;
 use crate::event::{AssocId, EndpointId};
-use crate::net::Channel;
+use crate::net::{Channel, Meta};
 use crate::time::Time;
 
 impl Stack {
@@ -22,6 +22,11 @@ impl Stack {
     /// The addresses by which a peer can reach an endpoint.
     pub(super) fn usable_addresses(&self, ep: EndpointId, cfg: &AssocConfig, peer: IpAddr, channel: Channel) -> Vec<IpAddr> {
         source::usable(cfg, self.own_addresses(ep), peer, channel)
+    }
+
+    /// Whether a packet came to an address by which its sender was told that it can reach the endpoint with this SCTP port.
+    pub(super) fn is_own(&self, port: u16, meta: &Meta) -> bool {
+        self.ports.by_port(port).is_some_and(|(ep, e)| self.usable_addresses(ep, &e.assoc, meta.src, meta.channel).contains(&meta.dst))
     }
 
     /// Whether a peer's listed address may be a path: see [`source::believed`].
