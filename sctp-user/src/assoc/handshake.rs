@@ -88,7 +88,7 @@ impl Core {
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
             path.confirmed = true;
-            path.local = Some(meta.dst);
+            path.set_local(&self.cfg, meta.dst);
         }
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
         if !offer.unrecognized.is_empty() {

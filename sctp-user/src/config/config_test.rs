@@ -91,7 +91,7 @@ fn rfc_with(change: impl FnOnce(&mut AssocConfig)) -> AssocConfig {
     cfg
 }
 
-/// RFC 9260 rows: 6.2-10.
+/// RFC 9260 rows: 6.2-14, 6.2-15.
 /// Attack class 14: values that make timers overflow are refused.
 #[test]
 fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {

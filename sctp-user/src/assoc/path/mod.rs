@@ -242,6 +242,13 @@ impl Path {
         }
     }
 
+    /// Our source address is `local` from now on. Another one than before may mean another route (RFC 9260 section 7.2.5.2).
+    pub(crate) fn set_local(&mut self, cfg: &AssocConfig, local: IpAddr) {
+        if self.local.replace(local).is_some_and(|old| old != local) {
+            self.reset_congestion(cfg);
+        }
+    }
+
     /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
     /// nothing about it (RFC 9260 section 7.2.5).
     pub(crate) fn reset_congestion(&mut self, cfg: &AssocConfig) {
@@ -463,6 +470,21 @@ mod tests {
         assert_eq!(due("127.0.0.1", UDP), Some(Duration::from_secs(30)));
         let off = AssocConfig { hb_interval: None, ..cfg };
         assert_eq!(path("192.0.2.1", UDP).hb_interval(&off), None);
+    }
+
+    /// RFC 9260 rows: 7.2.5.2-1.
+    #[test]
+    fn another_source_address_starts_congestion_control_anew() {
+        let cfg = AssocConfig::rfc();
+        let mut p = path("10.0.0.1", UDP);
+        let start = p.cc.window();
+        let grow = |p: &mut Path| p.cc.on_ack(&AckInfo::test(Time::ZERO, 1460, usize::MAX));
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        grow(&mut p);
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        assert_eq!(p.cc.window(), start + 1460, "the same one");
+        p.set_local(&cfg, "10.0.0.8".parse().unwrap());
+        assert_eq!(p.cc.window(), start);
     }
 
     #[test]
