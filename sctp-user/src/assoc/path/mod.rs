@@ -48,8 +48,10 @@ pub(crate) struct RttProbe {
 pub(crate) struct SackRound {
     /// Bytes in flight before.
     pub(crate) in_flight_before: usize,
-    /// Bytes newly acknowledged.
+    /// Bytes acknowledged for the first time.
     pub(crate) acked: usize,
+    /// Whether chunks are acknowledged that were not just before.
+    pub(crate) settled: bool,
     /// Index of the lowest outstanding chunk before.
     pub(crate) earliest: Option<u64>,
     /// Whether that one is acknowledged.
