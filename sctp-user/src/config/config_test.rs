@@ -97,7 +97,7 @@ fn rfc_with(change: impl FnOnce(&mut AssocConfig)) -> AssocConfig {
 #[test]
 fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
     let (zero, days) = (Duration::ZERO, Duration::from_secs(86_401));
-    let forbidden: [(&str, AssocConfig); 26] = [
+    let forbidden: [(&str, AssocConfig); 28] = [
         ("sack_delay", rfc_with(|c| c.sack_delay = Duration::from_millis(501))),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1_499)),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1 << 32)),
@@ -122,6 +122,8 @@ fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
         ("send_buffer", rfc_with(|c| c.send_buffer = 0)),
         ("slow_start_l", rfc_with(|c| c.slow_start_l = 3)),
         ("sack_frequency", rfc_with(|c| c.sack_frequency = 0)),
+        ("send_buffer", rfc_with(|c| c.send_buffer = 1 << 30)),
+        ("max_message", rfc_with(|c| c.max_message = 1 << 30)),
         ("dscp", rfc_with(|c| c.dscp = 64)),
         ("flow_label", rfc_with(|c| c.flow_label = 1 << 20)),
     ];

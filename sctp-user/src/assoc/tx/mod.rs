@@ -14,6 +14,8 @@ mod snapshot;
 #[cfg(test)]
 mod loopback_test;
 #[cfg(test)]
+mod rules_test;
+#[cfg(test)]
 mod tx_test;
 
 use bytes::Bytes;
