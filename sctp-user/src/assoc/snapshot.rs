@@ -22,7 +22,7 @@ impl Core {
             state: self.state.name(),
             incoming: self.incoming,
             ports: (self.local_port, self.peer_port),
-            local_addrs: self.local_addrs.clone(),
+            local_addrs: self.local_addrs.to_vec(),
             streams: (self.outbound, self.inbound),
             heard: now.saturating_since(self.last_heard),
             errors: (self.errors, self.cfg.assoc_max_retrans),
