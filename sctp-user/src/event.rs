@@ -1,6 +1,7 @@
 //! What the core tells the application.
 
 use core::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -102,6 +103,13 @@ pub enum Event {
     SendFailed {
         /// The message.
         message: Message,
+    },
+    /// The path MTU of one of the peer's addresses changed.
+    PathMtu {
+        /// The address.
+        addr: IpAddr,
+        /// Longest IP packet that is sent there, in bytes, headers included.
+        mtu: usize,
     },
     /// The peer reported an error that does not end the association; the causes as they came.
     RemoteError(Bytes),

@@ -19,7 +19,11 @@ impl Association {
             return None;
         }
         let start = buf.len();
+        core.tx.set_amdcs(core.paths.amdcs());
         let Some((path, limit, first)) = core.first_packet(ctx, buf) else {
+            if let Some(probe) = core.probe_packet(ctx, buf) {
+                return Some(probe);
+            }
             core.tx.end_opportunities();
             return None;
         };
@@ -31,6 +35,9 @@ impl Association {
             let Some(len) = core.next_packet(ctx, path, first, buf) else { break };
             last = len;
             segments += 1;
+        }
+        if first <= limit {
+            core.paths.on_data_sent(path, first);
         }
         let p = core.paths.get(path)?;
         Some(Transmit {

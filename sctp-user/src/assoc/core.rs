@@ -217,6 +217,7 @@ impl Core {
         if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }
+        self.tx.set_amdcs(self.paths.amdcs());
         self.tx.enqueue(sid, ppid, payload, opts)?;
         self.tx.begin_opportunity();
         Ok(())
@@ -273,7 +274,7 @@ impl Core {
         let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
         let t3 = self.paths.next_t3().map(|(at, _)| at);
         let heartbeat =
-            self.state.sends_heartbeats().then(|| self.paths.iter().filter_map(|(_, p)| p.heartbeat.deadline()).min()).flatten();
+            self.state.sends_heartbeats().then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min()).flatten();
         [self.timers.next(), sack, t3, heartbeat].into_iter().flatten().min()
     }
 

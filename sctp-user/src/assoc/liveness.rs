@@ -76,6 +76,7 @@ impl Core {
     fn on_path_timers(&mut self, ctx: &mut Context<'_>, path: PathId) {
         if self.paths.get(path).and_then(|p| p.t3).is_some_and(|at| at <= ctx.now) {
             let outcome = self.tx.on_t3(ctx.now, path, &mut self.paths);
+            self.note_mtu(path);
             self.tx.begin_opportunity();
             // What rode behind a COOKIE ECHO has T1-cookie to count for it.
             if outcome.count_error && !self.state.is_opening() && !self.path_error(path, true) {
@@ -87,7 +88,9 @@ impl Core {
         }
         let cfg = Arc::clone(&self.cfg);
         let Some(p) = self.paths.get_mut(path) else { return };
+        p.on_pmtu_timer(ctx.now);
         let due = p.on_heartbeat_timer(ctx.now, &cfg, ctx.entropy);
+        self.note_mtu(path);
         if due.error && !self.path_error(path, false) {
             return;
         }
@@ -115,6 +118,7 @@ impl Core {
         let Some(info) = ack.info().and_then(HeartbeatInfo::parse) else { return };
         if self.paths.get_mut(info.path).is_some_and(|p| p.on_heartbeat_ack(ctx.now, &info)) {
             self.errors = 0;
+            self.note_mtu(info.path);
         }
     }
 

@@ -13,6 +13,7 @@ mod handshake;
 mod liveness;
 pub(crate) mod offer;
 pub(crate) mod path;
+mod probing;
 pub(crate) mod rx;
 mod shutdown;
 pub(crate) mod state;

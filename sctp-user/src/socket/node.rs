@@ -471,7 +471,8 @@ impl SocketNode {
                     if link.up { Notification::CommLost { assoc: id, reason } } else { Notification::CantStart { assoc: id, reason } };
                 Some(last)
             }
-            Event::Readable => None,
+            // The status tells the path MTU.
+            Event::Readable | Event::PathMtu { .. } => None,
             Event::Writable => {
                 let wanted = core::mem::take(&mut link.wants_room);
                 link.room |= wanted;

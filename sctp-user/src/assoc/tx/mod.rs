@@ -18,11 +18,13 @@ use bytes::Bytes;
 use self::outstanding::{Index, Outstanding, Span};
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
+use crate::assoc::path::Path;
 use crate::config::AssocConfig;
 use crate::error::SendError;
 use crate::event::{Message, SendOptions};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
+use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
 const BUFFER_PER_MESSAGE: usize = 16;
@@ -64,12 +66,17 @@ struct TxConfig {
     nagle: bool,
     sender_i_bit: bool,
     repeat_fast_retransmit: bool,
+    /// Most user data in one chunk, whatever the path MTU.
+    max_fragment: usize,
+    fragment: bool,
 }
 
 /// The sending side of an association.
 #[derive(Debug)]
 pub(crate) struct Tx {
     cfg: TxConfig,
+    /// AMDCS: the longest chunk, header included, that passes on every path of the peer (RFC 9260 section 7.3).
+    amdcs: usize,
     outbound_streams: u16,
     queue: SendQueue,
     out: Outstanding,
@@ -104,7 +111,10 @@ impl Tx {
                 nagle: cfg.nagle,
                 sender_i_bit: cfg.sender_i_bit,
                 repeat_fast_retransmit: cfg.repeat_fast_retransmit,
+                max_fragment: cfg.max_fragment.unwrap_or(usize::MAX),
+                fragment: cfg.fragment,
             },
+            amdcs: usize::MAX,
             outbound_streams,
             queue: SendQueue::new(Box::<RoundRobin>::default()),
             out: Outstanding::new(initial_tsn),
@@ -135,6 +145,9 @@ impl Tx {
         if payload.len() > self.cfg.max_message {
             return Err(SendError::TooLong { len: payload.len(), max: self.cfg.max_message });
         }
+        if !self.cfg.fragment && payload.len() > self.longest_chunk() {
+            return Err(SendError::TooLong { len: payload.len(), max: self.longest_chunk() });
+        }
         let buffered = self.buffered();
         let full = buffered > 0 && buffered.saturating_add(payload.len()) > self.cfg.send_buffer;
         if full || self.queue.messages() >= self.max_messages() {
@@ -143,6 +156,21 @@ impl Tx {
         }
         self.queue.push(sid, ppid, payload, opts);
         Ok(())
+    }
+
+    /// The paths changed: the longest chunk, header included, that passes on all of them.
+    pub(crate) fn set_amdcs(&mut self, amdcs: usize) {
+        self.amdcs = amdcs;
+    }
+
+    /// Most user data in a chunk that passes on all paths.
+    fn longest_chunk(&self) -> usize {
+        self.amdcs.saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment)
+    }
+
+    /// Most user data in a chunk that leaves on `path`.
+    fn max_fragment(&self, path: &Path) -> usize {
+        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN)
     }
 
     /// Most messages that may wait.

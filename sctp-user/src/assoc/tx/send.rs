@@ -44,7 +44,7 @@ impl Tx {
 
     /// Whether new data may go as far as the peer's window and Nagle are concerned.
     fn new_is_ready(&self, path: &Path) -> bool {
-        let Some(len) = self.queue.next_len(max_fragment(path)) else {
+        let Some(len) = self.queue.next_len(self.max_fragment(path)) else {
             return false;
         };
         self.out.len() < MAX_OUTSTANDING
@@ -131,7 +131,7 @@ impl Tx {
     fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
         while let Some(p) = paths.get_mut(path) {
-            let max = max_fragment(p);
+            let max = self.max_fragment(p);
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
@@ -158,6 +158,7 @@ impl Tx {
                 p.restart_t3(now);
             }
             self.write(index, before, paths, pkt);
+            self.out.set_packet(index, pkt.len());
             added += 1;
         }
         added
@@ -187,7 +188,7 @@ impl Tx {
     fn benefits(&self, path: &Path, before: usize) -> bool {
         let nothing_left = self.out.first_marked().is_none() && self.queue.is_empty();
         let cwnd = path.cc.window();
-        let fills_rwnd = || self.queue.next_len(max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
+        let fills_rwnd = || self.queue.next_len(self.max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
         self.shutdown_pending || nothing_left || (before < cwnd && path.in_flight >= cwnd) || fills_rwnd()
     }
 }
@@ -196,9 +197,4 @@ impl Tx {
 /// which may not be longer than the first.
 fn is_fresh(pkt: &PacketWriter<'_>, paths: &Paths, path: PathId) -> bool {
     pkt.is_empty() && paths.get(path).is_some_and(|p| pkt.len() + pkt.room() >= p.max_packet())
-}
-
-/// Most user data in one chunk on `path`.
-fn max_fragment(path: &Path) -> usize {
-    path.pmdcs() - DATA_CHUNK_HEADER_LEN
 }
