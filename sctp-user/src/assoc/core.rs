@@ -273,8 +273,11 @@ impl Core {
         }
         let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
         let t3 = self.paths.next_t3().map(|(at, _)| at);
-        let heartbeat =
-            self.state.sends_heartbeats().then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min()).flatten();
+        let heartbeat = self
+            .state
+            .sends_heartbeats()
+            .then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min())
+            .flatten();
         [self.timers.next(), sack, t3, heartbeat].into_iter().flatten().min()
     }
 

@@ -4,8 +4,9 @@ use core::net::IpAddr;
 
 use proptest::prelude::*;
 
-use super::chunk::{Pad, kind as chunk_kind, 
-    Abort, Chunk, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Sack, Shutdown, ShutdownComplete,
+use super::chunk::{
+    Abort, Chunk, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Pad, Sack, Shutdown,
+    ShutdownComplete, kind as chunk_kind,
 };
 use super::cursor::{Reader, Writer, padded};
 use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};

@@ -4,5 +4,6 @@
 mod delivery;
 mod faults;
 mod lifecycle;
+mod pmtu;
 mod rough;
 mod wireshark;

@@ -45,8 +45,7 @@ const MIN_V4: usize = 576;
 const MIN_V6: usize = 1280;
 /// Sizes that paths often have: Ethernet with and without tunnels and PPPoE, mobile networks, FDDI, jumbo frames. If the largest
 /// size of all does not pass, the search halves this list; what lies between is found with the help of ICMP only.
-const USUAL: [usize; 17] =
-    [1006, 1200, 1280, 1360, 1400, 1420, 1440, 1452, 1460, 1472, 1480, 1492, 1500, 2304, 4352, 8160, 9000];
+const USUAL: [usize; 17] = [1006, 1200, 1280, 1360, 1400, 1420, 1440, 1452, 1460, 1472, 1480, 1492, 1500, 2304, 4352, 8160, 9000];
 
 /// Where the search stands (RFC 8899 section 5.2); while discovery is off there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -188,7 +188,8 @@ impl Tx {
     fn benefits(&self, path: &Path, before: usize) -> bool {
         let nothing_left = self.out.first_marked().is_none() && self.queue.is_empty();
         let cwnd = path.cc.window();
-        let fills_rwnd = || self.queue.next_len(self.max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
+        let fills_rwnd =
+            || self.queue.next_len(self.max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
         self.shutdown_pending || nothing_left || (before < cwnd && path.in_flight >= cwnd) || fills_rwnd()
     }
 }
