@@ -71,7 +71,7 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     assoc.nagle = false;
     let entropy = || OsEntropy::new().context("no random numbers from the operating system");
     let stack = Stack::new(stack_config, Box::new(entropy()?));
-    let node = RegistrarNode::new(stack, EndpointConfig { port, assoc: Arc::new(assoc) }, config(options, targets)?, Box::new(entropy()?))?;
+    let node = RegistrarNode::new(stack, EndpointConfig::with(port, Arc::new(assoc)), config(options, targets)?, Box::new(entropy()?))?;
     let id = node.registrar().id();
     handle.with(|host, now| host.start(now, node))?;
     let udp = handle.udp_port()?;

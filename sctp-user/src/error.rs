@@ -51,6 +51,9 @@ pub enum ConnectError {
     /// No address was given.
     #[error("no peer address")]
     NoAddress,
+    /// An address has SCTP port 0, which nobody has (RFC 9260 section 3.1).
+    #[error("peer port 0")]
+    PortZero,
     /// There is no such endpoint.
     #[error("no such endpoint")]
     NoEndpoint,

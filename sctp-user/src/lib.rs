@@ -43,15 +43,32 @@
 //! # }
 //! ```
 //!
-//! ```mermaid
-//! flowchart LR
-//!   K[kernel or simulator] -->|Node::handle_batch| P[wire: header, checksum]
-//!   P -->|INIT, COOKIE ECHO| R[stack/responder]
-//!   P -->|known| D[assoc/dispatch: tags, chunks]
-//!   P -->|unknown| O[stack/ootb]
-//!   D --> RX[assoc/rx] --> E[Stack::poll_event, Assoc::recv]
-//!   D --> TX[assoc/tx, cc, paths]
-//!   TX --> A[assoc/assemble] -->|Node::poll_transmit| K
+//! The life of a packet; each box is a module:
+//!
+//! ```text
+//!   kernel: UDP socket            or            sim: a simulated link
+//!        |  ^                                        |  ^
+//!        v  |  transport, socket::runtime            v  |  sim::World
+//! ------ Node::handle_batch ------------------------ Node::poll_transmit ------   (now, addresses, bytes)
+//!        |                                                  ^
+//!        v                                                  |
+//!   wire: header, CRC32c                         assoc/assemble: control, SACK,
+//!        |                                       retransmissions, new DATA, probes
+//!        v                                                  ^
+//!   stack/lookup --- no association ---> stack/responder    |  PacketWriter: bundled to the path's MTU,
+//!        |           INIT, COOKIE ECHO   (stateless cookie) |  equal packets back to back as one train
+//!        |           anything else  ---> stack/ootb         |
+//!        v                                                  |
+//!   assoc/dispatch: tags, chunk by chunk                    |
+//!        |            |            |                        |
+//!        | DATA       | SACK       | INIT ACK, COOKIE ACK, HEARTBEAT, SHUTDOWN, ABORT, ERROR
+//!        v            v            v                        |
+//!   assoc/rx     assoc/tx     handshake, path,              |
+//!   TSNs, SACKs, outstanding, shutdown, errors ------------>+
+//!   reassembly   cc, RTT, RTO ----------------------------->+
+//!        |            |
+//!        v            v
+//! ------ Assoc::recv, Stack::poll_event ------------- Assoc::send ---- poll_timeout ----   (the application)
 //! ```
 //!
 //! Features: `udp` and `socket` (default) for real sockets, `sim` for the simulator, `pcap` for writing packets; without any, the
@@ -75,18 +92,20 @@ pub mod sim;
 #[cfg(feature = "socket")]
 pub mod socket;
 pub mod stack;
+pub mod stats;
 pub mod time;
 #[cfg(feature = "socket")]
 pub mod transport;
 pub mod wire;
 
 pub use assoc::cookie;
-pub use config::{AssocConfig, EndpointConfig, StackConfig};
+pub use config::{AssocConfig, Congestion, EndpointConfig, StackConfig};
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 pub use event::{AssocId, EndpointId, Event, Message, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
 pub use num::{Ppid, Ssn, StreamId, Tsn, Vtag};
-pub use stack::{Assoc, AssocStatus, Stack, StackStats};
+pub use stack::{Assoc, AssocStatus, Stack};
+pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -318,7 +318,7 @@ fn nobody_answers() {
     assoc.max_init_retransmits = 1;
     assoc.rto_initial = Duration::from_millis(50);
     assoc.rto_min = Duration::from_millis(50);
-    let cfg = EndpointConfig { port: 0, assoc: Arc::new(assoc) };
+    let cfg = EndpointConfig::with(0, Arc::new(assoc));
     let err = SctpStream::connect_with(&client, &[peer], cfg, Some(PATIENCE)).unwrap_err();
     assert_eq!(err.raw_os_error(), Some(rustix::io::Errno::TIMEDOUT.raw_os_error()));
 }
@@ -401,7 +401,7 @@ fn impossible_wishes_are_refused() {
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     let mut assoc = AssocConfig::rfc();
     assoc.sack_delay = Duration::from_secs(1);
-    let forbidden = SctpSocket::bind_with(client.handle(), EndpointConfig { port: 0, assoc: Arc::new(assoc) }).unwrap_err();
+    let forbidden = SctpSocket::bind_with(client.handle(), EndpointConfig::with(0, Arc::new(assoc))).unwrap_err();
     assert_eq!(forbidden.kind(), ErrorKind::InvalidInput);
 }
 

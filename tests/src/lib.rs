@@ -5,11 +5,13 @@ pub mod alloc;
 pub mod bed;
 pub mod oracle;
 pub mod peer;
+pub mod puppet;
 pub mod wire_oracle;
 pub mod workload;
 
 pub use bed::{Bed, Scenario};
 pub use oracle::Oracle;
 pub use peer::Peer;
+pub use puppet::Puppet;
 pub use wire_oracle::WireOracle;
 pub use workload::{Planned, Workload};

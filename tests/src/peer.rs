@@ -55,7 +55,7 @@ impl Peer {
     pub fn new(stack: StackConfig, port: u16, cfg: &AssocConfig, entropy: Box<dyn Entropy>, plans: [Arc<Workload>; 2]) -> Self {
         let [outgoing, incoming] = plans;
         let mut stack = Stack::new(stack, entropy);
-        let endpoint = EndpointConfig { port, assoc: Arc::new(cfg.clone()) };
+        let endpoint = EndpointConfig::with(port, Arc::new(cfg.clone()));
         let endpoint = stack.open(endpoint).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);
         Self {

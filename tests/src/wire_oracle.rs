@@ -133,7 +133,13 @@ impl Judge {
                 self.offers.entry((seen.host, tag)).or_default().insert(ack.tag.0);
             }
             // ABORT and SHUTDOWN COMPLETE may be about no association of this host, with the peer's own tag.
-            Some(Chunk::Abort(_) | Chunk::ShutdownComplete(_)) => return Ok(()),
+            Some(Chunk::Abort(_) | Chunk::ShutdownComplete(_)) => {
+                if let Some(side) = self.sides.get_mut(&(seen.host, tag)) {
+                    side.closing = true;
+                    side.owes_sack_since = None;
+                }
+                return Ok(());
+            }
             Some(Chunk::CookieEcho(_) | Chunk::CookieAck) => {
                 let Some(offers) = self.offers.get(&(seen.host, tag)) else { return Err("cookie without INIT ACK".into()) };
                 self.tags.extend(offers.iter().map(|local| ((seen.host, *local), tag)));

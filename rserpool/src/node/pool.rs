@@ -93,7 +93,7 @@ impl PoolNode {
     /// The port is open already.
     pub fn new(mut stack: Stack, asap_port: u16, cfg: AsapConfig, entropy: Box<dyn Entropy>) -> Result<Self, BindError> {
         let asap_assoc = Arc::new(AssocConfig::session());
-        let asap_endpoint = stack.open(EndpointConfig { port: asap_port, assoc: asap_assoc.clone() })?;
+        let asap_endpoint = stack.open(EndpointConfig::with(asap_port, asap_assoc.clone()))?;
         stack.listen(asap_endpoint, true);
         Ok(Self {
             stack,

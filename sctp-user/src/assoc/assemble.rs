@@ -24,7 +24,7 @@ impl Association {
             if let Some(probe) = core.probe_packet(ctx, buf) {
                 return Some(probe);
             }
-            core.tx.end_opportunities();
+            core.tx.end_opportunities(ctx.now, &mut core.paths);
             return None;
         };
         let mut last = first;
@@ -40,12 +40,14 @@ impl Association {
             core.paths.on_data_sent(path, first);
         }
         let p = core.paths.get(path)?;
-        Some(Transmit {
+        let transmit = Transmit {
             size: buf.len() - start,
             segment_size: (segments > 1).then_some(first),
             may_fragment: first > limit,
             ..p.transmit()
-        })
+        };
+        core.count_transmit(path, &transmit);
+        Some(transmit)
     }
 }
 
@@ -82,6 +84,7 @@ impl Core {
     fn next_packet(&mut self, ctx: &mut Context<'_>, path: PathId, limit: usize, buf: &mut Vec<u8>) -> Option<usize> {
         if self.control.front() == Some(&Control::Init) {
             self.control.pop_front();
+            self.counters.out_ctrl_chunks += 1;
             return Some(self.init_packet(limit, buf));
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
@@ -96,10 +99,14 @@ impl Core {
             && pkt.fits(rx.sack_len().min(full))
             && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
         {
+            self.counters.out_gap_blocks += rx.next_gaps() as u64;
+            self.counters.out_sacks += 1;
+            self.counters.out_ctrl_chunks += 1;
             rx.push_sack(&mut pkt);
         }
         if data {
-            self.tx.fill(ctx.now, path, &mut self.paths, &mut pkt);
+            let chunks = self.tx.fill(ctx.now, path, &mut self.paths, &mut pkt);
+            self.counters.out_data_packs += u64::from(chunks > 0);
         }
         if pkt.is_empty() {
             pkt.discard();
@@ -135,6 +142,8 @@ impl Core {
     }
 
     fn put_chunk(&mut self, ctx: &mut Context<'_>, c: &Control, pkt: &mut PacketWriter<'_>) {
+        self.counters.out_ctrl_chunks += 1;
+        self.counters.out_heartbeats += u64::from(matches!(c, Control::Heartbeat(..)));
         match c {
             Control::Init => {}
             Control::CookieEcho => pkt.push(&CookieEcho { cookie: &self.cookie }),

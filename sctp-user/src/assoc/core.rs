@@ -22,10 +22,13 @@ use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{Channel, Transmit};
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
+use crate::stats::AssocStats;
 use crate::time::Time;
 
 /// Most control chunks that wait for transmission; answers beyond are dropped, the peer asks again.
 const MAX_CONTROL: usize = 64;
+/// Most bytes that they hold of what the peer sent (HEARTBEATs to return, chunks to complain about); a single one may be longer.
+const MAX_CONTROL_BYTES: usize = 16 * 1024;
 
 /// What a verb gets from outside: the time and randomness.
 pub(crate) struct Context<'a> {
@@ -45,6 +48,17 @@ pub(crate) enum Control {
     Error(Vec<u8>),
     Shutdown,
     ShutdownAck,
+}
+
+impl Control {
+    /// Bytes that it holds because of what the peer sent.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::HeartbeatAck(_, tlvs) => tlvs.len(),
+            Self::Error(causes) => causes.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// A last packet, built when the association ended.
@@ -90,7 +104,7 @@ pub(crate) struct Core {
     pub(crate) cookie: Vec<u8>,
     /// Cookie Preservative for the next INIT, in milliseconds; zero asks for nothing (section 5.2.6).
     pub(crate) preservative: u32,
-    /// At most [`MAX_CONTROL`].
+    /// At most [`MAX_CONTROL`], and [`MAX_CONTROL_BYTES`] of the peer's bytes.
     pub(crate) control: VecDeque<Control>,
     pub(crate) farewell: Option<Farewell>,
     pub(crate) events: VecDeque<Event>,
@@ -99,6 +113,14 @@ pub(crate) struct Core {
     pub(crate) last_heard: Time,
     /// An ICMP port unreachable that is being checked.
     pub(crate) unreachable: Option<Unreachable>,
+    /// What was counted, but for what the present sender and receiver count.
+    pub(crate) counters: AssocStats,
+    /// Whether a peer opened it and the program has not been told yet: it counts for the backlog.
+    pub(crate) unnoticed: bool,
+    /// Notifications that the peer can cause at will and that wait for the program.
+    pub(crate) notices: u8,
+    /// Whether the receive buffer became smaller than it was promised to be.
+    pub(crate) buffer_reduced: bool,
     /// Whether the stack has it in its queue of associations to transmit.
     pub(crate) queued: bool,
 }
@@ -142,6 +164,10 @@ impl Core {
             readable: false,
             last_heard: ctx.now,
             unreachable: None,
+            counters: AssocStats::default(),
+            unnoticed: false,
+            notices: 0,
+            buffer_reduced: false,
             queued: false,
             cfg,
         }
@@ -165,6 +191,7 @@ impl Core {
         self.local_addrs.push(c.local_addr);
         self.outbound = c.outbound;
         self.inbound = c.inbound;
+        self.counters = self.stats();
         self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, c.peer_rwnd);
         self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
         self.errors = 0;
@@ -178,8 +205,15 @@ impl Core {
 
     /// Queues a control chunk, if it is not there already and there is room.
     pub(crate) fn push_control(&mut self, c: Control) {
-        if self.control.len() < MAX_CONTROL && !self.control.contains(&c) {
+        if self.control.contains(&c) {
+            return;
+        }
+        let bytes = c.bytes();
+        let held: usize = if bytes > 0 { self.control.iter().map(Control::bytes).sum() } else { 0 };
+        if self.control.len() < MAX_CONTROL && (held == 0 || held + bytes <= MAX_CONTROL_BYTES) {
             self.control.push_back(c);
+        } else {
+            self.counters.dropped_controls += 1;
         }
     }
 
@@ -278,7 +312,7 @@ impl Core {
             .sends_heartbeats()
             .then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min())
             .flatten();
-        [self.timers.next(), sack, t3, heartbeat].into_iter().flatten().min()
+        [self.timers.next(), sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
     }
 
     /// The peer's addresses with its SCTP port, the primary path's first.
@@ -319,6 +353,14 @@ impl Core {
         if let Some(p) = self.paths.get_mut(primary) {
             p.back_off();
         }
+    }
+
+    /// Counters since the association was opened.
+    pub(crate) fn stats(&self) -> AssocStats {
+        let mut all = self.counters;
+        all.add(&self.tx.stats());
+        all.reasm_usr_msgs += self.rx.as_ref().map_or(0, Rx::reassembled);
+        all
     }
 
     /// A snapshot for the user.

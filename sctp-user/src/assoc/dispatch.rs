@@ -58,6 +58,7 @@ impl Association {
         let core = &mut self.core;
         let Some(path) = core.paths.find(meta.src) else { return };
         core.heard(ctx.now, path, meta);
+        core.count_packet(path, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut had_data = false;
         for raw in packet.chunks().skip(skip) {
@@ -71,11 +72,13 @@ impl Association {
                 break;
             };
             had_data |= matches!(chunk, Chunk::Data(_));
+            core.counters.in_ctrl_chunks += u64::from(raw.kind != kind::DATA);
             let arrival = Arrival { path, meta, bytes, header: packet.header };
             if !core.on_chunk(ctx, &arrival, &chunk) || core.state == State::Closed {
                 break;
             }
         }
+        core.counters.in_data_packs += u64::from(had_data);
         if had_data && core.state != State::Closed {
             core.after_data(ctx, path);
         }
@@ -114,7 +117,9 @@ impl Core {
             return;
         }
         let Some(rx) = &mut self.rx else { return };
-        match rx.on_data(data, bytes) {
+        let outcome = rx.on_data(data, bytes);
+        self.counters.count_data(data, outcome);
+        match outcome {
             DataOutcome::Accepted { .. } | DataOutcome::Duplicate | DataOutcome::NoRoom => {}
             DataOutcome::InvalidStream(sid) => self.push_control(Control::Error(Cause::InvalidStream(sid).to_vec())),
             DataOutcome::Violation(what) => self.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
@@ -142,6 +147,9 @@ impl Core {
         if !self.state.sends_data() {
             return;
         }
+        self.counters.in_sacks += 1;
+        self.counters.in_gap_blocks += sack.gaps.len() as u64;
+        self.counters.in_duplicate_reports += sack.dups.len() as u64;
         match self.tx.on_sack(ctx.now, sack, &mut self.paths) {
             Ok(summary) => self.acknowledged(ctx, &summary),
             Err(violation) => self.violate(violation.0, &Cause::ProtocolViolation(violation.0.as_bytes())),
@@ -149,6 +157,7 @@ impl Core {
     }
 
     fn on_heartbeat(&mut self, path: PathId, hb: &Heartbeat<'_>) {
+        self.counters.in_heartbeats += 1;
         if self.state.answers_heartbeats() {
             self.push_control(Control::HeartbeatAck(path, Bytes::copy_from_slice(hb.tlvs)));
         }

@@ -31,6 +31,7 @@ impl Core {
 
     /// T1-init or T1-cookie expired: the same chunk again, with doubled RTO.
     pub(super) fn on_t1(&mut self, ctx: &mut Context<'_>) {
+        self.counters.t1_expireds += 1;
         if !self.count_error(self.cfg.max_init_retransmits) {
             return;
         }
@@ -55,6 +56,12 @@ impl Core {
             // Section 3.3.3: the TCB is destroyed and the ABORT's tag is the one that the packet came with.
             self.say_farewell(self.local_tag, &Abort { t: true, causes: &[] });
             self.close(CloseReason::ProtocolViolation("INIT ACK with tag zero"));
+            return;
+        }
+        if ack.a_rwnd < offer::MIN_WINDOW {
+            // Section 3.3.3: refused, and nothing changes. A better one may come.
+            let causes = offer::small_window().to_vec();
+            self.say_farewell(ack.tag, &Abort { t: false, causes: &causes });
             return;
         }
         self.peer_tag = ack.tag;

@@ -48,6 +48,7 @@ impl Association {
         {
             rx.on_sack_timer(ctx.now);
         }
+        core.tx.on_release(ctx.now);
         let paths: ArrayVec<PathId, MAX_PATHS> = core.paths.iter().map(|(id, _)| id).collect();
         for path in paths {
             core.on_path_timers(ctx, path);
@@ -117,6 +118,7 @@ impl Core {
     pub(super) fn on_heartbeat_ack(&mut self, ctx: &mut Context<'_>, ack: &Heartbeat<'_>) {
         let Some(info) = ack.info().and_then(HeartbeatInfo::parse) else { return };
         if self.paths.get_mut(info.path).is_some_and(|p| p.on_heartbeat_ack(ctx.now, &info)) {
+            self.counters.in_heartbeat_acks += 1;
             self.errors = 0;
             self.note_mtu(info.path);
         }

@@ -14,6 +14,8 @@ use crate::wire::tlv::Action;
 
 /// The most bytes of unrecognized parameters that are reported back: an answer must stay within one packet.
 const MAX_REPORT: usize = 512;
+/// The least window in bytes that an INIT or INIT ACK may advertise.
+pub(crate) const MIN_WINDOW: u32 = 1500;
 
 /// The peer's parameters, judged.
 #[derive(Debug, Default)]
@@ -32,13 +34,18 @@ pub(crate) struct Offer<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal(pub(crate) Vec<u8>);
 
+/// Why a window below [`MIN_WINDOW`] is refused.
+pub(crate) const fn small_window() -> Cause<'static> {
+    Cause::ProtocolViolation(b"a_rwnd below 1500")
+}
+
 /// Judges the fixed fields of an INIT or INIT ACK and its parameters.
 pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
     if init.outbound == 0 || init.inbound == 0 {
         return Err(Refusal(Cause::InvalidMandatoryParam.to_vec()));
     }
-    if init.a_rwnd < 1500 {
-        return Err(Refusal(Cause::ProtocolViolation(b"a_rwnd below 1500").to_vec()));
+    if init.a_rwnd < MIN_WINDOW {
+        return Err(Refusal(small_window().to_vec()));
     }
     let mut offer = Offer::default();
     for item in init.params() {

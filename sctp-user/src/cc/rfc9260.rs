@@ -1,51 +1,46 @@
-//! The congestion control of RFC 9260 section 7.2: slow start and congestion avoidance with L = 1.
+//! The congestion control of RFC 9260 section 7.2: slow start and congestion avoidance.
 
 use core::time::Duration;
 
-use super::{AckInfo, CongestionControl, Loss};
+use super::{AckInfo, CcSnapshot, CongestionControl, Loss, SlowStart};
 use crate::time::Time;
 
 /// State of section 7.2; sizes in bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Rfc9260 {
-    /// PMDCS: room for DATA chunks in one packet.
-    pmdcs: usize,
-    cwnd: usize,
-    ssthresh: usize,
+    base: SlowStart,
+    /// Duplicates that the peer reports are not added (section 7.2.2 could be read so): their sizes are no longer known, and
+    /// less growth is always allowed.
     partial_bytes_acked: usize,
 }
 
 impl Rfc9260 {
-    /// The initial window of section 7.2.1. `ssthresh` is the largest window that the peer can ever advertise.
-    pub(crate) fn new(pmdcs: usize, ipv6: bool) -> Self {
-        let floor = if ipv6 { 4344 } else { 4404 };
-        let cwnd = (4 * pmdcs).min(floor.max(2 * pmdcs));
-        Self { pmdcs, cwnd, ssthresh: u32::MAX as usize, partial_bytes_acked: 0 }
+    pub(super) fn new(base: SlowStart) -> Self {
+        Self { base, partial_bytes_acked: 0 }
     }
 
-    /// What both kinds of loss leave as threshold.
-    fn halved(&self) -> usize {
-        (self.cwnd / 2).max(4 * self.pmdcs)
+    /// Congestion avoidance: one PMDCS per window of acknowledged data, if the window was full.
+    fn avoid(&mut self, ack: &AckInfo) {
+        let cwnd = self.base.cwnd;
+        self.partial_bytes_acked = self.partial_bytes_acked.saturating_add(ack.acked);
+        if self.partial_bytes_acked < cwnd {
+            return;
+        }
+        if ack.was_full(cwnd) && !ack.in_recovery {
+            self.partial_bytes_acked -= cwnd;
+            self.base.cwnd += self.base.pmdcs;
+        } else {
+            self.partial_bytes_acked = cwnd;
+        }
     }
 }
 
 impl CongestionControl for Rfc9260 {
     fn on_ack(&mut self, ack: &AckInfo) {
-        let full = ack.in_flight_before >= self.cwnd;
-        if self.cwnd <= self.ssthresh {
-            if full && !ack.in_recovery {
-                self.cwnd += ack.acked.min(self.pmdcs);
-            }
+        if self.base.applies() {
+            self.base.grow(ack);
         } else {
-            self.partial_bytes_acked = self.partial_bytes_acked.saturating_add(ack.acked);
-            if self.partial_bytes_acked >= self.cwnd {
-                if full && !ack.in_recovery {
-                    self.partial_bytes_acked -= self.cwnd;
-                    self.cwnd += self.pmdcs;
-                } else {
-                    self.partial_bytes_acked = self.cwnd;
-                }
-            }
+            self.avoid(ack);
         }
         if ack.in_flight == 0 {
             self.partial_bytes_acked = 0;
@@ -53,60 +48,80 @@ impl CongestionControl for Rfc9260 {
     }
 
     fn on_loss(&mut self, _now: Time, loss: Loss) {
-        self.ssthresh = self.halved();
-        self.cwnd = match loss {
-            Loss::FastRetransmit => self.ssthresh,
-            Loss::Timeout => self.pmdcs,
+        self.base.ssthresh = self.base.at_least_four(self.base.cwnd / 2);
+        self.base.cwnd = match loss {
+            Loss::FastRetransmit { .. } | Loss::EcnEcho { .. } => self.base.ssthresh,
+            Loss::Timeout => self.base.pmdcs,
         };
         self.partial_bytes_acked = 0;
     }
 
     fn on_idle(&mut self, idle: Duration, rto: Duration) {
-        let rtos = idle.as_nanos() / rto.as_nanos().max(1);
-        if rtos == 0 || self.cwnd <= 4 * self.pmdcs {
-            return;
+        if self.base.decay(idle, rto) {
+            self.partial_bytes_acked = 0;
         }
-        // Section 7.2.1: the threshold remembers the window from before the first adjustment.
-        self.ssthresh = self.cwnd;
-        self.cwnd = self.cwnd.checked_shr(u32::try_from(rtos).unwrap_or(u32::MAX)).unwrap_or(0).max(4 * self.pmdcs);
-        self.partial_bytes_acked = 0;
     }
 
     fn on_mtu(&mut self, pmdcs: usize) {
-        self.pmdcs = pmdcs;
-        self.cwnd = self.cwnd.max(pmdcs);
+        self.base.set_pmdcs(pmdcs);
     }
 
     fn window(&self) -> usize {
-        self.cwnd
+        self.base.cwnd
     }
 
-    fn slow_start_threshold(&self) -> usize {
-        self.ssthresh
+    fn snapshot(&self) -> CcSnapshot {
+        CcSnapshot {
+            algorithm: "RFC 9260",
+            cwnd: self.base.cwnd,
+            ssthresh: self.base.ssthresh,
+            partial_bytes_acked: self.partial_bytes_acked,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AssocConfig;
+    use crate::num::Tsn;
 
     const PMDCS: usize = 1460;
+    const FAST: Loss = Loss::FastRetransmit { exit: Tsn(9) };
+
+    fn with(cfg: &AssocConfig, pmdcs: usize, ipv6: bool) -> Rfc9260 {
+        Rfc9260::new(SlowStart::new(cfg, pmdcs, ipv6))
+    }
+
+    fn new(pmdcs: usize, ipv6: bool) -> Rfc9260 {
+        with(&AssocConfig::rfc(), pmdcs, ipv6)
+    }
 
     fn ack(acked: usize, before: usize, in_recovery: bool) -> AckInfo {
-        AckInfo { now: Time::ZERO, acked, in_flight_before: before, in_flight: before.saturating_sub(acked), in_recovery }
+        AckInfo { in_recovery, ..AckInfo::test(Time::ZERO, acked, before) }
+    }
+
+    /// Pitfall 86.
+    #[test]
+    fn initial_window_follows_address_family_and_mtu_and_can_only_be_set_lower() {
+        assert_eq!(new(1468, false).window(), 4404);
+        assert_eq!(new(1448, true).window(), 4344);
+        assert_eq!(new(536, false).window(), 4 * 536);
+        assert_eq!(new(8960, false).window(), 2 * 8960);
+        for (wanted, got) in [(0, 1468), (2000, 2000), (4404, 4404), (1 << 20, 4404)] {
+            let cfg = AssocConfig { initial_window: Some(wanted), ..AssocConfig::rfc() };
+            assert_eq!(with(&cfg, 1468, false).window(), got);
+        }
     }
 
     #[test]
-    fn initial_window_follows_address_family_and_mtu() {
-        assert_eq!(Rfc9260::new(1468, false).window(), 4404);
-        assert_eq!(Rfc9260::new(1448, true).window(), 4344);
-        assert_eq!(Rfc9260::new(536, false).window(), 4 * 536);
-        assert_eq!(Rfc9260::new(8960, false).window(), 2 * 8960);
+    fn the_threshold_begins_arbitrarily_high() {
+        assert_eq!(new(PMDCS, false).slow_start_threshold(), u32::MAX as usize);
     }
 
     #[test]
     fn slow_start_grows_by_at_most_one_pmdcs_and_only_if_full() {
-        let mut cc = Rfc9260::new(PMDCS, false);
+        let mut cc = new(PMDCS, false);
         let start = cc.window();
         cc.on_ack(&ack(3 * PMDCS, start - 1, false));
         assert_eq!(cc.window(), start, "window was not full");
@@ -120,12 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn slow_start_grows_by_two_pmdcs_if_l_is_two() {
+        let mut cc = with(&AssocConfig { slow_start_l: 2, ..AssocConfig::rfc() }, PMDCS, false);
+        let start = cc.window();
+        cc.on_ack(&ack(3 * PMDCS, start, false));
+        assert_eq!(cc.window(), start + 2 * PMDCS);
+    }
+
+    #[test]
     fn avoidance_grows_by_one_pmdcs_per_window() {
-        let mut cc = Rfc9260::new(PMDCS, false);
-        cc.cwnd = 20 * PMDCS;
-        cc.on_loss(Time::ZERO, Loss::FastRetransmit);
+        let mut cc = new(PMDCS, false);
+        cc.base.cwnd = 20 * PMDCS;
+        cc.on_loss(Time::ZERO, FAST);
         assert_eq!((cc.window(), cc.slow_start_threshold()), (10 * PMDCS, 10 * PMDCS));
-        cc.cwnd += 4; // above the threshold: avoidance
+        cc.base.cwnd += 4; // above the threshold: avoidance
         let start = cc.window();
         for _ in 0..5 {
             assert_eq!(cc.window(), start);
@@ -133,29 +156,38 @@ mod tests {
         }
         cc.on_ack(&ack(2 * PMDCS, start, false));
         assert_eq!(cc.window(), start + PMDCS);
+        assert_eq!(cc.snapshot().partial_bytes_acked, 12 * PMDCS - start, "the rest counts towards the next growth");
     }
 
     #[test]
     fn unused_window_caps_partial_bytes_acked() {
-        let mut cc = Rfc9260::new(PMDCS, false);
-        cc.ssthresh = 0;
+        let mut cc = new(PMDCS, false);
+        cc.base.ssthresh = 0;
         for _ in 0..100 {
             cc.on_ack(&ack(PMDCS, PMDCS * 2, false));
         }
-        assert_eq!(cc.partial_bytes_acked, cc.cwnd);
+        assert_eq!(cc.partial_bytes_acked, cc.base.cwnd);
         cc.on_ack(&ack(PMDCS, PMDCS, false));
         assert_eq!(cc.partial_bytes_acked, 0, "all data acknowledged");
     }
 
     #[test]
     fn timeout_leaves_one_packet_and_idleness_halves() {
-        let mut cc = Rfc9260::new(PMDCS, false);
-        cc.cwnd = 64 * PMDCS;
+        let mut cc = new(PMDCS, false);
+        cc.base.cwnd = 64 * PMDCS;
         cc.on_idle(Duration::from_millis(2500), Duration::from_secs(1));
         assert_eq!((cc.window(), cc.slow_start_threshold()), (16 * PMDCS, 64 * PMDCS));
         cc.on_idle(Duration::from_secs(1 << 40), Duration::from_secs(1));
         assert_eq!(cc.window(), 4 * PMDCS);
         cc.on_loss(Time::ZERO, Loss::Timeout);
         assert_eq!((cc.window(), cc.slow_start_threshold()), (PMDCS, 4 * PMDCS));
+    }
+
+    #[test]
+    fn a_congestion_mark_halves_like_a_loss() {
+        let mut cc = new(PMDCS, false);
+        cc.base.cwnd = 64 * PMDCS;
+        cc.on_loss(Time::ZERO, Loss::EcnEcho { tsn: Tsn(1) });
+        assert_eq!((cc.window(), cc.slow_start_threshold()), (32 * PMDCS, 32 * PMDCS));
     }
 }

@@ -4,6 +4,17 @@ use core::time::Duration;
 
 use crate::error::ConfigError;
 
+/// How the congestion window of a path is controlled.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Congestion {
+    /// Slow start and congestion avoidance of RFC 9260 section 7.2.
+    #[default]
+    Rfc9260,
+    /// CUBIC (RFC 9438), a deviation from section 7.2.2: it fills long fat paths sooner.
+    Cubic,
+}
+
 /// Parameters of one association (RFC 9260 section 16), copied on write for single associations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -14,13 +25,17 @@ pub struct AssocConfig {
     pub rto_min: Duration,
     /// RTO.Max.
     pub rto_max: Duration,
+    /// RTO.Alpha is 2 to the power of minus this: how much one measurement moves SRTT. 1 to 7.
+    pub rto_alpha_shift: u8,
+    /// RTO.Beta is 2 to the power of minus this: how much one measurement moves RTTVAR. 1 to 7.
+    pub rto_beta_shift: u8,
     /// Max.Burst in packets.
     pub max_burst: usize,
-    /// Association.Max.Retrans.
+    /// Association.Max.Retrans: the association ends when its error counter exceeds this.
     pub assoc_max_retrans: u32,
-    /// Path.Max.Retrans.
+    /// Path.Max.Retrans: a path becomes inactive when its error counter exceeds this.
     pub path_max_retrans: u32,
-    /// Max.Init.Retransmits.
+    /// Max.Init.Retransmits: how often INIT and COOKIE ECHO are sent again.
     pub max_init_retransmits: u32,
     /// HB.interval; `None` switches the periodic HEARTBEAT off.
     pub hb_interval: Option<Duration>,
@@ -34,7 +49,7 @@ pub struct AssocConfig {
     pub outbound_streams: u16,
     /// Inbound streams that we accept (MIS).
     pub max_inbound_streams: u16,
-    /// Receive buffer in bytes: the a_rwnd of an idle association. At least 1500.
+    /// Receive buffer in bytes: the a_rwnd of an idle association. At least 1500, less than 4 GiB.
     pub recv_buffer: usize,
     /// Send buffer in bytes: beyond it `send` answers `WouldBlock`.
     pub send_buffer: usize,
@@ -68,6 +83,22 @@ pub struct AssocConfig {
     pub sender_i_bit: bool,
     /// Whether a chunk whose fast retransmission was lost is marked again (rulings, section 1 row 6).
     pub repeat_fast_retransmit: bool,
+    /// How the congestion windows are controlled.
+    pub congestion: Congestion,
+    /// L of section 7.2.1: most growth of the window in slow start for one SACK, in PMDCS; 1 or 2.
+    pub slow_start_l: u8,
+    /// Initial congestion window in bytes; one that is larger than section 7.2.1 allows counts as that one, one smaller than a
+    /// packet as a packet. `None` is the largest allowed.
+    pub initial_window: Option<usize>,
+    /// Packets with DATA for each of which, at the latest, a SACK is sent at once; at least 1. More than 2 is a deviation.
+    pub sack_frequency: u32,
+    /// Whether packets that arrive together are acknowledged by a single SACK: a deviation, on which a sender limited by
+    /// Max.Burst starves.
+    pub ack_per_batch: bool,
+    /// DSCP of packets, 0 to 63 (RFC 2474).
+    pub dscp: u8,
+    /// IPv6 flow label of packets, 20 bits (RFC 6437); zero leaves it to the host.
+    pub flow_label: u32,
 }
 
 impl AssocConfig {
@@ -78,6 +109,8 @@ impl AssocConfig {
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_secs(1),
             rto_max: Duration::from_secs(60),
+            rto_alpha_shift: 3,
+            rto_beta_shift: 2,
             max_burst: 4,
             assoc_max_retrans: 10,
             path_max_retrans: 5,
@@ -102,6 +135,31 @@ impl AssocConfig {
             nagle: true,
             sender_i_bit: true,
             repeat_fast_retransmit: true,
+            congestion: Congestion::Rfc9260,
+            slow_start_l: 1,
+            initial_window: None,
+            sack_frequency: 2,
+            ack_per_batch: false,
+            dscp: 0,
+            flow_label: 0,
+        }
+    }
+
+    /// The values that signalling networks run: a failed path is left within seconds (rulings section 1 row 1).
+    ///
+    /// Association.Max.Retrans is the sum over two paths, as signalling links have them.
+    #[must_use]
+    pub fn signalling() -> Self {
+        Self {
+            rto_initial: Duration::from_millis(500),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(2),
+            sack_delay: Duration::from_millis(100),
+            path_max_retrans: 3,
+            assoc_max_retrans: 6,
+            hb_interval: Some(Duration::from_secs(2)),
+            nagle: false,
+            ..Self::rfc()
         }
     }
 
@@ -124,59 +182,97 @@ impl AssocConfig {
         }
     }
 
-    /// What of this configuration departs from what RFC 9260 advises (SHOULD), one line each; see `docs/deviations.md`.
+    /// What of this configuration departs from what RFC 9260 advises (SHOULD, RECOMMENDED), one line each; see
+    /// `docs/deviations.md`.
     #[must_use]
     pub fn deviations(&self) -> Vec<&'static str> {
+        let rfc = Self::rfc();
         let rules = [
-            (self.rto_min < Duration::from_secs(1), "RTO.Min below 1 s (section 16)"),
-            (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
+            (self.rto_initial != rfc.rto_initial, "RTO.Initial is not 1 s (section 16)"),
+            (self.rto_min < rfc.rto_min, "RTO.Min below 1 s (section 16)"),
+            (self.rto_min > rfc.rto_min, "RTO.Min above 1 s (section 16)"),
+            (self.rto_max < rfc.rto_max, "RTO.Max below 60 s (section 6.3.1 rule C7)"),
+            (self.rto_max > rfc.rto_max, "RTO.Max above 60 s (section 16)"),
+            (self.rto_alpha_shift != rfc.rto_alpha_shift, "RTO.Alpha is not 1/8 (section 6.3.1)"),
+            (self.rto_beta_shift != rfc.rto_beta_shift, "RTO.Beta is not 1/4 (section 6.3.1)"),
+            (self.max_burst > rfc.max_burst, "Max.Burst above 4 (section 16)"),
+            (self.assoc_max_retrans != rfc.assoc_max_retrans, "Association.Max.Retrans is not 10 (section 16)"),
+            (self.path_max_retrans != rfc.path_max_retrans, "Path.Max.Retrans is not 5 (section 16)"),
+            (self.max_init_retransmits != rfc.max_init_retransmits, "Max.Init.Retransmits is not 8 (section 16)"),
             (self.hb_interval.is_none(), "no periodic HEARTBEATs (section 8.3)"),
-            (self.max_burst > 4, "Max.Burst above 4 (section 16)"),
+            (self.congestion == Congestion::Cubic, "CUBIC in place of the RFC's congestion avoidance (section 7.2.2)"),
+            (self.slow_start_l > 1, "L above 1 (section 7.2.1)"),
+            (self.sack_frequency > 2, "fewer SACKs than one for every second packet (section 6.2)"),
+            (self.ack_per_batch, "one SACK for packets that arrive together (section 6.2)"),
+            (self.hb_interval.is_some_and(|i| Some(i) != rfc.hb_interval), "HB.interval is not 30 s (section 16)"),
+            (self.sack_delay > rfc.sack_delay, "SACK.Delay above 200 ms (section 6.2)"),
+            (self.cookie_life != rfc.cookie_life, "Valid.Cookie.Life is not 60 s (section 16)"),
+            (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
         ];
         rules.into_iter().filter(|(departs, _)| *departs).map(|(_, what)| what).collect()
     }
 
-    /// Checks what the RFC forbids.
+    /// Checks what the RFC forbids, and what cannot work.
     ///
     /// # Errors
     /// Names the first field with a forbidden value.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let err = |field, why| Err(ConfigError { field, why });
-        if self.sack_delay > Duration::from_millis(500) {
-            return err("sack_delay", "at most 500 ms (RFC 9260 section 6.2)");
-        }
-        if self.recv_buffer < 1500 {
-            return err("recv_buffer", "at least 1500 bytes (RFC 9260 section 3.3.2)");
-        }
-        if self.outbound_streams == 0 || self.max_inbound_streams == 0 {
-            return err("streams", "at least one in each direction (RFC 9260 section 3.3.2)");
-        }
-        if self.rto_min > self.rto_max || self.rto_initial > self.rto_max {
-            return err("rto_max", "below RTO.Min or RTO.Initial");
-        }
         let day = Duration::from_secs(86_400);
-        if self.rto_min.is_zero() || self.rto_initial.is_zero() || self.rto_max > day || self.cookie_life > day {
-            return err("durations", "RTOs above zero, RTO.Max and Valid.Cookie.Life at most a day");
+        let rules = [
+            (self.sack_delay > Duration::from_millis(500), "sack_delay", "at most 500 ms (RFC 9260 section 6.2)"),
+            (self.recv_buffer < 1500, "recv_buffer", "at least 1500 bytes (RFC 9260 section 3.3.2)"),
+            (u32::try_from(self.recv_buffer).is_err(), "recv_buffer", "a_rwnd has 32 bits (RFC 9260 section 3.3.2)"),
+            (self.outbound_streams == 0, "outbound_streams", "at least one (RFC 9260 section 3.3.2)"),
+            (self.max_inbound_streams == 0, "max_inbound_streams", "at least one (RFC 9260 section 3.3.2)"),
+            (self.rto_min > self.rto_max, "rto_max", "below RTO.Min"),
+            (self.rto_initial > self.rto_max, "rto_max", "below RTO.Initial"),
+            (self.rto_min.is_zero(), "rto_min", "above zero"),
+            (self.rto_initial.is_zero(), "rto_initial", "above zero"),
+            (self.rto_max > day, "rto_max", "at most a day"),
+            (!(1..=7).contains(&self.rto_alpha_shift), "rto_alpha_shift", "between 1 and 7"),
+            (!(1..=7).contains(&self.rto_beta_shift), "rto_beta_shift", "between 1 and 7"),
+            (self.cookie_life > day, "cookie_life", "at most a day"),
+            (self.cookie_life.is_zero(), "cookie_life", "above zero"),
+            (self.hb_interval.is_some_and(|i| i > day), "hb_interval", "at most a day"),
+            (self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day"),
+            (self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes"),
+            (self.max_mtu > 65_535, "max_mtu", "at most 65535 bytes"),
+            (self.max_fragment.is_some_and(|n| n < 16), "max_fragment", "at least 16 bytes"),
+            (self.max_received_message == Some(0), "max_received_message", "at least one byte"),
+            (self.partial_delivery_point == Some(0), "partial_delivery_point", "at least one byte"),
+            (self.max_burst == 0, "max_burst", "at least one packet"),
+            (!matches!(self.slow_start_l, 1 | 2), "slow_start_l", "1 or 2 (RFC 9260 section 7.2.1)"),
+            (self.sack_frequency == 0, "sack_frequency", "at least one packet"),
+            (self.max_message == 0, "max_message", "at least one byte"),
+            (self.send_buffer == 0, "send_buffer", "at least one byte"),
+            (self.dscp > 63, "dscp", "six bits (RFC 2474)"),
+            (self.flow_label > 0xf_ffff, "flow_label", "20 bits (RFC 6437)"),
+        ];
+        match rules.into_iter().find(|(broken, ..)| *broken) {
+            Some((_, field, why)) => Err(ConfigError { field, why }),
+            None => Ok(()),
         }
-        if self.mtu < 576 || self.mtu > 65_535 {
-            return err("mtu", "between 576 and 65535 bytes");
+    }
+
+    /// Checks whether a living association may change from this configuration to `new`.
+    ///
+    /// # Errors
+    /// `new` is forbidden, or differs in what was settled when the association was opened.
+    pub fn validate_change(&self, new: &Self) -> Result<(), ConfigError> {
+        new.validate()?;
+        let streams = "agreed on when the association was opened (RFC 9260 section 5.1.1)";
+        let settled = [
+            (self.outbound_streams != new.outbound_streams, "outbound_streams", streams),
+            (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
+            (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
+            (self.mtu != new.mtu, "mtu", "the paths have theirs since the association was opened"),
+            (self.max_mtu != new.max_mtu, "max_mtu", "the paths have theirs since the association was opened"),
+            (self.pmtu_discovery != new.pmtu_discovery, "pmtu_discovery", "the paths have begun with theirs"),
+        ];
+        match settled.into_iter().find(|(differs, ..)| *differs) {
+            Some((_, field, why)) => Err(ConfigError { field, why }),
+            None => Ok(()),
         }
-        if self.max_mtu > 65_535 {
-            return err("max_mtu", "at most 65535 bytes");
-        }
-        if self.max_fragment.is_some_and(|n| n < 16) {
-            return err("max_fragment", "at least 16 bytes");
-        }
-        if self.max_received_message == Some(0) || self.partial_delivery_point == Some(0) {
-            return err("partial_delivery", "limits must not be zero");
-        }
-        if self.max_burst == 0 {
-            return err("max_burst", "at least one packet");
-        }
-        if self.max_message == 0 || self.send_buffer == 0 {
-            return err("max_message", "must not be zero");
-        }
-        Ok(())
     }
 }
 
@@ -199,6 +295,13 @@ mod tests {
         let small = AssocConfig { recv_buffer: 1_499, ..AssocConfig::rfc() };
         assert_eq!(small.validate().unwrap_err().field, "recv_buffer");
         assert!(AssocConfig { repeat_fast_retransmit: false, ..AssocConfig::rfc() }.deviations().is_empty());
+        let l3 = AssocConfig { slow_start_l: 3, ..AssocConfig::rfc() };
+        assert_eq!(l3.validate().unwrap_err().field, "slow_start_l");
+        let never = AssocConfig { sack_frequency: 0, ..AssocConfig::rfc() };
+        assert_eq!(never.validate().unwrap_err().field, "sack_frequency");
+        let rare =
+            AssocConfig { congestion: Congestion::Cubic, slow_start_l: 2, sack_frequency: 3, ack_per_batch: true, ..AssocConfig::rfc() };
+        assert_eq!((rare.validate(), rare.deviations().len()), (Ok(()), 1 + 4));
         assert!(AssocConfig::session().deviations().iter().any(|d| d.starts_with("RTO.Min")));
     }
 }

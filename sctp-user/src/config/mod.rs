@@ -11,7 +11,11 @@
 mod assoc;
 mod endpoint;
 mod stack;
+pub mod table;
 
-pub use self::assoc::AssocConfig;
+#[cfg(test)]
+mod config_test;
+
+pub use self::assoc::{AssocConfig, Congestion};
 pub use self::endpoint::EndpointConfig;
 pub use self::stack::StackConfig;

@@ -1,6 +1,10 @@
 //! Configuration of a stack.
 
+use crate::error::ConfigError;
 use crate::net::Channel;
+
+/// Most associations that a stack can address.
+const ADDRESSABLE: usize = 1 << 20;
 
 /// Parameters of a stack.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -8,12 +12,15 @@ use crate::net::Channel;
 pub struct StackConfig {
     /// What carries packets to a peer known only by its address.
     pub default_channel: Channel,
-    /// Most associations at once.
+    /// Most associations at once, at most 2^20.
     pub max_associations: usize,
-    /// Out-of-the-blue answers (ABORT, ERROR, SHUTDOWN COMPLETE) per second and source prefix.
+    /// Out-of-the-blue answers (ABORT, ERROR, SHUTDOWN COMPLETE) per second and source prefix; zero gives none.
     pub ootb_per_second: u32,
-    /// INIT ACKs per second and source prefix.
+    /// INIT ACKs per second and source prefix; zero gives none.
     pub init_ack_per_second: u32,
+    /// Whether packets out of the blue, and INITs to ports where nobody listens, get no answer at all, so that a scan learns
+    /// nothing (a departure from RFC 9260 section 8.4).
+    pub blackhole: bool,
 }
 
 impl Default for StackConfig {
@@ -23,6 +30,27 @@ impl Default for StackConfig {
             max_associations: 100_000,
             ootb_per_second: 1_000,
             init_ack_per_second: 10_000,
+            blackhole: false,
         }
+    }
+}
+
+impl StackConfig {
+    /// Checks what cannot work.
+    ///
+    /// # Errors
+    /// Names the first field with such a value.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_associations > ADDRESSABLE {
+            return Err(ConfigError { field: "max_associations", why: "at most 2^20" });
+        }
+        Ok(())
+    }
+
+    /// What of this configuration departs from what RFC 9260 advises, one line each.
+    #[must_use]
+    pub fn deviations(&self) -> Vec<&'static str> {
+        let rules = [(self.blackhole || self.ootb_per_second == 0, "no answers to packets out of the blue (section 8.4)")];
+        rules.into_iter().filter(|(departs, _)| *departs).map(|(_, what)| what).collect()
     }
 }

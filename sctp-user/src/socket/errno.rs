@@ -33,6 +33,7 @@ pub(super) fn bind_error(err: BindError) -> io::Error {
 pub(super) fn connect_error(err: ConnectError) -> io::Error {
     match err {
         ConnectError::NoAddress => Errno::DESTADDRREQ,
+        ConnectError::PortZero => Errno::ADDRNOTAVAIL,
         ConnectError::NoEndpoint => Errno::BADF,
         ConnectError::AlreadyConnected => Errno::ISCONN,
         ConnectError::TooManyAssociations => Errno::NOBUFS,

@@ -51,6 +51,11 @@ impl Arena {
         self.slots.try_remove(Self::index(id)).map(|(_, a)| a)
     }
 
+    /// All associations in the order of their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Association> {
+        self.slots.iter().map(|(_, (_, a))| a)
+    }
+
     /// The ids in the order of their slots.
     pub(super) fn ids(&self) -> Vec<AssocId> {
         self.slots.iter().map(|(_, (_, a))| a.core.id).collect()

@@ -28,7 +28,7 @@ struct Peer {
 impl Peer {
     fn new(addr: &str, port: u16, seed: u64, cfg: AssocConfig) -> Self {
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(seed)));
-        let ep = stack.open(EndpointConfig { port, assoc: Arc::new(cfg) }).unwrap();
+        let ep = stack.open(EndpointConfig::with(port, Arc::new(cfg))).unwrap();
         stack.listen(ep, true);
         Self { stack, ip: ip(addr), ep, events: Vec::new() }
     }

@@ -31,6 +31,11 @@ impl Limiter {
         Self { rate: rate.into(), buckets: BTreeMap::new(), overflow: Bucket { credit: NANOS_PER_SECOND, filled: Time::ZERO } }
     }
 
+    /// Changes the rate.
+    pub(crate) fn set_rate(&mut self, rate: u32) {
+        self.rate = rate.into();
+    }
+
     /// Whether `src` may be answered now; takes a token if so.
     pub(crate) fn allow(&mut self, now: Time, src: IpAddr) -> bool {
         let Some(cost) = NANOS_PER_SECOND.checked_div(self.rate) else { return false };

@@ -28,23 +28,27 @@ use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
-pub use self::status::{AssocStatus, StackStats};
+pub use self::status::AssocStatus;
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths};
 use crate::assoc::state::State;
 use crate::assoc::{Admission, Association, Context, Core};
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
-use crate::error::{BindError, CloseReason, ConnectError, SendError};
+use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId};
+use crate::stats::{AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::{Chunk, Packet, PacketError};
 
 /// Most answers without an association that wait for transmission; a driver that drains never comes near.
 const MAX_REPLIES: usize = 1024;
+/// Most notifications of one association that a peer can cause at will ([`Event::RemoteError`], [`Event::Restarted`] and the
+/// like) and that wait in [`Stack::poll_event`]; further ones are dropped and counted.
+const MAX_NOTICES: u8 = 16;
 /// Longest packet in bytes that is sent unfragmented without knowing the path.
 const SAFE_PACKET: usize = 1_200;
 /// A pause of the driver beyond its deadline that counts as a jump of the clock (rulings section 1 row 22).
@@ -77,13 +81,17 @@ pub struct Stack {
     deadlines: DeadlineSet<AssocId>,
     /// Associations that may have something to send, each at most once.
     sending: VecDeque<AssocId>,
+    /// At most [`MAX_REPLIES`], and one more for each association that ends.
     replies: VecDeque<Reply>,
+    /// Of one association at most [`MAX_NOTICES`], what its life causes once, and what the send buffer held.
     events: VecDeque<(EndpointId, AssocId, Event)>,
     ootb_limit: Limiter,
     init_ack_limit: Limiter,
     /// The host's own addresses, as far as the driver told.
     host: Vec<IpAddr>,
-    stats: StackStats,
+    counters: StackCounters,
+    /// What associations counted that are gone.
+    retired: AssocStats,
 }
 
 impl Stack {
@@ -102,7 +110,8 @@ impl Stack {
             ootb_limit: Limiter::new(cfg.ootb_per_second),
             init_ack_limit: Limiter::new(cfg.init_ack_per_second),
             host: Vec::new(),
-            stats: StackStats::default(),
+            counters: StackCounters::default(),
+            retired: AssocStats::default(),
             cfg,
             entropy,
         }
@@ -114,6 +123,46 @@ impl Stack {
     /// The port is open already, none is free, or the RFC forbids the configuration.
     pub fn open(&mut self, cfg: EndpointConfig) -> Result<EndpointId, BindError> {
         self.ports.open(cfg, &mut *self.entropy)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &StackConfig {
+        &self.cfg
+    }
+
+    /// Changes the configuration. Associations that exist stay, even if there are more than are allowed now.
+    ///
+    /// # Errors
+    /// A value cannot work; then nothing is changed.
+    pub fn reconfigure(&mut self, cfg: StackConfig) -> Result<(), ConfigError> {
+        cfg.validate()?;
+        self.ootb_limit.set_rate(cfg.ootb_per_second);
+        self.init_ack_limit.set_rate(cfg.init_ack_per_second);
+        self.cfg = cfg;
+        Ok(())
+    }
+
+    /// The configuration in force of an endpoint, with the port that it has.
+    #[must_use]
+    pub fn endpoint_config(&self, ep: EndpointId) -> Option<EndpointConfig> {
+        let e = self.ports.get(ep)?;
+        Some(EndpointConfig { backlog: e.backlog, ..EndpointConfig::with(e.port, Arc::clone(&e.assoc)) })
+    }
+
+    /// Changes the configuration of an endpoint, for associations that are opened from now on.
+    ///
+    /// # Errors
+    /// A value is forbidden, the port is another one (zero stands for the same), or there is no such endpoint; then nothing is
+    /// changed.
+    pub fn reconfigure_endpoint(&mut self, ep: EndpointId, cfg: EndpointConfig) -> Result<(), ConfigError> {
+        cfg.validate()?;
+        let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
+        if cfg.port != 0 && cfg.port != e.port {
+            return Err(ConfigError { field: "port", why: "it is what the endpoint is known by" });
+        }
+        (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
+        Ok(())
     }
 
     /// Starts or stops accepting associations. Those that exist live on.
@@ -155,6 +204,9 @@ impl Stack {
         cfg: Option<Arc<AssocConfig>>,
     ) -> Result<AssocId, ConnectError> {
         let first = peer.first().ok_or(ConnectError::NoAddress)?;
+        if peer.iter().any(|p| p.addr.port() == 0) {
+            return Err(ConnectError::PortZero);
+        }
         let local_port = self.local_port(ep).ok_or(ConnectError::NoEndpoint)?;
         let cfg = self.assoc_config(ep, cfg).ok_or(ConnectError::NoEndpoint)?;
         cfg.validate()?;
@@ -200,6 +252,12 @@ impl Stack {
     /// [`Stack::forget`] was called.
     pub fn poll_event(&mut self) -> Option<(EndpointId, AssocId, Event)> {
         let item = self.events.pop_front()?;
+        if let Some(a) = self.assocs.get_mut(item.1) {
+            a.core.notices -= u8::from(is_notice(&item.2)).min(a.core.notices);
+            if matches!(item.2, Event::Connected { .. }) && core::mem::take(&mut a.core.unnoticed) {
+                self.ports.noticed(item.0);
+            }
+        }
         if matches!(item.2, Event::Lost { .. }) && self.assocs.get(item.1).is_some_and(|a| !a.core.has_message()) {
             self.forget(item.1);
         }
@@ -210,13 +268,23 @@ impl Stack {
     pub fn forget(&mut self, id: AssocId) {
         let Some(a) = self.assocs.remove(id) else { return };
         self.leave_addresses(&a.core);
+        self.retired.add(&a.core.stats());
+        if a.core.unnoticed {
+            self.ports.noticed(a.core.ep);
+        }
         self.deadlines.set(id, None);
     }
 
-    /// Counters since the start.
+    /// Counters since the start. This visits every association: for reports, not for each packet.
     #[must_use]
     pub fn stats(&self) -> StackStats {
-        self.stats
+        let mut all = StackStats { stack: self.counters, assocs: self.retired, ..StackStats::default() };
+        for a in self.assocs.iter() {
+            all.associations += 1;
+            all.curr_estab += u64::from(matches!(a.core.state, State::Established | State::ShutdownPending | State::ShutdownReceived));
+            all.assocs.add(&a.core.stats());
+        }
+        all
     }
 
     /// Number of associations, those included that are lost and wait to be read.
@@ -227,14 +295,15 @@ impl Stack {
 
     /// One packet. `packet` is kept alive by the messages that it carries.
     pub fn handle_datagram(&mut self, now: Time, meta: &Meta, packet: Bytes) {
-        self.stats.packets_in += 1;
+        self.counters.packets_in += 1;
+        self.counters.bytes_in += packet.len() as u64;
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         let parsed = match Packet::parse(&packet) {
             Ok(parsed) if is_unicast(meta.src) => parsed,
             Ok(_) => return,
             Err(e) => {
-                self.stats.bad_checksums += u64::from(e == PacketError::Checksum);
-                self.stats.bad_packets += 1;
+                self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
+                self.counters.bad_packets += 1;
                 return;
             }
         };
@@ -273,9 +342,9 @@ impl Stack {
                 }
                 self.touch(id);
             }
-            (Some(_), Some(Admission::Discard)) => self.stats.bad_tags += 1,
+            (Some(_), Some(Admission::Discard)) => self.counters.bad_tags += 1,
             _ => {
-                self.stats.out_of_the_blue += 1;
+                self.counters.out_of_blues += 1;
                 self.out_of_the_blue(now, meta, packet);
             }
         }
@@ -293,7 +362,17 @@ impl Stack {
         let core = &mut a.core;
         let farewell = core.farewell.take();
         let ep = core.ep;
-        self.events.extend(core.events.drain(..).map(|e| (ep, id, e)));
+        for e in core.events.drain(..) {
+            count_event(&mut self.counters, &e);
+            if is_notice(&e) {
+                if core.notices >= MAX_NOTICES {
+                    core.counters.dropped_events += 1;
+                    continue;
+                }
+                core.notices += 1;
+            }
+            self.events.push_back((ep, id, e));
+        }
         let closed = core.state == State::Closed;
         let deadline = core.next_deadline();
         if !closed && !core.queued {
@@ -343,9 +422,12 @@ impl Stack {
 impl Node for Stack {
     fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
         self.notice_clock_jump(now);
+        let mut packets = 0;
         for packet in train.packets() {
             self.handle_datagram(now, meta, packet);
+            packets += 1;
         }
+        self.counters.largest_train_in = self.counters.largest_train_in.max(packets);
     }
 
     fn handle_net_error(&mut self, now: Time, err: &NetError) {
@@ -365,13 +447,15 @@ impl Node for Stack {
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         if let Some(reply) = self.replies.pop_front() {
             buf.extend_from_slice(&reply.packet);
-            self.stats.packets_out += 1;
+            self.counters.packets_out += 1;
+            self.counters.bytes_out += reply.packet.len() as u64;
             return Some(reply.transmit);
         }
         while let Some(id) = self.sending.front().copied() {
             let sent = self.with_assoc(now, id, |a, ctx| a.poll_transmit(ctx, max_segments, buf)).flatten();
             if let Some(transmit) = sent {
-                self.stats.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
+                self.counters.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
+                self.counters.bytes_out += transmit.size as u64;
                 return Some(transmit);
             }
             self.sending.pop_front();
@@ -403,6 +487,25 @@ impl Node for Stack {
             }
         }
     }
+}
+
+/// Whether a peer can cause it as often as it likes.
+fn is_notice(event: &Event) -> bool {
+    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived)
+}
+
+/// What the life of an association adds to the counters of its stack.
+fn count_event(counters: &mut StackCounters, event: &Event) {
+    let counter = match event {
+        Event::Connected { incoming: false, .. } => &mut counters.active_estabs,
+        Event::Connected { incoming: true, .. } => &mut counters.passive_estabs,
+        Event::Restarted => &mut counters.restarts,
+        Event::Lost { reason: CloseReason::Shutdown } => &mut counters.shutdowns,
+        Event::Lost { reason: CloseReason::ConnectTimeout | CloseReason::Refused(_) } => return,
+        Event::Lost { .. } => &mut counters.aborteds,
+        _ => return,
+    };
+    *counter += 1;
 }
 
 fn keys_of(core: &Core) -> Vec<Key> {
@@ -483,16 +586,42 @@ impl Assoc<'_> {
         self.stack.touch(self.id);
     }
 
+    /// Counters since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> AssocStats {
+        self.core().map(Core::stats).unwrap_or_default()
+    }
+
     /// A snapshot.
     #[must_use]
     pub fn status(&self) -> AssocStatus {
         self.core().map(Core::status).unwrap_or_default()
     }
 
-    /// What of its configuration departs from what RFC 9260 advises: [`AssocConfig::deviations`].
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<AssocConfig> {
+        self.core().map(|c| Arc::clone(&c.cfg)).unwrap_or_default()
+    }
+
+    /// Changes the configuration of this association: `change` edits the one in force (RFC 9260 section 11.1.13).
+    ///
+    /// New values count at once, for its paths and timers too; a timer that runs keeps its time.
+    ///
+    /// # Errors
+    /// A new value is forbidden, or was settled when the association was opened; then nothing is changed.
+    pub fn reconfigure(&mut self, now: Time, change: impl FnOnce(&mut AssocConfig)) -> Result<(), ConfigError> {
+        let mut cfg = AssocConfig::clone(&self.config());
+        change(&mut cfg);
+        let done = self.stack.with_assoc(now, self.id, |a, ctx| a.core.reconfigure(ctx, cfg));
+        self.stack.touch(self.id);
+        done.unwrap_or(Ok(()))
+    }
+
+    /// What it does against the advice of RFC 9260: [`AssocConfig::deviations`], and what depends on its paths.
     #[must_use]
     pub fn deviations(&self) -> Vec<&'static str> {
-        self.core().map(|c| c.cfg.deviations()).unwrap_or_default()
+        self.core().map(Core::deviations).unwrap_or_default()
     }
 
     /// The endpoint that it belongs to.

@@ -12,6 +12,9 @@ impl Stack {
     /// Rules 2 and 5 to 8 of section 8.4; INIT and COOKIE ECHO (3 and 4) went to the responder, and the source's kind (1) was
     /// checked before.
     pub(super) fn out_of_the_blue(&mut self, now: Time, meta: &Meta, packet: &Packet<'_>) {
+        if self.cfg.blackhole {
+            return;
+        }
         let Some(Ok(first)) = packet.chunks().next() else { return };
         let silent = |c: crate::wire::RawChunk<'_>| match c.kind {
             kind::ABORT | kind::SHUTDOWN_COMPLETE | kind::COOKIE_ACK => true,
@@ -31,6 +34,7 @@ impl Stack {
     /// Sends one chunk back to where a packet came from, keeping nothing.
     pub(super) fn answer(&mut self, now: Time, meta: &Meta, to: CommonHeader, vtag: crate::num::Vtag, chunk: &impl Encode) {
         if !self.ootb_limit.allow(now, meta.src) {
+            self.counters.limited_answers += 1;
             return;
         }
         self.reply(meta, to, vtag, chunk);

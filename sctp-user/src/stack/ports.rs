@@ -16,6 +16,10 @@ pub(super) struct Endpoint {
     pub(super) port: u16,
     pub(super) assoc: Arc<AssocConfig>,
     pub(super) listening: bool,
+    /// Most associations of peers that the program has not taken notice of.
+    pub(super) backlog: usize,
+    /// How many there are.
+    pub(super) pending: usize,
 }
 
 /// The endpoint table.
@@ -28,7 +32,7 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn open(&mut self, cfg: EndpointConfig, entropy: &mut dyn Entropy) -> Result<EndpointId, BindError> {
-        cfg.assoc.validate()?;
+        cfg.validate()?;
         let port = if cfg.port == 0 { self.ephemeral(entropy).ok_or(BindError::NoFreePort)? } else { cfg.port };
         if self.by_port.contains_key(&port) {
             return Err(BindError::AddrInUse(port));
@@ -36,7 +40,7 @@ impl Ports {
         let id = EndpointId(self.next);
         self.next = self.next.wrapping_add(1);
         self.by_port.insert(port, id);
-        self.endpoints.insert(id, Endpoint { port, assoc: cfg.assoc, listening: false });
+        self.endpoints.insert(id, Endpoint { port, assoc: cfg.assoc, listening: false, backlog: cfg.backlog, pending: 0 });
         Ok(id)
     }
 
@@ -60,6 +64,13 @@ impl Ports {
 
     pub(super) fn get_mut(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
         self.endpoints.get_mut(&id)
+    }
+
+    /// The program was told of an association that a peer had opened, or it is gone.
+    pub(super) fn noticed(&mut self, id: EndpointId) {
+        if let Some(e) = self.endpoints.get_mut(&id) {
+            e.pending = e.pending.saturating_sub(1);
+        }
     }
 
     pub(super) fn by_port(&self, port: u16) -> Option<(EndpointId, &Endpoint)> {

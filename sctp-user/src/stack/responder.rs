@@ -41,6 +41,7 @@ impl Stack {
     /// An INIT, alone in its packet.
     pub(super) fn on_init(&mut self, now: Time, meta: &Meta, packet: &Packet<'_>, init: &Init<'_>) {
         let header = packet.header;
+        self.counters.inits += 1;
         // Sections 8.5.1 A and 3.3.2: discarded silently.
         if header.vtag != Vtag::ZERO || init.tag == Vtag::ZERO {
             return;
@@ -51,6 +52,9 @@ impl Stack {
         });
         let listening = self.ports.by_port(header.dst_port).is_some_and(|(_, e)| e.listening);
         if existing.is_none() && !listening {
+            if self.cfg.blackhole {
+                return;
+            }
             self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &[] });
             return;
         }
@@ -76,6 +80,8 @@ impl Stack {
         };
         if self.init_ack_limit.allow(now, meta.src) {
             self.send_init_ack(&incoming, existing, &offer, &proposal);
+        } else {
+            self.counters.limited_answers += 1;
         }
     }
 
@@ -151,7 +157,8 @@ impl Stack {
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,
             a_rwnd: u32::try_from(cfg.recv_buffer).unwrap_or(u32::MAX),
-            outbound: cfg.outbound_streams,
+            // Section 3.3.3: never more than the INIT's sender takes.
+            outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams,
             tsn: p.local_tsn,
             params: InitParams::List(&params),
@@ -162,6 +169,7 @@ impl Stack {
     /// A COOKIE ECHO as the first chunk of a packet.
     pub(super) fn on_cookie_echo(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, echo: &[u8]) {
         let header = packet.header;
+        self.counters.cookies += 1;
         let existing = self.lookup.get(&key_of(meta, header));
         let matches = |c: &StateCookie| {
             c.local_port == header.dst_port
@@ -178,12 +186,16 @@ impl Stack {
                 if !own.is_some_and(|a| a.core.judge(&c) == crate::assoc::Verdict::Duplicate) {
                     let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
                     let causes = Cause::StaleCookie(micros).to_vec();
+                    self.counters.bad_cookies += 1;
                     self.answer(now, meta, header, c.peer_tag, &ErrorChunk { causes: &causes });
                     return;
                 }
                 *c
             }
-            _ => return,
+            _ => {
+                self.counters.bad_cookies += 1;
+                return;
+            }
         };
         let existing = self.unless_only_listed(existing, meta, header, &cookie);
         let id = match existing {
@@ -230,18 +242,24 @@ impl Stack {
     }
 
     fn open_from_cookie(&mut self, now: Time, meta: &Meta, header: CommonHeader, cookie: &StateCookie) -> Option<AssocId> {
-        let (ep, cfg) = self.ports.by_port(header.dst_port).filter(|(_, e)| e.listening).map(|(id, e)| (id, Arc::clone(&e.assoc)))?;
-        if self.assocs.len() >= self.cfg.max_associations {
+        let (ep, e) = self.ports.by_port(header.dst_port).filter(|(_, e)| e.listening)?;
+        let cfg = Arc::clone(&e.assoc);
+        if e.pending >= e.backlog || self.assocs.len() >= self.cfg.max_associations {
+            self.counters.refused += 1;
             let causes = Cause::OutOfResource.to_vec();
             self.answer(now, meta, header, cookie.peer_tag, &Abort { t: false, causes: &causes });
             return None;
         }
         let id = self.insert(now, |id, ctx| {
             let mut core = Core::from_cookie((id, ep), cfg, cookie, ctx);
+            core.unnoticed = true;
             core.established(ctx);
             core.lead_control(Control::CookieAck);
             core
         })?;
+        if let Some(e) = self.ports.get_mut(ep) {
+            e.pending += 1;
+        }
         Some(id)
     }
 
@@ -261,6 +279,8 @@ impl Stack {
     pub(super) fn push_reply(&mut self, transmit: Transmit, packet: Bytes) {
         if self.replies.len() < super::MAX_REPLIES {
             self.replies.push_back(Reply::new(transmit, packet));
+        } else {
+            self.counters.dropped_answers += 1;
         }
     }
 }

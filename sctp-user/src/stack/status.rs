@@ -1,4 +1,4 @@
-//! Snapshots and counters.
+//! Snapshots.
 
 use core::time::Duration;
 
@@ -28,22 +28,4 @@ pub struct AssocStatus {
     pub mtu: usize,
     /// HEARTBEATs sent on the path in use since the peer was last heard.
     pub unanswered_heartbeats: u32,
-}
-
-/// Counters of a stack since its start.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-#[non_exhaustive]
-pub struct StackStats {
-    /// Packets received.
-    pub packets_in: u64,
-    /// Packets sent.
-    pub packets_out: u64,
-    /// Packets dropped before any chunk was looked at.
-    pub bad_packets: u64,
-    /// Those of them with a wrong checksum.
-    pub bad_checksums: u64,
-    /// Packets dropped for their verification tag.
-    pub bad_tags: u64,
-    /// Packets out of the blue.
-    pub out_of_the_blue: u64,
 }

@@ -38,6 +38,7 @@ fn cause(c: &Cause<'_>, bytes: &str) {
     assert!(buf.starts_with(&c.to_vec()) && buf.len() - c.to_vec().len() < 4);
 }
 
+/// RFC 9260 rows: 3-2, 3.3.1-1.
 #[test]
 fn data() {
     let mut d = Data {

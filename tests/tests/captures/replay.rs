@@ -8,15 +8,14 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use sctp_user::wire::cause::Cause;
 use sctp_user::wire::chunk::{CookieEcho, Duplicates, Gaps, Init, Sack, Shutdown};
 use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter};
 use sctp_user::{
-    AddrChange, AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid,
-    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Tsn, Vtag,
+    AddrChange, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid, SeededEntropy,
+    SendOptions, Stack, StackConfig, StreamId, Time, Train, Tsn, Vtag,
 };
 
 use crate::file::{self, Frame};
@@ -159,7 +158,7 @@ impl Replay {
         let start = Time::from_millis(1_000_000);
         let me = &recording.ends[ours];
         stack.handle_addresses(start, AddrChange::Set(me.addrs.iter().copied().collect()));
-        let endpoint = stack.open(EndpointConfig { port: me.port, assoc: Arc::new(AssocConfig::rfc()) }).unwrap();
+        let endpoint = stack.open(EndpointConfig::new(me.port)).unwrap();
         stack.listen(endpoint, ours == 1);
         Self {
             recording,

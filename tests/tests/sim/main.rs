@@ -3,7 +3,9 @@
 
 mod delivery;
 mod faults;
+mod goodput;
 mod lifecycle;
 mod pmtu;
 mod rough;
 mod wireshark;
+mod worlds;

@@ -68,7 +68,7 @@ impl PoolNode {
     /// # Errors
     /// The port is open already.
     pub fn open_listener(&mut self, port: u16, cfg: ListenerConfig) -> Result<ListenerId, BindError> {
-        let endpoint = self.stack.open(EndpointConfig { port, assoc: cfg.assoc.clone() })?;
+        let endpoint = self.stack.open(EndpointConfig::with(port, cfg.assoc.clone()))?;
         self.stack.listen(endpoint, true);
         let id = ListenerId(self.new_id());
         let listener = Listener { endpoint, cfg, key: None, waiting: VecDeque::new(), sessions: 0, abandoned: false };

@@ -36,7 +36,7 @@ impl PoolNode {
     /// # Errors
     /// The port is open already.
     pub fn open_session(&mut self, now: Time, port: u16, handle: PoolHandle, cfg: SessionConfig) -> Result<SessionId, BindError> {
-        let endpoint = self.stack.open(EndpointConfig { port, assoc: cfg.assoc.clone() })?;
+        let endpoint = self.stack.open(EndpointConfig::with(port, cfg.assoc.clone()))?;
         let id = SessionId(self.new_id());
         let session = PoolSession::new(now, handle, cfg);
         self.sessions.insert(id, Slot { session, endpoint, links: BTreeMap::new(), abandoned: false });

@@ -1,6 +1,7 @@
 //! The paths of an association: one per address of the peer, each with its own timers, window and error counter
 //! (RFC 9260 sections 5.4, 6.4, 7.1 and 8.2).
 
+mod configure;
 pub(crate) mod heartbeat;
 mod mtu;
 pub(crate) mod pmtu;
@@ -12,10 +13,11 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
 use self::pmtu::Pmtu;
 pub(crate) use self::rtt::RttEstimator;
-use crate::cc::{AckInfo, CongestionControl, Loss, Rfc9260};
+use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
 use crate::net::{Channel, Transmit};
+use crate::stats::PathStats;
 use crate::time::Time;
 use crate::wire::packet::COMMON_HEADER_LEN;
 
@@ -55,8 +57,10 @@ pub(crate) struct SackRound {
     pub(crate) earliest: Option<u64>,
     /// Whether that one is acknowledged.
     pub(crate) earliest_acked: bool,
-    /// Whether chunks are newly considered lost.
-    pub(crate) lost: bool,
+    /// Bytes newly considered lost.
+    pub(crate) lost: usize,
+    /// Whether the chunk that measures the delivery rate is acknowledged.
+    pub(crate) rate_measured: bool,
 }
 
 /// One address of the peer and all that is known about the way there.
@@ -74,6 +78,8 @@ pub(crate) struct Path {
     rto: Duration,
     /// The congestion window.
     pub(crate) cc: Box<dyn CongestionControl>,
+    /// The delivery rate, as measured.
+    pub(crate) rate: RateSampler,
     /// Bytes of DATA chunks (headers and padding included) that are on their way.
     pub(crate) in_flight: usize,
     /// Chunks last sent here that are not acknowledged, on their way or to be sent again.
@@ -88,18 +94,28 @@ pub(crate) struct Path {
     mtu: usize,
     /// The search for it.
     pmtu: Pmtu,
+    /// DSCP of packets on this path.
+    dscp: u8,
+    /// IPv6 flow label of packets on this path.
+    flow_label: u32,
     /// When T3-rtx expires, if it runs.
     pub(crate) t3: Option<Time>,
     /// HEARTBEATs.
     pub(crate) heartbeat: Heartbeat,
     /// When DATA was last sent here.
     pub(crate) last_sent: Time,
+    /// When the next packet with DATA leaves, if the congestion control paces.
+    next_departure: Time,
     /// After a timeout one packet only until something is acknowledged (RFC 9260 section 7.2.3).
     pub(crate) one_packet: bool,
     /// The chunk that measures the round trip at present.
     pub(crate) rtt_probe: Option<RttProbe>,
+    /// Index of the last chunk with the I bit because it filled the window.
+    pub(crate) i_bit: u64,
     /// The SACK being processed.
     pub(crate) round: SackRound,
+    /// Counters.
+    pub(crate) stats: PathStats,
 }
 
 impl Path {
@@ -111,9 +127,10 @@ impl Path {
             addr,
             local,
             channel,
-            rtt: RttEstimator::new(cfg.rto_initial, cfg.rto_min, cfg.rto_max),
+            rtt: configure::estimator(cfg),
             rto: cfg.rto_initial,
-            cc: Box::new(Rfc9260::new(pmdcs, addr.is_ipv6())),
+            cc: cc::new(cfg, pmdcs, addr.is_ipv6()),
+            rate: RateSampler::default(),
             in_flight: 0,
             outstanding: 0,
             error_count: 0,
@@ -121,12 +138,17 @@ impl Path {
             active: true,
             mtu: pmtu.size(),
             pmtu,
+            dscp: cfg.dscp,
+            flow_label: cfg.flow_label,
             t3: None,
             heartbeat: Heartbeat::default(),
             last_sent: now,
+            next_departure: now,
             one_packet: false,
             rtt_probe: None,
+            i_bit: 0,
             round: SackRound::default(),
+            stats: PathStats::default(),
         }
     }
 
@@ -198,11 +220,34 @@ impl Path {
     }
 
     /// DATA is about to be sent: an unused window decays first (RFC 9260 section 7.2.1).
-    pub(crate) fn on_send(&mut self, now: Time) {
+    pub(crate) fn on_send(&mut self, now: Time, bytes: usize) {
         if self.in_flight == 0 {
             self.cc.on_idle(now - self.last_sent, self.rto);
         }
+        self.cc.on_send(now, bytes, self.in_flight);
         self.last_sent = now;
+    }
+
+    /// Until when the congestion control holds packets back; `None` if it does not pace.
+    pub(crate) fn paced_until(&self) -> Option<Time> {
+        self.cc.pacing().map(|_| self.next_departure)
+    }
+
+    /// A packet with `bytes` of DATA left.
+    pub(crate) fn pace(&mut self, now: Time, bytes: usize) {
+        if let Some(pacing) = self.cc.pacing() {
+            // Time that was not used may be caught up with by one burst.
+            let burst = pacing.time(pacing.burst);
+            let earliest = now.saturating_since(Time::ZERO).saturating_sub(burst);
+            self.next_departure = self.next_departure.max(Time::ZERO + earliest) + pacing.time(bytes);
+        }
+    }
+
+    /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
+    /// nothing about it (RFC 9260 section 7.2.5).
+    pub(crate) fn reset_congestion(&mut self, cfg: &AssocConfig) {
+        self.cc = cc::new(cfg, self.pmdcs(), self.addr.is_ipv6());
+        self.rate = RateSampler::default();
     }
 
     /// HB.interval of this path: in UDP and to another host it keeps a NAT's mapping alive (rulings section 1 row 13).
@@ -240,6 +285,7 @@ impl Path {
 
     /// Registers a HEARTBEAT that is sent now on this path, which is number `id`.
     pub(crate) fn send_heartbeat(&mut self, now: Time, id: PathId, kind: HeartbeatKind, entropy: &mut dyn Entropy) -> HeartbeatInfo {
+        self.stats.out_heartbeats += 1;
         self.heartbeat.send(now, id, kind, self.rto, entropy)
     }
 
@@ -248,6 +294,7 @@ impl Path {
         let Some(rtt) = self.on_probe_ack(now, info).or_else(|| self.heartbeat.on_ack(now, info)) else {
             return false;
         };
+        self.stats.in_heartbeat_acks += 1;
         self.on_rtt(rtt);
         self.confirmed = true;
         self.on_answer();
@@ -267,8 +314,8 @@ impl Path {
             ecn: None,
             size: 0,
             segment_size: None,
-            dscp: 0,
-            flow_label: 0,
+            dscp: self.dscp,
+            flow_label: self.flow_label,
             may_fragment: false,
         }
     }
@@ -435,7 +482,7 @@ mod tests {
         p.confirmed = true;
         p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
         let due = p.heartbeat.deadline().unwrap();
-        p.on_send(Time::from_millis(20_000));
+        p.on_send(Time::from_millis(20_000), 100);
         assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue::default(), "data went out meanwhile");
         let due = p.heartbeat.deadline().unwrap();
         assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue { error: false, send: true });

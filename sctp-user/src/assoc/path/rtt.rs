@@ -13,26 +13,42 @@ pub(crate) struct RttEstimator {
     rto: Duration,
     min: Duration,
     max: Duration,
+    latest: Option<Duration>,
+    least: Option<Duration>,
+    /// RTO.Alpha and RTO.Beta as powers of 1/2.
+    shifts: (u8, u8),
 }
 
 impl RttEstimator {
     /// Nothing measured yet: the RTO is `initial`; later ones stay between `min` and `max`.
     pub(crate) fn new(initial: Duration, min: Duration, max: Duration) -> Self {
-        Self { srtt: None, rttvar: Duration::ZERO, rto: initial, min, max }
+        Self { srtt: None, rttvar: Duration::ZERO, rto: initial, min, max, shifts: (3, 2), latest: None, least: None }
+    }
+
+    /// Changes RTO.Min and RTO.Max, RTO.Alpha and RTO.Beta (powers of 1/2), also of a timeout that was computed already.
+    pub(crate) fn configure(&mut self, min: Duration, max: Duration, alpha: u8, beta: u8) {
+        (self.min, self.max, self.shifts) = (min, max, (alpha.clamp(1, 7), beta.clamp(1, 7)));
+        self.rto = match self.srtt {
+            Some(srtt) => (srtt + self.rttvar * 4).clamp(min, max),
+            None => self.rto.min(max),
+        };
     }
 
     /// Takes in the measurement `r` (rules C2, C3, G1, C6 and C7).
     pub(crate) fn on_sample(&mut self, r: Duration) {
         // A measurement beyond the largest timeout says no more than that; it also keeps the arithmetic small.
         let r = r.min(self.max);
+        self.latest = Some(r);
+        self.least = Some(self.least.map_or(r, |least| least.min(r)));
+        let (alpha, beta) = (1_u32 << self.shifts.0, 1_u32 << self.shifts.1);
         let srtt = match self.srtt {
             None => {
                 self.rttvar = r / 2;
                 r
             }
             Some(srtt) => {
-                self.rttvar = (self.rttvar * 3 + srtt.abs_diff(r)) / 4;
-                (srtt * 7 + r) / 8
+                self.rttvar = (self.rttvar * (beta - 1) + srtt.abs_diff(r)) / beta;
+                (srtt * (alpha - 1) + r) / alpha
             }
         };
         self.rttvar = self.rttvar.max(GRANULARITY);
@@ -43,6 +59,16 @@ impl RttEstimator {
     /// Smoothed round-trip time, once measured.
     pub(crate) fn srtt(&self) -> Option<Duration> {
         self.srtt
+    }
+
+    /// The last measurement.
+    pub(crate) fn latest(&self) -> Option<Duration> {
+        self.latest
+    }
+
+    /// The least measurement.
+    pub(crate) fn least(&self) -> Option<Duration> {
+        self.least
     }
 
     /// Variation of the round-trip time; zero until measured.
@@ -78,7 +104,22 @@ mod tests {
         e.on_sample(ms(180));
         // RTTVAR = 3/4 * 50 + 1/4 * 80 = 57.5; SRTT = 7/8 * 100 + 1/8 * 180 = 110.
         assert_eq!((e.srtt(), e.rttvar()), (Some(ms(110)), Duration::from_micros(57_500)));
+        assert_eq!((e.latest(), e.least()), (Some(ms(180)), Some(ms(100))));
         assert_eq!(e.rto(), ms(340));
+    }
+
+    /// RFC 9260 rows: 6.3.1-1.
+    #[test]
+    fn new_bounds_hold_at_once_and_new_gains_from_the_next_measurement_on() {
+        let mut e = RttEstimator::new(ms(3000), ms(1000), ms(60_000));
+        e.configure(ms(100), ms(2000), 3, 2);
+        assert_eq!(e.rto(), ms(2000), "nothing measured: as before, but for the bound");
+        e.on_sample(ms(100));
+        assert_eq!(e.rto(), ms(300));
+        e.configure(ms(500), ms(2000), 1, 1);
+        assert_eq!(e.rto(), ms(500));
+        e.on_sample(ms(200));
+        assert_eq!((e.srtt(), e.rttvar()), (Some(ms(150)), ms(75)));
     }
 
     #[test]

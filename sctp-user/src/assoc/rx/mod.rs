@@ -52,6 +52,8 @@ pub(crate) struct Rx {
     reassembly: Reassembly,
     window: Window,
     sacks: SackOut,
+    /// Messages put together from fragments.
+    reassembled: u64,
 }
 
 impl Rx {
@@ -62,7 +64,18 @@ impl Rx {
             tracker: Tracker::new(peer_initial_tsn),
             reassembly: Reassembly::new(cfg.max_message),
             window: Window::new(cfg.recv_buffer, cfg.max_message, cfg.mtu),
-            sacks: SackOut::new(cfg.sack_delay),
+            sacks: SackOut::new(cfg),
+            reassembled: 0,
+        }
+    }
+
+    /// Takes new values of the SACK rules, buffer and message length. A smaller buffer closes the window until the user has read.
+    pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
+        self.reassembly.set_max_message(cfg.max_message);
+        self.window.resize(cfg.recv_buffer, cfg.max_message, cfg.mtu);
+        self.sacks.configure(cfg);
+        if self.window.needs_update(self.starving()) {
+            self.sacks.force();
         }
     }
 
@@ -107,6 +120,7 @@ impl Rx {
         self.tracker.insert(tsn);
         self.window.charge(len, 1);
         self.window.release(0, inserted.pieces.saturating_sub(1));
+        self.reassembled += u64::from(inserted.pieces > 1);
         DataOutcome::Accepted { readable: inserted.readable }
     }
 
@@ -169,6 +183,16 @@ impl Rx {
     /// Length of the SACK that [`Self::push_sack`] would write with room for everything.
     pub(crate) fn sack_len(&self) -> usize {
         self.sacks.next_len(&self.tracker)
+    }
+
+    /// Messages put together from fragments.
+    pub(crate) fn reassembled(&self) -> u64 {
+        self.reassembled
+    }
+
+    /// Gap ack blocks in the SACK that [`Self::push_sack`] would write with room for everything.
+    pub(crate) fn next_gaps(&self) -> usize {
+        self.sacks.next_gaps(&self.tracker)
     }
 
     /// A SACK is to be sent now in any case.

@@ -111,6 +111,11 @@ impl Reassembly {
         Self { max_message, runs: VecDeque::new(), streams: BTreeMap::new(), ready: VecDeque::new() }
     }
 
+    /// Changes the limit for messages that are not complete yet.
+    pub(crate) fn set_max_message(&mut self, max_message: usize) {
+        self.max_message = max_message;
+    }
+
     /// The next message to read.
     pub(crate) fn pop(&mut self) -> Option<Message> {
         self.ready.pop_front()

@@ -314,6 +314,35 @@ fn delay_is_configurable() {
     assert_eq!(rx.sack_deadline(), Some(at(55)));
 }
 
+#[test]
+fn frequency_is_configurable_and_the_delay_counts_from_the_first_packet() {
+    for (sack_frequency, expected) in [(1, vec![2, 3, 4, 5, 6, 7]), (4, vec![5])] {
+        let cfg = AssocConfig { sack_frequency, ..AssocConfig::rfc() };
+        let mut rx = Rx::new(&cfg, Tsn(1), 1);
+        packet(&mut rx, at(0), &whole(1, b"x"));
+        told(&mut rx);
+        let mut cums = Vec::new();
+        for tsn in 2..=7 {
+            packet(&mut rx, at(10 * u64::from(tsn)), &whole(tsn, b"x"));
+            cums.extend(rx.sack_due().then(|| told(&mut rx).0));
+        }
+        assert_eq!(cums, expected);
+        assert_eq!(rx.sack_deadline(), (sack_frequency == 4).then(|| at(60 + 200)), "TSN 6 waits since 60 ms");
+    }
+}
+
+#[test]
+fn one_sack_for_a_batch_by_option() {
+    let cfg = AssocConfig { ack_per_batch: true, ..AssocConfig::rfc() };
+    let mut rx = Rx::new(&cfg, Tsn(1), 1);
+    for tsn in [1, 2, 3, 3, 4, 5, 7, 8] {
+        packet(&mut rx, at(1), &whole(tsn, b"x"));
+    }
+    let (cum, _, gaps, dups) = told(&mut rx);
+    assert_eq!((cum, gaps, dups), (5, vec![(2, 3)], vec![3]));
+    assert!(!rx.sack_due());
+}
+
 proptest! {
     /// Messages cut into chunks arrive in any order, some twice: each is delivered once, ordered ones in order.
     #[test]

@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::tracker::Tracker;
+use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::PacketWriter;
@@ -37,6 +38,10 @@ struct Snapshot {
 #[derive(Clone, Debug)]
 pub(crate) struct SackOut {
     delay: Duration,
+    /// Packets after which a SACK is not delayed any more: two, unless configured otherwise.
+    frequency: u32,
+    /// Whether only the last SACK of a batch is sent.
+    per_batch: bool,
     /// At most `MAX_OWED`, in the order in which they are to be sent.
     owed: VecDeque<Snapshot>,
     /// Gap ack blocks in `owed`: at most `MAX_OWED_GAPS` and one tracker's.
@@ -57,10 +62,12 @@ pub(crate) struct SackOut {
 }
 
 impl SackOut {
-    /// Delays SACKs by up to `delay`; the first DATA chunk is acknowledged at once (section 5.1).
-    pub(crate) fn new(delay: Duration) -> Self {
+    /// Follows `cfg`; the first DATA chunk is acknowledged at once (section 5.1).
+    pub(crate) fn new(cfg: &AssocConfig) -> Self {
         Self {
-            delay,
+            delay: cfg.sack_delay,
+            frequency: cfg.sack_frequency,
+            per_batch: cfg.ack_per_batch,
             owed: VecDeque::new(),
             owed_gaps: 0,
             spare: Vec::new(),
@@ -71,6 +78,11 @@ impl SackOut {
             immediate: true,
             had_gaps: false,
         }
+    }
+
+    /// Takes new values; a delay that runs keeps its end.
+    pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
+        (self.delay, self.frequency, self.per_batch) = (cfg.sack_delay, cfg.sack_frequency, cfg.ack_per_batch);
     }
 
     /// The packet being processed has DATA; `immediate` if it must not wait for its SACK.
@@ -107,10 +119,11 @@ impl SackOut {
         self.packet_has_data = false;
         self.unacked += 1;
         let gaps = tracker.has_gaps();
-        if self.immediate || gaps || self.had_gaps || self.unacked >= 2 {
+        if self.immediate || gaps || self.had_gaps || self.unacked >= self.frequency {
             self.owe(tracker, a_rwnd);
         } else {
-            self.deadline = Some(now + self.delay);
+            // The delay counts from the first packet that is not acknowledged.
+            self.deadline.get_or_insert(now + self.delay);
         }
         self.immediate = false;
         self.had_gaps = gaps;
@@ -127,7 +140,8 @@ impl SackOut {
     fn owe(&mut self, tracker: &mut Tracker, a_rwnd: usize) {
         self.unacked = 0;
         self.deadline = None;
-        let full = self.owed.len() >= MAX_OWED || self.owed_gaps >= MAX_OWED_GAPS;
+        let merged = self.per_batch && !self.owed.is_empty();
+        let full = merged || self.owed.len() >= MAX_OWED || self.owed_gaps >= MAX_OWED_GAPS;
         let mut s = if full { self.owed.pop_back() } else { self.spare.pop() }.unwrap_or_default();
         if full {
             self.owed_gaps -= s.gaps.len();
@@ -146,6 +160,11 @@ impl SackOut {
     pub(crate) fn next_len(&self, tracker: &Tracker) -> usize {
         let entries = self.owed.front().map_or_else(|| tracker.entries(), |s| s.gaps.len() + s.dups.len());
         Sack::FIXED_LEN + 4 * entries
+    }
+
+    /// Gap ack blocks in it.
+    pub(crate) fn next_gaps(&self, tracker: &Tracker) -> usize {
+        self.owed.front().map_or_else(|| tracker.gaps(), |s| s.gaps.len())
     }
 
     /// Writes the oldest owed SACK, or the present state if none is owed. The last one carries the present window.

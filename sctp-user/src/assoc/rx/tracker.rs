@@ -61,6 +61,11 @@ impl Tracker {
         self.ranges.len() + self.dups.len()
     }
 
+    /// How many gap ack blocks a SACK would list now.
+    pub(crate) fn gaps(&self) -> usize {
+        self.ranges.len()
+    }
+
     /// Whether something below the highest TSN is missing.
     pub(crate) fn has_gaps(&self) -> bool {
         !self.ranges.is_empty()

@@ -46,6 +46,12 @@ impl Window {
         }
     }
 
+    /// Changes the buffer; what is held and what was advertised stay.
+    pub(crate) fn resize(&mut self, buffer: usize, max_message: usize, mtu: usize) {
+        let (payload, memory, advertised) = (self.payload, self.memory, self.advertised);
+        *self = Self { payload, memory, advertised, ..Self::new(buffer, max_message, mtu) };
+    }
+
     /// Takes in `chunks` pieces with `bytes` of user data in all.
     pub(crate) fn charge(&mut self, bytes: usize, chunks: usize) {
         self.payload += bytes;

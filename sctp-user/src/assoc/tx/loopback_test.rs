@@ -116,7 +116,7 @@ impl Side {
             assert!(len <= max);
             out.push(Bytes::from(buf));
         }
-        self.tx.end_opportunities();
+        self.tx.end_opportunities(now, &mut self.paths);
         self.check();
         out
     }

@@ -1,5 +1,6 @@
 //! The sending side: messages in, DATA out, SACKs back in.
 
+mod configure;
 mod opening;
 mod outstanding;
 mod queue;
@@ -18,12 +19,13 @@ use bytes::Bytes;
 use self::outstanding::{Index, Outstanding, Span};
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
-use crate::assoc::path::Path;
 use crate::config::AssocConfig;
 use crate::error::SendError;
 use crate::event::{Message, SendOptions};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
+use crate::stats::AssocStats;
+use crate::time::Time;
 use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
@@ -71,6 +73,20 @@ struct TxConfig {
     fragment: bool,
 }
 
+/// Counters of the sender; see [`AssocStats`].
+#[derive(Clone, Copy, Default, Debug)]
+struct TxStats {
+    order: u64,
+    unorder: u64,
+    user_bytes: u64,
+    fragmented: u64,
+    rtx: u64,
+    fast_rtx: u64,
+    fast_recoveries: u64,
+    probes: u64,
+    t3: u64,
+}
+
 /// The sending side of an association.
 #[derive(Debug)]
 pub(crate) struct Tx {
@@ -87,6 +103,8 @@ pub(crate) struct Tx {
     fast_packet: bool,
     /// Packets that may go before the next opportunity (Max.Burst).
     burst: usize,
+    /// When a packet that pacing holds back may go.
+    release: Option<Time>,
     /// Whether chunks may be in flight that were sent into a closed window.
     blind: bool,
     /// Whether a SACK came since T3-rtx last expired.
@@ -94,6 +112,8 @@ pub(crate) struct Tx {
     shutdown_pending: bool,
     /// Whether a message was refused for want of room.
     refused: bool,
+    /// What only the sender can count.
+    stats: TxStats,
     /// Scratch space for gap ack blocks.
     spans: Vec<Span>,
     /// Scratch space for chunks that a SACK or a timeout concerns.
@@ -104,16 +124,7 @@ impl Tx {
     /// Nothing sent yet: the first TSN will be `initial_tsn`, the peer has room for `peer_rwnd` bytes.
     pub(crate) fn new(cfg: &AssocConfig, initial_tsn: Tsn, outbound_streams: u16, peer_rwnd: u32) -> Self {
         Self {
-            cfg: TxConfig {
-                max_burst: cfg.max_burst,
-                max_message: cfg.max_message,
-                send_buffer: cfg.send_buffer,
-                nagle: cfg.nagle,
-                sender_i_bit: cfg.sender_i_bit,
-                repeat_fast_retransmit: cfg.repeat_fast_retransmit,
-                max_fragment: cfg.max_fragment.unwrap_or(usize::MAX),
-                fragment: cfg.fragment,
-            },
+            cfg: TxConfig::of(cfg),
             amdcs: usize::MAX,
             outbound_streams,
             queue: SendQueue::new(Box::<RoundRobin>::default()),
@@ -122,10 +133,12 @@ impl Tx {
             recovery: None,
             fast_packet: false,
             burst: 0,
+            release: None,
             blind: false,
             sack_seen: false,
             shutdown_pending: false,
             refused: false,
+            stats: TxStats::default(),
             spans: Vec::new(),
             changed: Vec::new(),
         }
@@ -168,11 +181,6 @@ impl Tx {
         self.amdcs.saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment)
     }
 
-    /// Most user data in a chunk that leaves on `path`.
-    fn max_fragment(&self, path: &Path) -> usize {
-        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN)
-    }
-
     /// Most messages that may wait.
     fn max_messages(&self) -> usize {
         (self.cfg.send_buffer / BUFFER_PER_MESSAGE).max(MIN_MESSAGES)
@@ -182,6 +190,23 @@ impl Tx {
     fn is_writable_again(&mut self) -> bool {
         let room = self.buffered() <= self.cfg.send_buffer / 2 && self.queue.messages() <= self.max_messages() / 2;
         room && core::mem::take(&mut self.refused)
+    }
+
+    /// What it has counted.
+    pub(crate) fn stats(&self) -> AssocStats {
+        let s = &self.stats;
+        AssocStats {
+            out_order_chunks: s.order,
+            out_unorder_chunks: s.unorder,
+            out_user_bytes: s.user_bytes,
+            frag_usr_msgs: s.fragmented,
+            rtx_chunks: s.rtx,
+            fast_rtx_chunks: s.fast_rtx,
+            fast_recoveries: s.fast_recoveries,
+            window_probes: s.probes,
+            t3_expireds: s.t3,
+            ..AssocStats::default()
+        }
     }
 
     /// Bytes accepted and not yet cumulatively acknowledged.

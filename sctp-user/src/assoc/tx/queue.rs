@@ -126,7 +126,12 @@ impl SendQueue {
 
     /// User data in the next chunk if fragments have at most `max` bytes.
     pub(super) fn next_len(&self, max: usize) -> Option<usize> {
-        self.first().map(|m| (m.payload.len() - m.sent).min(max))
+        self.rest().map(|rest| rest.min(max))
+    }
+
+    /// What is not sent of the next message, in bytes.
+    pub(super) fn rest(&self) -> Option<usize> {
+        self.first().map(|m| m.payload.len() - m.sent)
     }
 
     /// Whether a message is out in part: its other fragments should follow soon.

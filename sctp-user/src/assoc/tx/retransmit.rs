@@ -21,7 +21,7 @@ impl Tx {
             return T3Outcome::default();
         };
         // While the peer says that it is full, and says so, its silence about the data is no error and no congestion.
-        let probing = self.window.is_closed_for(earliest.fragment.len) && self.sack_seen;
+        let probing = earliest.blind && self.window.is_closed_for(earliest.fragment.len) && self.sack_seen;
         self.sack_seen = false;
         p.back_off();
         if probing {
@@ -32,6 +32,8 @@ impl Tx {
             // Slow start from one packet takes the place of Fast Recovery, in which the window could not grow.
             self.recovery = None;
         }
+        self.stats.t3 += 1;
+        p.stats.t3_expireds += 1;
         self.fast_packet = false;
         self.changed.clear();
         self.changed.extend(self.out.unacked(self.out.next_index()));
@@ -66,8 +68,10 @@ impl Tx {
             return;
         };
         chunk.fast = true;
+        let wire_len = chunk.wire_len();
+        self.stats.fast_rtx += 1;
         if let Some(path) = paths.get_mut(chunk.path) {
-            path.round.lost = true;
+            path.round.lost += wire_len;
         }
     }
 }

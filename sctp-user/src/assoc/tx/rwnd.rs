@@ -1,10 +1,15 @@
 //! The peer's receive window (RFC 9260 section 6.2.1) and zero window probes (section 6.1 A).
 
+/// A peer whose window is smaller gets fragments of this size nonetheless, in bytes.
+const MIN_FRAGMENT: usize = 256;
+
 /// What the peer has room for.
 #[derive(Clone, Debug)]
 pub(super) struct PeerWindow {
     /// The a_rwnd of the latest SACK.
     advertised: usize,
+    /// The largest a_rwnd so far.
+    largest: usize,
     /// The window is closed, nothing is outstanding, and the time for a probe has not come.
     waiting: bool,
 }
@@ -12,12 +17,19 @@ pub(super) struct PeerWindow {
 impl PeerWindow {
     /// The window from INIT or INIT ACK.
     pub(super) fn new(a_rwnd: u32) -> Self {
-        Self { advertised: usize::try_from(a_rwnd).unwrap_or(usize::MAX), waiting: false }
+        let advertised = usize::try_from(a_rwnd).unwrap_or(usize::MAX);
+        Self { advertised, largest: advertised, waiting: false }
     }
 
     /// A SACK brought a new window.
     pub(super) fn set(&mut self, a_rwnd: u32) {
         self.advertised = usize::try_from(a_rwnd).unwrap_or(usize::MAX);
+        self.largest = self.largest.max(self.advertised);
+    }
+
+    /// Most user data that fits the window when it is all open: a longer chunk could only be sent as a probe.
+    pub(super) fn largest(&self) -> usize {
+        self.largest.max(MIN_FRAGMENT)
     }
 
     /// `bytes` were acknowledged without a word about the window: what they took is not free.

@@ -85,7 +85,7 @@ impl Tx {
             }
             None => self.window.consume(newly.payload),
         }
-        self.adjust_windows(now, paths);
+        self.adjust_windows(now, cum_advanced, paths);
         self.adjust_timers(now, paths);
         self.watch_window(now, paths);
         let writable = self.is_writable_again();
@@ -187,28 +187,38 @@ impl Tx {
     }
 
     /// Lets the windows grow and, on entry into Fast Recovery, shrink: in this order (note at the end of section 7.2.4).
-    fn adjust_windows(&mut self, now: Time, paths: &mut Paths) {
+    fn adjust_windows(&mut self, now: Time, cum_advanced: bool, paths: &mut Paths) {
         let enter = self.recovery.is_none();
+        let exit = self.out.next_index() - 1;
         let mut lost = false;
         for (_, path) in paths.iter_mut() {
             let round = path.round;
             if round.acked > 0 {
-                path.on_ack(&AckInfo {
+                let rate = path.rate.finish(now, round.rate_measured);
+                let ack = AckInfo {
                     now,
                     acked: round.acked,
+                    lost: round.lost,
+                    delivered: path.rate.delivered(),
+                    cum_advanced,
                     in_flight_before: round.in_flight_before,
                     in_flight: path.in_flight,
                     in_recovery: !enter,
-                });
+                    rate,
+                    min_rtt: path.rtt.least(),
+                    latest_rtt: path.rtt.latest(),
+                };
+                path.on_ack(&ack);
             }
-            lost |= round.lost;
-            if round.lost && enter {
-                path.cc.on_loss(now, Loss::FastRetransmit);
+            lost |= round.lost > 0;
+            if round.lost > 0 && enter {
+                path.cc.on_loss(now, Loss::FastRetransmit { exit: self.out.tsn(exit) });
             }
         }
         if lost && enter {
-            self.recovery = Some(self.out.next_index() - 1);
+            self.recovery = Some(exit);
             self.fast_packet = true;
+            self.stats.fast_recoveries += 1;
         }
     }
 
@@ -288,6 +298,7 @@ fn credit(now: Time, paths: &mut Paths, path: PathId, index: Index, old: ChunkSt
     }
     path.outstanding -= 1;
     path.round.acked += wire_len;
+    path.round.rate_measured |= path.rate.on_acked(index, wire_len);
     path.round.earliest_acked |= path.round.earliest == Some(index);
     if let Some(probe) = path.rtt_probe.take_if(|p| p.index == index) {
         path.on_rtt(now - probe.sent);

@@ -1,11 +1,15 @@
 //! What goes into the next packet, and when (RFC 9260 section 6.1).
 
-use super::Tx;
 use super::outstanding::{ChunkState, Index, MAX_OUTSTANDING, SentChunk};
+use super::queue::Fragment;
+use super::{Tx, TxStats};
 use crate::assoc::path::{Path, PathId, Paths, RttProbe};
 use crate::time::Time;
 use crate::wire::PacketWriter;
 use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data};
+
+/// The room left in a packet is used for a fragment if it is at least this fraction of a full one: each chunk costs a header.
+const MIN_FILL: usize = 8;
 
 /// What may go on a path now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,20 +26,42 @@ impl Tx {
         self.burst = self.burst.saturating_add(self.cfg.max_burst).min(MAX_OUTSTANDING);
     }
 
-    /// Everything that could be sent was sent: no opportunity is carried over.
-    pub(crate) fn end_opportunities(&mut self) {
+    /// Everything that could be sent was sent: no opportunity is carried over, but by a control that paces.
+    pub(crate) fn end_opportunities(&mut self, now: Time, paths: &mut Paths) {
+        let id = paths.data_path();
+        let Some(path) = paths.get_mut(id) else {
+            return;
+        };
+        if self.queue.is_empty() && self.out.first_marked().is_none() && path.in_flight < path.cc.window() {
+            path.rate.set_app_limited(path.in_flight);
+        }
+        let paced = path.paced_until().filter(|&release| release > now && self.wants_to_send(release, paths).is_some());
+        self.release = paced;
         self.burst = 0;
     }
 
-    /// The path on which a packet with DATA may go now, if there is any. (Time will matter to paced senders.)
-    pub(crate) fn wants_to_send(&self, _now: Time, paths: &Paths) -> Option<PathId> {
+    /// When a packet that pacing holds back may go: [`Self::begin_opportunity`].
+    pub(crate) fn release(&self) -> Option<Time> {
+        self.release
+    }
+
+    /// The time of [`Self::release`] may have come.
+    pub(crate) fn on_release(&mut self, now: Time) {
+        if self.release.take_if(|at| *at <= now).is_some() {
+            self.begin_opportunity();
+        }
+    }
+
+    /// The path on which a packet with DATA may go now, if there is any.
+    pub(crate) fn wants_to_send(&self, now: Time, paths: &Paths) -> Option<PathId> {
         let id = paths.data_path();
-        let plan = self.plan(paths.get(id)?);
+        let plan = self.plan(now, paths.get(id)?);
         (plan.again || plan.new).then_some(id)
     }
 
-    fn plan(&self, path: &Path) -> Plan {
+    fn plan(&self, now: Time, path: &Path) -> Plan {
         let open = path.in_flight < path.cc.window() && !(path.one_packet && path.in_flight > 0);
+        let open = open && path.paced_until().is_none_or(|release| release <= now);
         // With nothing in flight no SACK will ever come to give an opportunity.
         let burst = self.burst > 0 || self.out.flight_payload() == 0;
         let marked = self.out.first_marked().is_some();
@@ -62,10 +88,11 @@ impl Tx {
     /// Nothing may fit behind the control chunks that `pkt` holds already: then a packet of its own is called for. A chunk that
     /// was made for a larger path MTU goes alone, in a packet longer than the path MTU.
     pub(crate) fn fill(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
-        let Some(p) = paths.get_mut(path) else {
+        let Some(p) = paths.get(path) else {
             return 0;
         };
-        let plan = self.plan(p);
+        let plan = self.plan(now, p);
+        let before = p.in_flight;
         if !plan.again && !plan.new {
             return 0;
         }
@@ -77,6 +104,9 @@ impl Tx {
         if count > 0 {
             self.burst = self.burst.saturating_sub(1);
             self.fast_packet = false;
+            if let Some(p) = paths.get_mut(path) {
+                p.pace(now, p.in_flight.saturating_sub(before));
+            }
         }
         count
     }
@@ -109,17 +139,21 @@ impl Tx {
         chunk.resent_before = next;
         self.blind |= chunk.blind;
         let wire_len = chunk.wire_len();
+        self.stats.rtx += 1;
         if let Some(p) = paths.get_mut(old) {
             p.outstanding -= 1;
-            // Karn's rule, in the wider sense of section 6.3.1 C5.
+            p.rate.on_resend(index);
+        }
+        // Karn's rule, in the wider sense of section 6.3.1 C5.
+        for (_, p) in paths.iter_mut() {
             p.rtt_probe.take_if(|probe| probe.index >= index);
         }
         let Some(p) = paths.get_mut(path) else {
             return;
         };
-        p.rtt_probe.take_if(|probe| probe.index >= index);
         p.outstanding += 1;
-        p.on_send(now);
+        p.stats.rtx_chunks += 1;
+        p.on_send(now, wire_len);
         let before = p.in_flight;
         p.in_flight += wire_len;
         if p.t3.is_none() || earliest {
@@ -131,7 +165,7 @@ impl Tx {
     fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
         while let Some(p) = paths.get_mut(path) {
-            let max = self.max_fragment(p);
+            let max = self.next_max(p, pkt);
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
@@ -144,11 +178,13 @@ impl Tx {
             let Some(fragment) = self.queue.pop(max) else {
                 break;
             };
+            self.stats.count_new(&fragment, blind);
             let chunk = SentChunk { blind, ..SentChunk::new(fragment, path) };
             let wire_len = chunk.wire_len();
             self.blind |= blind;
-            p.on_send(now);
+            p.on_send(now, wire_len);
             let index = self.out.push(chunk);
+            p.rate.on_send(now, index, p.in_flight);
             let before = p.in_flight;
             p.in_flight += wire_len;
             p.outstanding += 1;
@@ -164,14 +200,29 @@ impl Tx {
         added
     }
 
+    /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
+    pub(super) fn max_fragment(&self, path: &Path) -> usize {
+        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN).min(self.window.largest())
+    }
+
+    /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.
+    /// No chunk is cut to what is left of a window: that would leave packets part-filled.
+    fn next_max(&self, path: &Path, pkt: &PacketWriter<'_>) -> usize {
+        let max = self.max_fragment(path);
+        let room = pkt.room().saturating_sub(DATA_CHUNK_HEADER_LEN) & !3;
+        let fills = !pkt.is_empty() && room < max && room >= max / MIN_FILL && self.queue.rest().is_some_and(|rest| rest > max);
+        if fills { room } else { max }
+    }
+
     /// Encodes a chunk that is in the books already; `before` bytes were in flight on its path.
-    fn write(&self, index: Index, before: usize, paths: &Paths, pkt: &mut PacketWriter<'_>) {
+    fn write(&self, index: Index, before: usize, paths: &mut Paths, pkt: &mut PacketWriter<'_>) {
         let Some(chunk) = self.out.get(index) else {
             return;
         };
         let f = &chunk.fragment;
+        let path = paths.get_mut(chunk.path).filter(|_| self.cfg.sender_i_bit);
         pkt.push(&Data {
-            immediate: f.immediate || self.cfg.sender_i_bit && paths.get(chunk.path).is_some_and(|p| self.benefits(p, before)),
+            immediate: f.immediate || path.is_some_and(|p| self.benefits(p, index, before)),
             unordered: f.unordered,
             begin: f.begin(),
             end: f.end(),
@@ -185,12 +236,34 @@ impl Tx {
 
     /// Whether the sender benefits from an immediate SACK of the chunk just sent (section 6.1 at the end): it emptied the
     /// queue, or filled a window, or all that is left is to shut down.
-    fn benefits(&self, path: &Path, before: usize) -> bool {
-        let nothing_left = self.out.first_marked().is_none() && self.queue.is_empty();
+    fn benefits(&self, path: &mut Path, index: Index, before: usize) -> bool {
+        if self.shutdown_pending || (self.out.first_marked().is_none() && self.queue.is_empty()) {
+            return true;
+        }
+        // A full window is filled again by each SACK. One SACK that is not delayed in a round trip is enough to keep it so; more
+        // would only be more SACKs, one for every packet in the end.
+        if self.out.get(path.i_bit).is_some_and(|c| c.state == ChunkState::InFlight) {
+            return false;
+        }
         let cwnd = path.cc.window();
+        let fills_cwnd = before < cwnd && path.in_flight >= cwnd;
         let fills_rwnd =
             || self.queue.next_len(self.max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
-        self.shutdown_pending || nothing_left || (before < cwnd && path.in_flight >= cwnd) || fills_rwnd()
+        let fills = fills_cwnd || fills_rwnd();
+        if fills {
+            path.i_bit = index;
+        }
+        fills
+    }
+}
+
+impl TxStats {
+    /// A chunk goes out for the first time.
+    fn count_new(&mut self, f: &Fragment, probe: bool) {
+        *(if f.unordered { &mut self.unorder } else { &mut self.order }) += 1;
+        self.user_bytes += f.len as u64;
+        self.fragmented += u64::from(f.begin() && !f.end());
+        self.probes += u64::from(probe);
     }
 }
 

@@ -93,7 +93,7 @@ impl T {
     fn flush(&mut self, now: Time) -> Vec<Vec<u32>> {
         self.tx.begin_opportunity();
         let packets = core::iter::from_fn(|| self.packet(now)).map(|p| p.iter().map(|c| c.tsn).collect()).collect();
-        self.tx.end_opportunities();
+        self.tx.end_opportunities(now, &mut self.paths);
         packets
     }
 
@@ -115,13 +115,7 @@ impl T {
         self.queue(n, FULL);
         // A window that lets them all out.
         for _ in 0..64 {
-            self.path().cc.on_ack(&crate::cc::AckInfo {
-                now,
-                acked: PMDCS,
-                in_flight_before: usize::MAX,
-                in_flight: 1,
-                in_recovery: false,
-            });
+            self.path().cc.on_ack(&crate::cc::AckInfo::test(now, PMDCS, usize::MAX));
         }
         while !self.tx.queue.is_empty() {
             assert!(!self.flush(now).is_empty());
@@ -349,7 +343,7 @@ fn i_bits_end_bursts() {
     let bits = |t: &mut T| {
         t.tx.begin_opportunity();
         let all: Vec<bool> = core::iter::from_fn(|| t.packet(at(0))).flatten().map(|c| c.i).collect();
-        t.tx.end_opportunities();
+        t.tx.end_opportunities(at(0), &mut t.paths);
         all
     };
     let mut t = T::new();
@@ -413,7 +407,7 @@ fn undelivered_messages_come_back_whole_and_in_order() {
     t.tx.begin_opportunity();
     t.packet(at(0)).unwrap();
     t.packet(at(0)).unwrap();
-    assert_eq!(t.tx.out.len(), 3, "streams take turns: the first, the last, a third of the second");
+    assert_eq!(t.tx.out.len(), 4, "streams take turns: the first, the last, and of the second what fills one packet and another");
     t.sack(at(1), 1, &[]);
     let lost = t.tx.take_undelivered();
     let brief: Vec<_> = lost.iter().map(|m| (m.sid.0, m.ssn, m.payload.len(), m.unordered)).collect();

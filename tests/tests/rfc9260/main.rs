@@ -1,0 +1,21 @@
+//! The rules of RFC 9260, row by row of `docs/rfc9260.md`: one stack against a scripted peer ([`testbed::puppet`]).
+//!
+//! A test names the rows that it shows in its doc comment, at most five.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod conformance;
+mod s01_terms;
+mod s03_chunks;
+mod s03_formats;
+mod s03_init;
+mod s05_association;
+mod s06_data;
+mod s06_fragments;
+mod s06_paths;
+mod s07_congestion;
+mod s08_faults;
+mod s09_shutdown;
+mod s10_icmp;
+mod s11_upper_layer;
+mod s12_security;
+mod s16_parameters;

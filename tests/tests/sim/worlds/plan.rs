@@ -1,0 +1,341 @@
+//! A random world as a plan: everything that will be done to it, drawn from its seed before it begins.
+
+use core::fmt;
+use core::time::Duration;
+use std::net::IpAddr;
+
+use sctp_user::sim::{Chance, Crash, LinkConfig, Loss, Pause};
+use sctp_user::{AssocConfig, Channel, Entropy, SeededEntropy};
+use testbed::Workload;
+use testbed::bed::{CLIENT_PORT, SERVER_PORT};
+
+/// Most paths between the two hosts.
+pub(crate) const MAX_PATHS: u64 = 1;
+/// Troubles begin within this many milliseconds; twice as late all is over and healed.
+pub(crate) const STORM: u64 = 30_000;
+
+/// One of the two hosts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+impl Side {
+    pub(crate) const BOTH: [Self; 2] = [Self::Client, Self::Server];
+
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    pub(crate) const fn port(self) -> u16 {
+        match self {
+            Self::Client => CLIENT_PORT,
+            Self::Server => SERVER_PORT,
+        }
+    }
+
+    fn draw(rng: &mut SeededEntropy) -> Self {
+        if rng.below(2) == 0 { Self::Client } else { Self::Server }
+    }
+}
+
+/// Something that happens to the world.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// A path goes down, in the directions from these sides, or comes up again.
+    Cut {
+        path: usize,
+        from: Vec<Side>,
+    },
+    Heal {
+        path: usize,
+    },
+    /// A path changes, in one direction.
+    Link {
+        path: usize,
+        from: Side,
+        cfg: LinkConfig,
+    },
+    Freeze {
+        side: Side,
+        packets: Pause,
+    },
+    Resume {
+        side: Side,
+    },
+    ClockJump {
+        side: Side,
+        by: Duration,
+    },
+    /// The NAT before the client shows another port.
+    Rebind {
+        outer: u16,
+    },
+    /// An application stops reading, or goes on.
+    Reading {
+        side: Side,
+        on: bool,
+    },
+    Crash {
+        side: Side,
+        how: Crash,
+    },
+    /// The host starts anew; the client connects again.
+    Restart {
+        side: Side,
+    },
+    Connect {
+        side: Side,
+    },
+    Shutdown {
+        side: Side,
+    },
+    Abort {
+        side: Side,
+    },
+    Heartbeat {
+        side: Side,
+    },
+}
+
+/// How a world ends that has not been closed by its script.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    Shutdown(Side),
+    ShutdownBoth,
+    Abort(Side),
+}
+
+/// The two addresses of a path, and what it does to packets from each side.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) ips: [IpAddr; 2],
+    pub(crate) links: [LinkConfig; 2],
+}
+
+/// A world.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) channel: Channel,
+    pub(crate) routes: Vec<Route>,
+    /// Whether every address of one host reaches every address of the other of its family, not only its partner.
+    pub(crate) mesh: bool,
+    /// Of the client and of the server.
+    pub(crate) configs: [AssocConfig; 2],
+    /// Whether limits of retransmission are so high that giving up is no way out.
+    pub(crate) patient: bool,
+    /// What each side sends.
+    pub(crate) work: [Workload; 2],
+    /// Most packets of a train, sent and received.
+    pub(crate) train: usize,
+    /// What happens, in order of time (milliseconds).
+    pub(crate) script: Vec<(u64, Act)>,
+    /// How long the association idles before its end.
+    pub(crate) idle: Duration,
+    pub(crate) end: End,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}, {:?}, mesh {}, trains of {}", self.seed, self.channel, self.mesh, self.train)?;
+        for (route, n) in self.routes.iter().zip(0..) {
+            writeln!(f, "path {n}: {:?}\n  there {:?}\n  back {:?}", route.ips, route.links[0], route.links[1])?;
+        }
+        writeln!(f, "client {:?}\nserver {:?}", self.configs[0], self.configs[1])?;
+        for (name, w) in ["client", "server"].iter().zip(&self.work) {
+            writeln!(f, "{name} sends {} messages, {} bytes", w.messages.len(), w.total())?;
+        }
+        for (at, act) in &self.script {
+            writeln!(f, "{at:6} ms {act:?}")?;
+        }
+        write!(f, "idle for {:?}, then {:?}", self.idle, self.end)
+    }
+}
+
+impl Plan {
+    /// The world of a seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = SeededEntropy::new(seed ^ 0x0000_3017_1d5e_ed00);
+        let rng = &mut rng;
+        let patient = rng.below(3) > 0;
+        let streams = u16::try_from(1 + rng.below(12)).unwrap_or(1);
+        let configs = [0, 1].map(|_| config(rng, streams, patient));
+        let udp = rng.below(2) == 0;
+        let paths = 1 + rng.below(MAX_PATHS);
+        let messages = |rng: &mut SeededEntropy| {
+            let most = 1 << rng.below(9);
+            usize::try_from(rng.below(most)).unwrap_or(0)
+        };
+        let work = [0, 1].map(|_| {
+            let count = messages(rng);
+            Workload::mixed(rng, count, streams)
+        });
+        let mut plan = Self {
+            seed,
+            channel: if udp { Channel::Udp { local: 9899, remote: 9899 } } else { Channel::Raw },
+            routes: (0..paths).map(|n| route(rng, n)).collect(),
+            mesh: rng.below(2) == 0,
+            configs,
+            patient,
+            work,
+            train: if rng.below(2) == 0 { 1 } else { 8 },
+            script: Vec::new(),
+            idle: Duration::from_millis(if rng.below(2) == 0 { 0 } else { rng.below(200_000) }),
+            end: match rng.below(4) {
+                0 => End::Abort(Side::draw(rng)),
+                1 => End::ShutdownBoth,
+                _ => End::Shutdown(Side::draw(rng)),
+            },
+        };
+        for _ in 0..rng.below(12) {
+            plan.trouble(rng);
+        }
+        // One world in eight is closed in the middle, one in eight restarts.
+        match rng.below(8) {
+            0 => plan.close(rng),
+            1 => plan.crash(rng),
+            _ => {}
+        }
+        plan.script.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    /// Whether a host ends and starts anew.
+    pub(crate) fn restarts(&self) -> bool {
+        self.script.iter().any(|(_, act)| matches!(act, Act::Crash { .. }))
+    }
+
+    /// Whether a host stands still for some time.
+    pub(crate) fn freezes(&self) -> bool {
+        self.script.iter().any(|(_, act)| matches!(act, Act::Freeze { .. }))
+    }
+
+    fn push(&mut self, at: u64, act: Act) {
+        self.script.push((at, act));
+    }
+
+    /// Something that passes.
+    fn trouble(&mut self, rng: &mut SeededEntropy) {
+        let at = rng.below(STORM);
+        let until = at + 1 + rng.below(20_000);
+        let path = usize::try_from(rng.below(self.routes.len() as u64)).unwrap_or(0);
+        let side = Side::draw(rng);
+        match rng.below(10) {
+            0 => {
+                self.push(at, Act::Cut { path, from: Side::BOTH.to_vec() });
+                self.push(until, Act::Heal { path });
+            }
+            1 => {
+                self.push(at, Act::Cut { path, from: vec![side] });
+                self.push(until, Act::Heal { path });
+            }
+            2 | 3 => self.push(at, Act::Link { path, from: side, cfg: link(rng) }),
+            4 => {
+                let packets = if rng.below(2) == 0 { Pause::Lose } else { Pause::Queue(usize::try_from(rng.below(300)).unwrap_or(0)) };
+                self.push(at, Act::Freeze { side, packets });
+                self.push(until, Act::Resume { side });
+            }
+            5 => self.push(at, Act::ClockJump { side, by: Duration::from_millis(until - at) }),
+            6 if matches!(self.channel, Channel::Udp { .. }) => {
+                let outer = u16::try_from(40_000 + rng.below(20_000)).unwrap_or(40_000);
+                self.push(at, Act::Rebind { outer });
+            }
+            7 => self.push(at, Act::Heartbeat { side }),
+            8 => self.push(rng.below(1_000), Act::Connect { side }),
+            _ => {
+                self.push(at, Act::Reading { side, on: false });
+                self.push(until, Act::Reading { side, on: true });
+            }
+        }
+    }
+
+    fn close(&mut self, rng: &mut SeededEntropy) {
+        let (at, side) = (rng.below(STORM / 2), Side::draw(rng));
+        match rng.below(4) {
+            0 => self.push(at, Act::Abort { side }),
+            1 => {
+                self.push(at, Act::Shutdown { side });
+                let later = at + rng.below(1_000);
+                self.push(later, Act::Shutdown { side: side.other() });
+            }
+            _ => self.push(at, Act::Shutdown { side }),
+        }
+    }
+
+    fn crash(&mut self, rng: &mut SeededEntropy) {
+        let (at, side) = (rng.below(STORM), Side::draw(rng));
+        let how = if rng.below(2) == 0 { Crash::Machine } else { Crash::Process { sctp_ports: vec![side.port()] } };
+        self.push(at, Act::Crash { side, how });
+        let pause = rng.below(10_000);
+        self.push(at + pause, Act::Restart { side });
+    }
+}
+
+fn config(rng: &mut SeededEntropy, streams: u16, patient: bool) -> AssocConfig {
+    let mut cfg = if rng.below(4) == 0 { AssocConfig::session() } else { AssocConfig::rfc() };
+    if patient {
+        // Forty time-outs outlast every storm, but not a peer that is gone behind a NAT that forgot it. The opening keeps its
+        // limit: a server that starts anew meanwhile discards the old cookie in silence, for ever.
+        cfg.assoc_max_retrans = 40;
+        cfg.path_max_retrans = 40;
+    }
+    let kib = |rng: &mut SeededEntropy, least: u64, most: u64| usize::try_from((least + rng.below(most - least)) << 10).unwrap_or(1 << 20);
+    cfg.recv_buffer = if rng.below(5) == 0 { 1_500 + kib(rng, 0, 8) } else { kib(rng, 70, 500) };
+    cfg.send_buffer = kib(rng, 70, 500);
+    cfg.nagle = rng.below(2) == 0;
+    cfg.sender_i_bit = rng.below(2) == 0;
+    cfg.repeat_fast_retransmit = rng.below(2) == 0;
+    cfg.mtu = [576, 1280, 1500][usize::try_from(rng.below(3)).unwrap_or(0)];
+    cfg.outbound_streams = streams + u16::try_from(rng.below(4)).unwrap_or(0);
+    cfg.max_inbound_streams = streams + u16::try_from(rng.below(4)).unwrap_or(0);
+    cfg.sack_delay = Duration::from_millis([0, 50, 200, 500][usize::try_from(rng.below(4)).unwrap_or(0)]);
+    match rng.below(4) {
+        0 => cfg.hb_interval = None,
+        1 => cfg.hb_interval = Some(Duration::from_secs(1)),
+        _ => {}
+    }
+    cfg
+}
+
+fn route(rng: &mut SeededEntropy, n: u64) -> Route {
+    let n = u16::try_from(n).unwrap_or(0);
+    let ip = |v6: bool, host: u8| -> IpAddr {
+        if v6 { [0xfd00, n, 0, 0, 0, 0, 0, u16::from(host)].into() } else { [10, n.to_be_bytes()[1], 0, host].into() }
+    };
+    let v6 = rng.below(3) == 0;
+    Route { ips: [ip(v6, 1), ip(v6, 2)], links: [link(rng), link(rng)] }
+}
+
+fn percent(rng: &mut SeededEntropy, most: u64) -> Chance {
+    Chance::ppm(u32::try_from(rng.below(most * 10_000 + 1)).unwrap_or(0))
+}
+
+fn millis(rng: &mut SeededEntropy, most: u64) -> Duration {
+    Duration::from_millis(rng.below(most + 1))
+}
+
+/// A link, good or bad: at most 30 % loss.
+pub(crate) fn link(rng: &mut SeededEntropy) -> LinkConfig {
+    if rng.below(4) == 0 {
+        return LinkConfig::ideal(millis(rng, 100));
+    }
+    // In the long run a seventh of the time is bad.
+    let bursts = Loss::Bursts { enter: Chance::percent(5), leave: Chance::percent(30), good: percent(rng, 10), bad: Chance::ALWAYS };
+    LinkConfig {
+        delay: millis(rng, 150),
+        jitter: millis(rng, 30),
+        loss: if rng.below(4) == 0 { bursts } else { Loss::Uniform(percent(rng, 30)) },
+        duplicate: percent(rng, 10),
+        reorder: percent(rng, 20),
+        reorder_by: millis(rng, 300),
+        bit_errors: percent(rng, 2),
+        rate: (rng.below(4) == 0).then(|| 300_000 + rng.below(20_000_000)),
+        queue: 64 * 1024,
+        ..LinkConfig::default()
+    }
+}
