@@ -232,7 +232,14 @@ impl Core {
         }
     }
 
-    /// The next complete message.
+    /// What is incomplete will never be complete; the user is told if that concerns a message that it has in part.
+    pub(crate) fn give_up_partial(&mut self) {
+        if let Some((sid, ssn, unordered)) = self.rx.as_mut().and_then(Rx::give_up) {
+            self.events.push_back(Event::PartialDeliveryAborted { sid, ssn, unordered });
+        }
+    }
+
+    /// The next message, or part of one.
     pub(crate) fn recv(&mut self) -> Option<Message> {
         let message = self.rx.as_mut().and_then(Rx::pop);
         if message.is_none() {
@@ -277,6 +284,7 @@ impl Core {
         if self.state == State::Closed {
             return;
         }
+        self.give_up_partial();
         self.notify_readable();
         self.state = State::Closed;
         self.timers.stop_all();

@@ -478,6 +478,9 @@ impl SocketNode {
                 link.room |= wanted;
                 wanted.then_some(Notification::Writable { assoc: id })
             }
+            Event::PartialDeliveryAborted { sid, ssn, unordered } => {
+                Some(Notification::PartialDeliveryAborted { assoc: id, sid, ssn, unordered })
+            }
             Event::SendFailed { message } => Some(Notification::SendFailed { assoc: id, message }),
             Event::RemoteError(causes) => Some(Notification::RemoteError { assoc: id, causes }),
         };

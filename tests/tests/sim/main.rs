@@ -5,6 +5,7 @@ mod delivery;
 mod faults;
 mod goodput;
 mod lifecycle;
+mod partial;
 mod pmtu;
 mod rough;
 mod wireshark;
