@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 
-use super::cookie::{MAX_ADDRS, StateCookie};
+use super::cookie::StateCookie;
+use super::errors::Complaints;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths};
 use super::rx::Rx;
@@ -86,7 +86,8 @@ pub(crate) struct Core {
     /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
     pub(crate) local_tsn: Tsn,
     /// Our addresses as the peer knows them; empty until the first packet of the peer names one.
-    pub(crate) local_addrs: ArrayVec<IpAddr, MAX_ADDRS>,
+    /// At most [`MAX_ADDRS`](super::cookie::MAX_ADDRS).
+    pub(crate) local_addrs: Vec<IpAddr>,
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
     pub(crate) paths: Paths,
@@ -102,8 +103,12 @@ pub(crate) struct Core {
     pub(crate) errors: u32,
     /// The cookie to echo, in COOKIE-ECHOED.
     pub(crate) cookie: Vec<u8>,
+    /// When the COOKIE ECHO was last sent, in COOKIE-ECHOED.
+    pub(crate) echoed: Option<Time>,
     /// Cookie Preservative for the next INIT, in milliseconds; zero asks for nothing (section 5.2.6).
     pub(crate) preservative: u32,
+    /// Limits the ERRORs that the peer can cause.
+    pub(crate) complaints: Complaints,
     /// At most [`MAX_CONTROL`], and [`MAX_CONTROL_BYTES`] of the peer's bytes.
     pub(crate) control: VecDeque<Control>,
     pub(crate) farewell: Option<Farewell>,
@@ -146,7 +151,7 @@ impl Core {
             local_tag,
             peer_tag: Vtag::ZERO,
             local_tsn,
-            local_addrs: ArrayVec::new(),
+            local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
             inbound: cfg.max_inbound_streams,
             reply_path: paths.primary(),
@@ -157,7 +162,9 @@ impl Core {
             closing: false,
             errors: 0,
             cookie: Vec::new(),
+            echoed: None,
             preservative: 0,
+            complaints: Complaints::default(),
             control: VecDeque::new(),
             farewell: None,
             events: VecDeque::new(),
@@ -384,6 +391,7 @@ impl Core {
             rto: primary.map(Path::rto).unwrap_or_default(),
             last_heard: self.last_heard,
             mtu: primary.map_or(0, Path::mtu),
+            cwnd: primary.map_or(0, |p| p.cc.window()),
             unanswered_heartbeats: primary.map_or(0, |p| p.heartbeat.unanswered()),
         }
     }

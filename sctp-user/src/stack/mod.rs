@@ -13,6 +13,7 @@ mod lookup;
 mod ootb;
 mod ports;
 mod responder;
+mod snapshot;
 mod status;
 
 use core::time::Duration;
@@ -28,6 +29,7 @@ use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
+pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::AssocStatus;
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths};
@@ -39,7 +41,7 @@ use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError}
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
-use crate::num::{Ppid, StreamId};
+use crate::num::{Ppid, StreamId, Vtag};
 use crate::stats::{AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::{Chunk, Packet, PacketError};
@@ -299,7 +301,8 @@ impl Stack {
         self.counters.bytes_in += packet.len() as u64;
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         let parsed = match Packet::parse(&packet) {
-            Ok(parsed) if is_unicast(meta.src) => parsed,
+            // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
+            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) => parsed,
             Ok(_) => return,
             Err(e) => {
                 self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
@@ -314,6 +317,7 @@ impl Stack {
     fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
         let mut chunks = packet.chunks();
         let Some(Ok(first)) = chunks.next() else { return };
+        let mut found = self.lookup.get(&key_of(meta, packet.header));
         match first.decode() {
             // Section 6.10: an INIT that is not alone is discarded with its packet.
             Ok(Chunk::Init(init)) => {
@@ -323,10 +327,15 @@ impl Stack {
                 return;
             }
             Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, echo.cookie),
+            // Section 8.5.1 A: tag 0 is for INIT alone.
+            Ok(_) if packet.header.vtag == Vtag::ZERO => {
+                self.counters.bad_tags += 1;
+                return;
+            }
+            Ok(Chunk::InitAck(ack)) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
             Ok(_) => {}
             Err(_) => return,
         }
-        let found = self.lookup.get(&key_of(meta, packet.header));
         let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
             State::Closed => Admission::OutOfTheBlue,
             _ if !a.core.is_local(meta.dst) => Admission::OutOfTheBlue,
@@ -461,6 +470,7 @@ impl Node for Stack {
             self.sending.pop_front();
             if let Some(a) = self.assocs.get_mut(id) {
                 a.core.queued = false;
+                a.core.rest();
                 let deadline = a.core.next_deadline();
                 self.deadlines.set(id, deadline);
             }
@@ -596,6 +606,27 @@ impl Assoc<'_> {
     #[must_use]
     pub fn status(&self) -> AssocStatus {
         self.core().map(Core::status).unwrap_or_default()
+    }
+
+    /// Everything there is to see, with times counted from `now`. Printed it is a page for people.
+    ///
+    /// ```
+    /// # use std::net::SocketAddr;
+    /// # use sctp_user::{EndpointConfig, SeededEntropy, Stack, StackConfig, Time};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(1)));
+    /// let endpoint = stack.open(EndpointConfig::new(5000))?;
+    /// let peer: SocketAddr = "192.0.2.1:5001".parse()?;
+    /// let id = stack.connect(Time::ZERO, endpoint, &[peer.into()], None)?;
+    /// let page = stack.assoc(id).and_then(|a| a.snapshot(Time::from_millis(300))).ok_or("gone")?.to_string();
+    /// assert!(page.contains("COOKIE-WAIT, opened by us, port 5000 to 5001"));
+    /// assert!(page.contains("timers      T1 in 700ms"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self, now: Time) -> Option<Snapshot> {
+        self.core().map(|c| c.snapshot(now))
     }
 
     /// The configuration in force.

@@ -1,6 +1,7 @@
 //! Two stacks on the simulated network: delivery under all conditions, and the life and death of associations.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+mod configuration;
 mod delivery;
 mod faults;
 mod goodput;
@@ -8,5 +9,6 @@ mod lifecycle;
 mod partial;
 mod pmtu;
 mod rough;
+mod statistics;
 mod wireshark;
 mod worlds;

@@ -4,13 +4,17 @@ mod configure;
 mod opening;
 mod outstanding;
 mod queue;
+mod release;
 mod retransmit;
 mod rwnd;
 mod sack_in;
 mod send;
+mod snapshot;
 
 #[cfg(test)]
 mod loopback_test;
+#[cfg(test)]
+mod rules_test;
 #[cfg(test)]
 mod tx_test;
 

@@ -196,6 +196,14 @@ impl SendQueue {
         refused
     }
 
+    /// Gives back the memory of streams without messages.
+    pub(super) fn release(&mut self) {
+        for stream in self.streams.values_mut().filter(|s| s.messages.is_empty()) {
+            stream.messages = VecDeque::new();
+        }
+        self.scheduler.release();
+    }
+
     /// Empties the queue: all messages with their places, whether something of them was sent or not.
     pub(super) fn drain(&mut self) -> Vec<(u64, Message)> {
         let mut all = Vec::with_capacity(self.messages);
@@ -252,6 +260,7 @@ mod tests {
         assert_eq!((q.bytes(), q.messages(), q.next_len(100)), (0, 0, None));
     }
 
+    /// RFC 9260 rows: 6.5-3, 6.5-4, 6.5-5, 6.5-6.
     #[test]
     fn stream_sequence_numbers_wrap_and_skip_unordered_messages() {
         let mut q = queue();
