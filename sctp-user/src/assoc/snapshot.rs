@@ -6,6 +6,7 @@ use super::core::Core;
 use super::path::{Path, PathId};
 use super::rx::Rx;
 use super::timers::Timer;
+use crate::event::PathState;
 use crate::stack::{PathSnapshot, Snapshot};
 use crate::time::Time;
 
@@ -46,7 +47,11 @@ impl Core {
     }
 
     fn path_snapshot(&self, now: Time, id: PathId, p: &Path) -> PathSnapshot {
-        let active = if p.active { "active" } else { "inactive" };
+        let active = match p.state(self.paths.len() > 1) {
+            PathState::Inactive => "inactive",
+            PathState::PotentiallyFailed => "potentially failed",
+            _ => "active",
+        };
         let confirmed = if p.confirmed { "confirmed" } else { "unconfirmed" };
         PathSnapshot {
             addr: p.addr,

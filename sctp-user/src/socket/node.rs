@@ -482,6 +482,7 @@ impl SocketNode {
                 Some(Notification::PartialDeliveryAborted { assoc: id, sid, ssn, unordered })
             }
             Event::SendFailed { message } => Some(Notification::SendFailed { assoc: id, message }),
+            Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),
             Event::RemoteError(causes) => Some(Notification::RemoteError { assoc: id, causes }),
         };
         match owner {

@@ -1,11 +1,11 @@
 //! What goes with messages and comes beside them (RFC 6458 sections 5 and 6).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
 use crate::error::CloseReason;
-use crate::event::{AssocId, Message, SendOptions};
+use crate::event::{AssocId, Message, PathChange, SendOptions};
 use crate::net::PeerAddr;
 use crate::num::{Ppid, Ssn, StreamId};
 
@@ -162,6 +162,15 @@ pub enum Notification {
         /// The error causes as they came.
         causes: Bytes,
     },
+    /// A path of the association changed (SCTP_PEER_ADDR_CHANGE).
+    PathState {
+        /// The association.
+        assoc: AssocId,
+        /// The peer's address.
+        addr: IpAddr,
+        /// What happened.
+        change: PathChange,
+    },
     /// A send that answered `WouldBlock` may be tried again.
     Writable {
         /// The association.
@@ -182,6 +191,7 @@ impl Notification {
             | Self::SendFailed { assoc, .. }
             | Self::PartialDeliveryAborted { assoc, .. }
             | Self::RemoteError { assoc, .. }
+            | Self::PathState { assoc, .. }
             | Self::Writable { assoc } => *assoc,
         }
     }
@@ -193,7 +203,7 @@ impl Notification {
 
     /// Whether a program that does not read may miss it.
     pub(super) fn is_optional(&self) -> bool {
-        matches!(self, Self::SendFailed { .. } | Self::RemoteError { .. } | Self::Restarted { .. })
+        matches!(self, Self::SendFailed { .. } | Self::RemoteError { .. } | Self::Restarted { .. } | Self::PathState { .. })
     }
 }
 

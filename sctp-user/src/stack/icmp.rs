@@ -29,7 +29,7 @@ impl Stack {
         }
         self.with_assoc(now, id, |a, ctx| match err.kind {
             // ICMP3 is about protocol 132; a UDP port that nobody listens on is worth a question.
-            NetErrorKind::PortUnreachable if err.channel != Channel::Raw => a.core.on_port_unreachable(ctx),
+            NetErrorKind::PortUnreachable if err.channel != Channel::Raw => a.core.on_port_unreachable(ctx, dst),
             NetErrorKind::TooBig { mtu } => {
                 if let Some(path) = path {
                     a.core.on_too_big(path, mtu);

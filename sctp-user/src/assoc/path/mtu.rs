@@ -28,7 +28,7 @@ impl Path {
 
     /// Whether the search may send: the address is the peer's, and somebody seems to be there.
     fn may_probe(&self) -> bool {
-        self.confirmed && self.active
+        self.confirmed && !self.has_failed()
     }
 
     /// When [`Path::on_pmtu_timer`] is to be called.
@@ -52,9 +52,9 @@ impl Path {
         Some((HeartbeatInfo::new(id, nonce, now), COMMON_HEADER_LEN + chunk_room(size, self.addr, self.channel)))
     }
 
-    /// A HEARTBEAT ACK came: the round-trip time if it answers a probe.
-    pub(super) fn on_probe_ack(&mut self, now: Time, info: &HeartbeatInfo) -> Option<Duration> {
-        self.pmtu.on_probe_ack(now, info.nonce())
+    /// A HEARTBEAT ACK came: if it answers a probe, the round-trip time, and where the probe had left from.
+    pub(super) fn on_probe_ack(&mut self, now: Time, info: &HeartbeatInfo) -> Option<(Duration, Option<IpAddr>)> {
+        self.pmtu.on_probe_ack(now, info.nonce()).map(|rtt| (rtt, self.local))
     }
 
     /// A DATA chunk arrived that left in an SCTP packet of `len` bytes and was never sent again.
