@@ -7,6 +7,12 @@ use sctp_user::wire::{Chunk, Param};
 use sctp_user::{AssocConfig, CloseReason, Event, SendOptions};
 use testbed::puppet::{Puppet, Seen, Sent, chunks, encode_params, ip, names, only, raw_item};
 
+fn with(change: impl FnOnce(&mut AssocConfig)) -> AssocConfig {
+    let mut cfg = AssocConfig::rfc();
+    change(&mut cfg);
+    cfg
+}
+
 fn lost(p: &Puppet) -> Vec<&CloseReason> {
     p.events.iter().filter_map(|e| if let Event::Lost { reason } = e { Some(reason) } else { None }).collect()
 }
@@ -150,7 +156,8 @@ fn a_set_up_that_is_refused_ends_in_an_abort_with_its_cause() {
     assert_eq!(abort(&p.give(&[Chunk::InitAck(ack)]), p.tag, 2), [0, 0, 0, 1, 0, 7]);
     assert_eq!(p.stack.association_count(), 0);
     // Out of Resource.
-    let none = sctp_user::StackConfig { max_associations: 0, ..sctp_user::StackConfig::default() };
+    let mut none = sctp_user::StackConfig::default();
+    none.max_associations = 0;
     let mut p = Puppet::with(none, AssocConfig::rfc(), &["10.0.0.1"], &["10.0.0.2"]);
     let cookie = p.give_init().cookie();
     abort(&p.give(&[Chunk::CookieEcho(CookieEcho { cookie: &cookie })]), p.tag, 4);
@@ -167,7 +174,10 @@ fn a_set_up_that_is_refused_ends_in_an_abort_with_its_cause() {
 /// Pitfall 20.
 #[test]
 fn both_sides_use_the_streams_that_the_other_takes() {
-    let cfg = AssocConfig { outbound_streams: 8, max_inbound_streams: 6, ..AssocConfig::rfc() };
+    let cfg = with(|c| {
+        c.outbound_streams = 8;
+        c.max_inbound_streams = 6;
+    });
     for opened_by_us in [false, true] {
         let mut p = Puppet::new(cfg.clone());
         p.streams = (20, 3);
@@ -206,7 +216,11 @@ fn the_peers_addresses_are_the_source_and_what_it_lists() {
     for opened_by_us in [false, true] {
         let mut p = Puppet::at(AssocConfig::rfc(), &["10.0.0.1"], &["10.0.0.2"]);
         p.params = encode_params(&[Param::Address(ip("10.1.0.2")), Param::Address(ip("10.2.0.2"))]);
-        if opened_by_us { p.accept() } else { p.open() };
+        if opened_by_us {
+            p.accept()
+        } else {
+            p.open()
+        };
         let mut known: Vec<_> = p.stack.assoc(p.id()).unwrap().peer_addrs().iter().map(std::net::SocketAddr::ip).collect();
         known.sort();
         assert_eq!(known, [ip("10.0.0.2"), ip("10.1.0.2"), ip("10.2.0.2")]);
@@ -251,7 +265,11 @@ fn addresses_of_a_family_that_we_do_not_have_are_no_error() {
     for opened_by_us in [false, true] {
         let mut p = Puppet::new(AssocConfig::rfc());
         p.params = encode_params(&[Param::Address(ip("2001:db8::2")), Param::Address(ip("10.1.0.2")), Param::Address(ip("10.2.0.2"))]);
-        if opened_by_us { p.accept() } else { p.open() };
+        if opened_by_us {
+            p.accept()
+        } else {
+            p.open()
+        };
         let known: Vec<_> = p.stack.assoc(p.id()).unwrap().peer_addrs().iter().map(std::net::SocketAddr::ip).collect();
         assert!(["10.0.0.2", "10.1.0.2", "10.2.0.2"].iter().all(|a| known.contains(&ip(a))), "{known:?}");
         let bad = [kind::ERROR, kind::ABORT];
