@@ -379,6 +379,7 @@ impl Core {
             rto: primary.map(Path::rto).unwrap_or_default(),
             last_heard: self.last_heard,
             mtu: primary.map_or(0, Path::mtu),
+            cwnd: primary.map_or(0, |p| p.cc.window()),
             unanswered_heartbeats: primary.map_or(0, |p| p.heartbeat.unanswered()),
         }
     }
