@@ -4,19 +4,24 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod hostile;
 mod s01_terms;
 mod s03_chunks;
 mod s03_formats;
 mod s03_init;
 mod s04_states;
 mod s05_association;
+mod s05_collision;
+mod s05_cookie;
 mod s05_handshake;
+mod s05_opening;
 mod s05_unexpected;
 mod s06_data;
 mod s06_delivery;
 mod s06_fragments;
 mod s06_paths;
 mod s07_congestion;
+mod s08_blue;
 mod s08_faults;
 mod s08_liveness;
 mod s08_tags;
