@@ -26,3 +26,4 @@ mod s10_icmp;
 mod s11_upper_layer;
 mod s12_security;
 mod s16_parameters;
+mod state_table;
