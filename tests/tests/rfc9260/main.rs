@@ -26,4 +26,5 @@ mod s10_icmp;
 mod s11_upper_layer;
 mod s12_security;
 mod s16_parameters;
+mod s5062_attacks;
 mod state_table;

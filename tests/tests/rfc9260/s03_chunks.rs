@@ -246,7 +246,7 @@ fn the_cookie_goes_back_byte_for_byte() {
     }
 }
 
-/// RFC 9260 rows: 3.3.11-3, 5.1.3-7, 12.4-6.
+/// RFC 9260 rows: 3.3.11-3, 5.1.3-7, 12.4-6, 5062.9.3-1.
 #[test]
 fn cookie_and_init_ack_are_small() {
     let mut p = Puppet::new(AssocConfig::rfc());
