@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 
-use super::cookie::{MAX_ADDRS, StateCookie};
+use super::cookie::StateCookie;
 use super::errors::Complaints;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths};
@@ -90,7 +89,8 @@ pub(crate) struct Core {
     /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
     pub(crate) local_tsn: Tsn,
     /// Our addresses as the peer knows them; empty until the first packet of the peer names one.
-    pub(crate) local_addrs: ArrayVec<IpAddr, MAX_ADDRS>,
+    /// At most [`MAX_ADDRS`](super::cookie::MAX_ADDRS).
+    pub(crate) local_addrs: Vec<IpAddr>,
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
     pub(crate) paths: Paths,
@@ -155,7 +155,7 @@ impl Core {
             peer_tag: Vtag::ZERO,
             tie_tags: None,
             local_tsn,
-            local_addrs: ArrayVec::new(),
+            local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
             inbound: cfg.max_inbound_streams,
             reply_path: paths.primary(),

@@ -56,6 +56,7 @@ impl Association {
                 return;
             }
         }
+        core.release_idle_buffers();
     }
 }
 

@@ -252,27 +252,3 @@ impl Default for AssocConfig {
         Self::rfc()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_must_forbids_is_refused_and_what_a_should_advises_is_told() {
-        assert_eq!(AssocConfig::rfc().validate(), Ok(()));
-        assert_eq!(AssocConfig::session().validate(), Ok(()));
-        let slow = AssocConfig { sack_delay: Duration::from_millis(501), ..AssocConfig::rfc() };
-        assert_eq!(slow.validate().unwrap_err().field, "sack_delay");
-        let small = AssocConfig { recv_buffer: 1_499, ..AssocConfig::rfc() };
-        assert_eq!(small.validate().unwrap_err().field, "recv_buffer");
-        assert!(AssocConfig { repeat_fast_retransmit: false, ..AssocConfig::rfc() }.deviations().is_empty());
-        let l3 = AssocConfig { slow_start_l: 3, ..AssocConfig::rfc() };
-        assert_eq!(l3.validate().unwrap_err().field, "slow_start_l");
-        let never = AssocConfig { sack_frequency: 0, ..AssocConfig::rfc() };
-        assert_eq!(never.validate().unwrap_err().field, "sack_frequency");
-        let rare =
-            AssocConfig { congestion: Congestion::Cubic, slow_start_l: 2, sack_frequency: 3, ack_per_batch: true, ..AssocConfig::rfc() };
-        assert_eq!((rare.validate(), rare.deviations().len()), (Ok(()), 1 + 4));
-        assert!(AssocConfig::session().deviations().iter().any(|d| d.starts_with("RTO.Min")));
-    }
-}

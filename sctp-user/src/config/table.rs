@@ -55,10 +55,10 @@ pub const ASSOC: &[Parameter] = &[
     p("sender_i_bit", "the sender's use of the I bit", "yes or no", "RFC 9260 6.1", Running),
     p("repeat_fast_retransmit", "fast retransmission of a chunk more than once", "yes or no", "RFC 9260 7.2.4 rule 5", Running),
     p("congestion", "congestion control", "algorithm", "RFC 9260 7.2, RFC 9438", Running),
-    p("slow_start_l", "L", "PMDCS", "RFC 9260 7.2.1", Running),
-    p("initial_window", "initial cwnd", "bytes, or off for the most", "RFC 9260 7.2.1", NewOnly),
+    p("slow_start_l", "L", "PMDCS per SACK", "RFC 9260 7.2.1", Running),
+    p("initial_window", "initial congestion window", "bytes, or the largest allowed", "RFC 9260 7.2.1", NewOnly),
     p("sack_frequency", "packets for each SACK", "packets", "RFC 9260 6.2", Running),
-    p("ack_per_batch", "one SACK for packets that arrive together", "yes or no", "RFC 9260 6.2", Running),
+    p("ack_per_batch", "one SACK for what arrives together", "yes or no", "RFC 9260 6.2", Running),
     p("dscp", "DSCP", "code point", "RFC 9260 11.1.13, RFC 2474", Running),
     p("flow_label", "IPv6 flow label", "20 bits", "RFC 6437", Running),
 ];

@@ -4,10 +4,12 @@ mod configure;
 mod opening;
 mod outstanding;
 mod queue;
+mod release;
 mod retransmit;
 mod rwnd;
 mod sack_in;
 mod send;
+mod snapshot;
 
 #[cfg(test)]
 mod loopback_test;

@@ -216,6 +216,12 @@ impl Outstanding {
         })
     }
 
+    /// Gives back the memory of chunks that are gone.
+    pub(super) fn release(&mut self) {
+        self.chunks.shrink_to(0);
+        self.acked.shrink_to(0);
+    }
+
     /// Removes the first chunk: it is cumulatively acknowledged.
     pub(super) fn pop(&mut self) -> Option<(Index, SentChunk)> {
         let index = self.base;
