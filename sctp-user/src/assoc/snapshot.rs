@@ -6,6 +6,7 @@ use super::core::Core;
 use super::path::{Path, PathId};
 use super::rx::Rx;
 use super::timers::Timer;
+use crate::event::PathState;
 use crate::stack::{PathSnapshot, Snapshot};
 use crate::time::Time;
 
@@ -46,7 +47,11 @@ impl Core {
     }
 
     fn path_snapshot(&self, now: Time, id: PathId, p: &Path) -> PathSnapshot {
-        let active = if p.active { "active" } else { "inactive" };
+        let active = match self.paths.state(id) {
+            PathState::Inactive => "inactive",
+            PathState::PotentiallyFailed => "potentially failed",
+            PathState::Active | PathState::Unconfirmed => "active",
+        };
         let confirmed = if p.confirmed { "confirmed" } else { "unconfirmed" };
         PathSnapshot {
             addr: p.addr,
@@ -61,7 +66,7 @@ impl Core {
             cwnd: p.cc.window(),
             ssthresh: p.cc.slow_start_threshold(),
             in_flight: p.in_flight,
-            errors: (p.error_count, self.cfg.path_max_retrans),
+            errors: (p.error_count, p.limits.max_retrans),
             unanswered_heartbeats: p.heartbeat.unanswered(),
             timers: running(now, [("T3", p.t3), ("heartbeat", p.heartbeat.deadline())]),
             stats: p.stats,

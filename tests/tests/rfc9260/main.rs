@@ -18,6 +18,7 @@ mod s05_unexpected;
 mod s06_data;
 mod s06_delivery;
 mod s06_fragments;
+mod s06_multihoming;
 mod s06_paths;
 mod s07_congestion;
 mod s08_blue;

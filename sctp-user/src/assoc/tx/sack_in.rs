@@ -113,7 +113,7 @@ impl Tx {
             };
             if chunk.state != ChunkState::Acked {
                 let (path, len, payload) = (chunk.path, chunk.wire_len(), chunk.fragment.len);
-                credit(now, paths, path, index, chunk.state, len);
+                credit(now, paths, path, &Acked { index, old: chunk.state, moved: chunk.moved, wire_len: len });
                 newly.bytes += len;
                 newly.payload += payload;
                 newly.highest = index;
@@ -128,11 +128,11 @@ impl Tx {
         difference(spans, self.out.acked(), |i| self.changed.push(i));
         for &index in &self.changed {
             if let Some((old, chunk)) = self.out.set_state(index, ChunkState::Acked) {
-                let (path, len) = (chunk.path, chunk.wire_len());
+                let (path, moved, len) = (chunk.path, chunk.moved, chunk.wire_len());
                 newly.bytes += len;
                 newly.payload += chunk.fragment.len;
                 newly.highest = newly.highest.max(index);
-                credit(now, paths, path, index, old, len);
+                credit(now, paths, path, &Acked { index, old, moved, wire_len: len });
             }
         }
     }
@@ -277,8 +277,19 @@ impl Tx {
     }
 }
 
-/// A chunk of `wire_len` bytes was acknowledged for the first time: the books of its path.
-fn credit(now: Time, paths: &mut Paths, path: PathId, index: Index, old: ChunkState, wire_len: usize) {
+/// A chunk that is acknowledged for the first time.
+struct Acked {
+    index: Index,
+    /// Its state before.
+    old: ChunkState,
+    /// Whether it was sent on several paths.
+    moved: bool,
+    wire_len: usize,
+}
+
+/// A chunk was acknowledged for the first time: the books of its path.
+fn credit(now: Time, paths: &mut Paths, path: PathId, chunk: &Acked) {
+    let Acked { index, old, moved, wire_len } = *chunk;
     let Some(path) = paths.get_mut(path) else {
         return;
     };
@@ -287,6 +298,7 @@ fn credit(now: Time, paths: &mut Paths, path: PathId, index: Index, old: ChunkSt
     }
     path.outstanding -= 1;
     path.round.acked += wire_len;
+    path.round.answered |= !moved;
     path.round.rate_measured |= path.rate.on_acked(index, wire_len);
     path.round.earliest_acked |= path.round.earliest == Some(index);
     if let Some(probe) = path.rtt_probe.take_if(|p| p.index == index) {
