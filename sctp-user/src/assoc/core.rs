@@ -84,6 +84,9 @@ pub(crate) struct Core {
     pub(crate) local_tag: Vtag,
     /// The tag in packets to the peer; zero until the INIT ACK.
     pub(crate) peer_tag: Vtag,
+    /// What stands for our tag and the peer's in cookies: never the tags themselves (RFC 5062 section 3.3). Drawn when a cookie needs
+    /// them, and forgotten when a tag changes.
+    pub(crate) tie_tags: Option<(Vtag, Vtag)>,
     /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
     pub(crate) local_tsn: Tsn,
     /// Our addresses as the peer knows them, at most 65; empty until the first packet of the peer names one, if none are listed.
@@ -156,6 +159,7 @@ impl Core {
             peer_port: ports.1,
             local_tag,
             peer_tag: Vtag::ZERO,
+            tie_tags: None,
             local_tsn,
             local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
@@ -202,6 +206,7 @@ impl Core {
     pub(crate) fn adopt(&mut self, c: &StateCookie) {
         self.local_tag = c.local_tag;
         self.peer_tag = c.peer_tag;
+        self.tie_tags = None;
         self.local_tsn = c.local_tsn;
         self.local_addrs.clear();
         self.local_addrs.push(c.local_addr);
