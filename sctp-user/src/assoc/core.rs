@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 
 use super::cookie::{MAX_ADDRS, StateCookie};
+use super::errors::Complaints;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths};
 use super::rx::Rx;
@@ -102,8 +103,12 @@ pub(crate) struct Core {
     pub(crate) errors: u32,
     /// The cookie to echo, in COOKIE-ECHOED.
     pub(crate) cookie: Vec<u8>,
+    /// When the COOKIE ECHO was last sent, in COOKIE-ECHOED.
+    pub(crate) echoed: Option<Time>,
     /// Cookie Preservative for the next INIT, in milliseconds; zero asks for nothing (section 5.2.6).
     pub(crate) preservative: u32,
+    /// Limits the ERRORs that the peer can cause.
+    pub(crate) complaints: Complaints,
     /// At most [`MAX_CONTROL`], and [`MAX_CONTROL_BYTES`] of the peer's bytes.
     pub(crate) control: VecDeque<Control>,
     pub(crate) farewell: Option<Farewell>,
@@ -157,7 +162,9 @@ impl Core {
             closing: false,
             errors: 0,
             cookie: Vec::new(),
+            echoed: None,
             preservative: 0,
+            complaints: Complaints::default(),
             control: VecDeque::new(),
             farewell: None,
             events: VecDeque::new(),
@@ -372,6 +379,7 @@ impl Core {
             rto: primary.map(Path::rto).unwrap_or_default(),
             last_heard: self.last_heard,
             mtu: primary.map_or(0, Path::mtu),
+            cwnd: primary.map_or(0, |p| p.cc.window()),
             unanswered_heartbeats: primary.map_or(0, |p| p.heartbeat.unanswered()),
         }
     }

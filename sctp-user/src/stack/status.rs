@@ -26,6 +26,8 @@ pub struct AssocStatus {
     pub last_heard: Time,
     /// MTU of the path in use, in bytes, IP header included.
     pub mtu: usize,
+    /// Congestion window of the path in use, in bytes.
+    pub cwnd: usize,
     /// HEARTBEATs sent on the path in use since the peer was last heard.
     pub unanswered_heartbeats: u32,
 }

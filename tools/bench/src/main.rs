@@ -1,0 +1,78 @@
+//! Measures SCTP stacks side by side; `README.md` says how.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: a program that measures time")]
+
+mod endpoint;
+mod link;
+mod mem;
+mod peers;
+mod summary;
+mod work;
+
+use std::collections::BTreeMap;
+
+use endpoint::Config;
+
+/// `--name value` pairs.
+struct Args(BTreeMap<String, String>);
+
+impl Args {
+    fn parse(args: &[String]) -> Self {
+        Self(args.chunks(2).map(|pair| (pair[0].trim_start_matches("--").to_owned(), pair.get(1).cloned().unwrap_or_default())).collect())
+    }
+
+    fn get<T: std::str::FromStr>(&self, name: &str, default: T) -> T {
+        self.0.get(name).map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("bad --{name}")))
+    }
+
+    fn str(&self, name: &str, default: &str) -> String {
+        self.0.get(name).cloned().unwrap_or_else(|| default.to_owned())
+    }
+}
+
+fn bulk(a: &Args) -> mem::Bulk {
+    let size: usize = a.get("size", 1024);
+    mem::Bulk {
+        size,
+        count: a.get::<u64>("bytes", 100_000_000) / size as u64,
+        streams: a.get("streams", 1),
+        unordered: a.get::<u8>("unordered", 0) == 1,
+        limit_s: a.get("limit", f64::MAX),
+    }
+}
+
+fn sim(a: &Args) -> link::Sim {
+    link::Sim {
+        mbit: a.get("mbit", 100.0),
+        rtt_ms: a.get("rtt", 50.0),
+        loss: a.get::<f64>("loss", 1.0) / 100.0,
+        seconds: a.get("seconds", 60.0),
+        seed: a.get("seed", 1),
+        size: a.get("size", 1424),
+        trace_ms: a.get("trace", 0),
+    }
+}
+
+fn main() {
+    let all: Vec<String> = std::env::args().skip(1).collect();
+    let command = all.first().cloned().unwrap_or_default();
+    let a = Args::parse(all.get(1..).unwrap_or_default());
+    let cfg = Config { mtu: a.get("mtu", 1452), window: a.get("window", 1 << 20), streams: 2, client: false, id: 0, nodelay: false };
+    let peer = a.str("peer", "ours");
+    let peer = peer.as_str();
+    match command.as_str() {
+        "bulk" => {
+            let w = bulk(&a);
+            let name = if w.streams > 1 { "W6mem" } else { "W1mem" };
+            with_peer!(peer, P => mem::bulk::<P>(name, &cfg, &w));
+        }
+        "pingpong" => with_peer!(peer, P => mem::pingpong::<P>(&cfg, a.get("count", 200_000), 100)),
+        "assoc" => with_peer!(peer, P => mem::assoc::<P>(&cfg, a.get("count", 20_000))),
+        "idle" => with_peer!(peer, P => mem::idle::<P>(&cfg, a.get("n", 1000), a.get::<u8>("touch", 0) == 1)),
+        "sim" => with_peer!(peer, P => link::run::<P>(&cfg, &sim(&a))),
+        "table" => summary::print(),
+        _ => {
+            eprintln!("sctp-bench bulk|pingpong|assoc|idle|sim|table [--peer NAME] ...: see README.md");
+            std::process::exit(2);
+        }
+    }
+}
