@@ -220,7 +220,7 @@ fn the_key_changes_and_what_is_signed_with_a_forgotten_one_is_dropped_in_silence
     let cookie = p.give_init().cookie();
     // Hours later the key is forgotten: no ERROR, which a key that is still known would bring.
     for _ in 0..12 {
-        p.now = p.now + Duration::from_secs(3600);
+        p.now += Duration::from_secs(3600);
         p.give_init();
     }
     assert!(p.give(&[echo(&cookie)]).is_empty());

@@ -341,7 +341,10 @@ impl Scene {
     }
 
     fn sack_of_nothing_new(&mut self) {
-        self.p.cum = { let outstanding = self.outstanding(); self.nothing_new(outstanding).0 };
+        self.p.cum = {
+            let outstanding = self.outstanding();
+            self.nothing_new(outstanding).0
+        };
         self.give(&[self.p.sack()]);
     }
 

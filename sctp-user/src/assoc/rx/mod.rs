@@ -2,6 +2,7 @@
 
 mod reassembly;
 mod sack_out;
+mod snapshot;
 mod tracker;
 mod window;
 
@@ -77,6 +78,13 @@ impl Rx {
         if self.window.needs_update(self.starving()) {
             self.sacks.force();
         }
+    }
+
+    /// Gives back memory of queues that are empty; for a receiver with nothing to read and nothing to acknowledge.
+    pub(crate) fn release(&mut self) {
+        self.tracker.release();
+        self.reassembly.release();
+        self.sacks.release();
     }
 
     /// Takes in a DATA chunk with user data, which stands in `packet`.

@@ -111,6 +111,12 @@ impl Reassembly {
         Self { max_message, runs: VecDeque::new(), streams: BTreeMap::new(), ready: VecDeque::new() }
     }
 
+    /// Gives back memory that is not used.
+    pub(crate) fn release(&mut self) {
+        self.runs.shrink_to(0);
+        self.ready.shrink_to(0);
+    }
+
     /// Changes the limit for messages that are not complete yet.
     pub(crate) fn set_max_message(&mut self, max_message: usize) {
         self.max_message = max_message;

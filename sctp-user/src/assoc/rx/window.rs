@@ -70,6 +70,11 @@ impl Window {
         if starving { room.max(self.floor.min(self.hard_limit.saturating_sub(self.memory))) } else { room }
     }
 
+    /// User data held, memory charged for it, and the configured buffer, in bytes.
+    pub(crate) fn books(&self) -> (usize, usize, usize) {
+        (self.payload, self.memory, self.buffer)
+    }
+
     /// The a_rwnd to advertise now.
     pub(crate) fn a_rwnd(&self, starving: bool) -> usize {
         let room = self.room(starving);

@@ -4,10 +4,12 @@ mod configure;
 mod opening;
 mod outstanding;
 mod queue;
+mod release;
 mod retransmit;
 mod rwnd;
 mod sack_in;
 mod send;
+mod snapshot;
 
 #[cfg(test)]
 mod loopback_test;
@@ -194,6 +196,11 @@ impl Tx {
     /// Bytes accepted and not yet cumulatively acknowledged.
     pub(crate) fn buffered(&self) -> usize {
         self.queue.bytes() + self.out.payload()
+    }
+
+    /// Whether nothing is on its way.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.out.is_empty()
     }
 
     /// Whether everything that was accepted is acknowledged.

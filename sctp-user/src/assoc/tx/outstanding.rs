@@ -41,6 +41,12 @@ pub(super) struct SentChunk {
     pub(super) misses: u8,
     /// Whether it was fast retransmitted.
     pub(super) fast: bool,
+    /// Whether it is marked because it timed out.
+    pub(super) timed_out: bool,
+    /// Whether it was sent on several paths.
+    pub(super) moved: bool,
+    /// Whether it was ever acknowledged, even if the peer took that back.
+    pub(super) was_acked: bool,
     /// Whether the window was closed when it was sent last: the peer may have dropped it.
     pub(super) blind: bool,
     /// Index of the first chunk that was sent for the first time after this one's last retransmission; 0 if never retransmitted.
@@ -50,7 +56,18 @@ pub(super) struct SentChunk {
 impl SentChunk {
     /// A chunk that is sent on `path` for the first time.
     pub(super) fn new(fragment: Fragment, path: PathId) -> Self {
-        Self { fragment, path, state: ChunkState::InFlight, misses: 0, fast: false, blind: false, resent_before: 0 }
+        Self {
+            fragment,
+            path,
+            state: ChunkState::InFlight,
+            misses: 0,
+            fast: false,
+            timed_out: false,
+            moved: false,
+            was_acked: false,
+            blind: false,
+            resent_before: 0,
+        }
     }
 
     /// Length in a packet, with header and padding: what counts against cwnd.
@@ -214,6 +231,12 @@ impl Outstanding {
             c.misses = c.misses.saturating_add(1);
             c.misses >= 3
         })
+    }
+
+    /// Gives back the memory of chunks that are gone.
+    pub(super) fn release(&mut self) {
+        self.chunks.shrink_to(0);
+        self.acked.shrink_to(0);
     }
 
     /// Removes the first chunk: it is cumulatively acknowledged.

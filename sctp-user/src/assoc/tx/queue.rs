@@ -196,6 +196,14 @@ impl SendQueue {
         refused
     }
 
+    /// Gives back the memory of streams without messages.
+    pub(super) fn release(&mut self) {
+        for stream in self.streams.values_mut().filter(|s| s.messages.is_empty()) {
+            stream.messages = VecDeque::new();
+        }
+        self.scheduler.release();
+    }
+
     /// Empties the queue: all messages with their places, whether something of them was sent or not.
     pub(super) fn drain(&mut self) -> Vec<(u64, Message)> {
         let mut all = Vec::with_capacity(self.messages);
