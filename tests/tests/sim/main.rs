@@ -5,6 +5,7 @@ mod delivery;
 mod faults;
 mod goodput;
 mod lifecycle;
+mod multihoming;
 mod rough;
 mod wireshark;
 mod worlds;
