@@ -14,6 +14,7 @@ mod ootb;
 mod paths;
 mod ports;
 mod responder;
+mod snapshot;
 mod status;
 
 use core::time::Duration;
@@ -29,6 +30,7 @@ use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
+pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, PathOptions, PathStatus};
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
@@ -497,6 +499,7 @@ impl Node for Stack {
             self.sending.pop_front();
             if let Some(a) = self.assocs.get_mut(id) {
                 a.core.queued = false;
+                a.core.rest();
                 let deadline = a.core.next_deadline();
                 self.deadlines.set(id, deadline);
             }
@@ -592,7 +595,7 @@ impl Assoc<'_> {
         sent.unwrap_or(Err(SendError::Closed))
     }
 
-    /// The next complete message. Reading makes room in the receive window.
+    /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.
     pub fn recv(&mut self) -> Option<Message> {
         let core = &mut self.stack.assocs.get_mut(self.id)?.core;
         let message = core.recv();
@@ -632,6 +635,27 @@ impl Assoc<'_> {
     #[must_use]
     pub fn status(&self) -> AssocStatus {
         self.core().map(Core::status).unwrap_or_default()
+    }
+
+    /// Everything there is to see, with times counted from `now`. Printed it is a page for people.
+    ///
+    /// ```
+    /// # use std::net::SocketAddr;
+    /// # use sctp_user::{EndpointConfig, SeededEntropy, Stack, StackConfig, Time};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(1)));
+    /// let endpoint = stack.open(EndpointConfig::new(5000))?;
+    /// let peer: SocketAddr = "192.0.2.1:5001".parse()?;
+    /// let id = stack.connect(Time::ZERO, endpoint, &[peer.into()], None)?;
+    /// let page = stack.assoc(id).and_then(|a| a.snapshot(Time::from_millis(300))).ok_or("gone")?.to_string();
+    /// assert!(page.contains("COOKIE-WAIT, opened by us, port 5000 to 5001"));
+    /// assert!(page.contains("timers      T1 in 700ms"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self, now: Time) -> Option<Snapshot> {
+        self.core().map(|c| c.snapshot(now))
     }
 
     /// The configuration in force.

@@ -4,6 +4,8 @@
 mod choice;
 mod configure;
 pub(crate) mod heartbeat;
+mod mtu;
+pub(crate) mod pmtu;
 pub(crate) mod rtt;
 pub(crate) mod source;
 pub(crate) mod state;
@@ -12,6 +14,7 @@ use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
+use self::pmtu::Pmtu;
 pub(crate) use self::rtt::RttEstimator;
 pub(crate) use self::state::Limits;
 use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
@@ -55,8 +58,10 @@ pub(crate) struct RttProbe {
 pub(crate) struct SackRound {
     /// Bytes in flight before.
     pub(crate) in_flight_before: usize,
-    /// Bytes newly acknowledged.
+    /// Bytes acknowledged for the first time.
     pub(crate) acked: usize,
+    /// Whether chunks are acknowledged that were not just before.
+    pub(crate) settled: bool,
     /// Index of the lowest outstanding chunk before.
     pub(crate) earliest: Option<u64>,
     /// Whether that one is acknowledged.
@@ -98,8 +103,10 @@ pub(crate) struct Path {
     told: (PathState, bool),
     /// Whether the address is known to belong to the peer (RFC 9260 section 5.4).
     pub(crate) confirmed: bool,
-    /// Path MTU in bytes, IP header included.
+    /// Path MTU in bytes, IP header included: what the search came to, as congestion control was told.
     mtu: usize,
+    /// The search for it.
+    pmtu: Pmtu,
     /// DSCP of packets on this path.
     dscp: u8,
     /// IPv6 flow label of packets on this path.
@@ -127,7 +134,8 @@ pub(crate) struct Path {
 impl Path {
     /// A path to `addr` of which nothing is known yet: active, unconfirmed.
     pub(crate) fn new(cfg: &AssocConfig, now: Time, addr: IpAddr, local: Option<IpAddr>, channel: Channel) -> Self {
-        let pmdcs = chunk_room(cfg.mtu, addr, channel);
+        let pmtu = Pmtu::new(cfg, addr);
+        let pmdcs = chunk_room(pmtu.size(), addr, channel);
         Self {
             addr,
             local,
@@ -142,7 +150,8 @@ impl Path {
             limits: Limits::of(cfg),
             told: (PathState::Unconfirmed, false),
             confirmed: false,
-            mtu: cfg.mtu,
+            mtu: pmtu.size(),
+            pmtu,
             dscp: cfg.dscp,
             flow_label: cfg.flow_label,
             t3: None,
@@ -165,13 +174,6 @@ impl Path {
     /// Path MTU in bytes, IP header included.
     pub(crate) fn mtu(&self) -> usize {
         self.mtu
-    }
-
-    /// Sets the path MTU.
-    #[cfg_attr(not(test), expect(dead_code, reason = "path MTU discovery comes later"))]
-    pub(crate) fn set_mtu(&mut self, mtu: usize) {
-        self.mtu = mtu;
-        self.cc.on_mtu(self.pmdcs());
     }
 
     /// Longest SCTP packet in bytes, common header included, that fits the path MTU.
@@ -219,6 +221,7 @@ impl Path {
         self.cc.on_loss(now, Loss::Timeout);
         self.one_packet = true;
         self.rtt_probe = None;
+        self.pmtu.on_t3();
     }
 
     /// DATA is about to be sent: an unused window decays first (RFC 9260 section 7.2.1).
@@ -242,6 +245,13 @@ impl Path {
             let burst = pacing.time(pacing.burst);
             let earliest = now.saturating_since(Time::ZERO).saturating_sub(burst);
             self.next_departure = self.next_departure.max(Time::ZERO + earliest) + pacing.time(bytes);
+        }
+    }
+
+    /// Our source address is `local` from now on. Another one than before may mean another route (RFC 9260 section 7.2.5.2).
+    pub(crate) fn set_local(&mut self, cfg: &AssocConfig, local: IpAddr) {
+        if self.local.replace(local).is_some_and(|old| old != local) {
+            self.reset_congestion(cfg);
         }
     }
 
@@ -324,7 +334,7 @@ impl Path {
     /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured,
     /// and packets leave from where the HEARTBEAT left.
     pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
-        let Some((rtt, source)) = self.heartbeat.on_ack(now, info) else {
+        let Some((rtt, source)) = self.on_probe_ack(now, info).or_else(|| self.heartbeat.on_ack(now, info)) else {
             return false;
         };
         self.stats.in_heartbeat_acks += 1;
@@ -365,13 +375,8 @@ impl Path {
 
 /// Room for chunks in a packet of `mtu` bytes to `addr`: without IP header, encapsulation and common header.
 fn chunk_room(mtu: usize, addr: IpAddr, channel: Channel) -> usize {
-    let ip = if addr.is_ipv6() { 40 } else { 20 };
-    let encap = match channel {
-        Channel::Udp { .. } | Channel::Datagram { .. } => 8,
-        Channel::Raw | Channel::Lower(_) => 0,
-    };
     // Even a nonsensical MTU leaves room for one small chunk.
-    mtu.saturating_sub(ip + encap + COMMON_HEADER_LEN).max(64) & !3
+    mtu.saturating_sub(mtu::lower_headers(addr, channel) + COMMON_HEADER_LEN).max(64) & !3
 }
 
 /// All paths of an association.
@@ -492,6 +497,21 @@ mod tests {
         let off = AssocConfig { hb_interval: None, ..cfg };
         let p = Path::new(&off, Time::ZERO, "192.0.2.1".parse().unwrap(), None, UDP);
         assert_eq!(p.hb_interval(&off), None);
+    }
+
+    /// RFC 9260 rows: 7.2.5.2-1.
+    #[test]
+    fn another_source_address_starts_congestion_control_anew() {
+        let cfg = AssocConfig::rfc();
+        let mut p = path("10.0.0.1", UDP);
+        let start = p.cc.window();
+        let grow = |p: &mut Path| p.cc.on_ack(&AckInfo::test(Time::ZERO, 1460, usize::MAX));
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        grow(&mut p);
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        assert_eq!(p.cc.window(), start + 1460, "the same one");
+        p.set_local(&cfg, "10.0.0.8".parse().unwrap());
+        assert_eq!(p.cc.window(), start);
     }
 
     #[test]
