@@ -189,7 +189,8 @@ impl Stack {
             return None;
         }
         let path = offer.addrs.iter().find_map(|a| core.paths.get(core.paths.find(*a)?))?;
-        Some(Meta { src: path.addr, channel: path.channel, ..*meta })
+        let dst = source::for_attempt(&core.local_addrs, path.local, path.addr, 0).unwrap_or(meta.dst);
+        Some(Meta { src: path.addr, dst, channel: path.channel, ..*meta })
     }
 
     /// An INIT ACK from an address that nobody knows, for an association that one of its addresses leads to

@@ -6,6 +6,7 @@ mod delivery;
 mod faults;
 mod goodput;
 mod lifecycle;
+mod multihoming;
 mod partial;
 mod pmtu;
 mod rough;
