@@ -1,6 +1,7 @@
 //! What the core tells the application.
 
 use core::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -72,6 +73,47 @@ impl SendOptions {
     }
 }
 
+/// Whether a path is of use.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PathState {
+    /// The address is not known to belong to the peer (RFC 9260 section 5.4): nothing but HEARTBEATs goes there.
+    #[default]
+    Unconfirmed,
+    /// It works, as far as is known.
+    Active,
+    /// It may have failed (RFC 7829): another path is used if there is one.
+    PotentiallyFailed,
+    /// Path.Max.Retrans is exceeded (RFC 9260 section 8.2).
+    Inactive,
+}
+
+impl fmt::Display for PathState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unconfirmed => "unconfirmed",
+            Self::Active => "active",
+            Self::PotentiallyFailed => "potentially failed",
+            Self::Inactive => "inactive",
+        })
+    }
+}
+
+/// What happened to a path (RFC 6458 section 6.1.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum PathChange {
+    /// The address is confirmed: the path is active and may be used (SCTP_ADDR_CONFIRMED).
+    Confirmed,
+    /// It is active again (SCTP_ADDR_AVAILABLE).
+    Available,
+    /// It may have failed (SCTP_ADDR_PF of RFC 7829).
+    PotentiallyFailed,
+    /// It is inactive (SCTP_ADDR_UNREACHABLE).
+    Unreachable,
+    /// It is the primary path now (SCTP_ADDR_MADE_PRIM).
+    MadePrimary,
+}
+
 /// A notification of the core. Messages themselves are fetched by [`crate::Assoc::recv`] after [`Event::Readable`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -102,6 +144,14 @@ pub enum Event {
     SendFailed {
         /// The message.
         message: Message,
+    },
+    /// A path of the association changed (RFC 9260 section 11.2.3); [`crate::Assoc::paths`] tells the rest. At most
+    /// 64 of them wait.
+    PathState {
+        /// The peer's address.
+        addr: IpAddr,
+        /// What happened.
+        change: PathChange,
     },
     /// The peer reported an error that does not end the association; the causes as they came.
     RemoteError(Bytes),

@@ -68,8 +68,7 @@ impl Core {
     fn on_collision(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
         self.peer_tag = c.peer_tag;
         if self.state.is_opening() {
-            self.local_addrs.clear();
-            self.local_addrs.push(c.local_addr);
+            self.reached_at(c.local_addr);
             self.outbound = c.outbound;
             self.inbound = c.inbound;
             self.establish_tx(c.peer_rwnd);
@@ -77,8 +76,8 @@ impl Core {
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
             if let Some(p) = c.peer_addrs.first().and_then(|a| self.paths.find(*a)).and_then(|id| self.paths.get_mut(id)) {
-                p.confirmed = true;
-                p.local = Some(c.local_addr);
+                p.trust();
+                p.set_local(&self.cfg, c.local_addr);
             }
             self.established(ctx);
         }

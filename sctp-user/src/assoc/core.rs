@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::cookie::StateCookie;
 use super::errors::Complaints;
 use super::liveness::Unreachable;
-use super::path::{HeartbeatKind, Path, PathId, Paths};
+use super::path::{HeartbeatKind, Path, PathId, Paths, source};
 use super::rx::Rx;
 use super::state::State;
 use super::timers::TimerTable;
@@ -43,7 +43,8 @@ pub(crate) enum Control {
     CookieEcho,
     CookieAck,
     Heartbeat(PathId, HeartbeatKind),
-    HeartbeatAck(PathId, Bytes),
+    /// The answer to a HEARTBEAT, from the address that it came to.
+    HeartbeatAck(PathId, IpAddr, Bytes),
     /// Error causes for an ERROR chunk.
     Error(Vec<u8>),
     Shutdown,
@@ -54,7 +55,7 @@ impl Control {
     /// Bytes that it holds because of what the peer sent.
     fn bytes(&self) -> usize {
         match self {
-            Self::HeartbeatAck(_, tlvs) => tlvs.len(),
+            Self::HeartbeatAck(_, _, tlvs) => tlvs.len(),
             Self::Error(causes) => causes.len(),
             _ => 0,
         }
@@ -85,14 +86,19 @@ pub(crate) struct Core {
     pub(crate) peer_tag: Vtag,
     /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
     pub(crate) local_tsn: Tsn,
-    /// Our addresses as the peer knows them; empty until the first packet of the peer names one.
-    /// At most [`MAX_ADDRS`](super::cookie::MAX_ADDRS).
+    /// Our addresses as the peer knows them, at most 65; empty until the first packet of the peer names one, if none are listed.
     pub(crate) local_addrs: Vec<IpAddr>,
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
     pub(crate) paths: Paths,
     /// The path that the peer's last DATA came by: SACKs go back on it (section 6.4).
     pub(crate) reply_path: PathId,
+    /// The path that the peer's last packet came by: answers go back on it (section 6.4).
+    pub(crate) heard_on: PathId,
+    /// Whether the packet being processed brought DATA again.
+    pub(crate) duplicate: bool,
+    /// When the next HEARTBEAT may go to an address that is not confirmed (HB.Max.Burst, section 5.4).
+    pub(crate) next_probe: Time,
     pub(crate) tx: Tx,
     /// The receive side, once the peer's initial TSN is known.
     pub(crate) rx: Option<Rx>,
@@ -155,6 +161,9 @@ impl Core {
             outbound: cfg.outbound_streams,
             inbound: cfg.max_inbound_streams,
             reply_path: paths.primary(),
+            heard_on: paths.primary(),
+            duplicate: false,
+            next_probe: ctx.now,
             paths,
             tx: Tx::new(&cfg, local_tsn, cfg.outbound_streams, 0),
             rx: None,
@@ -293,6 +302,22 @@ impl Core {
         self.events.push_back(Event::Lost { reason });
     }
 
+    /// A packet came to our address `ip`: it is the first of those that the peer knows.
+    pub(crate) fn reached_at(&mut self, ip: IpAddr) {
+        self.local_addrs.retain(|a| *a != ip);
+        self.local_addrs.insert(0, ip);
+    }
+
+    /// The peer was told of these addresses of ours.
+    pub(crate) fn know_local(&mut self, addrs: Vec<IpAddr>) {
+        for a in addrs {
+            if !self.local_addrs.contains(&a) {
+                self.local_addrs.push(a);
+            }
+        }
+        self.local_addrs.shrink_to_fit();
+    }
+
     /// Whether `ip` is the host's own end of this association.
     pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
         self.local_addrs.is_empty() || self.local_addrs.contains(&ip)
@@ -330,30 +355,25 @@ impl Core {
         first.into_iter().chain(self.paths.iter().filter(move |(id, _)| *id != primary).map(|(_, p)| p.addr))
     }
 
-    /// Adds the addresses that the peer listed: known for lookup, and the places of multi-homing's paths.
+    /// Adds the addresses that the peer listed, if they mean anything here: known for lookup, and paths to be confirmed.
     pub(crate) fn add_peer_addrs(&mut self, now: Time, addrs: &[IpAddr], channel: Channel) {
+        let Some(known) = self.paths.get(self.paths.primary()).map(|p| p.addr) else { return };
         for a in addrs {
-            self.paths.add(Path::new(&self.cfg, now, *a, None, channel));
-        }
-    }
-
-    /// Starts the periodic HEARTBEATs of the confirmed paths.
-    pub(crate) fn start_heartbeats(&mut self, ctx: &mut Context<'_>) {
-        let cfg = Arc::clone(&self.cfg);
-        for (_, path) in self.paths.iter_mut().filter(|(_, p)| p.confirmed) {
-            path.schedule_heartbeat(ctx.now, &cfg, ctx.entropy);
+            if source::believed(*a, known, &self.local_addrs) {
+                self.paths.add(Path::new(&self.cfg, now, *a, None, channel));
+            }
         }
     }
 
     /// The RTO of the path in use, back-off included.
     pub(crate) fn rto(&self) -> Duration {
-        self.paths.get(self.paths.primary()).map_or(self.cfg.rto_initial, Path::rto)
+        self.paths.get(self.paths.data_path()).map_or(self.cfg.rto_initial, Path::rto)
     }
 
     /// Doubles the RTO of the path in use after an unanswered control chunk (section 6.3.3 E2).
     pub(crate) fn back_off(&mut self) {
-        let primary = self.paths.primary();
-        if let Some(p) = self.paths.get_mut(primary) {
+        let path = self.paths.data_path();
+        if let Some(p) = self.paths.get_mut(path) {
             p.back_off();
         }
     }
@@ -368,7 +388,7 @@ impl Core {
 
     /// A snapshot for the user.
     pub(crate) fn status(&self) -> AssocStatus {
-        let primary = self.paths.get(self.paths.primary());
+        let primary = self.paths.get(self.paths.data_path());
         AssocStatus {
             state: self.state.name(),
             inbound_streams: self.inbound,
@@ -390,7 +410,7 @@ pub(crate) fn paths_from_cookie(now: Time, cfg: &AssocConfig, c: &StateCookie) -
     let mut addrs = c.peer_addrs.iter();
     let first = addrs.next().copied().unwrap_or(c.local_addr);
     let mut path = Path::new(cfg, now, first, Some(c.local_addr), c.channel);
-    path.confirmed = true;
+    path.trust();
     let mut paths = Paths::new(path);
     for a in addrs {
         paths.add(Path::new(cfg, now, *a, None, c.channel));

@@ -100,7 +100,7 @@ impl Core {
             Chunk::Sack(c) => self.on_sack(ctx, c),
             Chunk::InitAck(c) => self.on_init_ack(ctx, at.meta, c),
             Chunk::CookieAck => self.on_cookie_ack(ctx),
-            Chunk::Heartbeat(c) => self.on_heartbeat(at.path, c),
+            Chunk::Heartbeat(c) => self.on_heartbeat(at, c),
             Chunk::HeartbeatAck(c) => self.on_heartbeat_ack(ctx, c),
             Chunk::Abort(c) => self.on_abort(at.header, c),
             Chunk::Shutdown(c) => self.on_shutdown(ctx, c.cum_tsn),
@@ -126,7 +126,8 @@ impl Core {
         let outcome = rx.on_data(data, bytes);
         self.counters.count_data(data, outcome);
         match outcome {
-            DataOutcome::Accepted { .. } | DataOutcome::Duplicate | DataOutcome::NoRoom => {}
+            DataOutcome::Accepted { .. } | DataOutcome::NoRoom => {}
+            DataOutcome::Duplicate => self.duplicate = true,
             DataOutcome::InvalidStream(sid) => self.complain(now, &Cause::InvalidStream(sid)),
             DataOutcome::Violation(what) => self.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
         }
@@ -134,7 +135,9 @@ impl Core {
 
     /// After the last chunk of a packet with DATA: acknowledge now or later, tell the user.
     fn after_data(&mut self, ctx: &mut Context<'_>, path: PathId) {
-        self.reply_path = path;
+        // A duplicate may mean that SACKs do not arrive by that path (section 6.4).
+        let vary = core::mem::take(&mut self.duplicate) && self.reply_path == path;
+        self.reply_path = self.paths.other(path).filter(|_| vary).unwrap_or(path);
         let Some(rx) = &mut self.rx else { return };
         if self.state.receives_data() {
             rx.on_packet_end(ctx.now);
@@ -160,10 +163,10 @@ impl Core {
         }
     }
 
-    fn on_heartbeat(&mut self, path: PathId, hb: &Heartbeat<'_>) {
+    fn on_heartbeat(&mut self, at: &Arrival<'_>, hb: &Heartbeat<'_>) {
         self.counters.in_heartbeats += 1;
         if self.state.answers_heartbeats() {
-            self.push_control(Control::HeartbeatAck(path, Bytes::copy_from_slice(hb.tlvs)));
+            self.push_control(Control::HeartbeatAck(at.path, at.meta.dst, Bytes::copy_from_slice(hb.tlvs)));
         }
     }
 

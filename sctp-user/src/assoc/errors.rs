@@ -113,9 +113,9 @@ impl Core {
         }
     }
 
-    /// Builds the association's last packet, with a single chunk, to the primary path.
+    /// Builds the association's last packet, with a single chunk, where data goes.
     pub(super) fn say_farewell(&mut self, vtag: Vtag, chunk: &impl Encode) {
-        self.say_farewell_on(self.paths.primary(), vtag, chunk);
+        self.say_farewell_on(self.paths.data_path(), vtag, chunk);
     }
 
     /// The same to another path.

@@ -1,6 +1,10 @@
 //! Configuration of an association.
 
 use core::time::Duration;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Families, Nat};
 
 use crate::error::ConfigError;
 
@@ -38,12 +42,27 @@ pub struct AssocConfig {
     pub assoc_max_retrans: u32,
     /// Path.Max.Retrans: a path becomes inactive when its error counter exceeds this.
     pub path_max_retrans: u32,
+    /// PotentiallyFailed.Max.Retrans (RFC 7829): data leaves a path for another one when its error counter exceeds this; `None`
+    /// switches that off.
+    pub pf_max_retrans: Option<u32>,
+    /// Primary.Switchover.Max.Retrans (RFC 7829): a path that works becomes the primary path for good when the error counter of the
+    /// present one exceeds this; `None`, the default, has data come back to the primary path.
+    pub primary_switch_max_retrans: Option<u32>,
     /// Max.Init.Retransmits: how often INIT and COOKIE ECHO are sent again.
     pub max_init_retransmits: u32,
     /// HB.interval; `None` switches the periodic HEARTBEAT off.
     pub hb_interval: Option<Duration>,
     /// HB.interval is at most this on paths in UDP to other hosts, to keep a NAT's mapping alive; `None` leaves HB.interval alone.
     pub nat_keepalive: Option<Duration>,
+    /// HB.Max.Burst: most packets with HEARTBEATs to addresses that are not confirmed, for each RTO. At least 1.
+    pub hb_max_burst: usize,
+    /// The families of addresses that are offered to the peer.
+    pub families: Families,
+    /// Whether there is a NAT before this host: then no addresses are listed.
+    pub nat: Nat,
+    /// The addresses to list in INIT and INIT ACK in place of the host's own or those of the endpoint, at most 64: what a static
+    /// NAT shows to the world.
+    pub advertise: Option<Arc<[IpAddr]>>,
     /// SACK.Delay, at most 500 ms.
     pub sack_delay: Duration,
     /// Valid.Cookie.Life.
@@ -97,9 +116,15 @@ impl AssocConfig {
             max_burst: 4,
             assoc_max_retrans: 10,
             path_max_retrans: 5,
+            pf_max_retrans: Some(0),
+            primary_switch_max_retrans: None,
             max_init_retransmits: 8,
             hb_interval: Some(Duration::from_secs(30)),
             nat_keepalive: Some(Duration::from_secs(15)),
+            hb_max_burst: 1,
+            families: Families::Both,
+            nat: Nat::Auto,
+            advertise: None,
             sack_delay: Duration::from_millis(200),
             cookie_life: Duration::from_secs(60),
             outbound_streams: 10,
@@ -173,6 +198,7 @@ impl AssocConfig {
             (self.assoc_max_retrans != rfc.assoc_max_retrans, "Association.Max.Retrans is not 10 (section 16)"),
             (self.path_max_retrans != rfc.path_max_retrans, "Path.Max.Retrans is not 5 (section 16)"),
             (self.max_init_retransmits != rfc.max_init_retransmits, "Max.Init.Retransmits is not 8 (section 16)"),
+            (self.hb_max_burst > rfc.hb_max_burst, "HB.Max.Burst above 1 (section 16)"),
             (self.hb_interval.is_none(), "no periodic HEARTBEATs (section 8.3)"),
             (self.congestion == Congestion::Cubic, "CUBIC in place of the RFC's congestion avoidance (section 7.2.2)"),
             (self.slow_start_l > 1, "L above 1 (section 7.2.1)"),
@@ -211,6 +237,8 @@ impl AssocConfig {
             (self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day"),
             (self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes"),
             (self.max_burst == 0, "max_burst", "at least one packet"),
+            (self.hb_max_burst == 0, "hb_max_burst", "at least one packet"),
+            (self.advertise.as_ref().is_some_and(|a| a.len() > 64), "advertise", "at most 64 addresses"),
             (!matches!(self.slow_start_l, 1 | 2), "slow_start_l", "1 or 2 (RFC 9260 section 7.2.1)"),
             (self.sack_frequency == 0, "sack_frequency", "at least one packet"),
             (self.max_message == 0, "max_message", "at least one byte"),
@@ -234,10 +262,14 @@ impl AssocConfig {
     pub fn validate_change(&self, new: &Self) -> Result<(), ConfigError> {
         new.validate()?;
         let streams = "agreed on when the association was opened (RFC 9260 section 5.1.1)";
+        let told = "the peer was told when the association was opened";
         let settled = [
             (self.outbound_streams != new.outbound_streams, "outbound_streams", streams),
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
             (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
+            (self.families != new.families, "families", told),
+            (self.nat != new.nat, "nat", told),
+            (self.advertise != new.advertise, "advertise", told),
             (self.mtu != new.mtu, "mtu", "the paths have theirs since the association was opened"),
         ];
         match settled.into_iter().find(|(differs, ..)| *differs) {

@@ -40,9 +40,15 @@ pub const ASSOC: &[Parameter] = &[
     p("max_burst", "Max.Burst", "packets", "RFC 9260 6.1 D, 16", Running),
     p("assoc_max_retrans", "Association.Max.Retrans", "errors", "RFC 9260 8.1, 16", Running),
     p("path_max_retrans", "Path.Max.Retrans", "errors", "RFC 9260 8.2, 16", Running),
+    p("pf_max_retrans", "PotentiallyFailed.Max.Retrans", "errors, or off", "RFC 7829 3.2", Running),
+    p("primary_switch_max_retrans", "Primary.Switchover.Max.Retrans", "errors, or off", "RFC 7829 5", Running),
     p("max_init_retransmits", "Max.Init.Retransmits", "retransmissions", "RFC 9260 4, 16", Running),
     p("hb_interval", "HB.interval", "time, or off", "RFC 9260 8.3, 16", Running),
     p("nat_keepalive", "HB.interval through a NAT", "time, or off", "RFC 6951 3.2", Running),
+    p("hb_max_burst", "HB.Max.Burst", "packets for each RTO", "RFC 9260 5.4, 16", Running),
+    p("families", "address types", "families", "RFC 9260 3.3.2.1.6", NewOnly),
+    p("nat", "whether there is a NAT", "yes, no or auto", "RFC 6951 5.3", NewOnly),
+    p("advertise", "addresses to list", "addresses, or off for our own", "RFC 9260 5.1.2", NewOnly),
     p("sack_delay", "SACK.Delay", "time", "RFC 9260 6.2, 16", Running),
     p("cookie_life", "Valid.Cookie.Life", "time", "RFC 9260 5.1.3, 16", Running),
     p("outbound_streams", "OS in INIT", "streams", "RFC 9260 3.3.2, 5.1.1", NewOnly),
@@ -67,6 +73,7 @@ pub const ASSOC: &[Parameter] = &[
 pub const ENDPOINT: &[Parameter] = &[
     p("port", "SCTP port", "0 for any", "RFC 9260 11.1.1", NewOnly),
     p("assoc", "values for new associations", "see above", "RFC 9260 16", Running),
+    p("bind", "our addresses", "addresses, or none for all", "RFC 9260 11.1.1", NewOnly),
     p("backlog", "associations not yet accepted", "associations", "RFC 9260 5.1", Running),
 ];
 

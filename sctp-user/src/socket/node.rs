@@ -478,6 +478,7 @@ impl SocketNode {
                 wanted.then_some(Notification::Writable { assoc: id })
             }
             Event::SendFailed { message } => Some(Notification::SendFailed { assoc: id, message }),
+            Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),
             Event::RemoteError(causes) => Some(Notification::RemoteError { assoc: id, causes }),
         };
         match owner {

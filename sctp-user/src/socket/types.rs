@@ -1,11 +1,11 @@
 //! What goes with messages and comes beside them (RFC 6458 sections 5 and 6).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
 use crate::error::CloseReason;
-use crate::event::{AssocId, Message, SendOptions};
+use crate::event::{AssocId, Message, PathChange, SendOptions};
 use crate::net::PeerAddr;
 use crate::num::{Ppid, Ssn, StreamId};
 
@@ -145,6 +145,15 @@ pub enum Notification {
         /// The error causes as they came.
         causes: Bytes,
     },
+    /// A path of the association changed (SCTP_PEER_ADDR_CHANGE).
+    PathState {
+        /// The association.
+        assoc: AssocId,
+        /// The peer's address.
+        addr: IpAddr,
+        /// What happened.
+        change: PathChange,
+    },
     /// A send that answered `WouldBlock` may be tried again.
     Writable {
         /// The association.
@@ -164,6 +173,7 @@ impl Notification {
             | Self::CommLost { assoc, .. }
             | Self::SendFailed { assoc, .. }
             | Self::RemoteError { assoc, .. }
+            | Self::PathState { assoc, .. }
             | Self::Writable { assoc } => *assoc,
         }
     }
@@ -175,7 +185,7 @@ impl Notification {
 
     /// Whether a program that does not read may miss it.
     pub(super) fn is_optional(&self) -> bool {
-        matches!(self, Self::SendFailed { .. } | Self::RemoteError { .. } | Self::Restarted { .. })
+        matches!(self, Self::SendFailed { .. } | Self::RemoteError { .. } | Self::Restarted { .. } | Self::PathState { .. })
     }
 }
 

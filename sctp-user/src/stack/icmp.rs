@@ -16,7 +16,7 @@ impl Stack {
         let Some(id) = self.lookup.get(&key) else { return };
         let ours = self.assocs.get(id).is_some_and(|a| quotes(&a.core, &quoted));
         if ours && err.kind == NetErrorKind::PortUnreachable {
-            self.with_assoc(now, id, |a, ctx| a.core.on_port_unreachable(ctx));
+            self.with_assoc(now, id, |a, ctx| a.core.on_port_unreachable(ctx, err.dst));
             self.touch(id);
         }
     }

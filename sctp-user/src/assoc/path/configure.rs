@@ -34,6 +34,7 @@ impl Path {
         if congestion(old) != congestion(cfg) {
             self.reset_congestion(cfg);
         }
+        self.limits.change(old, cfg);
         let heartbeats = |c: &AssocConfig| (c.hb_interval, c.nat_keepalive);
         if self.confirmed && heartbeats(old) != heartbeats(cfg) {
             self.schedule_heartbeat(now, cfg, entropy);

@@ -198,6 +198,11 @@ impl Tx {
         self.queue.bytes() + self.out.payload()
     }
 
+    /// Whether nothing is on its way.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.out.is_empty()
+    }
+
     /// Whether everything that was accepted is acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.out.is_empty()

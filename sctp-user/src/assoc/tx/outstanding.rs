@@ -41,6 +41,12 @@ pub(super) struct SentChunk {
     pub(super) misses: u8,
     /// Whether it was fast retransmitted.
     pub(super) fast: bool,
+    /// Whether it is marked because it timed out.
+    pub(super) timed_out: bool,
+    /// Whether it was sent on several paths.
+    pub(super) moved: bool,
+    /// Whether it was ever acknowledged, even if the peer took that back.
+    pub(super) was_acked: bool,
     /// Whether the window was closed when it was sent last: the peer may have dropped it.
     pub(super) blind: bool,
     /// Index of the first chunk that was sent for the first time after this one's last retransmission; 0 if never retransmitted.
@@ -50,7 +56,18 @@ pub(super) struct SentChunk {
 impl SentChunk {
     /// A chunk that is sent on `path` for the first time.
     pub(super) fn new(fragment: Fragment, path: PathId) -> Self {
-        Self { fragment, path, state: ChunkState::InFlight, misses: 0, fast: false, blind: false, resent_before: 0 }
+        Self {
+            fragment,
+            path,
+            state: ChunkState::InFlight,
+            misses: 0,
+            fast: false,
+            timed_out: false,
+            moved: false,
+            was_acked: false,
+            blind: false,
+            resent_before: 0,
+        }
     }
 
     /// Length in a packet, with header and padding: what counts against cwnd.
