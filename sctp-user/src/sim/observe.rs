@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 use super::describe::describe;
 use super::host::{Host, HostId};
 use super::network::Wire;
-use crate::net::Channel;
+use crate::net::{Channel, Ecn};
 use crate::pcap::{Captured, Direction, Interface, PcapWriter};
 use crate::time::Time;
 
@@ -50,6 +50,8 @@ pub struct Seen<'a> {
     pub ports: Option<(u16, u16)>,
     /// Whether it is a plain datagram, without SCTP.
     pub plain: bool,
+    /// The ECN mark of its IP header.
+    pub ecn: Option<Ecn>,
     /// The SCTP packet, or the datagram's payload.
     pub payload: &'a [u8],
 }
@@ -112,7 +114,17 @@ impl Observer {
         self.take_into_hash(now, host, fate, wire);
         if let (Some(tap), Fate::Sent | Fate::Received) = (&mut self.tap, fate) {
             let sent = fate == Fate::Sent;
-            tap(&Seen { now, host, sent, src: wire.src, dst: wire.dst, ports: wire.ports, plain: wire.plain, payload: &wire.bytes });
+            tap(&Seen {
+                now,
+                host,
+                sent,
+                src: wire.src,
+                dst: wire.dst,
+                ports: wire.ports,
+                plain: wire.plain,
+                ecn: wire.ecn,
+                payload: &wire.bytes,
+            });
         }
         if self.pcap.is_some()
             && let Err(e) = self.write_capture(now, hosts, host, fate, wire)

@@ -246,7 +246,8 @@ impl Tx {
         }
         let cwnd = path.cc.window();
         let fills_cwnd = before < cwnd && path.in_flight >= cwnd;
-        let fills_rwnd = || self.queue.next_len(self.max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
+        let fills_rwnd =
+            || self.queue.next_len(self.max_fragment(path)).is_some_and(|len| len > self.window.room(self.out.flight_payload()));
         let fills = fills_cwnd || fills_rwnd();
         if fills {
             path.i_bit = index;
