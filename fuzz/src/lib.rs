@@ -10,12 +10,14 @@
 #![forbid(unsafe_code)]
 
 mod asap;
+mod assoc_ops;
 mod cookie;
 mod share;
 mod two_peers;
 mod wire;
 
 pub use asap::asap;
+pub use assoc_ops::assoc_ops;
 pub use cookie::cookie;
 pub use share::share;
 pub use two_peers::two_peers;
@@ -25,11 +27,12 @@ pub use wire::{chunk_roundtrip, packet};
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is also the name of the folder with their corpus.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("packet", packet),
     ("chunk_roundtrip", chunk_roundtrip),
     ("cookie", cookie),
     ("asap", asap),
     ("share", share),
     ("two_peers", two_peers),
+    ("assoc_ops", assoc_ops),
 ];

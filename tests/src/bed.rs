@@ -38,6 +38,8 @@ pub struct Scenario {
     pub ipv6: bool,
     /// What carries SCTP.
     pub channel: Channel,
+    /// Whether the client wants ECN, if that differs from `assoc`.
+    pub client_ecn: Option<bool>,
     /// Makes the randomness of each stack from a seed; the usual one if there is none.
     pub entropy: Option<fn(u64) -> Box<dyn Entropy>>,
 }
@@ -57,6 +59,7 @@ impl Scenario {
             one_machine: false,
             ipv6: false,
             channel: StackConfig::default().default_channel,
+            client_ecn: None,
             entropy: None,
         }
     }
@@ -73,6 +76,7 @@ impl Scenario {
         assoc.nagle = rng.below(2) == 0;
         assoc.sender_i_bit = rng.below(2) == 0;
         assoc.mtu = if rng.below(4) == 0 { 576 } else { 1500 };
+        assoc.ecn = seed.is_multiple_of(3);
         let train = if rng.below(2) == 0 { 1 } else { 8 };
         Self {
             assoc,
@@ -105,7 +109,8 @@ impl Scenario {
         };
         let mut stack = StackConfig::default();
         stack.default_channel = self.channel;
-        let setup = Setup { stack, entropy: self.entropy, assoc: self.assoc, upload, download };
+        stack.ecn_marks = true;
+        let setup = Setup { stack, client_ecn: self.client_ecn, entropy: self.entropy, assoc: self.assoc, upload, download };
         let node = setup.client(&mut world);
         let client = world.add(host("client", client_ip, 1_000_000, CLIENT_PORT), node);
         let node = setup.server(&mut world);
@@ -142,6 +147,7 @@ fn rough_link(rng: &mut SeededEntropy) -> LinkConfig {
         bit_errors: percent(rng, 2),
         rate: (rng.below(4) == 0).then(|| 500_000 + rng.below(20_000_000)),
         queue: 64 * 1024,
+        mark_above: Some(16 * 1024),
         ..LinkConfig::default()
     }
 }
@@ -164,6 +170,7 @@ pub struct Bed {
 /// What is needed to start a node anew.
 struct Setup {
     stack: StackConfig,
+    client_ecn: Option<bool>,
     entropy: Option<fn(u64) -> Box<dyn Entropy>>,
     assoc: AssocConfig,
     upload: Arc<Workload>,
@@ -180,7 +187,9 @@ impl Setup {
 
     fn client(&self, world: &mut World) -> Peer {
         let plans = [self.upload.clone(), self.download.clone()];
-        Peer::new(self.stack.clone(), CLIENT_PORT, &self.assoc, self.entropy(world), plans)
+        let mut assoc = self.assoc.clone();
+        assoc.ecn = self.client_ecn.unwrap_or(assoc.ecn);
+        Peer::new(self.stack.clone(), CLIENT_PORT, &assoc, self.entropy(world), plans)
     }
 
     fn server(&self, world: &mut World) -> Peer {

@@ -179,7 +179,10 @@ impl Core {
         self.counters.out_heartbeats += u64::from(matches!(c, Control::Heartbeat(..)));
         match c {
             Control::Init => {}
-            Control::CookieEcho => pkt.push(&CookieEcho { cookie: &self.cookie }),
+            Control::CookieEcho => {
+                self.echoed = Some(ctx.now);
+                pkt.push(&CookieEcho { cookie: &self.cookie });
+            }
             Control::CookieAck => pkt.push(&Chunk::CookieAck),
             Control::Heartbeat(id, kind) => {
                 if let Some(path) = self.paths.get_mut(*id) {

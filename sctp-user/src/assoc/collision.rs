@@ -105,7 +105,7 @@ impl Core {
     fn on_restart(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
         if self.state == State::ShutdownAckSent {
             self.push_control(Control::ShutdownAck);
-            self.push_control(Control::Error(Cause::CookieWhileShuttingDown.to_vec()));
+            self.complain(ctx.now, &Cause::CookieWhileShuttingDown);
             return false;
         }
         let closing = core::mem::take(&mut self.closing) || matches!(self.state, State::ShutdownPending | State::ShutdownSent);

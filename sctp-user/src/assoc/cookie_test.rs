@@ -31,6 +31,7 @@ fn comes_back_as_it_went() {
     assert_eq!(jar.open(Time::from_millis(65_000), &bytes), Ok(sample()));
 }
 
+/// RFC 9260 rows: 5.1.3-3.
 #[test]
 fn every_flipped_bit_is_noticed() {
     let mut e = SeededEntropy::new(2);

@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 
 use super::cookie::{MAX_ADDRS, StateCookie};
+use super::errors::Complaints;
 use super::ext::Capabilities;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths};
@@ -107,8 +108,12 @@ pub(crate) struct Core {
     pub(crate) errors: u32,
     /// The cookie to echo, in COOKIE-ECHOED.
     pub(crate) cookie: Vec<u8>,
+    /// When the COOKIE ECHO was last sent, in COOKIE-ECHOED.
+    pub(crate) echoed: Option<Time>,
     /// Cookie Preservative for the next INIT, in milliseconds; zero asks for nothing (section 5.2.6).
     pub(crate) preservative: u32,
+    /// Limits the ERRORs that the peer can cause.
+    pub(crate) complaints: Complaints,
     /// At most [`MAX_CONTROL`], and [`MAX_CONTROL_BYTES`] of the peer's bytes.
     pub(crate) control: VecDeque<Control>,
     pub(crate) farewell: Option<Farewell>,
@@ -164,7 +169,9 @@ impl Core {
             closing: false,
             errors: 0,
             cookie: Vec::new(),
+            echoed: None,
             preservative: 0,
+            complaints: Complaints::default(),
             control: VecDeque::new(),
             farewell: None,
             events: VecDeque::new(),

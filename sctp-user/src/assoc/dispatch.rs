@@ -11,6 +11,7 @@ use super::{Association, Extensions, timers::Timer};
 use crate::error::CloseReason;
 use crate::net::Meta;
 use crate::num::Tsn;
+use crate::time::Time;
 use crate::wire::chunk::{Abort, Data, Heartbeat, Sack, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, RawChunk};
 
@@ -59,6 +60,7 @@ impl Association {
         let Self { core, ext } = self;
         let Some(path) = core.paths.find(meta.src) else { return };
         core.heard(ctx.now, path, meta);
+        let was_waiting = core.state == State::ShutdownSent;
         core.count_packet(path, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut lowest: Option<Tsn> = None;
@@ -93,6 +95,11 @@ impl Association {
             ext.on_data_packet(core, lowest, meta.ecn);
             core.after_data(ctx, path);
         }
+        if was_waiting && core.state == State::ShutdownSent {
+            // Section 9.2: whatever comes shows that the peer is at it; it gets the time to send what it has left.
+            core.errors = 0;
+            core.timers.start(Timer::T2, ctx.now + core.rto());
+        }
     }
 }
 
@@ -100,7 +107,7 @@ impl Core {
     /// One chunk. `false` stops the processing of the packet.
     fn on_chunk(&mut self, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) -> bool {
         match chunk {
-            Chunk::Data(c) => self.on_data(c, at.bytes),
+            Chunk::Data(c) => self.on_data(ctx.now, c, at.bytes),
             Chunk::Sack(c) => self.on_sack(ctx, c),
             Chunk::InitAck(c) => self.on_init_ack(ctx, at.meta, c),
             Chunk::CookieAck => self.on_cookie_ack(ctx),
@@ -113,12 +120,12 @@ impl Core {
             Chunk::Error(c) => self.on_error(ctx, c),
             // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is an extension.
             Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) => {}
-            Chunk::Unknown(raw) => return self.on_unknown(raw),
+            Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true
     }
 
-    fn on_data(&mut self, data: &Data<'_>, bytes: &Bytes) {
+    fn on_data(&mut self, now: Time, data: &Data<'_>, bytes: &Bytes) {
         if !self.state.receives_data() {
             return;
         }
@@ -131,7 +138,7 @@ impl Core {
         self.counters.count_data(data, outcome);
         match outcome {
             DataOutcome::Accepted { .. } | DataOutcome::Duplicate | DataOutcome::NoRoom => {}
-            DataOutcome::InvalidStream(sid) => self.push_control(Control::Error(Cause::InvalidStream(sid).to_vec())),
+            DataOutcome::InvalidStream(sid) => self.complain(now, &Cause::InvalidStream(sid)),
             DataOutcome::Violation(what) => self.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
         }
     }
@@ -146,9 +153,7 @@ impl Core {
         if self.state == State::ShutdownSent {
             // Section 9.2: each packet with DATA is answered at once by SHUTDOWN and SACK, and T2 starts anew.
             rx.force_sack();
-            self.errors = 0;
             self.push_control(Control::Shutdown);
-            self.timers.start(Timer::T2, ctx.now + self.rto());
         }
         self.notify_readable();
     }
@@ -176,7 +181,8 @@ impl Core {
     fn on_abort(&mut self, header: CommonHeader, abort: &Abort<'_>) {
         // The first chunk passed the tag rules; an ABORT behind others must not use its T bit to get around them.
         let tag = if abort.t { self.peer_tag } else { self.local_tag };
-        if header.vtag != tag {
+        // Section 3.3.7: one whose causes are malformed is dropped in silence.
+        if header.vtag != tag || abort.causes().any(|c| c.is_err()) {
             return;
         }
         if abort.t && self.state == State::ShutdownAckSent {

@@ -1,34 +1,86 @@
 //! ERROR chunks, unknown chunks, and ABORTs for what the peer did wrong.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use super::core::{Context, Control, Core, Farewell};
+use super::path::PathId;
 use super::state::State;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::net::Transmit;
 use crate::num::Vtag;
+use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk};
+use crate::wire::cursor::padded;
+use crate::wire::packet::{CHUNK_HEADER_LEN, COMMON_HEADER_LEN};
 use crate::wire::{Cause, CommonHeader, Encode, PacketWriter, RawChunk};
 
-/// The most bytes of an unknown chunk that are echoed, so that an answer stays within one packet.
-const MAX_ECHO: usize = 1024;
+/// The most bytes of the user's reason that go into an ABORT, so that it stays within one packet.
+const MAX_REASON: usize = 1024;
+/// Length of an error cause's header in bytes.
+const CAUSE_HEADER_LEN: usize = 4;
+/// Most complaints about packets of the peer in one second; what is wrong beyond goes unreported.
+const MAX_COMPLAINTS: u16 = 100;
+
+/// How many complaints went out in the present second.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Complaints {
+    since: Time,
+    count: u16,
+}
+
+impl Complaints {
+    fn allow(&mut self, now: Time) -> bool {
+        if now - self.since >= Duration::from_secs(1) {
+            *self = Self { since: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= MAX_COMPLAINTS
+    }
+}
 
 impl Core {
     /// A chunk of unknown type (RFC 9260 section 3.2). `false` stops the processing of the packet.
-    pub(super) fn on_unknown(&mut self, raw: &RawChunk<'_>) -> bool {
+    pub(super) fn on_unknown(&mut self, now: Time, raw: &RawChunk<'_>) -> bool {
         let action = raw.action();
         if action.reports() && !self.state.is_opening() {
-            let echo = raw.raw.get(..MAX_ECHO).unwrap_or(raw.raw);
-            self.push_control(Control::Error(Cause::UnrecognizedChunk(echo).to_vec()));
+            // As much of it as fits a packet: the answer to one packet never needs two for a chunk.
+            let room = self.error_room().saturating_sub(CAUSE_HEADER_LEN);
+            self.complain(now, &Cause::UnrecognizedChunk(raw.raw.get(..room).unwrap_or(raw.raw)));
         }
         action.continues()
     }
 
+    /// Bytes of error causes that an ERROR in a packet of its own has room for.
+    fn error_room(&self) -> usize {
+        let packet = self.paths.get(self.paths.primary()).map_or(0, super::path::Path::max_packet);
+        packet.saturating_sub(COMMON_HEADER_LEN + CHUNK_HEADER_LEN)
+    }
+
+    /// Reports an error to the peer. Reports that wait together share one ERROR as long as it fits a packet; at most
+    /// [`MAX_COMPLAINTS`] are made in a second.
+    pub(super) fn complain(&mut self, now: Time, cause: &Cause<'_>) {
+        if !self.complaints.allow(now) {
+            self.counters.dropped_controls += 1;
+            return;
+        }
+        let cause = cause.to_vec();
+        let room = self.error_room();
+        match self.control.back_mut() {
+            Some(Control::Error(list)) if padded(list.len()) + cause.len() <= room => {
+                list.resize(padded(list.len()), 0);
+                list.extend_from_slice(&cause);
+            }
+            _ => self.push_control(Control::Error(cause)),
+        }
+    }
+
     pub(super) fn on_error(&mut self, ctx: &mut Context<'_>, error: &ErrorChunk<'_>) {
         for cause in error.causes().map_while(Result::ok) {
-            if let Cause::StaleCookie(micros) = cause {
-                self.on_stale_cookie(ctx, micros);
+            if matches!(cause, Cause::StaleCookie(_)) {
+                self.on_stale_cookie(ctx);
                 return;
             }
         }
@@ -49,7 +101,7 @@ impl Core {
         if self.state == State::Closed {
             return;
         }
-        let reason = reason.get(..MAX_ECHO).unwrap_or(reason);
+        let reason = reason.get(..MAX_REASON).unwrap_or(reason);
         self.abort_with(&Cause::UserAbort(reason).to_vec());
         self.close(CloseReason::Aborted);
     }
@@ -63,7 +115,12 @@ impl Core {
 
     /// Builds the association's last packet, with a single chunk, to the primary path.
     pub(super) fn say_farewell(&mut self, vtag: Vtag, chunk: &impl Encode) {
-        let Some(path) = self.paths.get(self.paths.primary()) else { return };
+        self.say_farewell_on(self.paths.primary(), vtag, chunk);
+    }
+
+    /// The same to another path.
+    pub(super) fn say_farewell_on(&mut self, path: PathId, vtag: Vtag, chunk: &impl Encode) {
+        let Some(path) = self.paths.get(path) else { return };
         let mut packet = Vec::new();
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag };
         let mut w = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));

@@ -15,8 +15,8 @@ use crate::wire::Cause;
 use crate::wire::chunk::{Abort, Init};
 use crate::wire::param;
 
-/// What a stale cookie makes us ask for on top of its staleness: a round trip should fit.
-const PRESERVATIVE_MARGIN_MS: u32 = 1_000;
+/// What a stale cookie makes us ask for on top of the round trip (section 5.2.6: at most a second).
+const PRESERVATIVE_MARGIN: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Sends the first INIT.
@@ -68,7 +68,9 @@ impl Core {
         let offer = match offer::evaluate(ack) {
             Ok(offer) => offer,
             Err(Refusal(causes)) => {
-                self.abort_with(&causes);
+                // Section 5.1.2 B: to where the last packet came from.
+                let path = self.paths.find(meta.src).unwrap_or_else(|| self.paths.primary());
+                self.say_farewell_on(path, ack.tag, &Abort { t: false, causes: &causes });
                 self.close(CloseReason::ProtocolViolation("unacceptable INIT ACK"));
                 return;
             }
@@ -93,7 +95,7 @@ impl Core {
         }
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
         if !offer.unrecognized.is_empty() {
-            self.push_control(Control::Error(Cause::UnrecognizedParams(&offer.unrecognized).to_vec()));
+            self.complain(ctx.now, &Cause::UnrecognizedParams(&offer.unrecognized));
         }
         self.enter_cookie_echoed(ctx);
     }
@@ -117,12 +119,13 @@ impl Core {
     }
 
     /// Stale Cookie (section 5.2.6): a new INIT that asks for a longer life; in any other state it is ignored.
-    pub(super) fn on_stale_cookie(&mut self, ctx: &mut Context<'_>, micros: u32) {
+    pub(super) fn on_stale_cookie(&mut self, ctx: &mut Context<'_>) {
         if self.state != State::CookieEchoed || !self.count_error(self.cfg.max_init_retransmits) {
             return;
         }
-        let staleness = Duration::from_micros(micros.into()).as_millis();
-        self.preservative = u32::try_from(staleness).unwrap_or(u32::MAX).saturating_add(PRESERVATIVE_MARGIN_MS);
+        // By the peer's clock a cookie is on its way for a round trip, as long as from this echo to its answer.
+        let round_trip = self.echoed.take().map_or(Duration::ZERO, |at| ctx.now - at);
+        self.preservative = u32::try_from((round_trip + PRESERVATIVE_MARGIN).as_millis()).unwrap_or(u32::MAX);
         self.state = State::CookieWait;
         self.peer_tag = Vtag::ZERO;
         self.cookie = Vec::new();

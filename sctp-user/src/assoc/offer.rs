@@ -57,9 +57,12 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
         };
         match param {
             Param::Address(a) => offer.add(a),
-            Param::StateCookie(c) => offer.cookie = Some(c),
+            Param::StateCookie(c) => offer.cookie = offer.cookie.or(Some(c)),
             Param::CookiePreservative(ms) => offer.preservative = Duration::from_millis(ms.into()),
-            Param::HostName(_) => return Err(Refusal(Cause::UnresolvableAddress(tlv.raw).to_vec())),
+            Param::HostName(_) => {
+                let name = tlv.raw.get(..MAX_REPORT).unwrap_or(tlv.raw);
+                return Err(Refusal(Cause::UnresolvableAddress(name).to_vec()));
+            }
             // Nothing depends on these: the family in use works by being in use (RFC 9260 section 5.1.2).
             Param::SupportedAddressTypes(_) | Param::Unrecognized(_) | Param::HeartbeatInfo(_) => {}
             // Where it is not wanted, it is as if it were unknown: to be skipped in silence.

@@ -72,13 +72,20 @@ impl Core {
     pub(super) fn on_shutdown(&mut self, ctx: &mut Context<'_>, cum_tsn: Tsn) {
         match self.state {
             State::Established | State::ShutdownPending => {
+                let told = self.events.len();
                 self.state = State::ShutdownReceived;
                 self.tx.set_shutdown_pending();
-                self.events.push_back(Event::ShutdownReceived);
                 self.shutdown_acknowledges(ctx, cum_tsn);
+                if self.state != State::Closed {
+                    self.events.insert(told, Event::ShutdownReceived);
+                }
             }
             State::ShutdownReceived => self.shutdown_acknowledges(ctx, cum_tsn),
             State::ShutdownSent => {
+                self.shutdown_acknowledges(ctx, cum_tsn);
+                if self.state == State::Closed {
+                    return;
+                }
                 self.control.retain(|c| *c != Control::Shutdown);
                 self.state = State::ShutdownAckSent;
                 self.push_control(Control::ShutdownAck);

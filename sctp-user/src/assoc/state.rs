@@ -2,22 +2,8 @@
 
 /// State of an association. CLOSED is the absence of one.
 ///
-/// ```mermaid
-/// stateDiagram-v2
-///     [*] --> CookieWait: ASSOCIATE / INIT
-///     CookieWait --> CookieEchoed: INIT ACK / COOKIE ECHO
-///     CookieEchoed --> Established: COOKIE ACK
-///     [*] --> Established: COOKIE ECHO / COOKIE ACK
-///     CookieWait --> Established: COOKIE ECHO (collision)
-///     Established --> ShutdownPending: SHUTDOWN primitive
-///     Established --> ShutdownReceived: SHUTDOWN
-///     ShutdownPending --> ShutdownSent: nothing outstanding / SHUTDOWN
-///     ShutdownPending --> ShutdownReceived: SHUTDOWN
-///     ShutdownReceived --> ShutdownAckSent: nothing outstanding / SHUTDOWN ACK
-///     ShutdownSent --> ShutdownAckSent: SHUTDOWN / SHUTDOWN ACK
-///     ShutdownSent --> [*]: SHUTDOWN ACK / SHUTDOWN COMPLETE
-///     ShutdownAckSent --> [*]: SHUTDOWN COMPLETE
-/// ```
+/// What leads from one to another is in `tests/tests/rfc9260/state_table.rs`, which drives a stack through every cell of its
+/// table, and drawn from it in `ARCHITECTURE.md`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
     /// INIT sent.

@@ -102,6 +102,8 @@ mod tests {
     }
 
     /// Pitfall 86.
+    ///
+    /// RFC 9260 rows: 7.2.1-1.
     #[test]
     fn initial_window_follows_address_family_and_mtu_and_can_only_be_set_lower() {
         assert_eq!(new(1468, false).window(), 4404);
@@ -114,11 +116,13 @@ mod tests {
         }
     }
 
+    /// RFC 9260 rows: 7.2.1-3.
     #[test]
     fn the_threshold_begins_arbitrarily_high() {
         assert_eq!(new(PMDCS, false).slow_start_threshold(), u32::MAX as usize);
     }
 
+    /// RFC 9260 rows: 7.2.1-5, 7.2.1-6, 7.2.1-7, 7.2.1-8.
     #[test]
     fn slow_start_grows_by_at_most_one_pmdcs_and_only_if_full() {
         let mut cc = new(PMDCS, false);
@@ -142,6 +146,7 @@ mod tests {
         assert_eq!(cc.window(), start + 2 * PMDCS);
     }
 
+    /// RFC 9260 rows: 7.2.2-1, 7.2.2-2, 7.2.2-3, 7.2-2.
     #[test]
     fn avoidance_grows_by_one_pmdcs_per_window() {
         let mut cc = new(PMDCS, false);

@@ -15,6 +15,9 @@ pub enum Congestion {
     Cubic,
 }
 
+/// Bound of what is accepted for sending.
+const GIBIBYTE: usize = 1 << 30;
+
 /// Parameters of one association (RFC 9260 section 16), copied on write for single associations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -51,9 +54,9 @@ pub struct AssocConfig {
     pub max_inbound_streams: u16,
     /// Receive buffer in bytes: the a_rwnd of an idle association. At least 1500, less than 4 GiB.
     pub recv_buffer: usize,
-    /// Send buffer in bytes: beyond it `send` answers `WouldBlock`.
+    /// Send buffer in bytes: beyond it `send` answers `WouldBlock`. Below 1 GiB.
     pub send_buffer: usize,
-    /// Longest message in bytes, in both directions.
+    /// Longest message in bytes, in both directions. Below 1 GiB.
     pub max_message: usize,
     /// Path MTU in bytes, IP header included, that packets are built for.
     pub mtu: usize,
@@ -216,6 +219,9 @@ impl AssocConfig {
             (self.sack_frequency == 0, "sack_frequency", "at least one packet"),
             (self.max_message == 0, "max_message", "at least one byte"),
             (self.send_buffer == 0, "send_buffer", "at least one byte"),
+            // Together below 2^31 bytes, and so below 2^31 TSNs.
+            (self.send_buffer >= GIBIBYTE, "send_buffer", "below 1 GiB (RFC 9260 section 1.6)"),
+            (self.max_message >= GIBIBYTE, "max_message", "below 1 GiB (RFC 9260 section 1.6)"),
             (self.dscp > 63, "dscp", "six bits (RFC 2474)"),
             (self.flow_label > 0xf_ffff, "flow_label", "20 bits (RFC 6437)"),
         ];

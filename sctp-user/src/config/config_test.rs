@@ -96,7 +96,7 @@ fn rfc_with(change: impl FnOnce(&mut AssocConfig)) -> AssocConfig {
 #[test]
 fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
     let (zero, days) = (Duration::ZERO, Duration::from_secs(86_401));
-    let forbidden: [(&str, AssocConfig); 24] = [
+    let forbidden: [(&str, AssocConfig); 26] = [
         ("sack_delay", rfc_with(|c| c.sack_delay = Duration::from_millis(501))),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1_499)),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1 << 32)),
@@ -119,6 +119,8 @@ fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
         ("max_burst", rfc_with(|c| c.max_burst = 0)),
         ("max_message", rfc_with(|c| c.max_message = 0)),
         ("send_buffer", rfc_with(|c| c.send_buffer = 0)),
+        ("send_buffer", rfc_with(|c| c.send_buffer = 1 << 30)),
+        ("max_message", rfc_with(|c| c.max_message = 1 << 30)),
         ("dscp", rfc_with(|c| c.dscp = 64)),
         ("flow_label", rfc_with(|c| c.flow_label = 1 << 20)),
     ];

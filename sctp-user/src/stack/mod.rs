@@ -39,7 +39,7 @@ use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError}
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
-use crate::num::{Ppid, StreamId};
+use crate::num::{Ppid, StreamId, Vtag};
 use crate::stats::{AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::{Chunk, Packet, PacketError};
@@ -299,7 +299,8 @@ impl Stack {
         self.counters.bytes_in += packet.len() as u64;
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         let parsed = match Packet::parse(&packet) {
-            Ok(parsed) if is_unicast(meta.src) => parsed,
+            // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
+            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) => parsed,
             Ok(_) => return,
             Err(e) => {
                 self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
@@ -314,6 +315,7 @@ impl Stack {
     fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
         let mut chunks = packet.chunks();
         let Some(Ok(first)) = chunks.next() else { return };
+        let mut found = self.lookup.get(&key_of(meta, packet.header));
         match first.decode() {
             // Section 6.10: an INIT that is not alone is discarded with its packet.
             Ok(Chunk::Init(init)) => {
@@ -323,10 +325,15 @@ impl Stack {
                 return;
             }
             Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, echo.cookie),
+            // Section 8.5.1 A: tag 0 is for INIT alone.
+            Ok(_) if packet.header.vtag == Vtag::ZERO => {
+                self.counters.bad_tags += 1;
+                return;
+            }
+            Ok(Chunk::InitAck(ack)) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
             Ok(_) => {}
             Err(_) => return,
         }
-        let found = self.lookup.get(&key_of(meta, packet.header));
         let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
             State::Closed => Admission::OutOfTheBlue,
             _ if !a.core.is_local(meta.dst) => Admission::OutOfTheBlue,

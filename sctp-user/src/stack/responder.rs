@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::lookup::Key;
 use super::{Reply, Stack, keys_of};
-use crate::assoc::cookie::{CookieError, CookieJar, StateCookie};
+use crate::assoc::cookie::{CookieError, CookieJar, MAX_ADDRS, StateCookie};
 use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
 use crate::assoc::state::State;
@@ -46,10 +46,7 @@ impl Stack {
         if header.vtag != Vtag::ZERO || init.tag == Vtag::ZERO {
             return;
         }
-        let existing = self.lookup.get(&key_of(meta, header)).filter(|id| {
-            // An address that a peer has only listed makes nobody else's INIT a restart of its association.
-            self.owns(*id, meta.src) && self.assocs.get(*id).is_some_and(|a| a.core.is_local(meta.dst))
-        });
+        let existing = self.concerned(meta, header, init);
         let listening = self.ports.by_port(header.dst_port).is_some_and(|(_, e)| e.listening);
         if existing.is_none() && !listening {
             if self.cfg.blackhole {
@@ -96,7 +93,8 @@ impl Stack {
             return None;
         }
         if core.state != State::CookieWait {
-            let new: Vec<_> = offer.addrs.iter().filter(|a| core.paths.find(**a).is_none()).collect();
+            let all = core::iter::once(&meta.src).chain(offer.addrs.iter().filter(|a| **a != meta.src));
+            let new: Vec<_> = all.filter(|a| core.paths.find(**a).is_none()).collect();
             if !new.is_empty() {
                 let mut list = Vec::new();
                 for a in new {
@@ -108,7 +106,10 @@ impl Stack {
             }
         }
         let (local_tag, peer_tag, local_tsn) = (core.local_tag, core.peer_tag, core.local_tsn);
-        Some(if core.state.is_opening() {
+        Some(if core.state == State::CookieWait {
+            // Section 5.2.2: no Tie-Tags yet.
+            Proposal { local_tag, local_tsn, local_tie_tag: Vtag::ZERO, peer_tie_tag: Vtag::ZERO }
+        } else if core.state == State::CookieEchoed {
             Proposal { local_tag, local_tsn, local_tie_tag: local_tag, peer_tie_tag: peer_tag }
         } else {
             Proposal {
@@ -166,14 +167,52 @@ impl Stack {
             tsn: p.local_tsn,
             params: InitParams::List(&params),
         });
-        self.reply(meta, header, init.tag, &ack);
+        let to = existing.and_then(|id| self.collision_answer(id, meta, offer)).unwrap_or(*meta);
+        self.reply(&to, header, init.tag, &ack);
+    }
+
+    /// The association that an INIT concerns (section 5.1.2 D): its source or an address that it lists leads there.
+    fn concerned(&self, meta: &Meta, header: CommonHeader, init: &Init<'_>) -> Option<AssocId> {
+        let listed = init.params().map_while(Result::ok).filter_map(|(p, _)| match p {
+            Param::Address(a) => Some(a.to_canonical()),
+            _ => None,
+        });
+        core::iter::once(meta.src).chain(listed.take(MAX_ADDRS)).find_map(|peer| {
+            // An address that a peer has only listed makes nobody else's INIT a restart of its association.
+            let id = self.lookup.get(&Key { peer, ..key_of(meta, header) })?;
+            (self.owns(id, peer) && self.assocs.get(id).is_some_and(|a| a.core.is_local(meta.dst))).then_some(id)
+        })
+    }
+
+    /// Where the INIT ACK of a collision goes if the INIT came from an address that our user did not give: to one that
+    /// the user gave and the INIT lists (section 5.2.1 rules 1 and 2).
+    fn collision_answer(&self, id: AssocId, meta: &Meta, offer: &Offer<'_>) -> Option<Meta> {
+        let core = &self.assocs.get(id)?.core;
+        if core.state != State::CookieWait || core.paths.find(meta.src).is_some() {
+            return None;
+        }
+        let path = offer.addrs.iter().find_map(|a| core.paths.get(core.paths.find(*a)?))?;
+        Some(Meta { src: path.addr, channel: path.channel, ..*meta })
+    }
+
+    /// An INIT ACK from an address that nobody knows, for an association that one of its addresses leads to
+    /// (section 5.1.2 D). The tag shows that the sender has seen our INIT; its address becomes one of the peer's.
+    pub(super) fn init_ack_from_elsewhere(&mut self, now: Time, meta: &Meta, header: CommonHeader, ack: &Init<'_>) -> Option<AssocId> {
+        let id = self.concerned(meta, header, ack)?;
+        let core = &mut self.assocs.get_mut(id)?.core;
+        if core.state != State::CookieWait || header.vtag != core.local_tag {
+            return None;
+        }
+        core.add_peer_addrs(now, &[meta.src], meta.channel);
+        self.enter_addresses(id);
+        Some(id)
     }
 
     /// A COOKIE ECHO as the first chunk of a packet.
     pub(super) fn on_cookie_echo(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, echo: &[u8]) {
         let header = packet.header;
         self.counters.cookies += 1;
-        let existing = self.lookup.get(&key_of(meta, header));
+        let source = self.lookup.get(&key_of(meta, header));
         let matches = |c: &StateCookie| {
             c.local_port == header.dst_port
                 && c.peer_port == header.src_port
@@ -185,7 +224,7 @@ impl Stack {
             Ok(c) if matches(&c) => c,
             Err((CookieError::Stale(by), Some(c))) if matches(&c) => {
                 // Section 5.2.4: a duplicate of the association's own cookie never counts as stale.
-                let own = existing.and_then(|id| self.assocs.get(id));
+                let own = source.and_then(|id| self.assocs.get(id));
                 if !own.is_some_and(|a| a.core.judge(&c) == crate::assoc::Verdict::Duplicate) {
                     let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
                     let causes = Cause::StaleCookie(micros).to_vec();
@@ -200,7 +239,10 @@ impl Stack {
                 return;
             }
         };
-        let existing = self.unless_only_listed(existing, meta, header, &cookie);
+        let existing = match source {
+            Some(id) => self.unless_only_listed(id, meta, header, &cookie),
+            None => self.elsewhere(header, meta, &cookie),
+        };
         let id = match existing {
             Some(id) => {
                 let before = self.assocs.get(id).map(|a| keys_of(&a.core)).unwrap_or_default();
@@ -234,14 +276,22 @@ impl Stack {
 
     /// The association that a valid cookie concerns. One that has only listed the cookie's address loses that address to
     /// whoever brought the cookie from there.
-    fn unless_only_listed(&mut self, existing: Option<AssocId>, meta: &Meta, header: CommonHeader, c: &StateCookie) -> Option<AssocId> {
-        let id = existing?;
+    fn unless_only_listed(&mut self, id: AssocId, meta: &Meta, header: CommonHeader, c: &StateCookie) -> Option<AssocId> {
         let strange = self.assocs.get(id).is_none_or(|a| a.core.judge(c) == crate::assoc::Verdict::Discard);
         if strange && !self.owns(id, meta.src) {
             self.lookup.remove(&key_of(meta, header), id);
             return None;
         }
         Some(id)
+    }
+
+    /// The association whose tags a valid cookie from an unknown address has, by the other addresses that the cookie lists.
+    fn elsewhere(&self, header: CommonHeader, meta: &Meta, c: &StateCookie) -> Option<AssocId> {
+        c.peer_addrs.iter().find_map(|peer| {
+            let id = self.lookup.get(&Key { peer: *peer, ..key_of(meta, header) })?;
+            let known = self.assocs.get(id).is_some_and(|a| a.core.judge(c) != crate::assoc::Verdict::Discard);
+            known.then_some(id)
+        })
     }
 
     fn open_from_cookie(&mut self, now: Time, meta: &Meta, header: CommonHeader, cookie: &StateCookie) -> Option<AssocId> {

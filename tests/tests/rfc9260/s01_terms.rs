@@ -2,7 +2,7 @@
 
 use sctp_user::wire::Chunk;
 use sctp_user::wire::chunk::CookieEcho;
-use sctp_user::{AssocConfig, BindError, ConnectError, EndpointConfig};
+use sctp_user::{AssocConfig, BindError, ConnectError, EndpointConfig, SendOptions};
 use testbed::puppet::{Puppet, STACK_PORT, Seen, data, names};
 
 /// RFC 9260 rows: 1.3-1.
@@ -79,4 +79,27 @@ fn stream_sequence_numbers_wrap() {
         p.log.clear();
         p.events.clear();
     }
+}
+
+/// Each TSN of a send window is at least one byte of what was accepted for sending.
+///
+/// RFC 9260 rows: 1.6-3, 6.1-23.
+#[test]
+fn no_send_window_reaches_half_the_circle_of_tsns() {
+    let with = |send_buffer, max_message| {
+        let mut cfg = AssocConfig::rfc();
+        (cfg.send_buffer, cfg.max_message) = (send_buffer, max_message);
+        cfg
+    };
+    // The last message may go beyond the buffer by its length.
+    let most = (1 << 30) - 1;
+    assert_eq!(with(most, most).validate(), Ok(()));
+    assert!(most + most < 1 << 31);
+    assert!(with(most + 1, most).validate().is_err());
+    assert!(with(most, most + 1).validate().is_err());
+    // And the buffer is a bound.
+    let mut p = Puppet::new(with(10_000, 1_000));
+    p.connect();
+    let accepted = (0..100).take_while(|_| p.try_send(0, &[7; 1_000], SendOptions::ordered()).is_ok()).count();
+    assert!((10..=11).contains(&accepted), "{accepted}");
 }

@@ -357,7 +357,7 @@ fn an_init_ack_may_be_longer_than_a_packet_of_1500_bytes() {
     assert_eq!(p.state(), "ESTABLISHED");
 }
 
-/// RFC 9260 rows: 3.3.3.1.1-1, 5.1.3-1, 5.1.3-2.
+/// RFC 9260 rows: 3.3.3.1.1-1, 4-1, 5.1.3-1, 5.1.3-2, 5.1.5-2.
 #[test]
 fn the_cookie_alone_creates_the_association_and_no_byte_of_it_can_change() {
     let mut p = Puppet::new(AssocConfig::rfc());

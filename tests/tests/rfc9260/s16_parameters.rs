@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sctp_user::AssocConfig;
 
-/// RFC 9260 rows: 16-1.
+/// RFC 9260 rows: 16-1, 16-2.
 #[test]
 fn the_parameters_have_the_recommended_values() {
     let cfg = AssocConfig::rfc();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod delivery;
+mod ecn;
 mod faults;
 mod goodput;
 mod lifecycle;

@@ -76,6 +76,7 @@ fn started(buffer: usize) -> Rx {
     rx
 }
 
+/// RFC 9260 rows: 6.2-7, 6.2-8, 6.2-9. Pitfalls 37 and 38.
 #[test]
 fn every_second_packet_or_the_delay() {
     let mut rx = started(10_000);
@@ -108,6 +109,7 @@ fn riding_along_ends_the_delay() {
     assert_eq!((rx.sack_deadline(), rx.sack_pending()), (None, false));
 }
 
+/// RFC 9260 rows: 6.2-20, 6.2-21, 6.2-22, 6.2-23, 6.7-1. Pitfalls 39, 40, 41 and 46.
 #[test]
 fn gaps_duplicates_and_the_i_bit_are_answered_at_once() {
     let mut rx = started(10_000);
@@ -129,6 +131,7 @@ fn gaps_duplicates_and_the_i_bit_are_answered_at_once() {
     assert!(!rx.sack_due(), "back to normal");
 }
 
+/// RFC 9260 rows: 6.2-10, 6.2-11.
 #[test]
 fn a_batch_owes_one_sack_for_two_packets_each_with_the_state_of_its_moment() {
     let mut rx = started(100_000);
@@ -147,6 +150,7 @@ fn a_batch_owes_one_sack_for_two_packets_each_with_the_state_of_its_moment() {
     assert_eq!(all, [(8, vec![(2, 2)]), (8, vec![(2, 3)]), (11, vec![])]);
 }
 
+/// RFC 9260 rows: 6.2-18, 6.7-6, 6.7-7.
 #[test]
 fn blocks_that_do_not_fit_are_left_out() {
     let mut rx = started(10_000_000);
@@ -165,6 +169,7 @@ fn blocks_that_do_not_fit_are_left_out() {
     assert!(!rx.push_sack(&mut pkt));
 }
 
+/// Attack class 10.
 #[test]
 fn owed_sacks_are_bounded() {
     let mut rx = started(100_000);
@@ -179,6 +184,7 @@ fn owed_sacks_are_bounded() {
     assert_eq!(n, 1024);
 }
 
+/// RFC 9260 rows: 6.2-2, 6.2-4, 6.2-5, 6.2-29, 6.2-30.
 #[test]
 fn a_closed_window_drops_new_data_and_says_so() {
     let mut rx = started(4000);
@@ -200,6 +206,9 @@ fn a_closed_window_drops_new_data_and_says_so() {
     assert_eq!(packet(&mut rx, at(4), &whole(6, &[0; 1000])), READABLE);
 }
 
+/// Nothing that was acknowledged has to go for it: there is a reserve.
+///
+/// RFC 9260 rows: 6.2-3, 6.2-31, 6.2-32.
 #[test]
 fn chunks_below_the_highest_are_taken_in_over_a_closed_window() {
     let mut rx = started(4000);
@@ -219,6 +228,7 @@ fn unknown_streams_are_acknowledged_and_not_delivered() {
     assert_eq!((rx.cum_tsn(), rx.has_message()), (Tsn(2), false));
 }
 
+/// Attack class 9.
 #[test]
 fn far_tsns_are_dropped() {
     let mut rx = started(4000);
@@ -227,6 +237,7 @@ fn far_tsns_are_dropped() {
     assert_eq!(rx.cum_tsn(), Tsn(1));
 }
 
+/// Pitfall 44.
 #[test]
 fn fragment_rules() {
     // What arrives after a complete message with TSN 1, and what the last chunk is.

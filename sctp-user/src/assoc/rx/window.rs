@@ -102,6 +102,7 @@ impl Window {
 mod tests {
     use super::*;
 
+    /// RFC 9260 rows: 6.2-6.
     #[test]
     fn full_size_packets_may_use_the_whole_buffer() {
         let mut w = Window::new(100_000, 1 << 20, 1500);
@@ -118,6 +119,7 @@ mod tests {
         assert!(w.admits(1444, Position::FillsGap, false));
     }
 
+    /// Attack class 10.
     #[test]
     fn tiny_messages_close_the_window_by_their_memory() {
         let mut w = Window::new(10_000, 1000, 1500);
@@ -133,6 +135,7 @@ mod tests {
         assert!(w.memory <= 42_000);
     }
 
+    /// RFC 9260 rows: 6.2-12, 6.2-13, 6.2-24.
     #[test]
     fn updates_come_by_quarters_of_the_buffer() {
         let mut w = Window::new(8000, 1000, 1500);

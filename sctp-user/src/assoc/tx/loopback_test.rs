@@ -311,6 +311,7 @@ fn slow_readers_close_the_window_and_lose_nothing() {
     }
 }
 
+/// RFC 9260 rows: 6.1-6.
 #[test]
 fn a_stopped_reader_is_probed_without_errors_and_resumes_at_once() {
     let cfg = AssocConfig { recv_buffer: 20_000, ..AssocConfig::rfc() };
@@ -350,6 +351,7 @@ fn messages_larger_than_the_receive_buffer_arrive() {
     }
 }
 
+/// Attack class 9: the sequence numbers of a stream wrap twice.
 #[test]
 fn stream_sequence_numbers_wrap_end_to_end() {
     let cfg = AssocConfig { nagle: true, ..AssocConfig::rfc() };

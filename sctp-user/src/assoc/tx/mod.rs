@@ -13,6 +13,8 @@ mod send;
 #[cfg(test)]
 mod loopback_test;
 #[cfg(test)]
+mod rules_test;
+#[cfg(test)]
 mod tx_test;
 
 use bytes::Bytes;

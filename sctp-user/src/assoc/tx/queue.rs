@@ -252,6 +252,7 @@ mod tests {
         assert_eq!((q.bytes(), q.messages(), q.next_len(100)), (0, 0, None));
     }
 
+    /// RFC 9260 rows: 6.5-3, 6.5-4, 6.5-5, 6.5-6.
     #[test]
     fn stream_sequence_numbers_wrap_and_skip_unordered_messages() {
         let mut q = queue();

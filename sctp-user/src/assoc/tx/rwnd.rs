@@ -67,6 +67,7 @@ impl PeerWindow {
 mod tests {
     use super::*;
 
+    /// RFC 9260 rows: 6.2.1-1.
     #[test]
     fn data_in_flight_uses_the_window_up() {
         let mut w = PeerWindow::new(3000);

@@ -18,55 +18,55 @@ use crate::time::Time;
 use crate::wire::chunk::{Duplicates, GapBlock, Gaps, Sack};
 use crate::wire::{Chunk, CommonHeader, Packet, PacketWriter};
 
-const P: PathId = PathId(0);
+pub(super) const P: PathId = PathId(0);
 /// Room for chunks in a packet over IPv4 and UDP with an MTU of 1500.
-const PMDCS: usize = 1460;
-const FULL: usize = PMDCS - 16;
+pub(super) const PMDCS: usize = 1460;
+pub(super) const FULL: usize = PMDCS - 16;
 
 /// A chunk as it went out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Sent {
-    tsn: u32,
-    sid: u16,
-    ssn: u16,
-    len: usize,
-    begin: bool,
-    end: bool,
-    i: bool,
+pub(super) struct Sent {
+    pub(super) tsn: u32,
+    pub(super) sid: u16,
+    pub(super) ssn: u16,
+    pub(super) len: usize,
+    pub(super) begin: bool,
+    pub(super) end: bool,
+    pub(super) i: bool,
 }
 
-struct T {
-    tx: Tx,
-    paths: Paths,
-    first: u32,
+pub(super) struct T {
+    pub(super) tx: Tx,
+    pub(super) paths: Paths,
+    pub(super) first: u32,
 }
 
-fn at(ms: u64) -> Time {
+pub(super) fn at(ms: u64) -> Time {
     Time::from_millis(ms)
 }
 
 impl T {
-    fn with(cfg: &AssocConfig, first: u32) -> Self {
+    pub(super) fn with(cfg: &AssocConfig, first: u32) -> Self {
         let path = Path::new(cfg, Time::ZERO, "10.0.0.1".parse().unwrap(), None, Channel::Udp { local: 1, remote: 2 });
         Self { tx: Tx::new(cfg, Tsn(first), 10, 1 << 20), paths: Paths::new(path), first }
     }
 
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(&AssocConfig { nagle: false, ..AssocConfig::rfc() }, 100)
     }
 
-    fn path(&mut self) -> &mut Path {
+    pub(super) fn path(&mut self) -> &mut Path {
         self.paths.get_mut(P).unwrap()
     }
 
-    fn queue(&mut self, count: usize, len: usize) {
+    pub(super) fn queue(&mut self, count: usize, len: usize) {
         for _ in 0..count {
             self.tx.enqueue(StreamId(1), Ppid(9), Bytes::from(vec![7; len]), SendOptions::ordered()).unwrap();
         }
     }
 
     /// One packet, if one may go.
-    fn packet(&mut self, now: Time) -> Option<Vec<Sent>> {
+    pub(super) fn packet(&mut self, now: Time) -> Option<Vec<Sent>> {
         let path = self.tx.wants_to_send(now, &self.paths)?;
         let mut buf = Vec::new();
         let header = CommonHeader { src_port: 1, dst_port: 2, vtag: Vtag(3) };
@@ -90,7 +90,7 @@ impl T {
     }
 
     /// All packets of one opportunity, by their chunks' TSNs counted from the first.
-    fn flush(&mut self, now: Time) -> Vec<Vec<u32>> {
+    pub(super) fn flush(&mut self, now: Time) -> Vec<Vec<u32>> {
         self.tx.begin_opportunity();
         let packets = core::iter::from_fn(|| self.packet(now)).map(|p| p.iter().map(|c| c.tsn).collect()).collect();
         self.tx.end_opportunities(now, &mut self.paths);
@@ -98,7 +98,7 @@ impl T {
     }
 
     /// A SACK of the first `n` chunks and of the chunks in `gaps`, counted from 0.
-    fn sack_window(&mut self, now: Time, n: u32, gaps: &[(u32, u32)], a_rwnd: u32) -> Result<SackSummary, Violation> {
+    pub(super) fn sack_window(&mut self, now: Time, n: u32, gaps: &[(u32, u32)], a_rwnd: u32) -> Result<SackSummary, Violation> {
         let cum_tsn = Tsn(self.first).plus(n).prev();
         let gap = |o: u32| u16::try_from(o + 1 - n).unwrap();
         let list: Vec<_> = gaps.iter().map(|&(a, b)| GapBlock { start: gap(a), end: gap(b) }).collect();
@@ -106,12 +106,12 @@ impl T {
         self.tx.on_sack(now, &sack, &mut self.paths)
     }
 
-    fn sack(&mut self, now: Time, n: u32, gaps: &[(u32, u32)]) -> SackSummary {
+    pub(super) fn sack(&mut self, now: Time, n: u32, gaps: &[(u32, u32)]) -> SackSummary {
         self.sack_window(now, n, gaps, 1 << 20).unwrap()
     }
 
     /// Sends single packets until `n` chunks of full size are out, whatever the window says.
-    fn send_full(&mut self, now: Time, n: usize) {
+    pub(super) fn send_full(&mut self, now: Time, n: usize) {
         self.queue(n, FULL);
         // A window that lets them all out.
         for _ in 0..64 {
@@ -123,6 +123,7 @@ impl T {
     }
 }
 
+/// RFC 9260 rows: 6.1-11, 6.1-12, 6.1-13, 6.1-18, 7.2.1-4.
 #[test]
 fn the_initial_window_may_be_exceeded_by_less_than_a_packet() {
     let mut t = T::new();
@@ -133,18 +134,22 @@ fn the_initial_window_may_be_exceeded_by_less_than_a_packet() {
     assert_eq!(t.path().t3, Some(at(1000)));
 }
 
+/// RFC 9260 rows: 6.1-15, 6.1-16. Pitfall 84.
 #[test]
 fn max_burst_limits_what_one_opportunity_sends() {
     let mut t = T::new();
     t.send_full(at(0), 1);
     t.queue(20, FULL);
+    let cwnd = t.path().cc.window();
     assert_eq!(t.flush(at(0)).len(), 4);
+    assert_eq!(t.path().cc.window(), cwnd, "the limit is no smaller window");
     t.tx.begin_opportunity();
     t.tx.begin_opportunity();
     assert_eq!(t.flush(at(0)).len(), 12, "opportunities of one batch add up");
     assert!(t.tx.wants_to_send(at(0), &t.paths).is_none(), "none is carried over");
 }
 
+/// Pitfall 47.
 #[test]
 fn long_messages_are_fragmented_to_full_packets() {
     let mut t = T::with(&AssocConfig { nagle: false, sender_i_bit: false, ..AssocConfig::rfc() }, u32::MAX);
@@ -158,6 +163,7 @@ fn long_messages_are_fragmented_to_full_packets() {
     assert_eq!(t.packet(at(0)), None);
 }
 
+/// RFC 9260 rows: 7.2.3-1, 7.2.4-2, 7.2.4-4, 7.2.4-5, 7.2.4-6. Pitfall 56.
 #[test]
 fn fast_retransmit_at_the_third_miss_once_and_beyond_cwnd() {
     let mut t = T::new();
@@ -185,6 +191,7 @@ fn fast_retransmit_at_the_third_miss_once_and_beyond_cwnd() {
     assert_eq!((t.path().t3, t.path().in_flight), (None, 0));
 }
 
+/// RFC 9260 rows: 7.2.4-3, 6.7-4, 6.7-5.
 #[test]
 fn only_newly_acknowledged_higher_chunks_count_as_misses() {
     let mut t = T::new();
@@ -223,6 +230,7 @@ fn a_lost_fast_retransmission_is_repeated_if_later_data_arrives() {
     }
 }
 
+/// RFC 9260 rows: 6.1-1, 6.1-14, 6.3.3-2, 7.2.1-2, 7.2.3-2. Pitfalls 54, 55 and 57.
 #[test]
 fn timeout_sends_one_packet_and_new_data_waits() {
     let mut t = T::new();
@@ -246,6 +254,7 @@ fn timeout_sends_one_packet_and_new_data_waits() {
     assert_eq!(t.path().t3, None);
 }
 
+/// RFC 9260 rows: 6.10-4.
 #[test]
 fn small_chunks_are_bundled_when_sent_again() {
     let mut t = T::new();
@@ -260,6 +269,7 @@ fn small_chunks_are_bundled_when_sent_again() {
     assert_eq!(t.flush(at(1010)), [[5]]);
 }
 
+/// RFC 9260 rows: 6.1-21.
 #[test]
 fn t3_restarts_only_when_the_earliest_chunk_is_acknowledged() {
     let mut t = T::new();
@@ -271,6 +281,7 @@ fn t3_restarts_only_when_the_earliest_chunk_is_acknowledged() {
     assert_eq!(t.path().t3, Some(at(1200)));
 }
 
+/// Pitfalls 51 and 53.
 #[test]
 fn reneging_puts_chunks_back_in_flight() {
     let mut t = T::new();
@@ -292,6 +303,7 @@ fn reneging_puts_chunks_back_in_flight() {
     assert!(t.tx.is_drained());
 }
 
+/// Pitfalls 49, 50 and 52. Attack class 9.
 #[test]
 fn nonsense_is_refused_or_ignored() {
     let mut t = T::new();
@@ -311,6 +323,7 @@ fn nonsense_is_refused_or_ignored() {
     assert_eq!(t.tx.out.acked().len(), 1);
 }
 
+/// RFC 9260 rows: 6.1-2, 6.1-4, 6.1-5, 6.1-7, 6.1-8. Pitfall 48.
 #[test]
 fn the_window_of_the_peer_limits_new_data_and_probes_wait() {
     let mut t = T::new();
@@ -362,6 +375,7 @@ fn i_bits_end_bursts() {
     assert_eq!(bits(&mut t), [false, true], "as the application asked");
 }
 
+/// Pitfall 85.
 #[test]
 fn nagle_waits_for_a_full_packet_while_data_is_outstanding() {
     let mut t = T::with(&AssocConfig::rfc(), 1);
@@ -376,6 +390,7 @@ fn nagle_waits_for_a_full_packet_while_data_is_outstanding() {
     assert_eq!(t.flush(at(3)).len(), 1, "nothing more will come");
 }
 
+/// RFC 9260 rows: 6.5-1. Attack class 10.
 #[test]
 fn sends_are_checked_and_the_buffer_is_bounded() {
     let cfg = AssocConfig { send_buffer: 1000, max_message: 5000, ..AssocConfig::rfc() };
@@ -429,6 +444,8 @@ fn chunks_made_for_a_larger_mtu_go_alone() {
 
 proptest! {
     /// Random SACKs, sane or not, against sets: what is acknowledged, what is in flight, what is left.
+    ///
+    /// Attack class 9: TSNs wrap, too.
     #[test]
     fn agrees_with_sets(
         first: u32,
@@ -473,6 +490,7 @@ proptest! {
     }
 }
 
+/// RFC 9260 rows: 6.3.3-1, 7.2-3.
 #[test]
 fn chunks_move_with_their_books_to_another_path() {
     let mut t = T::new();

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use sctp_user::sim::{Chance, Crash, LinkConfig, Loss, Pause};
-use sctp_user::{AssocConfig, Channel, Entropy, SeededEntropy};
+use sctp_user::{AssocConfig, Channel, Congestion, Entropy, SeededEntropy};
 use testbed::Workload;
 use testbed::bed::{CLIENT_PORT, SERVER_PORT};
 
@@ -99,6 +99,11 @@ pub(crate) enum Act {
     },
     Heartbeat {
         side: Side,
+    },
+    /// All is changed that may change while an association lives.
+    Reconfigure {
+        side: Side,
+        cfg: AssocConfig,
     },
 }
 
@@ -210,6 +215,12 @@ impl Plan {
         self.script.iter().any(|(_, act)| matches!(act, Act::Crash { .. }))
     }
 
+    /// All configurations that are in use at some time.
+    pub(crate) fn every_config(&self) -> impl Iterator<Item = &AssocConfig> {
+        let later = self.script.iter().filter_map(|(_, act)| if let Act::Reconfigure { cfg, .. } = act { Some(cfg) } else { None });
+        self.configs.iter().chain(later)
+    }
+
     /// Whether a host stands still for some time.
     pub(crate) fn freezes(&self) -> bool {
         self.script.iter().any(|(_, act)| matches!(act, Act::Freeze { .. }))
@@ -225,7 +236,7 @@ impl Plan {
         let until = at + 1 + rng.below(20_000);
         let path = usize::try_from(rng.below(self.routes.len() as u64)).unwrap_or(0);
         let side = Side::draw(rng);
-        match rng.below(10) {
+        match rng.below(12) {
             0 => {
                 self.push(at, Act::Cut { path, from: Side::BOTH.to_vec() });
                 self.push(until, Act::Heal { path });
@@ -247,6 +258,10 @@ impl Plan {
             }
             7 => self.push(at, Act::Heartbeat { side }),
             8 => self.push(rng.below(1_000), Act::Connect { side }),
+            9 => {
+                let cfg = config(rng, 1, self.patient);
+                self.push(at, Act::Reconfigure { side, cfg });
+            }
             _ => {
                 self.push(at, Act::Reading { side, on: false });
                 self.push(until, Act::Reading { side, on: true });
@@ -277,7 +292,11 @@ impl Plan {
 }
 
 fn config(rng: &mut SeededEntropy, streams: u16, patient: bool) -> AssocConfig {
-    let mut cfg = if rng.below(4) == 0 { AssocConfig::session() } else { AssocConfig::rfc() };
+    let mut cfg = match rng.below(6) {
+        0 => AssocConfig::session(),
+        1 => AssocConfig::signalling(),
+        _ => AssocConfig::rfc(),
+    };
     if patient {
         // Forty time-outs outlast every storm, but not a peer that is gone behind a NAT that forgot it. The opening keeps its
         // limit: a server that starts anew meanwhile discards the old cookie in silence, for ever.
@@ -293,6 +312,12 @@ fn config(rng: &mut SeededEntropy, streams: u16, patient: bool) -> AssocConfig {
     cfg.mtu = [576, 1280, 1500][usize::try_from(rng.below(3)).unwrap_or(0)];
     cfg.outbound_streams = streams + u16::try_from(rng.below(4)).unwrap_or(0);
     cfg.max_inbound_streams = streams + u16::try_from(rng.below(4)).unwrap_or(0);
+    cfg.congestion = if rng.below(4) == 0 { Congestion::Cubic } else { Congestion::Rfc9260 };
+    cfg.slow_start_l = if rng.below(4) == 0 { 2 } else { 1 };
+    cfg.max_burst = usize::try_from(1 + rng.below(8)).unwrap_or(4);
+    cfg.initial_window = (rng.below(4) == 0).then(|| kib(rng, 1, 30));
+    cfg.sack_frequency = [1, 2, 2, 2, 2, 4][usize::try_from(rng.below(6)).unwrap_or(1)];
+    cfg.ack_per_batch = rng.below(8) == 0;
     cfg.sack_delay = Duration::from_millis([0, 50, 200, 500][usize::try_from(rng.below(4)).unwrap_or(0)]);
     match rng.below(4) {
         0 => cfg.hb_interval = None,

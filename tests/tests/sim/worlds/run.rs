@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sctp_user::sim::{Fault, HostConfig, LinkConfig, Loss, NodeId, World};
-use sctp_user::{AddrChange, AssocId, Node as _, PeerAddr, Stack, StackConfig, Time};
+use sctp_user::{AddrChange, Assoc, AssocId, Node as _, PeerAddr, Stack, StackConfig, Time};
 use testbed::{Peer, WireOracle, Workload};
 
 use super::plan::{Act, End, Plan, STORM, Side};
@@ -45,8 +45,10 @@ impl Running {
             world.set_link(client, server, route.links[0].clone());
             world.set_link(server, client, route.links[1].clone());
         }
-        let sack_delay =
-            if plan.freezes() { Duration::from_secs(3600) } else { plan.configs[0].sack_delay.max(plan.configs[1].sack_delay) };
+        let sack_delay = match plan.every_config().map(|c| c.sack_delay).max() {
+            Some(delay) if !plan.freezes() => delay,
+            _ => Duration::from_secs(3_600),
+        };
         let wire = WireOracle::watch(&mut world, sack_delay);
         let work = plan.work.clone().map(Arc::new);
         let nodes = Side::BOTH.map(|side| {
@@ -143,16 +145,26 @@ impl Running {
             Act::Connect { side } => self.connect(side),
             Act::Shutdown { side } => self.shutdown(side),
             Act::Abort { side } => self.abort(side),
-            Act::Heartbeat { side } => {
-                self.with(side, |n, now| {
-                    if let Some((id, _)) = n.latest()
-                        && let Some(mut a) = n.stack.assoc(id)
-                    {
-                        a.heartbeat(now);
-                    }
+            Act::Heartbeat { side } => self.latest(side, |a, now| a.heartbeat(now)),
+            Act::Reconfigure { side, cfg } => self.latest(side, |a, now| {
+                let changed = a.reconfigure(now, |old| {
+                    let fixed = (old.outbound_streams, old.max_inbound_streams, old.initial_window, old.mtu);
+                    *old = cfg;
+                    (old.outbound_streams, old.max_inbound_streams, old.initial_window, old.mtu) = fixed;
                 });
-            }
+                changed.unwrap();
+            }),
         }
+    }
+
+    /// Calls `f` on the association that came up last, if it lives.
+    fn latest(&mut self, side: Side, f: impl FnOnce(&mut Assoc<'_>, Time)) {
+        self.with(side, |n, now| {
+            let id = n.latest().map(|(id, _)| id);
+            if let Some(mut a) = id.and_then(|id| n.stack.assoc(id)) {
+                f(&mut a, now);
+            }
+        });
     }
 
     fn direction(&self, path: usize, from: Side) -> [IpAddr; 2] {

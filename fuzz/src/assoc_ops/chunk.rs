@@ -1,0 +1,280 @@
+//! Chunks that a fuzzer makes up: well-formed, with fields near what the association expects, so that they reach deep.
+
+use arbitrary::Arbitrary;
+use sctp_user::wire::chunk::{
+    Abort, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Sack, Shutdown, ShutdownComplete,
+};
+use sctp_user::wire::cursor::Writer;
+use sctp_user::wire::param::Param;
+use sctp_user::wire::{Chunk, PacketWriter};
+use sctp_user::{Ppid, Ssn, StreamId, Tsn, Vtag};
+
+/// Most items of any list in a chunk.
+const MAX_ITEMS: usize = 16;
+/// Longest user data of a DATA chunk, in bytes.
+const MAX_DATA: usize = 2_000;
+
+/// What the maker of packets knows of the association, as an attacker on the path does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Knowledge {
+    /// The TSN that the stack expects next.
+    pub(super) next_tsn: u32,
+    /// The highest TSN that the stack has sent.
+    pub(super) highest: u32,
+    /// The last State Cookie of the stack.
+    pub(super) cookie: Vec<u8>,
+    /// The last HEARTBEAT of the stack, its parameters.
+    pub(super) heartbeat: Vec<u8>,
+    /// The peer's tag.
+    pub(super) peer_tag: u32,
+    /// The peer's first TSN.
+    pub(super) peer_tsn: u32,
+}
+
+/// A chunk by fields. Numbers of transmission are relative to what the association knows.
+#[derive(Arbitrary, Clone, Debug)]
+pub(super) enum FuzzChunk {
+    Data {
+        ahead: i8,
+        sid: u8,
+        ssn: u8,
+        flags: u8,
+        ppid: u8,
+        len: u16,
+    },
+    /// The next TSN in one piece, as a peer in its right mind sends it.
+    NextData {
+        sid: u8,
+        ssn: u8,
+        unordered: bool,
+        len: u8,
+    },
+    Sack {
+        behind: i8,
+        rwnd: u32,
+        gaps: Vec<(u8, u8)>,
+        dups: Vec<i8>,
+    },
+    /// Acknowledges everything.
+    SackAll {
+        rwnd: u16,
+    },
+    Init(FuzzInit),
+    InitAck(FuzzInit),
+    Heartbeat {
+        info: Vec<u8>,
+    },
+    HeartbeatAck {
+        genuine: bool,
+        info: Vec<u8>,
+    },
+    Abort {
+        t: bool,
+        causes: Vec<FuzzCause>,
+    },
+    Shutdown {
+        behind: i8,
+    },
+    ShutdownAck,
+    Error {
+        causes: Vec<FuzzCause>,
+    },
+    CookieEcho {
+        genuine: bool,
+        cookie: Vec<u8>,
+    },
+    CookieAck,
+    Ecne(i8),
+    Cwr(i8),
+    ShutdownComplete {
+        t: bool,
+    },
+    /// Any type, any value.
+    Raw {
+        kind: u8,
+        flags: u8,
+        value: Vec<u8>,
+    },
+}
+
+/// The fields of an INIT or INIT ACK; the cookie is for the latter.
+#[derive(Arbitrary, Clone, Debug)]
+pub(super) struct FuzzInit {
+    /// Whether it is the peer as it is known, and not another that took its place.
+    pub(super) known: bool,
+    pub(super) tag: u32,
+    pub(super) tsn: u32,
+    pub(super) rwnd: u32,
+    pub(super) streams: (u16, u16),
+    pub(super) cookie: bool,
+    pub(super) params: Vec<FuzzParam>,
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+pub(super) enum FuzzParam {
+    V4([u8; 4]),
+    V6([u8; 16]),
+    Preservative(u32),
+    Types(Vec<u8>),
+    HostName(Vec<u8>),
+    Ecn,
+    Raw { kind: u16, value: Vec<u8> },
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+pub(super) struct FuzzCause {
+    code: u8,
+    value: Vec<u8>,
+}
+
+fn near(base: u32, by: i8) -> Tsn {
+    Tsn(base.wrapping_add_signed(i32::from(by)))
+}
+
+fn tlv(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let value = value.get(..value.len().min(255)).unwrap_or_default();
+    Writer::new(out).tlv(kind, |w| w.bytes(value));
+}
+
+fn params(list: &[FuzzParam], cookie: Option<&[u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Some(cookie) = cookie {
+        Param::StateCookie(cookie).encode(&mut Writer::new(&mut out));
+    }
+    for p in list.iter().take(MAX_ITEMS) {
+        let mut w = Writer::new(&mut out);
+        match p {
+            FuzzParam::V4(a) => Param::Address((*a).into()).encode(&mut w),
+            FuzzParam::V6(a) => Param::Address((*a).into()).encode(&mut w),
+            FuzzParam::Preservative(ms) => Param::CookiePreservative(*ms).encode(&mut w),
+            FuzzParam::Types(v) => tlv(&mut out, sctp_user::wire::param::kind::SUPPORTED_ADDRESS_TYPES, v),
+            FuzzParam::HostName(v) => tlv(&mut out, sctp_user::wire::param::kind::HOST_NAME, v),
+            FuzzParam::Ecn => Param::EcnCapable.encode(&mut w),
+            FuzzParam::Raw { kind, value } => tlv(&mut out, *kind, value),
+        }
+    }
+    out
+}
+
+fn causes(list: &[FuzzCause]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for c in list.iter().take(MAX_ITEMS) {
+        tlv(&mut out, u16::from(c.code), &c.value);
+    }
+    out
+}
+
+impl FuzzChunk {
+    /// Whether the association must look at it whatever the tag is: it may be about another association, or a new one.
+    pub(super) const fn is_about_others(&self) -> bool {
+        match self {
+            Self::Init(_) | Self::InitAck(_) | Self::CookieEcho { .. } | Self::ShutdownAck => true,
+            Self::Raw { kind, .. } => matches!(*kind, 1 | 2 | 6 | 8 | 9 | 10 | 14),
+            _ => false,
+        }
+    }
+
+    /// Appends the chunk to a packet.
+    pub(super) fn write(&self, k: &mut Knowledge, w: &mut PacketWriter<'_>) {
+        let fill = [0x5a; MAX_DATA];
+        let user_data = |len: u16| fill.get(..usize::from(len).min(MAX_DATA)).unwrap_or_default();
+        match self {
+            Self::Data { ahead, sid, ssn, flags, ppid, len } => w.push(&Data {
+                immediate: flags & 8 != 0,
+                unordered: flags & 4 != 0,
+                begin: flags & 2 != 0,
+                end: flags & 1 != 0,
+                tsn: near(k.next_tsn, *ahead),
+                sid: StreamId(u16::from(*sid)),
+                ssn: Ssn(u16::from(*ssn)),
+                ppid: Ppid(u32::from(*ppid)),
+                payload: user_data(*len),
+            }),
+            Self::NextData { sid, ssn, unordered, len } => {
+                let tsn = Tsn(k.next_tsn);
+                k.next_tsn = k.next_tsn.wrapping_add(1);
+                w.push(&Data {
+                    immediate: false,
+                    unordered: *unordered,
+                    begin: true,
+                    end: true,
+                    tsn,
+                    sid: StreamId(u16::from(*sid % 4)),
+                    ssn: Ssn(u16::from(*ssn)),
+                    ppid: Ppid(7),
+                    payload: user_data(u16::from(*len) + 1),
+                });
+            }
+            Self::Sack { behind, rwnd, gaps, dups } => {
+                let gaps: Vec<_> =
+                    gaps.iter().take(MAX_ITEMS).map(|(a, b)| GapBlock { start: u16::from(*a), end: u16::from(*b) }).collect();
+                let dups: Vec<_> = dups.iter().take(MAX_ITEMS).map(|d| near(k.highest, *d)).collect();
+                let (gaps, dups) = (Gaps::List(&gaps), Duplicates::List(&dups));
+                w.push(&Sack { cum_tsn: near(k.highest, *behind), a_rwnd: *rwnd, gaps, dups });
+            }
+            Self::SackAll { rwnd } => {
+                w.push(&Sack { cum_tsn: Tsn(k.highest), a_rwnd: u32::from(*rwnd), gaps: Gaps::List(&[]), dups: Duplicates::List(&[]) });
+            }
+            Self::Init(f) => {
+                let bytes = params(&f.params, None);
+                w.push(&Chunk::Init(f.chunk(k, &bytes)));
+            }
+            Self::InitAck(f) => {
+                let bytes = params(&f.params, f.cookie.then_some(b"a cookie of the peer"));
+                w.push(&Chunk::InitAck(f.chunk(k, &bytes)));
+            }
+            Self::Heartbeat { info } => {
+                let mut tlvs = Vec::new();
+                tlv(&mut tlvs, 1, info);
+                w.push(&Chunk::Heartbeat(Heartbeat { tlvs: &tlvs }));
+            }
+            Self::HeartbeatAck { genuine, info } => {
+                let mut tlvs = k.heartbeat.clone();
+                if !genuine {
+                    tlvs.clear();
+                    tlv(&mut tlvs, 1, info);
+                }
+                w.push(&Chunk::HeartbeatAck(Heartbeat { tlvs: &tlvs }));
+            }
+            Self::Abort { t, causes: list } => w.push(&Abort { t: *t, causes: &causes(list) }),
+            Self::Shutdown { behind } => w.push(&Shutdown { cum_tsn: near(k.highest, *behind) }),
+            Self::ShutdownAck => w.push(&Chunk::ShutdownAck),
+            Self::Error { causes: list } => w.push(&ErrorChunk { causes: &causes(list) }),
+            Self::CookieEcho { genuine, cookie } => w.push(&CookieEcho { cookie: if *genuine { &k.cookie } else { cookie } }),
+            Self::CookieAck => w.push(&Chunk::CookieAck),
+            Self::Ecne(by) => w.push(&Chunk::Ecne(near(k.highest, *by))),
+            Self::Cwr(by) => w.push(&Chunk::Cwr(near(k.next_tsn, *by))),
+            Self::ShutdownComplete { t } => w.push(&ShutdownComplete { t: *t }),
+            Self::Raw { kind, flags, value } => {
+                let value = value.get(..value.len().min(512)).unwrap_or_default();
+                let mut raw = vec![*kind, *flags];
+                raw.extend(u16::try_from(value.len() + 4).unwrap_or(4).to_be_bytes());
+                raw.extend(value);
+                raw.resize(raw.len().next_multiple_of(4), 0);
+                w.push(&Bytes(&raw));
+            }
+        }
+    }
+}
+
+/// A chunk that is written as it is.
+struct Bytes<'a>(&'a [u8]);
+
+impl sctp_user::wire::Encode for Bytes<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.bytes(self.0);
+    }
+}
+
+impl FuzzInit {
+    fn chunk<'a>(&self, k: &Knowledge, params: &'a [u8]) -> Init<'a> {
+        Init {
+            tag: Vtag(if self.known { k.peer_tag } else { self.tag }),
+            a_rwnd: self.rwnd,
+            outbound: self.streams.0,
+            inbound: self.streams.1,
+            tsn: Tsn(if self.known { k.peer_tsn } else { self.tsn }),
+            params: InitParams::Wire(params),
+        }
+    }
+}
