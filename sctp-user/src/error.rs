@@ -29,6 +29,18 @@ pub enum CloseReason {
     NetworkUnreachable,
 }
 
+/// Why nothing can be done with a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// The association is gone, or its peer has no such address.
+    #[error("the peer has no such address")]
+    UnknownAddress,
+    /// The address is not known to belong to the peer (RFC 9260 section 5.4).
+    #[error("the address is not confirmed")]
+    Unconfirmed,
+}
+
 /// Why an endpoint could not be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]

@@ -1,6 +1,7 @@
 //! What the core tells the application.
 
 use core::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -25,7 +26,7 @@ impl AssocId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EndpointId(pub(crate) u32);
 
-/// A complete user message.
+/// A user message, or a part of one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// The stream that it came on.
@@ -36,15 +37,40 @@ pub struct Message {
     pub ppid: Ppid,
     /// Whether it was sent unordered.
     pub unordered: bool,
+    /// Where these bytes begin in the message: 0 unless earlier parts were handed out already.
+    pub offset: u64,
+    /// Whether more of the message follows, in the next [`crate::Assoc::recv`] of this association (RFC 9260 section 6.9, partial
+    /// delivery); RFC 6458 programs know the opposite as MSG_EOR. Only with
+    /// [`AssocConfig::partial_delivery`](crate::AssocConfig::partial_delivery).
+    pub more: bool,
     /// The bytes.
     pub payload: Bytes,
+}
+
+impl Message {
+    /// A whole message.
+    #[must_use]
+    pub fn whole(sid: StreamId, ssn: Ssn, ppid: Ppid, unordered: bool, payload: Bytes) -> Self {
+        Self { sid, ssn, ppid, unordered, offset: 0, more: false, payload }
+    }
+
+    /// Whether this is a whole message, not a part of one.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.offset == 0 && !self.more
+    }
 }
 
 impl fmt::Debug for Message {
     /// All but the payload, of which only the length is of interest in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.unordered { "unordered" } else { "ordered" };
-        write!(f, "Message({order}, stream {}, ssn {}, ppid {}, {} bytes)", self.sid, self.ssn, self.ppid, self.payload.len())
+        let (sid, ssn, ppid, len) = (self.sid, self.ssn, self.ppid, self.payload.len());
+        write!(f, "Message({order}, stream {sid}, ssn {ssn}, ppid {ppid}, {len} bytes")?;
+        if !self.is_whole() {
+            write!(f, " from {}{}", self.offset, if self.more { ", more to come" } else { ", the last" })?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -70,6 +96,47 @@ impl SendOptions {
     pub fn unordered() -> Self {
         Self { unordered: true, ..Self::default() }
     }
+}
+
+/// Whether a path is of use.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PathState {
+    /// The address is not known to belong to the peer (RFC 9260 section 5.4): nothing but HEARTBEATs goes there.
+    #[default]
+    Unconfirmed,
+    /// It works, as far as is known.
+    Active,
+    /// It may have failed (RFC 7829): another path is used if there is one.
+    PotentiallyFailed,
+    /// Path.Max.Retrans is exceeded (RFC 9260 section 8.2).
+    Inactive,
+}
+
+impl fmt::Display for PathState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unconfirmed => "unconfirmed",
+            Self::Active => "active",
+            Self::PotentiallyFailed => "potentially failed",
+            Self::Inactive => "inactive",
+        })
+    }
+}
+
+/// What happened to a path (RFC 6458 section 6.1.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum PathChange {
+    /// The address is confirmed: the path is active and may be used (SCTP_ADDR_CONFIRMED).
+    Confirmed,
+    /// It is active again (SCTP_ADDR_AVAILABLE).
+    Available,
+    /// It may have failed (SCTP_ADDR_PF of RFC 7829).
+    PotentiallyFailed,
+    /// It is inactive (SCTP_ADDR_UNREACHABLE).
+    Unreachable,
+    /// It is the primary path now (SCTP_ADDR_MADE_PRIM).
+    MadePrimary,
 }
 
 /// A notification of the core. Messages themselves are fetched by [`crate::Assoc::recv`] after [`Event::Readable`].
@@ -102,6 +169,31 @@ pub enum Event {
     SendFailed {
         /// The message.
         message: Message,
+    },
+    /// The rest of a message that was handed out in part will never come, since the association ended or restarted. What
+    /// [`crate::Assoc::recv`] hands out next belongs to another message.
+    PartialDeliveryAborted {
+        /// The stream of the message.
+        sid: StreamId,
+        /// Its sequence number in the stream; zero if unordered.
+        ssn: Ssn,
+        /// Whether it was sent unordered.
+        unordered: bool,
+    },
+    /// The path MTU of one of the peer's addresses changed.
+    PathMtu {
+        /// The address.
+        addr: IpAddr,
+        /// Longest IP packet that is sent there, in bytes, headers included.
+        mtu: usize,
+    },
+    /// A path of the association changed (RFC 9260 section 11.2.3); [`crate::Assoc::paths`] tells the rest. At most
+    /// 64 of them wait.
+    PathState {
+        /// The peer's address.
+        addr: IpAddr,
+        /// What happened.
+        change: PathChange,
     },
     /// The peer reported an error that does not end the association; the causes as they came.
     RemoteError(Bytes),

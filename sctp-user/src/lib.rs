@@ -99,13 +99,13 @@ pub mod transport;
 pub mod wire;
 
 pub use assoc::cookie;
-pub use config::{AssocConfig, Congestion, EndpointConfig, StackConfig};
+pub use config::{AssocConfig, Congestion, EndpointConfig, Families, Nat, StackConfig};
 pub use entropy::{Entropy, SeededEntropy};
-pub use error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
-pub use event::{AssocId, EndpointId, Event, Message, SendOptions};
+pub use error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
+pub use event::{AssocId, EndpointId, Event, Message, PathChange, PathState, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
 pub use num::{Ppid, Ssn, StreamId, Tsn, Vtag};
-pub use stack::{Assoc, AssocStatus, Stack};
+pub use stack::{Assoc, AssocStatus, PathOptions, PathStatus, Stack};
 pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -3,6 +3,7 @@
 
 pub mod alloc;
 pub mod bed;
+pub mod crowd;
 pub mod oracle;
 pub mod peer;
 pub mod puppet;

@@ -1,15 +1,26 @@
 //! Building packets: control chunks first, then SACK, then DATA (RFC 9260 section 6.10).
 
+use std::net::IpAddr;
+
 use super::Association;
 use super::core::{Context, Control, Core};
 use super::ext::Extensions;
-use super::path::{HEARTBEAT_TLV_LEN, PathId};
+use super::path::{HEARTBEAT_TLV_LEN, HeartbeatKind, PathId, source};
 use super::rx::Rx;
 use super::state::State;
+use crate::event::PathState;
 use crate::net::{Ecn, Transmit};
 use crate::num::Vtag;
 use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown};
 use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
+
+/// Where a packet goes, and from which of our addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Way {
+    path: PathId,
+    /// `None` leaves it to routing.
+    source: Option<IpAddr>,
+}
 
 /// A packet that was built.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +38,15 @@ impl Association {
             return None;
         }
         let start = buf.len();
-        let Some((path, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
+        core.tx.set_amdcs(core.paths.amdcs());
+        let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
+            if let Some(probe) = core.probe_packet(ctx, buf) {
+                return Some(probe);
+            }
             core.tx.end_opportunities(ctx.now, &mut core.paths);
             return None;
         };
+        let path = way.path;
         let mut last = first;
         let mut segments = 1;
         // An oversized packet goes alone, to be fragmented by IP; equal ones go out in one system call.
@@ -40,18 +56,22 @@ impl Association {
             && first <= limit
             && segments < max_segments
             && core.control.is_empty()
-            && core.next_path(ctx) == Some(path)
-            && core.is_markable(ctx, ext, path) == ecn.is_some()
+            && core.next_way(ctx) == Some(way)
+            && core.is_markable(ctx, ext, way) == ecn.is_some()
         {
-            let Some(built) = core.next_packet(ctx, ext, path, first, buf) else { break };
+            let Some(built) = core.next_packet(ctx, ext, way, first, buf) else { break };
             last = built.len;
             segments += 1;
+        }
+        if first <= limit {
+            core.paths.on_data_sent(path, first);
         }
         let p = core.paths.get(path)?;
         let transmit = Transmit {
             size: buf.len() - start,
             segment_size: (segments > 1).then_some(first),
             may_fragment: first > limit,
+            src: way.source,
             ecn,
             ..p.transmit()
         };
@@ -62,24 +82,56 @@ impl Association {
 
 impl Core {
     /// Builds the first packet of a train: where it goes, how long packets there may be, and how long it is.
-    fn first_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, buf: &mut Vec<u8>) -> Option<(PathId, usize, Built)> {
-        let path = self.next_path(ctx)?;
-        let limit = self.paths.get(path)?.max_packet();
-        Some((path, limit, self.next_packet(ctx, ext, path, limit, buf)?))
+    fn first_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, buf: &mut Vec<u8>) -> Option<(Way, usize, Built)> {
+        let way = self.next_way(ctx)?;
+        let limit = self.paths.get(way.path)?.max_packet();
+        Some((way, limit, self.next_packet(ctx, ext, way, limit, buf)?))
     }
 
     /// Where the next packet goes, if there is one.
-    fn next_path(&mut self, ctx: &Context<'_>) -> Option<PathId> {
-        let primary = self.paths.primary();
-        match self.control.front() {
-            Some(Control::Heartbeat(p, _) | Control::HeartbeatAck(p, _)) => return Some(*p),
-            Some(_) => return Some(primary),
-            None => {}
+    fn next_way(&self, ctx: &Context<'_>) -> Option<Way> {
+        if let Some(c) = self.control.front() {
+            return Some(self.way_of(c));
         }
         if self.rx.as_ref().is_some_and(Rx::sack_due) {
-            return Some(self.reply_path);
+            return Some(self.settled(self.sack_path()));
         }
-        self.data_path(ctx)
+        self.data_path(ctx).map(|path| self.settled(path))
+    }
+
+    /// The path with the source that it was confirmed with.
+    fn settled(&self, path: PathId) -> Way {
+        Way { path, source: self.paths.get(path).and_then(|p| p.local) }
+    }
+
+    /// Where a control chunk goes: an answer to where it was asked for, all else where data goes (section 6.4).
+    fn way_of(&self, c: &Control) -> Way {
+        match c {
+            Control::Heartbeat(path, _) => Way { path: *path, source: self.heartbeat_source(*path) },
+            Control::HeartbeatAck(path, source, _) => Way { path: *path, source: Some(*source) },
+            // With a HEARTBEAT beside it, it may go to an address that is not confirmed (section 5.4).
+            Control::CookieAck => self.settled(self.heard_on),
+            Control::Error(_) if self.is_confirmed(self.heard_on) => self.settled(self.heard_on),
+            Control::Init | Control::CookieEcho => self.settled(self.paths.primary()),
+            Control::Error(_) | Control::Shutdown | Control::ShutdownAck => self.settled(self.paths.data_path()),
+        }
+    }
+
+    fn is_confirmed(&self, path: PathId) -> bool {
+        self.paths.get(path).is_some_and(|p| p.confirmed)
+    }
+
+    /// The source of the next HEARTBEAT on a path: the one by which the path was confirmed, as long as they are answered.
+    fn heartbeat_source(&self, path: PathId) -> Option<IpAddr> {
+        let p = self.paths.get(path)?;
+        source::for_attempt(&self.local_addrs, p.local, p.addr, p.heartbeat.attempt())
+    }
+
+    /// Where SACKs go: to where the last DATA came from, unless that way back is known to be broken.
+    fn sack_path(&self) -> PathId {
+        let data = self.paths.data_path();
+        let broken = self.paths.state(self.reply_path) != PathState::Active && self.paths.is_active(data);
+        if broken || !self.is_confirmed(self.reply_path) { data } else { self.reply_path }
     }
 
     /// The path that DATA may leave by now.
@@ -90,15 +142,16 @@ impl Core {
     }
 
     /// Whether the next packet has new DATA and nothing else, so that it may say that it is ECN-capable.
-    fn is_markable(&self, ctx: &Context<'_>, ext: &Extensions, path: PathId) -> bool {
+    fn is_markable(&self, ctx: &Context<'_>, ext: &Extensions, way: Way) -> bool {
         ext.ecn.is_some_and(|e| !e.has_answer())
-            && self.data_path(ctx) == Some(path)
+            && self.data_path(ctx) == Some(way.path)
             && !self.rx.as_ref().is_some_and(Rx::sack_pending)
             && self.tx.sends_only_new(&self.paths)
     }
 
     /// Builds one packet of at most `limit` bytes, unless a single control chunk is longer.
-    fn next_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, path: PathId, limit: usize, buf: &mut Vec<u8>) -> Option<Built> {
+    fn next_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, way: Way, limit: usize, buf: &mut Vec<u8>) -> Option<Built> {
+        let path = way.path;
         if self.control.front() == Some(&Control::Init) {
             self.control.pop_front();
             self.counters.out_ctrl_chunks += 1;
@@ -107,12 +160,17 @@ impl Core {
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let mut pkt = PacketWriter::new(buf, header, limit);
         let echoes = self.control.front() == Some(&Control::CookieEcho);
-        self.put_control(ctx, path, &mut pkt);
+        self.put_control(ctx, way, &mut pkt);
         let data = if echoes { self.tx.wants_to_send(ctx.now, &self.paths) } else { self.data_path(ctx) } == Some(path);
+        // What is not HEARTBEAT leaves from the source that the path was confirmed with, or not at all (section 5.4).
+        let settled = self.is_confirmed(path) && way == self.settled(path);
+        let data = data && settled;
         // Retransmissions and probes of a closed window are not ECN-capable (RFC 3168 sections 6.1.5 and 6.1.6).
         let markable = ext.ecn.is_some() && !echoes && self.tx.sends_only_new(&self.paths);
         let mut marked = false;
-        self.put_sack(ext, path, data, &mut pkt);
+        if settled {
+            self.put_sack(ext, path, data, &mut pkt);
+        }
         if data {
             if let Some(ecn) = &mut ext.ecn {
                 ecn.emit_with_data(&mut self.counters, &mut pkt);
@@ -148,11 +206,10 @@ impl Core {
         }
     }
 
-    /// Moves control chunks for `path` into the packet as long as they fit; the first one always goes.
-    fn put_control(&mut self, ctx: &mut Context<'_>, path: PathId, pkt: &mut PacketWriter<'_>) {
+    /// Moves control chunks that go the same way into the packet as long as they fit; the first one always goes.
+    fn put_control(&mut self, ctx: &mut Context<'_>, way: Way, pkt: &mut PacketWriter<'_>) {
         while let Some(c) = self.control.front() {
-            let elsewhere = matches!(c, Control::Heartbeat(p, _) | Control::HeartbeatAck(p, _) if *p != path);
-            if elsewhere || *c == Control::Init || !(pkt.is_empty() || pkt.fits(self.control_len(c))) {
+            if self.way_of(c) != way || *c == Control::Init || !(pkt.is_empty() || pkt.fits(self.control_len(c))) {
                 return;
             }
             if let Some(c) = self.control.pop_front() {
@@ -168,7 +225,7 @@ impl Core {
             Control::CookieEcho => self.cookie.len(),
             Control::CookieAck | Control::ShutdownAck => 0,
             Control::Heartbeat(..) => HEARTBEAT_TLV_LEN,
-            Control::HeartbeatAck(_, tlvs) => tlvs.len(),
+            Control::HeartbeatAck(_, _, tlvs) => tlvs.len(),
             Control::Error(causes) => causes.len(),
             Control::Shutdown => 4,
         }
@@ -183,14 +240,14 @@ impl Core {
                 self.echoed = Some(ctx.now);
                 pkt.push(&CookieEcho { cookie: &self.cookie });
             }
-            Control::CookieAck => pkt.push(&Chunk::CookieAck),
-            Control::Heartbeat(id, kind) => {
-                if let Some(path) = self.paths.get_mut(*id) {
-                    let info = path.send_heartbeat(ctx.now, *id, *kind, ctx.entropy);
-                    pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
+            Control::CookieAck => {
+                pkt.push(&Chunk::CookieAck);
+                if !self.is_confirmed(self.heard_on) {
+                    self.put_heartbeat(ctx, self.heard_on, HeartbeatKind::Periodic, pkt);
                 }
             }
-            Control::HeartbeatAck(_, tlvs) => pkt.push(&Chunk::HeartbeatAck(Heartbeat { tlvs })),
+            Control::Heartbeat(id, kind) => self.put_heartbeat(ctx, *id, *kind, pkt),
+            Control::HeartbeatAck(_, _, tlvs) => pkt.push(&Chunk::HeartbeatAck(Heartbeat { tlvs })),
             Control::Error(causes) => pkt.push(&ErrorChunk { causes }),
             Control::Shutdown => {
                 if let Some(rx) = &self.rx {
@@ -201,12 +258,23 @@ impl Core {
         }
     }
 
+    fn put_heartbeat(&mut self, ctx: &mut Context<'_>, id: PathId, kind: HeartbeatKind, pkt: &mut PacketWriter<'_>) {
+        let source = self.heartbeat_source(id);
+        if let Some(path) = self.paths.get_mut(id) {
+            let info = path.send_heartbeat(ctx.now, (id, source), kind, ctx.entropy);
+            pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
+        }
+    }
+
     /// An INIT, alone in its packet, with tag zero; a retransmission is equal to the first (section 5.1).
     fn init_packet(&self, limit: usize, buf: &mut Vec<u8>) -> usize {
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: Vtag::ZERO };
         let mut pkt = PacketWriter::new(buf, header, limit);
-        let families = [0, 5, 0, 6];
-        let mut params = vec![Param::SupportedAddressTypes(&families)];
+        let families = self.cfg.families.types();
+        let peer = self.paths.get(self.paths.primary()).map(|p| p.addr);
+        let own = peer.map(|p| source::listed(&self.cfg, &self.local_addrs, p)).unwrap_or_default();
+        let mut params: Vec<_> = own.into_iter().map(Param::Address).collect();
+        params.push(Param::SupportedAddressTypes(families));
         if self.preservative > 0 {
             params.push(Param::CookiePreservative(self.preservative));
         }

@@ -30,7 +30,7 @@ impl Core {
         let local = c.local_tag == self.local_tag;
         let peer = c.peer_tag == self.peer_tag;
         let tie_zero = c.local_tie_tag.0 == 0 && c.peer_tie_tag.0 == 0;
-        let tie = c.local_tie_tag == self.local_tag && c.peer_tie_tag == self.peer_tag && self.peer_tag.0 != 0;
+        let tie = self.tie_tags == Some((c.local_tie_tag, c.peer_tie_tag));
         match (local, peer) {
             (true, true) => Verdict::Duplicate,
             (true, false) => Verdict::Collision,
@@ -81,9 +81,9 @@ impl Core {
     /// Both sides opened at once: the peer's tag is the new one, ours stays.
     fn on_collision(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
         self.peer_tag = c.peer_tag;
+        self.tie_tags = None;
         if self.state.is_opening() {
-            self.local_addrs.clear();
-            self.local_addrs.push(c.local_addr);
+            self.reached_at(c.local_addr);
             self.outbound = c.outbound;
             self.inbound = c.inbound;
             self.agreed = c.agreed;
@@ -92,8 +92,8 @@ impl Core {
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
             if let Some(p) = c.peer_addrs.first().and_then(|a| self.paths.find(*a)).and_then(|id| self.paths.get_mut(id)) {
-                p.confirmed = true;
-                p.local = Some(c.local_addr);
+                p.trust();
+                p.set_local(&self.cfg, c.local_addr);
             }
             self.established(ctx);
         }
@@ -110,6 +110,7 @@ impl Core {
         }
         let closing = core::mem::take(&mut self.closing) || matches!(self.state, State::ShutdownPending | State::ShutdownSent);
         let was_refused = self.tx.take_refused();
+        self.give_up_partial();
         let unread = self.rx.as_mut().map(Rx::take_messages).unwrap_or_default();
         let failed = self.tx.take_undelivered();
         self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));

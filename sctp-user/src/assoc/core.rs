@@ -5,14 +5,13 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 
-use super::cookie::{MAX_ADDRS, StateCookie};
+use super::cookie::StateCookie;
 use super::errors::Complaints;
 use super::ext::Capabilities;
 use super::liveness::Unreachable;
-use super::path::{HeartbeatKind, Path, PathId, Paths};
+use super::path::{HeartbeatKind, Path, PathId, Paths, source};
 use super::rx::Rx;
 use super::state::State;
 use super::timers::TimerTable;
@@ -45,7 +44,8 @@ pub(crate) enum Control {
     CookieEcho,
     CookieAck,
     Heartbeat(PathId, HeartbeatKind),
-    HeartbeatAck(PathId, Bytes),
+    /// The answer to a HEARTBEAT, from the address that it came to.
+    HeartbeatAck(PathId, IpAddr, Bytes),
     /// Error causes for an ERROR chunk.
     Error(Vec<u8>),
     Shutdown,
@@ -56,7 +56,7 @@ impl Control {
     /// Bytes that it holds because of what the peer sent.
     fn bytes(&self) -> usize {
         match self {
-            Self::HeartbeatAck(_, tlvs) => tlvs.len(),
+            Self::HeartbeatAck(_, _, tlvs) => tlvs.len(),
             Self::Error(causes) => causes.len(),
             _ => 0,
         }
@@ -85,10 +85,13 @@ pub(crate) struct Core {
     pub(crate) local_tag: Vtag,
     /// The tag in packets to the peer; zero until the INIT ACK.
     pub(crate) peer_tag: Vtag,
+    /// What stands for our tag and the peer's in cookies: never the tags themselves (RFC 5062 section 3.3). Drawn when a cookie needs
+    /// them, and forgotten when a tag changes.
+    pub(crate) tie_tags: Option<(Vtag, Vtag)>,
     /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
     pub(crate) local_tsn: Tsn,
-    /// Our addresses as the peer knows them; empty until the first packet of the peer names one.
-    pub(crate) local_addrs: ArrayVec<IpAddr, MAX_ADDRS>,
+    /// Our addresses as the peer knows them, at most 65; empty until the first packet of the peer names one, if none are listed.
+    pub(crate) local_addrs: Vec<IpAddr>,
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
     /// The extensions that we offer.
@@ -98,6 +101,12 @@ pub(crate) struct Core {
     pub(crate) paths: Paths,
     /// The path that the peer's last DATA came by: SACKs go back on it (section 6.4).
     pub(crate) reply_path: PathId,
+    /// The path that the peer's last packet came by: answers go back on it (section 6.4).
+    pub(crate) heard_on: PathId,
+    /// Whether the packet being processed brought DATA again.
+    pub(crate) duplicate: bool,
+    /// When the next HEARTBEAT may go to an address that is not confirmed (HB.Max.Burst, section 5.4).
+    pub(crate) next_probe: Time,
     pub(crate) tx: Tx,
     /// The receive side, once the peer's initial TSN is known.
     pub(crate) rx: Option<Rx>,
@@ -155,13 +164,17 @@ impl Core {
             peer_port: ports.1,
             local_tag,
             peer_tag: Vtag::ZERO,
+            tie_tags: None,
             local_tsn,
-            local_addrs: ArrayVec::new(),
+            local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
             inbound: cfg.max_inbound_streams,
             wanted: Capabilities::default(),
             agreed: Capabilities::default(),
             reply_path: paths.primary(),
+            heard_on: paths.primary(),
+            duplicate: false,
+            next_probe: ctx.now,
             paths,
             tx: Tx::new(&cfg, local_tsn, cfg.outbound_streams, 0),
             rx: None,
@@ -200,6 +213,7 @@ impl Core {
     pub(crate) fn adopt(&mut self, c: &StateCookie) {
         self.local_tag = c.local_tag;
         self.peer_tag = c.peer_tag;
+        self.tie_tags = None;
         self.local_tsn = c.local_tsn;
         self.local_addrs.clear();
         self.local_addrs.push(c.local_addr);
@@ -247,7 +261,14 @@ impl Core {
         }
     }
 
-    /// The next complete message.
+    /// What is incomplete will never be complete; the user is told if that concerns a message that it has in part.
+    pub(crate) fn give_up_partial(&mut self) {
+        if let Some((sid, ssn, unordered)) = self.rx.as_mut().and_then(Rx::give_up) {
+            self.events.push_back(Event::PartialDeliveryAborted { sid, ssn, unordered });
+        }
+    }
+
+    /// The next message, or part of one.
     pub(crate) fn recv(&mut self) -> Option<Message> {
         let message = self.rx.as_mut().and_then(Rx::pop);
         if message.is_none() {
@@ -266,6 +287,7 @@ impl Core {
         if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }
+        self.tx.set_amdcs(self.paths.amdcs());
         self.tx.enqueue(sid, ppid, payload, opts)?;
         self.tx.begin_opportunity();
         Ok(())
@@ -291,6 +313,7 @@ impl Core {
         if self.state == State::Closed {
             return;
         }
+        self.give_up_partial();
         self.notify_readable();
         self.state = State::Closed;
         self.timers.stop_all();
@@ -299,6 +322,22 @@ impl Core {
         self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));
         tracing::debug!(assoc = self.id.get(), ?reason, "association closed");
         self.events.push_back(Event::Lost { reason });
+    }
+
+    /// A packet came to our address `ip`: it is the first of those that the peer knows.
+    pub(crate) fn reached_at(&mut self, ip: IpAddr) {
+        self.local_addrs.retain(|a| *a != ip);
+        self.local_addrs.insert(0, ip);
+    }
+
+    /// The peer was told of these addresses of ours.
+    pub(crate) fn know_local(&mut self, addrs: Vec<IpAddr>) {
+        for a in addrs {
+            if !self.local_addrs.contains(&a) {
+                self.local_addrs.push(a);
+            }
+        }
+        self.local_addrs.shrink_to_fit();
     }
 
     /// Whether `ip` is the host's own end of this association.
@@ -321,8 +360,11 @@ impl Core {
         }
         let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
         let t3 = self.paths.next_t3().map(|(at, _)| at);
-        let heartbeat =
-            self.state.sends_heartbeats().then(|| self.paths.iter().filter_map(|(_, p)| p.heartbeat.deadline()).min()).flatten();
+        let heartbeat = self
+            .state
+            .sends_heartbeats()
+            .then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min())
+            .flatten();
         [self.timers.next(), sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
     }
 
@@ -338,30 +380,25 @@ impl Core {
         first.into_iter().chain(self.paths.iter().filter(move |(id, _)| *id != primary).map(|(_, p)| p.addr))
     }
 
-    /// Adds the addresses that the peer listed: known for lookup, and the places of multi-homing's paths.
+    /// Adds the addresses that the peer listed, if they mean anything here: known for lookup, and paths to be confirmed.
     pub(crate) fn add_peer_addrs(&mut self, now: Time, addrs: &[IpAddr], channel: Channel) {
+        let Some(known) = self.paths.get(self.paths.primary()).map(|p| p.addr) else { return };
         for a in addrs {
-            self.paths.add(Path::new(&self.cfg, now, *a, None, channel));
-        }
-    }
-
-    /// Starts the periodic HEARTBEATs of the confirmed paths.
-    pub(crate) fn start_heartbeats(&mut self, ctx: &mut Context<'_>) {
-        let cfg = Arc::clone(&self.cfg);
-        for (_, path) in self.paths.iter_mut().filter(|(_, p)| p.confirmed) {
-            path.schedule_heartbeat(ctx.now, &cfg, ctx.entropy);
+            if source::believed(*a, known, &self.local_addrs) {
+                self.paths.add(Path::new(&self.cfg, now, *a, None, channel));
+            }
         }
     }
 
     /// The RTO of the path in use, back-off included.
     pub(crate) fn rto(&self) -> Duration {
-        self.paths.get(self.paths.primary()).map_or(self.cfg.rto_initial, Path::rto)
+        self.paths.get(self.paths.data_path()).map_or(self.cfg.rto_initial, Path::rto)
     }
 
     /// Doubles the RTO of the path in use after an unanswered control chunk (section 6.3.3 E2).
     pub(crate) fn back_off(&mut self) {
-        let primary = self.paths.primary();
-        if let Some(p) = self.paths.get_mut(primary) {
+        let path = self.paths.data_path();
+        if let Some(p) = self.paths.get_mut(path) {
             p.back_off();
         }
     }
@@ -376,7 +413,7 @@ impl Core {
 
     /// A snapshot for the user.
     pub(crate) fn status(&self) -> AssocStatus {
-        let primary = self.paths.get(self.paths.primary());
+        let primary = self.paths.get(self.paths.data_path());
         AssocStatus {
             state: self.state.name(),
             inbound_streams: self.inbound,
@@ -398,7 +435,7 @@ pub(crate) fn paths_from_cookie(now: Time, cfg: &AssocConfig, c: &StateCookie) -
     let mut addrs = c.peer_addrs.iter();
     let first = addrs.next().copied().unwrap_or(c.local_addr);
     let mut path = Path::new(cfg, now, first, Some(c.local_addr), c.channel);
-    path.confirmed = true;
+    path.trust();
     let mut paths = Paths::new(path);
     for a in addrs {
         paths.add(Path::new(cfg, now, *a, None, c.channel));

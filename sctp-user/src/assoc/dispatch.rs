@@ -61,6 +61,7 @@ impl Association {
         let Some(path) = core.paths.find(meta.src) else { return };
         core.heard(ctx.now, path, meta);
         let was_waiting = core.state == State::ShutdownSent;
+        core.complaints.next_packet();
         core.count_packet(path, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut lowest: Option<Tsn> = None;
@@ -111,7 +112,7 @@ impl Core {
             Chunk::Sack(c) => self.on_sack(ctx, c),
             Chunk::InitAck(c) => self.on_init_ack(ctx, at.meta, c),
             Chunk::CookieAck => self.on_cookie_ack(ctx),
-            Chunk::Heartbeat(c) => self.on_heartbeat(at.path, c),
+            Chunk::Heartbeat(c) => self.on_heartbeat(at, c),
             Chunk::HeartbeatAck(c) => self.on_heartbeat_ack(ctx, c),
             Chunk::Abort(c) => self.on_abort(at.header, c),
             Chunk::Shutdown(c) => self.on_shutdown(ctx, c.cum_tsn),
@@ -119,7 +120,8 @@ impl Core {
             Chunk::ShutdownComplete(_) => self.on_shutdown_complete(),
             Chunk::Error(c) => self.on_error(ctx, c),
             // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is an extension.
-            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) => {}
+            // Padding is nothing (RFC 4820 section 3).
+            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true
@@ -137,7 +139,8 @@ impl Core {
         let outcome = rx.on_data(data, bytes);
         self.counters.count_data(data, outcome);
         match outcome {
-            DataOutcome::Accepted { .. } | DataOutcome::Duplicate | DataOutcome::NoRoom => {}
+            DataOutcome::Accepted { .. } | DataOutcome::NoRoom => {}
+            DataOutcome::Duplicate => self.duplicate = true,
             DataOutcome::InvalidStream(sid) => self.complain(now, &Cause::InvalidStream(sid)),
             DataOutcome::Violation(what) => self.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
         }
@@ -145,7 +148,9 @@ impl Core {
 
     /// After the last chunk of a packet with DATA: acknowledge now or later, tell the user.
     fn after_data(&mut self, ctx: &mut Context<'_>, path: PathId) {
-        self.reply_path = path;
+        // A duplicate may mean that SACKs do not arrive by that path (section 6.4).
+        let vary = core::mem::take(&mut self.duplicate) && self.reply_path == path;
+        self.reply_path = self.paths.other(path).filter(|_| vary).unwrap_or(path);
         let Some(rx) = &mut self.rx else { return };
         if self.state.receives_data() {
             rx.on_packet_end(ctx.now);
@@ -171,10 +176,10 @@ impl Core {
         }
     }
 
-    fn on_heartbeat(&mut self, path: PathId, hb: &Heartbeat<'_>) {
+    fn on_heartbeat(&mut self, at: &Arrival<'_>, hb: &Heartbeat<'_>) {
         self.counters.in_heartbeats += 1;
         if self.state.answers_heartbeats() {
-            self.push_control(Control::HeartbeatAck(path, Bytes::copy_from_slice(hb.tlvs)));
+            self.push_control(Control::HeartbeatAck(at.path, at.meta.dst, Bytes::copy_from_slice(hb.tlvs)));
         }
     }
 

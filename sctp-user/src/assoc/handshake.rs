@@ -2,6 +2,7 @@
 //! [`crate::stack`]'s responder.
 
 use core::time::Duration;
+use std::net::IpAddr;
 
 use super::core::{Context, Control, Core};
 use super::offer::{self, Refusal};
@@ -36,6 +37,7 @@ impl Core {
             return;
         }
         self.back_off();
+        self.paths.try_next();
         match self.state {
             State::CookieWait => self.push_control(Control::Init),
             State::CookieEchoed => {
@@ -81,8 +83,7 @@ impl Core {
             return;
         };
         self.cookie = cookie.to_vec();
-        self.local_addrs.clear();
-        self.local_addrs.push(meta.dst);
+        self.reached_at(meta.dst);
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
@@ -90,14 +91,25 @@ impl Core {
         self.establish_tx(ack.a_rwnd);
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
-            path.confirmed = true;
-            path.local = Some(meta.dst);
+            path.set_local(&self.cfg, meta.dst);
         }
+        self.keep_listed(meta.src, &offer.addrs);
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
         if !offer.unrecognized.is_empty() {
             self.complain(ctx.now, &Cause::UnrecognizedParams(&offer.unrecognized));
         }
         self.enter_cookie_echoed(ctx);
+    }
+
+    /// The peer has answered from `src`: of the addresses that the user gave, those that are not the peer's are forgotten
+    /// (section 5.1.2).
+    fn keep_listed(&mut self, src: IpAddr, listed: &[IpAddr]) {
+        let trusted = self.paths.find(src).filter(|id| self.paths.get(*id).is_some_and(|p| p.confirmed));
+        if let Some(path) = trusted.filter(|_| self.tx.is_untouched()) {
+            self.paths.set_primary(path);
+            self.paths.keep(|p| p.addr == src || listed.contains(&p.addr));
+            (self.reply_path, self.heard_on) = (self.paths.primary(), self.paths.primary());
+        }
     }
 
     fn enter_cookie_echoed(&mut self, ctx: &mut Context<'_>) {
@@ -128,6 +140,7 @@ impl Core {
         self.preservative = u32::try_from((round_trip + PRESERVATIVE_MARGIN).as_millis()).unwrap_or(u32::MAX);
         self.state = State::CookieWait;
         self.peer_tag = Vtag::ZERO;
+        self.tie_tags = None;
         self.cookie = Vec::new();
         self.control.clear();
         self.tx.retransmit_all(&mut self.paths);

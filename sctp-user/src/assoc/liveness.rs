@@ -1,16 +1,18 @@
 //! Whether the peer is there: timers, HEARTBEATs (RFC 9260 section 8.3), and what the network says (rulings section 1 row 13).
 
 use core::time::Duration;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
 use super::core::{Context, Control, Core};
-use super::path::{HeartbeatInfo, HeartbeatKind, MAX_PATHS, PathId};
+use super::path::{HeartbeatInfo, HeartbeatKind, Limits, MAX_PATHS, PathId};
 use super::state::State;
 use super::timers::Timer;
 use super::{Association, rx::Rx};
-use crate::error::CloseReason;
+use crate::error::{CloseReason, PathError};
+use crate::event::{Event, PathChange, PathState};
 use crate::net::Meta;
 use crate::time::Time;
 use crate::wire::chunk::Heartbeat;
@@ -23,6 +25,7 @@ const CONFIRM_AFTER: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unreachable {
     since: Time,
+    path: PathId,
     /// HEARTBEATs sent for it and not answered.
     probes: u32,
 }
@@ -56,6 +59,7 @@ impl Association {
                 return;
             }
         }
+        core.release_idle_buffers();
     }
 }
 
@@ -63,8 +67,10 @@ impl Core {
     /// A packet of the peer was admitted: it lives, and this is where it is reached (RFC 6951 section 5.4).
     pub(super) fn heard(&mut self, now: Time, path: PathId, meta: &Meta) {
         self.last_heard = now;
-        self.unreachable = None;
-        self.timers.stop(Timer::Unreachable);
+        self.heard_on = path;
+        if self.unreachable.take_if(|u| u.path == path).is_some() {
+            self.timers.stop(Timer::Unreachable);
+        }
         if let Some(p) = self.paths.get_mut(path) {
             if p.channel != meta.channel {
                 tracing::debug!(assoc = self.id.get(), from = ?p.channel, to = ?meta.channel, "peer moved");
@@ -77,57 +83,170 @@ impl Core {
     fn on_path_timers(&mut self, ctx: &mut Context<'_>, path: PathId) {
         if self.paths.get(path).and_then(|p| p.t3).is_some_and(|at| at <= ctx.now) {
             let outcome = self.tx.on_t3(ctx.now, path, &mut self.paths);
+            self.note_mtu(path);
             self.tx.begin_opportunity();
             // What rode behind a COOKIE ECHO has T1-cookie to count for it.
-            if outcome.count_error && !self.state.is_opening() && !self.path_error(path, true) {
-                return;
+            if outcome.count_error && !self.state.is_opening() {
+                self.path_error(ctx.now, path);
+                // Retransmissions count wherever they go (section 8.1).
+                if !self.count_error(self.cfg.assoc_max_retrans) {
+                    return;
+                }
             }
         }
         if !self.state.sends_heartbeats() {
             return;
         }
         let cfg = Arc::clone(&self.cfg);
+        let (another, in_use) = (self.paths.len() > 1, self.paths.data_path() == path);
         let Some(p) = self.paths.get_mut(path) else { return };
-        let due = p.on_heartbeat_timer(ctx.now, &cfg, ctx.entropy);
-        if due.error && !self.path_error(path, false) {
+        p.on_pmtu_timer(ctx.now);
+        let due = p.on_heartbeat_timer(ctx.now, (another, in_use), &cfg, ctx.entropy);
+        self.note_mtu(path);
+        // On a path that carries no data it says nothing about the peer (section 8.1).
+        if due.error && in_use && !self.count_error(self.cfg.assoc_max_retrans) {
             return;
+        }
+        if due.retry {
+            self.probe_in_turn(ctx.now, path);
         }
         if due.send {
             self.push_control(Control::Heartbeat(path, HeartbeatKind::Periodic));
         }
     }
 
-    /// Counts an error of a path; on the path in use for data it counts for the association too (section 8.1).
-    fn path_error(&mut self, path: PathId, count_path: bool) -> bool {
-        if count_path && let Some(p) = self.paths.get_mut(path) {
+    /// Counts an error of a path. One that may have failed now gets a HEARTBEAT at once (RFC 7829 section 3.2 rule 6), unless it
+    /// carries data all the same.
+    pub(super) fn path_error(&mut self, now: Time, path: PathId) {
+        let before = self.paths.state(path);
+        if let Some(p) = self.paths.get_mut(path) {
             p.count_error();
         }
-        path != self.paths.primary() || self.count_error(self.cfg.assoc_max_retrans)
+        let doubtful = before == PathState::Active && self.paths.state(path) == PathState::PotentiallyFailed;
+        if doubtful && self.paths.data_path() != path {
+            let cfg = Arc::clone(&self.cfg);
+            if let Some(p) = self.paths.get_mut(path) {
+                p.probe_at(now, &cfg);
+            }
+        }
+    }
+
+    /// Starts the HEARTBEATs: periodic ones to confirmed addresses, and to the others, one after the other, those that confirm them.
+    pub(crate) fn start_heartbeats(&mut self, ctx: &mut Context<'_>) {
+        let cfg = Arc::clone(&self.cfg);
+        self.next_probe = ctx.now;
+        let all: ArrayVec<PathId, MAX_PATHS> = self.paths.iter().map(|(id, _)| id).collect();
+        for id in all {
+            match self.paths.get_mut(id) {
+                Some(path) if path.confirmed => path.schedule_heartbeat(ctx.now, &cfg, ctx.entropy),
+                _ => self.probe_in_turn(ctx.now, id),
+            }
+            if let Some(path) = self.paths.get_mut(id) {
+                // What the handshake has shown is no news.
+                let _ = path.news(true);
+            }
+        }
+    }
+
+    /// An address is to be probed as soon as HB.Max.Burst packets for each RTO allow it (section 5.4).
+    fn probe_in_turn(&mut self, now: Time, path: PathId) {
+        let at = self.next_probe.max(now);
+        let burst = u32::try_from(self.cfg.hb_max_burst.max(1)).unwrap_or(u32::MAX);
+        self.next_probe = at + self.rto() / burst;
+        if let Some(p) = self.paths.get_mut(path) {
+            p.heartbeat.due = Some(at);
+        }
     }
 
     /// Sends a HEARTBEAT on the path in use at once (section 8.3 D).
     pub(crate) fn heartbeat(&mut self) {
+        self.heartbeat_on(self.paths.data_path());
+    }
+
+    /// Sends a HEARTBEAT on a path at once.
+    pub(crate) fn heartbeat_on(&mut self, path: PathId) {
         if self.state.sends_heartbeats() {
-            self.push_control(Control::Heartbeat(self.paths.primary(), HeartbeatKind::OnDemand));
+            self.push_control(Control::Heartbeat(path, HeartbeatKind::OnDemand));
         }
+    }
+
+    /// Tells the user what became of the paths, and settles which of them are used.
+    pub(crate) fn settle_paths(&mut self) {
+        if self.state.is_opening() || self.state == State::Closed {
+            return;
+        }
+        let another = self.paths.len() > 1;
+        for (_, path) in self.paths.iter_mut() {
+            if let Some(change) = path.news(another) {
+                self.events.push_back(Event::PathState { addr: path.addr, change });
+            }
+        }
+        self.paths.settle();
+        let (primary, data) = (self.paths.primary(), self.paths.data_path());
+        let failed = |limit| self.paths.get(primary).is_some_and(|p| p.error_count > limit);
+        // RFC 7829 section 5.
+        if data != primary && self.paths.is_active(data) && self.cfg.primary_switch_max_retrans.is_some_and(failed) {
+            self.make_primary(data);
+        }
+    }
+
+    /// The user's values for one path.
+    pub(crate) fn set_limits(&mut self, ctx: &mut Context<'_>, path: PathId, limits: Limits) {
+        let cfg = Arc::clone(&self.cfg);
+        let Some(p) = self.paths.get_mut(path) else { return };
+        p.limits = limits;
+        if p.confirmed && self.state.sends_heartbeats() {
+            p.schedule_heartbeat(ctx.now, &cfg, ctx.entropy);
+        }
+    }
+
+    fn make_primary(&mut self, path: PathId) {
+        self.paths.set_primary(path);
+        if let Some(p) = self.paths.get(path) {
+            self.events.push_back(Event::PathState { addr: p.addr, change: PathChange::MadePrimary });
+        }
+    }
+
+    /// The user's choice (section 11.1.7).
+    ///
+    /// # Errors
+    /// The peer has no such address, or it is not confirmed.
+    pub(crate) fn set_primary(&mut self, addr: IpAddr) -> Result<(), PathError> {
+        let path = self.paths.find(addr).ok_or(PathError::UnknownAddress)?;
+        if !self.paths.get(path).is_some_and(|p| p.confirmed) {
+            return Err(PathError::Unconfirmed);
+        }
+        if path != self.paths.primary() {
+            self.make_primary(path);
+            self.tx.begin_opportunity();
+        }
+        Ok(())
     }
 
     pub(super) fn on_heartbeat_ack(&mut self, ctx: &mut Context<'_>, ack: &Heartbeat<'_>) {
         let Some(info) = ack.info().and_then(HeartbeatInfo::parse) else { return };
+        let data = self.paths.data_path();
         if self.paths.get_mut(info.path).is_some_and(|p| p.on_heartbeat_ack(ctx.now, &info)) {
             self.counters.in_heartbeat_acks += 1;
             self.errors = 0;
+            self.note_mtu(info.path);
+            if self.paths.data_path() != data {
+                // Data goes by another path now, which may have room.
+                self.tx.begin_opportunity();
+            }
         }
     }
 
-    /// A validated ICMP port unreachable: a HEARTBEAT asks, and only a second error, or silence, ends the association.
-    pub(crate) fn on_port_unreachable(&mut self, ctx: &mut Context<'_>) {
+    /// A validated ICMP port unreachable: a HEARTBEAT asks, and only a second error, or silence, ends the association, or the path if
+    /// there is another one that works.
+    pub(crate) fn on_port_unreachable(&mut self, ctx: &mut Context<'_>, addr: IpAddr) {
+        let Some(path) = self.paths.find(addr) else { return };
         match self.unreachable {
-            Some(u) if ctx.now - u.since >= CONFIRM_AFTER => self.close(CloseReason::NetworkUnreachable),
+            Some(u) if u.path == path && ctx.now - u.since >= CONFIRM_AFTER => self.nobody_there(path),
             Some(_) => {}
             None => {
-                self.unreachable = Some(Unreachable { since: ctx.now, probes: 1 });
-                self.heartbeat();
+                self.unreachable = Some(Unreachable { since: ctx.now, path, probes: 1 });
+                self.heartbeat_on(path);
                 self.timers.start(Timer::Unreachable, ctx.now + CONFIRM_AFTER);
             }
         }
@@ -139,14 +258,25 @@ impl Core {
         if !self.state.sends_heartbeats() {
             return;
         }
+        let path = u.path;
         if u.probes >= 2 {
-            self.close(CloseReason::NetworkUnreachable);
+            self.nobody_there(path);
             return;
         }
         u.probes += 1;
-        self.heartbeat();
+        self.heartbeat_on(path);
         let wait = self.rto().max(CONFIRM_AFTER);
         self.timers.start(Timer::Unreachable, ctx.now + wait);
+    }
+
+    fn nobody_there(&mut self, path: PathId) {
+        self.unreachable = None;
+        self.timers.stop(Timer::Unreachable);
+        if self.paths.iter().all(|(id, _)| id == path || !self.paths.is_active(id)) {
+            self.close(CloseReason::NetworkUnreachable);
+        } else if let Some(p) = self.paths.get_mut(path) {
+            p.fail();
+        }
     }
 
     /// The host slept: timers that expired meanwhile run once more before they count (rulings section 1 row 22).

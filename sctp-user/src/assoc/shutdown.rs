@@ -124,6 +124,7 @@ impl Core {
             return;
         }
         self.back_off();
+        self.path_error(ctx.now, self.paths.data_path());
         match self.state {
             State::ShutdownSent => self.push_control(Control::Shutdown),
             State::ShutdownAckSent => self.push_control(Control::ShutdownAck),

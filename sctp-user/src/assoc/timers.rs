@@ -56,6 +56,17 @@ impl TimerTable {
         self.slot(timer).is_some()
     }
 
+    /// When a timer expires, if it runs.
+    pub(crate) fn at(&self, timer: Timer) -> Option<Time> {
+        let [t1, t2, t5, unreachable] = self.at;
+        match timer {
+            Timer::T1 => t1,
+            Timer::T2 => t2,
+            Timer::T5 => t5,
+            Timer::Unreachable => unreachable,
+        }
+    }
+
     /// The earliest expiry.
     pub(crate) fn next(&self) -> Option<Time> {
         self.at.iter().flatten().min().copied()

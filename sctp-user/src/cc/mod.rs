@@ -121,7 +121,6 @@ pub(crate) trait CongestionControl: fmt::Debug + Send {
     /// Bytes that may be in flight.
     fn window(&self) -> usize;
     /// Window at which slow start ends.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the state snapshot takes all at once"))]
     fn slow_start_threshold(&self) -> usize {
         self.snapshot().ssthresh
     }

@@ -1,6 +1,10 @@
 //! Configuration of an association.
 
 use core::time::Duration;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Families, Nat};
 
 use crate::error::ConfigError;
 
@@ -38,12 +42,27 @@ pub struct AssocConfig {
     pub assoc_max_retrans: u32,
     /// Path.Max.Retrans: a path becomes inactive when its error counter exceeds this.
     pub path_max_retrans: u32,
+    /// PotentiallyFailed.Max.Retrans (RFC 7829): data leaves a path for another one when its error counter exceeds this; `None`
+    /// switches that off.
+    pub pf_max_retrans: Option<u32>,
+    /// Primary.Switchover.Max.Retrans (RFC 7829): a path that works becomes the primary path for good when the error counter of the
+    /// present one exceeds this; `None`, the default, has data come back to the primary path.
+    pub primary_switch_max_retrans: Option<u32>,
     /// Max.Init.Retransmits: how often INIT and COOKIE ECHO are sent again.
     pub max_init_retransmits: u32,
     /// HB.interval; `None` switches the periodic HEARTBEAT off.
     pub hb_interval: Option<Duration>,
     /// HB.interval is at most this on paths in UDP to other hosts, to keep a NAT's mapping alive; `None` leaves HB.interval alone.
     pub nat_keepalive: Option<Duration>,
+    /// HB.Max.Burst: most packets with HEARTBEATs to addresses that are not confirmed, for each RTO. At least 1.
+    pub hb_max_burst: usize,
+    /// The families of addresses that are offered to the peer.
+    pub families: Families,
+    /// Whether there is a NAT before this host: then no addresses are listed.
+    pub nat: Nat,
+    /// The addresses to list in INIT and INIT ACK in place of the host's own or those of the endpoint, at most 64: what a static
+    /// NAT shows to the world.
+    pub advertise: Option<Arc<[IpAddr]>>,
     /// SACK.Delay, at most 500 ms.
     pub sack_delay: Duration,
     /// Valid.Cookie.Life.
@@ -56,10 +75,30 @@ pub struct AssocConfig {
     pub recv_buffer: usize,
     /// Send buffer in bytes: beyond it `send` answers `WouldBlock`. Below 1 GiB.
     pub send_buffer: usize,
-    /// Longest message in bytes, in both directions. Below 1 GiB.
+    /// Longest message in bytes that can be sent. Below 1 GiB.
     pub max_message: usize,
-    /// Path MTU in bytes, IP header included, that packets are built for.
+    /// Longest message in bytes that is received: a longer one ends the association. `None` is no limit with
+    /// [`AssocConfig::partial_delivery`], else [`AssocConfig::max_message`].
+    pub max_received_message: Option<usize>,
+    /// Whether a message that does not fit the receive buffer is handed out in parts (RFC 9260 section 6.9), each but the last
+    /// with [`Message::more`](crate::Message::more). If not, a message is always whole, and the receive buffer grows by up to
+    /// twice the longest message while one is put together.
+    pub partial_delivery: bool,
+    /// A message of which so many bytes have come is handed out in parts even if the receive buffer could hold it (RFC 6458
+    /// section 8.1.21); `None` waits until the buffer is full.
+    pub partial_delivery_point: Option<usize>,
+    /// Path MTU in bytes, IP header included, that packets are built for: at first if [`AssocConfig::pmtu_discovery`] is on,
+    /// else for good.
     pub mtu: usize,
+    /// Whether the path MTU is searched for (RFC 8899), from [`AssocConfig::mtu`] up to [`AssocConfig::max_mtu`], and lowered where
+    /// large packets vanish.
+    pub pmtu_discovery: bool,
+    /// The MTU of the interface in bytes, or what the search shall not exceed.
+    pub max_mtu: usize,
+    /// Most user data in one DATA chunk, in bytes; `None` fills packets (RFC 6458 section 8.1.16).
+    pub max_fragment: Option<usize>,
+    /// Whether longer messages than fit one DATA chunk may be sent, in fragments (RFC 9260 section 6.9); if not, they are refused.
+    pub fragment: bool,
     /// Whether small messages wait for a full packet while data is outstanding (Nagle).
     pub nagle: bool,
     /// Whether the sender asks for an immediate SACK when it empties its queue or fills a window (I bit).
@@ -100,9 +139,15 @@ impl AssocConfig {
             max_burst: 4,
             assoc_max_retrans: 10,
             path_max_retrans: 5,
+            pf_max_retrans: Some(0),
+            primary_switch_max_retrans: None,
             max_init_retransmits: 8,
             hb_interval: Some(Duration::from_secs(30)),
             nat_keepalive: Some(Duration::from_secs(15)),
+            hb_max_burst: 1,
+            families: Families::Both,
+            nat: Nat::Auto,
+            advertise: None,
             sack_delay: Duration::from_millis(200),
             cookie_life: Duration::from_secs(60),
             outbound_streams: 10,
@@ -110,7 +155,14 @@ impl AssocConfig {
             recv_buffer: 1 << 20,
             send_buffer: 1 << 20,
             max_message: 16 << 20,
+            max_received_message: None,
+            partial_delivery: true,
+            partial_delivery_point: None,
             mtu: 1500,
+            pmtu_discovery: true,
+            max_mtu: 9000,
+            max_fragment: None,
+            fragment: true,
             nagle: true,
             sender_i_bit: true,
             repeat_fast_retransmit: true,
@@ -156,6 +208,8 @@ impl AssocConfig {
             hb_interval: Some(Duration::from_secs(1)),
             max_init_retransmits: 2,
             nagle: false,
+            // Sessions hand on whole messages.
+            partial_delivery: false,
             ..Self::rfc()
         }
     }
@@ -177,6 +231,7 @@ impl AssocConfig {
             (self.assoc_max_retrans != rfc.assoc_max_retrans, "Association.Max.Retrans is not 10 (section 16)"),
             (self.path_max_retrans != rfc.path_max_retrans, "Path.Max.Retrans is not 5 (section 16)"),
             (self.max_init_retransmits != rfc.max_init_retransmits, "Max.Init.Retransmits is not 8 (section 16)"),
+            (self.hb_max_burst > rfc.hb_max_burst, "HB.Max.Burst above 1 (section 16)"),
             (self.hb_interval.is_none(), "no periodic HEARTBEATs (section 8.3)"),
             (self.congestion == Congestion::Cubic, "CUBIC in place of the RFC's congestion avoidance (section 7.2.2)"),
             (self.slow_start_l > 1, "L above 1 (section 7.2.1)"),
@@ -214,7 +269,13 @@ impl AssocConfig {
             (self.hb_interval.is_some_and(|i| i > day), "hb_interval", "at most a day"),
             (self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day"),
             (self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes"),
+            (self.max_mtu > 65_535, "max_mtu", "at most 65535 bytes"),
+            (self.max_fragment.is_some_and(|n| n < 16), "max_fragment", "at least 16 bytes"),
+            (self.max_received_message == Some(0), "max_received_message", "at least one byte"),
+            (self.partial_delivery_point == Some(0), "partial_delivery_point", "at least one byte"),
             (self.max_burst == 0, "max_burst", "at least one packet"),
+            (self.hb_max_burst == 0, "hb_max_burst", "at least one packet"),
+            (self.advertise.as_ref().is_some_and(|a| a.len() > 64), "advertise", "at most 64 addresses"),
             (!matches!(self.slow_start_l, 1 | 2), "slow_start_l", "1 or 2 (RFC 9260 section 7.2.1)"),
             (self.sack_frequency == 0, "sack_frequency", "at least one packet"),
             (self.max_message == 0, "max_message", "at least one byte"),
@@ -238,12 +299,18 @@ impl AssocConfig {
     pub fn validate_change(&self, new: &Self) -> Result<(), ConfigError> {
         new.validate()?;
         let streams = "agreed on when the association was opened (RFC 9260 section 5.1.1)";
+        let told = "the peer was told when the association was opened";
         let settled = [
             (self.outbound_streams != new.outbound_streams, "outbound_streams", streams),
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
             (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
             (self.ecn != new.ecn, "ecn", "agreed on when the association was opened (RFC 4960 Appendix A)"),
+            (self.families != new.families, "families", told),
+            (self.nat != new.nat, "nat", told),
+            (self.advertise != new.advertise, "advertise", told),
             (self.mtu != new.mtu, "mtu", "the paths have theirs since the association was opened"),
+            (self.max_mtu != new.max_mtu, "max_mtu", "the paths have theirs since the association was opened"),
+            (self.pmtu_discovery != new.pmtu_discovery, "pmtu_discovery", "the paths have begun with theirs"),
         ];
         match settled.into_iter().find(|(differs, ..)| *differs) {
             Some((_, field, why)) => Err(ConfigError { field, why }),
@@ -255,29 +322,5 @@ impl AssocConfig {
 impl Default for AssocConfig {
     fn default() -> Self {
         Self::rfc()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_must_forbids_is_refused_and_what_a_should_advises_is_told() {
-        assert_eq!(AssocConfig::rfc().validate(), Ok(()));
-        assert_eq!(AssocConfig::session().validate(), Ok(()));
-        let slow = AssocConfig { sack_delay: Duration::from_millis(501), ..AssocConfig::rfc() };
-        assert_eq!(slow.validate().unwrap_err().field, "sack_delay");
-        let small = AssocConfig { recv_buffer: 1_499, ..AssocConfig::rfc() };
-        assert_eq!(small.validate().unwrap_err().field, "recv_buffer");
-        assert!(AssocConfig { repeat_fast_retransmit: false, ..AssocConfig::rfc() }.deviations().is_empty());
-        let l3 = AssocConfig { slow_start_l: 3, ..AssocConfig::rfc() };
-        assert_eq!(l3.validate().unwrap_err().field, "slow_start_l");
-        let never = AssocConfig { sack_frequency: 0, ..AssocConfig::rfc() };
-        assert_eq!(never.validate().unwrap_err().field, "sack_frequency");
-        let rare =
-            AssocConfig { congestion: Congestion::Cubic, slow_start_l: 2, sack_frequency: 3, ack_per_batch: true, ..AssocConfig::rfc() };
-        assert_eq!((rare.validate(), rare.deviations().len()), (Ok(()), 1 + 4));
-        assert!(AssocConfig::session().deviations().iter().any(|d| d.starts_with("RTO.Min")));
     }
 }

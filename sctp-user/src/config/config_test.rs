@@ -4,7 +4,7 @@ use core::fmt::Debug;
 use core::time::Duration;
 
 use super::table::{ASSOC, Changeable, ENDPOINT, Parameter, STACK};
-use super::{AssocConfig, EndpointConfig, StackConfig};
+use super::{AssocConfig, Congestion, EndpointConfig, StackConfig};
 
 const DOC: &str = include_str!("../../../docs/configuration.md");
 
@@ -29,9 +29,10 @@ fn fields(cfg: &impl Debug) -> Vec<(String, String)> {
 }
 
 /// A value as the page shows it.
-fn show(value: &str) -> String {
+fn show(unit: &str, value: &str) -> String {
     match value {
-        "None" => "off".to_owned(),
+        "None" if unit.contains("off") => "off".to_owned(),
+        "None" => "-".to_owned(),
         "true" => "yes".to_owned(),
         "false" => "no".to_owned(),
         _ if value.starts_with("AssocConfig") => "`rfc`".to_owned(),
@@ -49,7 +50,7 @@ fn change(c: Changeable) -> &'static str {
 fn rows(params: &[Parameter], profiles: &[Vec<(String, String)>]) -> String {
     let mut out = String::new();
     for p in params {
-        let values: Vec<_> = profiles.iter().map(|f| show(&f.iter().find(|(name, _)| name == p.field).unwrap().1)).collect();
+        let values: Vec<_> = profiles.iter().map(|f| show(p.unit, &f.iter().find(|(name, _)| name == p.field).unwrap().1)).collect();
         out +=
             &format!("| `{}` | {} | {} | {} | {} | {} |\n", p.field, p.name, p.unit, values.join(" | "), change(p.changeable), p.section);
     }
@@ -91,12 +92,12 @@ fn rfc_with(change: impl FnOnce(&mut AssocConfig)) -> AssocConfig {
     cfg
 }
 
-/// RFC 9260 rows: 6.2-10.
+/// RFC 9260 rows: 6.2-14, 6.2-15, 3.3.2-8, 3.3.2-13, 3.3.2-17.
 /// Attack class 14: values that make timers overflow are refused.
 #[test]
 fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
     let (zero, days) = (Duration::ZERO, Duration::from_secs(86_401));
-    let forbidden: [(&str, AssocConfig); 26] = [
+    let forbidden: [(&str, AssocConfig); 28] = [
         ("sack_delay", rfc_with(|c| c.sack_delay = Duration::from_millis(501))),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1_499)),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1 << 32)),
@@ -119,6 +120,8 @@ fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
         ("max_burst", rfc_with(|c| c.max_burst = 0)),
         ("max_message", rfc_with(|c| c.max_message = 0)),
         ("send_buffer", rfc_with(|c| c.send_buffer = 0)),
+        ("slow_start_l", rfc_with(|c| c.slow_start_l = 3)),
+        ("sack_frequency", rfc_with(|c| c.sack_frequency = 0)),
         ("send_buffer", rfc_with(|c| c.send_buffer = 1 << 30)),
         ("max_message", rfc_with(|c| c.max_message = 1 << 30)),
         ("dscp", rfc_with(|c| c.dscp = 64)),
@@ -137,7 +140,7 @@ fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
     assert_eq!(stack.validate().unwrap_err().field, "max_associations");
 }
 
-/// RFC 9260 rows: 16-1.
+/// RFC 9260 rows: 16-1, 16-2.
 #[test]
 fn the_default_has_the_suggested_values() {
     let secs = Duration::from_secs;
@@ -153,7 +156,7 @@ fn the_default_has_the_suggested_values() {
 #[test]
 fn what_a_should_advises_against_is_accepted_and_told() {
     type Change = fn(&mut AssocConfig);
-    let advised: [(&str, Change); 14] = [
+    let advised: [(&str, Change); 18] = [
         ("RTO.Initial", |c| c.rto_initial = Duration::from_secs(3)),
         ("RTO.Min below", |c| c.rto_min = Duration::from_millis(999)),
         ("RTO.Min above", |c| c.rto_min = Duration::from_secs(2)),
@@ -167,6 +170,10 @@ fn what_a_should_advises_against_is_accepted_and_told() {
         ("Max.Init.Retransmits", |c| c.max_init_retransmits = 9),
         ("no periodic HEARTBEATs", |c| c.hb_interval = None),
         ("SACK.Delay", |c| c.sack_delay = Duration::from_millis(201)),
+        ("CUBIC", |c| c.congestion = Congestion::Cubic),
+        ("L above 1", |c| c.slow_start_l = 2),
+        ("fewer SACKs", |c| c.sack_frequency = 3),
+        ("one SACK", |c| c.ack_per_batch = true),
         ("Valid.Cookie.Life", |c| c.cookie_life = Duration::from_secs(61)),
     ];
     for (starts, change) in advised {

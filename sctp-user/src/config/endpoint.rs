@@ -1,5 +1,6 @@
 //! Configuration of an endpoint.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::AssocConfig;
@@ -13,6 +14,8 @@ pub struct EndpointConfig {
     pub port: u16,
     /// Configuration of its associations, unless one is opened with its own.
     pub assoc: Arc<AssocConfig>,
+    /// The addresses of the host that it uses; empty for all.
+    pub bind: Vec<IpAddr>,
     /// Most associations of peers whose [`Event::Connected`](crate::Event::Connected) the program has not taken yet; further
     /// peers get an ABORT with the cause Out of Resource.
     pub backlog: usize,
@@ -28,7 +31,7 @@ impl EndpointConfig {
     /// An endpoint on `port` whose associations are configured like this.
     #[must_use]
     pub fn with(port: u16, assoc: Arc<AssocConfig>) -> Self {
-        Self { port, assoc, backlog: 4096 }
+        Self { port, assoc, bind: Vec::new(), backlog: 4096 }
     }
 
     /// Checks what the RFC forbids.

@@ -16,6 +16,9 @@ pub mod table;
 #[cfg(test)]
 mod config_test;
 
+mod paths;
+
 pub use self::assoc::{AssocConfig, Congestion};
 pub use self::endpoint::EndpointConfig;
+pub use self::paths::{Families, Nat};
 pub use self::stack::StackConfig;

@@ -28,6 +28,10 @@ impl Scheduler for RoundRobin {
             self.turn.push_back(sid);
         }
     }
+
+    fn release(&mut self) {
+        self.turn.shrink_to(0);
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct Seen<'a> {
     pub plain: bool,
     /// The ECN mark of its IP header.
     pub ecn: Option<Ecn>,
+    /// Whether IP may fragment it.
+    pub may_fragment: bool,
     /// The SCTP packet, or the datagram's payload.
     pub payload: &'a [u8],
 }
@@ -123,6 +125,7 @@ impl Observer {
                 ports: wire.ports,
                 plain: wire.plain,
                 ecn: wire.ecn,
+                may_fragment: wire.may_fragment,
                 payload: &wire.bytes,
             });
         }

@@ -1,11 +1,11 @@
 //! What goes with messages and comes beside them (RFC 6458 sections 5 and 6).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
 use crate::error::CloseReason;
-use crate::event::{AssocId, Message, SendOptions};
+use crate::event::{AssocId, Message, PathChange, SendOptions};
 use crate::net::PeerAddr;
 use crate::num::{Ppid, Ssn, StreamId};
 
@@ -63,18 +63,24 @@ pub struct RcvInfo {
     pub ppid: Ppid,
     /// Whether it was sent unordered.
     pub unordered: bool,
+    /// Where the bytes begin in the message: 0 unless earlier parts of it were handed out.
+    pub offset: u64,
+    /// Whether more of the message follows, in what this association's next call hands out: the opposite of MSG_EOR (RFC 6458
+    /// section 3.1.4). A message comes in parts if it does not fit the receive buffer.
+    pub more: bool,
 }
 
 impl RcvInfo {
     pub(super) fn new(assoc: AssocId, message: &Message) -> Self {
-        Self { assoc, sid: message.sid, ssn: message.ssn, ppid: message.ppid, unordered: message.unordered }
+        let Message { sid, ssn, ppid, unordered, offset, more, .. } = *message;
+        Self { assoc, sid, ssn, ppid, unordered, offset, more }
     }
 }
 
 /// What [`SctpSocket::recv`](super::SctpSocket::recv) hands out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Received {
-    /// A complete message.
+    /// A message, or a part of one: [`RcvInfo::more`].
     Message(RcvInfo, Bytes),
     /// News about an association.
     Notification(Notification),
@@ -138,12 +144,32 @@ pub enum Notification {
         /// The message.
         message: Message,
     },
+    /// The rest of a message that was handed out in part will not come (SCTP_PARTIAL_DELIVERY_EVENT).
+    PartialDeliveryAborted {
+        /// The association.
+        assoc: AssocId,
+        /// The stream of the message.
+        sid: StreamId,
+        /// Its sequence number in the stream; zero if unordered.
+        ssn: Ssn,
+        /// Whether it was sent unordered.
+        unordered: bool,
+    },
     /// The peer reported an error that does not end the association (SCTP_REMOTE_ERROR).
     RemoteError {
         /// The association.
         assoc: AssocId,
         /// The error causes as they came.
         causes: Bytes,
+    },
+    /// A path of the association changed (SCTP_PEER_ADDR_CHANGE).
+    PathState {
+        /// The association.
+        assoc: AssocId,
+        /// The peer's address.
+        addr: IpAddr,
+        /// What happened.
+        change: PathChange,
     },
     /// A send that answered `WouldBlock` may be tried again.
     Writable {
@@ -163,7 +189,9 @@ impl Notification {
             | Self::ShutdownReceived { assoc }
             | Self::CommLost { assoc, .. }
             | Self::SendFailed { assoc, .. }
+            | Self::PartialDeliveryAborted { assoc, .. }
             | Self::RemoteError { assoc, .. }
+            | Self::PathState { assoc, .. }
             | Self::Writable { assoc } => *assoc,
         }
     }
@@ -175,7 +203,7 @@ impl Notification {
 
     /// Whether a program that does not read may miss it.
     pub(super) fn is_optional(&self) -> bool {
-        matches!(self, Self::SendFailed { .. } | Self::RemoteError { .. } | Self::Restarted { .. })
+        matches!(self, Self::SendFailed { .. } | Self::RemoteError { .. } | Self::Restarted { .. } | Self::PathState { .. })
     }
 }
 

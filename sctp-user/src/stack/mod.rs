@@ -11,8 +11,10 @@ mod icmp;
 mod limiter;
 mod lookup;
 mod ootb;
+mod paths;
 mod ports;
 mod responder;
+mod snapshot;
 mod status;
 
 use core::time::Duration;
@@ -28,9 +30,10 @@ use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
-pub use self::status::AssocStatus;
+pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
+pub use self::status::{AssocStatus, PathOptions, PathStatus};
 use crate::assoc::cookie::CookieJar;
-use crate::assoc::path::{Path, Paths};
+use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::state::State;
 use crate::assoc::{Admission, Association, Context, Core};
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
@@ -42,6 +45,7 @@ use crate::node::Node;
 use crate::num::{Ppid, StreamId, Vtag};
 use crate::stats::{AssocStats, StackCounters, StackStats};
 use crate::time::Time;
+use crate::wire::chunk::kind;
 use crate::wire::{Chunk, Packet, PacketError};
 
 /// Most answers without an association that wait for transmission; a driver that drains never comes near.
@@ -49,6 +53,8 @@ const MAX_REPLIES: usize = 1024;
 /// Most notifications of one association that a peer can cause at will ([`Event::RemoteError`], [`Event::Restarted`] and the
 /// like) and that wait in [`Stack::poll_event`]; further ones are dropped and counted.
 const MAX_NOTICES: u8 = 16;
+/// The same for [`Event::PathState`]: all paths may fail at once.
+const MAX_PATH_NOTICES: u8 = MAX_NOTICES + 64;
 /// Longest packet in bytes that is sent unfragmented without knowing the path.
 const SAFE_PACKET: usize = 1_200;
 /// A pause of the driver beyond its deadline that counts as a jump of the clock (rulings section 1 row 22).
@@ -147,7 +153,7 @@ impl Stack {
     #[must_use]
     pub fn endpoint_config(&self, ep: EndpointId) -> Option<EndpointConfig> {
         let e = self.ports.get(ep)?;
-        Some(EndpointConfig { backlog: e.backlog, ..EndpointConfig::with(e.port, Arc::clone(&e.assoc)) })
+        Some(EndpointConfig { backlog: e.backlog, bind: e.bind.clone(), ..EndpointConfig::with(e.port, Arc::clone(&e.assoc)) })
     }
 
     /// Changes the configuration of an endpoint, for associations that are opened from now on.
@@ -160,6 +166,9 @@ impl Stack {
         let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
         if cfg.port != 0 && cfg.port != e.port {
             return Err(ConfigError { field: "port", why: "it is what the endpoint is known by" });
+        }
+        if cfg.bind != e.bind {
+            return Err(ConfigError { field: "bind", why: "peers were told" });
         }
         (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
         Ok(())
@@ -191,7 +200,8 @@ impl Stack {
         self.ports.get(ep).map(|e| e.port)
     }
 
-    /// Opens an association with the peer that has these addresses (RFC 9260 section 11.1.2); the first is tried.
+    /// Opens an association with the peer that has these addresses (RFC 9260 section 11.1.2), at most 64: the first is tried, then
+    /// the others in turn. All get the first one's SCTP port.
     ///
     /// # Errors
     /// No address, no such endpoint, an association with the peer exists, the limit of associations is reached, or the RFC forbids
@@ -213,20 +223,33 @@ impl Stack {
         if self.assocs.len() >= self.cfg.max_associations {
             return Err(ConnectError::TooManyAssociations);
         }
-        let ip = first.addr.ip().to_canonical();
-        let key = Key { local_port, peer_port: first.addr.port(), peer: ip };
-        if self.lookup.get(&key).is_some() {
+        let peer_port = first.addr.port();
+        let taken = |p: &PeerAddr| self.lookup.get(&Key { local_port, peer_port, peer: p.addr.ip().to_canonical() }).is_some();
+        if peer.iter().any(taken) {
             return Err(ConnectError::AlreadyConnected);
         }
-        let channel = first.channel.unwrap_or(self.cfg.default_channel);
-        let peer_port = first.addr.port();
+        let default_channel = self.cfg.default_channel;
+        let bound = self.ports.get(ep).map(|e| e.bind.clone()).unwrap_or_default();
+        let own = self.usable_addresses(ep, &cfg, first.addr.ip().to_canonical(), first.channel.unwrap_or(default_channel));
         let id = self
             .insert(now, |id, ctx| {
-                // Section 5.4 rule 1: an address that the user gives counts as confirmed.
-                let mut first = Path::new(&cfg, ctx.now, ip, None, channel);
-                first.confirmed = true;
-                let paths = Paths::new(first);
+                let path = |p: &PeerAddr| {
+                    let ip = p.addr.ip().to_canonical();
+                    let source = source::for_attempt(&bound, None, ip, 0);
+                    let mut path = Path::new(&cfg, ctx.now, ip, source, p.channel.unwrap_or(default_channel));
+                    // Section 5.4 rule 1: an address that the user gives counts as confirmed.
+                    path.trust();
+                    path
+                };
+                let mut paths = Paths::new(path(first));
+                for p in peer.iter().skip(1) {
+                    paths.add(path(p));
+                }
                 let mut core = Core::outgoing((id, ep), cfg, (local_port, peer_port), paths, ctx);
+                // Behind a NAT, and where there is but one, the first packet of the peer tells which it is.
+                if own.len() > 1 {
+                    core.know_local(own);
+                }
                 core.start(ctx);
                 core
             })
@@ -334,17 +357,23 @@ impl Stack {
             Ok(_) => {}
             Err(_) => return,
         }
+        // The owner of an address that the peer only listed knows nothing of the association, and says so (section 8.4).
+        let stranger = first.kind == kind::ABORT && first.flags & 1 != 0 && found.is_some_and(|id| !self.owns(id, meta.src));
         let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
             State::Closed => Admission::OutOfTheBlue,
+            _ if stranger => Admission::Discard,
             _ if !a.core.is_local(meta.dst) => Admission::OutOfTheBlue,
             _ => a.core.admit(packet.header, &first),
         });
         match (found, admission) {
             (Some(id), Some(Admission::Accept)) => {
-                let opening = self.assocs.get(id).is_some_and(|a| a.core.state == State::CookieWait);
+                let opening = self.assocs.get(id).filter(|a| a.core.state == State::CookieWait).map(|a| keys_of(&a.core));
                 self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet, 0));
-                if opening {
-                    // An INIT ACK may have listed further addresses.
+                if let Some(before) = opening {
+                    // An INIT ACK may have listed further addresses, or not listed what the user gave.
+                    for key in before {
+                        self.lookup.remove(&key, id);
+                    }
                     self.enter_addresses(id);
                 }
                 self.touch(id);
@@ -367,12 +396,14 @@ impl Stack {
     fn touch(&mut self, id: AssocId) {
         let Some(a) = self.assocs.get_mut(id) else { return };
         let core = &mut a.core;
+        core.settle_paths();
         let farewell = core.farewell.take();
         let ep = core.ep;
         for e in core.events.drain(..) {
             count_event(&mut self.counters, &e);
             if is_notice(&e) {
-                if core.notices >= MAX_NOTICES {
+                let path = matches!(e, Event::PathState { .. });
+                if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
                     core.counters.dropped_events += 1;
                     continue;
                 }
@@ -468,6 +499,7 @@ impl Node for Stack {
             self.sending.pop_front();
             if let Some(a) = self.assocs.get_mut(id) {
                 a.core.queued = false;
+                a.core.rest();
                 let deadline = a.core.next_deadline();
                 self.deadlines.set(id, deadline);
             }
@@ -498,7 +530,7 @@ impl Node for Stack {
 
 /// Whether a peer can cause it as often as it likes.
 fn is_notice(event: &Event) -> bool {
-    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived)
+    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived | Event::PathState { .. })
 }
 
 /// What the life of an association adds to the counters of its stack.
@@ -563,7 +595,7 @@ impl Assoc<'_> {
         sent.unwrap_or(Err(SendError::Closed))
     }
 
-    /// The next complete message. Reading makes room in the receive window.
+    /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.
     pub fn recv(&mut self) -> Option<Message> {
         let core = &mut self.stack.assocs.get_mut(self.id)?.core;
         let message = core.recv();
@@ -603,6 +635,27 @@ impl Assoc<'_> {
     #[must_use]
     pub fn status(&self) -> AssocStatus {
         self.core().map(Core::status).unwrap_or_default()
+    }
+
+    /// Everything there is to see, with times counted from `now`. Printed it is a page for people.
+    ///
+    /// ```
+    /// # use std::net::SocketAddr;
+    /// # use sctp_user::{EndpointConfig, SeededEntropy, Stack, StackConfig, Time};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(1)));
+    /// let endpoint = stack.open(EndpointConfig::new(5000))?;
+    /// let peer: SocketAddr = "192.0.2.1:5001".parse()?;
+    /// let id = stack.connect(Time::ZERO, endpoint, &[peer.into()], None)?;
+    /// let page = stack.assoc(id).and_then(|a| a.snapshot(Time::from_millis(300))).ok_or("gone")?.to_string();
+    /// assert!(page.contains("COOKIE-WAIT, opened by us, port 5000 to 5001"));
+    /// assert!(page.contains("timers      T1 in 700ms"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self, now: Time) -> Option<Snapshot> {
+        self.core().map(|c| c.snapshot(now))
     }
 
     /// The configuration in force.

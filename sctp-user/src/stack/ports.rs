@@ -1,6 +1,7 @@
 //! Endpoints: one per SCTP port.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::{AssocConfig, EndpointConfig};
@@ -15,11 +16,20 @@ const EPHEMERAL: core::ops::RangeInclusive<u16> = 49_152..=65_535;
 pub(super) struct Endpoint {
     pub(super) port: u16,
     pub(super) assoc: Arc<AssocConfig>,
+    /// The host's addresses that it uses; all if empty.
+    pub(super) bind: Vec<IpAddr>,
     pub(super) listening: bool,
     /// Most associations of peers that the program has not taken notice of.
     pub(super) backlog: usize,
     /// How many there are.
     pub(super) pending: usize,
+}
+
+impl Endpoint {
+    /// Whether it uses this address of the host.
+    pub(super) fn has(&self, ip: IpAddr) -> bool {
+        self.bind.is_empty() || self.bind.contains(&ip)
+    }
 }
 
 /// The endpoint table.
@@ -40,7 +50,7 @@ impl Ports {
         let id = EndpointId(self.next);
         self.next = self.next.wrapping_add(1);
         self.by_port.insert(port, id);
-        self.endpoints.insert(id, Endpoint { port, assoc: cfg.assoc, listening: false, backlog: cfg.backlog, pending: 0 });
+        self.endpoints.insert(id, Endpoint { port, assoc: cfg.assoc, bind: cfg.bind, listening: false, backlog: cfg.backlog, pending: 0 });
         Ok(id)
     }
 

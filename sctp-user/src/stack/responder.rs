@@ -10,6 +10,7 @@ use super::{Reply, Stack, keys_of};
 use crate::assoc::cookie::{CookieError, CookieJar, MAX_ADDRS, StateCookie};
 use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
+use crate::assoc::path::source;
 use crate::assoc::state::State;
 use crate::assoc::{Association, Capabilities, Context, Control, Core, Extensions};
 use crate::config::AssocConfig;
@@ -47,7 +48,7 @@ impl Stack {
             return;
         }
         let existing = self.concerned(meta, header, init);
-        let listening = self.ports.by_port(header.dst_port).is_some_and(|(_, e)| e.listening);
+        let listening = self.ports.by_port(header.dst_port).is_some_and(|(_, e)| e.listening && e.has(meta.dst));
         if existing.is_none() && !listening {
             if self.cfg.blackhole {
                 return;
@@ -105,20 +106,16 @@ impl Stack {
                 return None;
             }
         }
-        let (local_tag, peer_tag, local_tsn) = (core.local_tag, core.peer_tag, core.local_tsn);
-        Some(if core.state == State::CookieWait {
+        let (local_tag, local_tsn) = (core.local_tag, core.local_tsn);
+        if core.state == State::CookieWait {
             // Section 5.2.2: no Tie-Tags yet.
-            Proposal { local_tag, local_tsn, local_tie_tag: Vtag::ZERO, peer_tie_tag: Vtag::ZERO }
-        } else if core.state == State::CookieEchoed {
-            Proposal { local_tag, local_tsn, local_tie_tag: local_tag, peer_tie_tag: peer_tag }
-        } else {
-            Proposal {
-                local_tag: fresh_tag(&mut *self.entropy),
-                local_tsn: Tsn(self.entropy.u32()),
-                local_tie_tag: local_tag,
-                peer_tie_tag: peer_tag,
-            }
-        })
+            return Some(Proposal { local_tag, local_tsn, local_tie_tag: Vtag::ZERO, peer_tie_tag: Vtag::ZERO });
+        }
+        let opening = core.state == State::CookieEchoed;
+        let entropy = &mut *self.entropy;
+        let (local_tie_tag, peer_tie_tag) = *core.tie_tags.get_or_insert_with(|| (fresh_tag(entropy), fresh_tag(entropy)));
+        let (local_tag, local_tsn) = if opening { (local_tag, local_tsn) } else { (fresh_tag(entropy), Tsn(entropy.u32())) };
+        Some(Proposal { local_tag, local_tsn, local_tie_tag, peer_tie_tag })
     }
 
     fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &Offer<'_>, p: &Proposal) {
@@ -126,10 +123,12 @@ impl Stack {
         // Section 5.2.1: an association that exists says the same as in its own INIT.
         let own = existing.and_then(|id| self.assocs.get(id)).map(|a| Arc::clone(&a.core.cfg));
         let Some(cfg) = own.or_else(|| self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc))) else { return };
+        let Some((ep, _)) = self.ports.by_port(header.dst_port) else { return };
+        let own = source::listed(&cfg, &self.usable_addresses(ep, &cfg, meta.src, meta.channel), meta.src);
         let mut peer_addrs = ArrayVec::new();
         peer_addrs.push(meta.src);
         for a in &offer.addrs {
-            if *a != meta.src {
+            if *a != meta.src && self.is_believed(*a, meta.src) {
                 let _ = peer_addrs.try_push(*a);
             }
         }
@@ -156,6 +155,7 @@ impl Stack {
         let sealed = self.cookies.seal(now, &mut *self.entropy, &cookie);
         let mut params: Vec<_> =
             crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
+        params.extend(own.into_iter().map(Param::Address));
         agreed.push_params(&mut params);
         params.push(Param::StateCookie(&sealed));
         let ack = Chunk::InitAck(Init {
@@ -217,7 +217,7 @@ impl Stack {
             c.local_port == header.dst_port
                 && c.peer_port == header.src_port
                 && c.local_tag == header.vtag
-                && c.local_addr == meta.dst
+                && (c.local_addr == meta.dst || self.is_own(header.dst_port, meta))
                 && c.peer_addrs.contains(&meta.src)
         };
         let cookie = match self.cookies.open(now, echo) {
@@ -251,6 +251,7 @@ impl Stack {
                 for key in before {
                     self.lookup.remove(&key, id);
                 }
+                self.know_own_addresses(id);
                 self.enter_addresses(id);
                 if !go_on {
                     self.touch(id);
@@ -269,7 +270,7 @@ impl Stack {
     }
 
     /// Whether `ip` is known to belong to the peer of an association, and not only listed by it.
-    fn owns(&self, id: AssocId, ip: IpAddr) -> bool {
+    pub(super) fn owns(&self, id: AssocId, ip: IpAddr) -> bool {
         let core = self.assocs.get(id).map(|a| &a.core);
         core.and_then(|c| c.paths.get(c.paths.find(ip)?)).is_some_and(|p| p.confirmed)
     }
@@ -310,6 +311,7 @@ impl Stack {
             core.lead_control(Control::CookieAck);
             core
         })?;
+        self.know_own_addresses(id);
         if let Some(e) = self.ports.get_mut(ep) {
             e.pending += 1;
         }

@@ -2,6 +2,10 @@
 
 use core::time::Duration;
 
+use std::net::IpAddr;
+
+use crate::event::PathState;
+use crate::stats::PathStats;
 use crate::time::Time;
 
 /// A snapshot of an association.
@@ -30,4 +34,53 @@ pub struct AssocStatus {
     pub cwnd: usize,
     /// HEARTBEATs sent on the path in use since the peer was last heard.
     pub unanswered_heartbeats: u32,
+}
+
+/// A snapshot of one path of an association.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct PathStatus {
+    /// The peer's address.
+    pub addr: IpAddr,
+    /// Our address that packets leave from; `None` as long as routing decides.
+    pub local: Option<IpAddr>,
+    /// Whether it is of use.
+    pub state: PathState,
+    /// Whether it is the primary path.
+    pub primary: bool,
+    /// Whether new data goes there at present.
+    pub in_use: bool,
+    /// Smoothed round-trip time, once measured.
+    pub srtt: Option<Duration>,
+    /// Its variation.
+    pub rttvar: Duration,
+    /// Retransmission time-out, back-off included.
+    pub rto: Duration,
+    /// Congestion window in bytes.
+    pub cwnd: usize,
+    /// Slow-start threshold in bytes.
+    pub ssthresh: usize,
+    /// Bytes acknowledged towards the next growth of the window in congestion avoidance.
+    pub partial_bytes_acked: usize,
+    /// Bytes of DATA chunks on their way.
+    pub in_flight: usize,
+    /// MTU in bytes, IP header included.
+    pub mtu: usize,
+    /// Errors since the peer last answered.
+    pub error_count: u32,
+    /// Whether periodic HEARTBEATs are sent.
+    pub heartbeats: bool,
+    /// Counters.
+    pub stats: PathStats,
+}
+
+/// What may be set for one path (RFC 9260 sections 8.3 and 11.1.9, RFC 6458 section 8.1.12).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PathOptions {
+    /// HB.interval; `None` switches periodic HEARTBEATs off.
+    pub hb_interval: Option<Duration>,
+    /// Path.Max.Retrans.
+    pub path_max_retrans: u32,
+    /// PotentiallyFailed.Max.Retrans; `None` switches that state off.
+    pub pf_max_retrans: Option<u32>,
 }

@@ -56,7 +56,7 @@ fn the_cookie_echo_is_sent_again_with_back_off_and_then_given_up() {
 fn a_cookie_that_is_too_old_is_reported_and_its_packet_discarded() {
     let mut p = Puppet::new(AssocConfig::rfc());
     let cookie = p.give_init().cookie();
-    p.now = p.now + AssocConfig::rfc().cookie_life + Duration::from_millis(250);
+    p.now += AssocConfig::rfc().cookie_life + Duration::from_millis(250);
     let data = p.data(0, b"too late");
     let sent = p.give(&[Chunk::CookieEcho(CookieEcho { cookie: &cookie }), data]);
     assert_eq!((only(&sent).names(), sent[0].vtag), (vec!["ERROR"], p.tag));
@@ -67,7 +67,7 @@ fn a_cookie_that_is_too_old_is_reported_and_its_packet_discarded() {
     // One that is just in time is taken.
     let mut p = Puppet::new(AssocConfig::rfc());
     let cookie = p.give_init().cookie();
-    p.now = p.now + AssocConfig::rfc().cookie_life;
+    p.now += AssocConfig::rfc().cookie_life;
     assert_eq!(names(&p.give(&[Chunk::CookieEcho(CookieEcho { cookie: &cookie })])), [["COOKIE-ACK"]]);
 }
 

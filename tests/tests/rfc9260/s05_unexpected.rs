@@ -186,7 +186,7 @@ fn an_unexpected_init_ack_is_discarded() {
 fn a_stale_cookie_for_another_association_of_the_same_peer_is_reported() {
     let mut p = Puppet::established(AssocConfig::rfc());
     let ack = init_ack(&init(&mut p, &[]));
-    p.now = p.now + AssocConfig::rfc().cookie_life + Duration::from_secs(1);
+    p.now += AssocConfig::rfc().cookie_life + Duration::from_secs(1);
     p.learn(&ack);
     let data = p.data(0, b"x");
     let sent = p.give(&[echo(&ack.cookie()), data]);
@@ -260,7 +260,7 @@ fn a_cookie_with_both_tags_completes_the_association() {
     let later = p.pass(Duration::from_secs(20));
     assert!(!names(&later).concat().contains(&"COOKIE-ECHO"), "T1-cookie has stopped");
     // A duplicate is answered as often as it comes, however old the cookie is.
-    p.now = p.now + AssocConfig::rfc().cookie_life * 2;
+    p.now += AssocConfig::rfc().cookie_life * 2;
     p.collect();
     let sent = p.give_in(p.envelope().tagged(own.tag), &[echo(&cookie)]);
     assert_eq!((names(&sent)[0][0], p.state()), ("COOKIE-ACK", "ESTABLISHED"));

@@ -1,11 +1,15 @@
 //! Two stacks on the simulated network: delivery under all conditions, and the life and death of associations.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+mod configuration;
 mod delivery;
 mod ecn;
 mod faults;
 mod goodput;
 mod lifecycle;
+mod partial;
+mod pmtu;
 mod rough;
+mod statistics;
 mod wireshark;
 mod worlds;

@@ -14,7 +14,7 @@ pub(super) fn estimator(cfg: &AssocConfig) -> RttEstimator {
 
 impl Path {
     /// Takes the values of `cfg` that concern paths; `old` are those in force. A back-off begins anew with the new bounds; timers
-    /// that run keep their time.
+    /// that run keep their time; another congestion control, or another DSCP (section 7.2.5), begins with the initial window.
     pub(crate) fn configure(&mut self, now: Time, old: &AssocConfig, cfg: &AssocConfig, entropy: &mut dyn Entropy) {
         let rto = |c: &AssocConfig| (c.rto_initial, c.rto_min, c.rto_max, c.rto_alpha_shift, c.rto_beta_shift);
         if rto(old) != rto(cfg) {
@@ -24,12 +24,17 @@ impl Path {
             self.rtt.configure(cfg.rto_min, cfg.rto_max, cfg.rto_alpha_shift, cfg.rto_beta_shift);
             self.rto = self.rtt.rto();
         }
+        let congestion = |c: &AssocConfig| (c.congestion, c.slow_start_l, c.dscp);
+        if congestion(old) != congestion(cfg) {
+            self.reset_congestion(cfg);
+        }
         (self.dscp, self.flow_label) = (cfg.dscp, cfg.flow_label);
         // Another DSCP may mean other queues, and so another congestion (section 7.2.5.1).
         let congestion = |c: &AssocConfig| (c.dscp, c.congestion, c.slow_start_l);
         if congestion(old) != congestion(cfg) {
             self.reset_congestion(cfg);
         }
+        self.limits.change(old, cfg);
         let heartbeats = |c: &AssocConfig| (c.hb_interval, c.nat_keepalive);
         if self.confirmed && heartbeats(old) != heartbeats(cfg) {
             self.schedule_heartbeat(now, cfg, entropy);

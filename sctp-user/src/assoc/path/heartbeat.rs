@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use subtle::ConstantTimeEq as _;
 
@@ -37,6 +38,16 @@ pub(crate) struct HeartbeatInfo {
 }
 
 impl HeartbeatInfo {
+    /// What a HEARTBEAT carries that is sent now on this path.
+    pub(super) fn new(path: PathId, nonce: u64, sent: Time) -> Self {
+        Self { path, nonce, sent }
+    }
+
+    /// What tells this HEARTBEAT from all others.
+    pub(super) fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
     /// Reads the value of a Heartbeat Info parameter; `None` if it cannot be one of ours.
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         let mut r = Reader::new(value);
@@ -63,6 +74,8 @@ struct Probe {
     sent: Time,
     /// When a missing answer becomes an error; `None` for those that count nothing.
     overdue: Option<Time>,
+    /// Where it was sent from.
+    source: Option<IpAddr>,
 }
 
 /// Timers and unanswered HEARTBEATs of one path.
@@ -73,6 +86,8 @@ pub(crate) struct Heartbeat {
     /// At most `MAX_OUTSTANDING`, oldest first.
     probes: VecDeque<Probe>,
     unanswered: u32,
+    /// HEARTBEATs overdue one after the other: each is sent from another one of our addresses.
+    attempt: u8,
 }
 
 impl Heartbeat {
@@ -106,30 +121,45 @@ impl Heartbeat {
                 any = true;
             }
         }
+        self.attempt = self.attempt.wrapping_add(u8::from(any));
         any
     }
 
     /// Registers a HEARTBEAT that is sent now.
-    pub(crate) fn send(&mut self, now: Time, path: PathId, kind: HeartbeatKind, rto: Duration, entropy: &mut dyn Entropy) -> HeartbeatInfo {
+    pub(crate) fn send(
+        &mut self,
+        now: Time,
+        (path, source): (PathId, Option<IpAddr>),
+        kind: HeartbeatKind,
+        rto: Duration,
+        entropy: &mut dyn Entropy,
+    ) -> HeartbeatInfo {
         let nonce = entropy.u64();
         let overdue = (kind == HeartbeatKind::Periodic).then(|| now + rto);
         if self.probes.len() >= MAX_OUTSTANDING {
             self.probes.pop_front();
         }
-        self.probes.push_back(Probe { nonce, sent: now, overdue });
+        self.probes.push_back(Probe { nonce, sent: now, overdue, source });
         self.unanswered = self.unanswered.saturating_add(1);
         HeartbeatInfo { path, nonce, sent: now }
     }
 
-    /// A HEARTBEAT ACK returned `info`: the round-trip time, if it answers a HEARTBEAT of this path that is still waited for.
+    /// A HEARTBEAT ACK returned `info`: the round-trip time, if it answers a HEARTBEAT of this path that is still waited for, and
+    /// where that one had left from.
     ///
     /// Earlier HEARTBEATs are settled too: the path works.
-    pub(crate) fn on_ack(&mut self, now: Time, info: &HeartbeatInfo) -> Option<Duration> {
+    pub(crate) fn on_ack(&mut self, now: Time, info: &HeartbeatInfo) -> Option<(Duration, Option<IpAddr>)> {
         // The time of sending is taken from our own record: the peer could have changed the one that it returned.
         let at = self.probes.iter().position(|p| bool::from(p.nonce.ct_eq(&info.nonce)))?;
         let probe = self.probes.drain(..=at).next_back()?;
         self.unanswered = 0;
-        Some(now - probe.sent)
+        self.attempt = 0;
+        Some((now - probe.sent, probe.source))
+    }
+
+    /// How many HEARTBEATs in a row were not answered in time.
+    pub(crate) fn attempt(&self) -> u8 {
+        self.attempt
     }
 
     /// The peer was heard on this path.
@@ -158,7 +188,7 @@ mod tests {
     #[test]
     fn info_survives_the_wire() {
         let mut hb = Heartbeat::default();
-        let info = hb.send(at(5), PathId(3), HeartbeatKind::Periodic, RTO, &mut SeededEntropy::new(1));
+        let info = hb.send(at(5), (PathId(3), None), HeartbeatKind::Periodic, RTO, &mut SeededEntropy::new(1));
         let tlvs = info.tlvs();
         let value = HeartbeatChunk { tlvs: &tlvs }.info().unwrap();
         assert_eq!(HeartbeatInfo::parse(value), Some(info));
@@ -170,15 +200,15 @@ mod tests {
     fn several_outstanding_are_matched_and_forgeries_ignored() {
         let mut rng = SeededEntropy::new(2);
         let mut hb = Heartbeat::default();
-        let first = hb.send(at(0), PathId(0), HeartbeatKind::OnDemand, RTO, &mut rng);
-        let second = hb.send(at(100), PathId(0), HeartbeatKind::OnDemand, RTO, &mut rng);
-        let third = hb.send(at(200), PathId(0), HeartbeatKind::OnDemand, RTO, &mut rng);
+        let first = hb.send(at(0), (PathId(0), None), HeartbeatKind::OnDemand, RTO, &mut rng);
+        let second = hb.send(at(100), (PathId(0), None), HeartbeatKind::OnDemand, RTO, &mut rng);
+        let third = hb.send(at(200), (PathId(0), None), HeartbeatKind::OnDemand, RTO, &mut rng);
         assert_eq!(hb.unanswered(), 3);
         assert_eq!(hb.on_ack(at(230), &HeartbeatInfo { nonce: second.nonce ^ 1, ..second }), None);
-        assert_eq!(hb.on_ack(at(230), &HeartbeatInfo { sent: at(229), ..second }), Some(Duration::from_millis(130)));
+        assert_eq!(hb.on_ack(at(230), &HeartbeatInfo { sent: at(229), ..second }), Some((Duration::from_millis(130), None)));
         assert_eq!(hb.unanswered(), 0);
         assert_eq!(hb.on_ack(at(231), &first), None, "settled by the second");
-        assert_eq!(hb.on_ack(at(240), &third), Some(Duration::from_millis(40)));
+        assert_eq!(hb.on_ack(at(240), &third), Some((Duration::from_millis(40), None)));
         assert_eq!(hb.on_ack(at(240), &third), None, "answered once");
         assert!(!hb.on_overdue(at(9_999)), "on-demand ones count nothing");
     }
@@ -187,7 +217,7 @@ mod tests {
     fn periodic_ones_become_overdue_once() {
         let mut rng = SeededEntropy::new(3);
         let mut hb = Heartbeat::default();
-        hb.send(at(0), PathId(0), HeartbeatKind::Periodic, RTO, &mut rng);
+        hb.send(at(0), (PathId(0), None), HeartbeatKind::Periodic, RTO, &mut rng);
         assert_eq!(hb.deadline(), Some(at(1000)));
         assert!(!hb.on_overdue(at(999)));
         assert!(hb.on_overdue(at(1000)));
@@ -199,9 +229,9 @@ mod tests {
     fn outstanding_ones_are_bounded() {
         let mut rng = SeededEntropy::new(4);
         let mut hb = Heartbeat::default();
-        let first = hb.send(at(0), PathId(0), HeartbeatKind::OnDemand, RTO, &mut rng);
+        let first = hb.send(at(0), (PathId(0), None), HeartbeatKind::OnDemand, RTO, &mut rng);
         for _ in 0..MAX_OUTSTANDING {
-            hb.send(at(1), PathId(0), HeartbeatKind::OnDemand, RTO, &mut rng);
+            hb.send(at(1), (PathId(0), None), HeartbeatKind::OnDemand, RTO, &mut rng);
         }
         assert_eq!(hb.probes.len(), MAX_OUTSTANDING);
         assert_eq!(hb.on_ack(at(2), &first), None);

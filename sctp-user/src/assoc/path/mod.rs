@@ -1,18 +1,26 @@
 //! The paths of an association: one per address of the peer, each with its own timers, window and error counter
 //! (RFC 9260 sections 5.4, 6.4, 7.1 and 8.2).
 
+mod choice;
 mod configure;
 pub(crate) mod heartbeat;
+mod mtu;
+pub(crate) mod pmtu;
 pub(crate) mod rtt;
+pub(crate) mod source;
+pub(crate) mod state;
 
 use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
+use self::pmtu::Pmtu;
 pub(crate) use self::rtt::RttEstimator;
+pub(crate) use self::state::Limits;
 use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
+use crate::event::PathState;
 use crate::net::{Channel, Transmit};
 use crate::stats::PathStats;
 use crate::time::Time;
@@ -32,6 +40,8 @@ pub(crate) struct HeartbeatDue {
     pub(crate) error: bool,
     /// A periodic HEARTBEAT is to be sent now.
     pub(crate) send: bool,
+    /// The path is still to be confirmed: it asks for its turn to be probed again.
+    pub(crate) retry: bool,
 }
 
 /// A measurement of the round-trip time by a DATA chunk on its way (section 6.3.1 rule C4: one per round trip).
@@ -48,12 +58,16 @@ pub(crate) struct RttProbe {
 pub(crate) struct SackRound {
     /// Bytes in flight before.
     pub(crate) in_flight_before: usize,
-    /// Bytes newly acknowledged.
+    /// Bytes acknowledged for the first time.
     pub(crate) acked: usize,
+    /// Whether chunks are acknowledged that were not just before.
+    pub(crate) settled: bool,
     /// Index of the lowest outstanding chunk before.
     pub(crate) earliest: Option<u64>,
     /// Whether that one is acknowledged.
     pub(crate) earliest_acked: bool,
+    /// Whether one is acknowledged that went nowhere else: only that speaks for this path (RFC 7829 section 3.2 rule 9).
+    pub(crate) answered: bool,
     /// Bytes newly considered lost.
     pub(crate) lost: usize,
     /// Whether the chunk that measures the delivery rate is acknowledged.
@@ -65,7 +79,7 @@ pub(crate) struct SackRound {
 pub(crate) struct Path {
     /// The peer's address.
     pub(crate) addr: IpAddr,
-    /// Our source address; `None` leaves it to routing.
+    /// Our source address, by which the path was confirmed; `None` leaves it to routing.
     pub(crate) local: Option<IpAddr>,
     /// What carries packets there, with the peer's UDP port as last learned.
     pub(crate) channel: Channel,
@@ -81,14 +95,18 @@ pub(crate) struct Path {
     pub(crate) in_flight: usize,
     /// Chunks last sent here that are not acknowledged, on their way or to be sent again.
     pub(crate) outstanding: usize,
-    /// Errors since the peer last answered on this path.
+    /// Errors since the peer last answered on this path; no higher than one beyond Path.Max.Retrans.
     pub(crate) error_count: u32,
+    /// What the counter is compared with, and how often HEARTBEATs are sent.
+    pub(crate) limits: Limits,
+    /// State and confirmation that the user knows of.
+    told: (PathState, bool),
     /// Whether the address is known to belong to the peer (RFC 9260 section 5.4).
     pub(crate) confirmed: bool,
-    /// Whether it is usable, as far as is known.
-    pub(crate) active: bool,
-    /// Path MTU in bytes, IP header included.
+    /// Path MTU in bytes, IP header included: what the search came to, as congestion control was told.
     mtu: usize,
+    /// The search for it.
+    pmtu: Pmtu,
     /// DSCP of packets on this path.
     dscp: u8,
     /// IPv6 flow label of packets on this path.
@@ -116,7 +134,8 @@ pub(crate) struct Path {
 impl Path {
     /// A path to `addr` of which nothing is known yet: active, unconfirmed.
     pub(crate) fn new(cfg: &AssocConfig, now: Time, addr: IpAddr, local: Option<IpAddr>, channel: Channel) -> Self {
-        let pmdcs = chunk_room(cfg.mtu, addr, channel);
+        let pmtu = Pmtu::new(cfg, addr);
+        let pmdcs = chunk_room(pmtu.size(), addr, channel);
         Self {
             addr,
             local,
@@ -128,9 +147,11 @@ impl Path {
             in_flight: 0,
             outstanding: 0,
             error_count: 0,
+            limits: Limits::of(cfg),
+            told: (PathState::Unconfirmed, false),
             confirmed: false,
-            active: true,
-            mtu: cfg.mtu,
+            mtu: pmtu.size(),
+            pmtu,
             dscp: cfg.dscp,
             flow_label: cfg.flow_label,
             t3: None,
@@ -153,13 +174,6 @@ impl Path {
     /// Path MTU in bytes, IP header included.
     pub(crate) fn mtu(&self) -> usize {
         self.mtu
-    }
-
-    /// Sets the path MTU.
-    #[cfg_attr(not(test), expect(dead_code, reason = "path MTU discovery comes later"))]
-    pub(crate) fn set_mtu(&mut self, mtu: usize) {
-        self.mtu = mtu;
-        self.cc.on_mtu(self.pmdcs());
     }
 
     /// Longest SCTP packet in bytes, common header included, that fits the path MTU.
@@ -188,17 +202,6 @@ impl Path {
         self.rto = self.rtt.rto();
     }
 
-    /// Counts an error (RFC 9260 section 8.2); whether that makes the path inactive is the caller's.
-    pub(crate) fn count_error(&mut self) {
-        self.error_count = self.error_count.saturating_add(1);
-    }
-
-    /// The peer answered on this path: its errors are forgiven.
-    pub(crate) fn on_answer(&mut self) {
-        self.error_count = 0;
-        self.active = true;
-    }
-
     /// (Re)starts T3-rtx with the present RTO.
     pub(crate) fn restart_t3(&mut self, now: Time) {
         self.t3 = Some(now + self.rto);
@@ -208,7 +211,9 @@ impl Path {
     pub(crate) fn on_ack(&mut self, ack: &AckInfo) {
         self.cc.on_ack(ack);
         self.one_packet = false;
-        self.on_answer();
+        if self.round.answered {
+            self.on_answer();
+        }
     }
 
     /// T3-rtx expired while data was outstanding.
@@ -216,6 +221,7 @@ impl Path {
         self.cc.on_loss(now, Loss::Timeout);
         self.one_packet = true;
         self.rtt_probe = None;
+        self.pmtu.on_t3();
     }
 
     /// DATA is about to be sent: an unused window decays first (RFC 9260 section 7.2.1).
@@ -242,6 +248,13 @@ impl Path {
         }
     }
 
+    /// Our source address is `local` from now on. Another one than before may mean another route (RFC 9260 section 7.2.5.2).
+    pub(crate) fn set_local(&mut self, cfg: &AssocConfig, local: IpAddr) {
+        if self.local.replace(local).is_some_and(|old| old != local) {
+            self.reset_congestion(cfg);
+        }
+    }
+
     /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
     /// nothing about it (RFC 9260 section 7.2.5).
     pub(crate) fn reset_congestion(&mut self, cfg: &AssocConfig) {
@@ -253,7 +266,7 @@ impl Path {
     fn hb_interval(&self, cfg: &AssocConfig) -> Option<Duration> {
         let here = self.addr.is_loopback() || self.local == Some(self.addr);
         let through_nat = matches!(self.channel, Channel::Udp { .. }) && !here;
-        cfg.hb_interval.map(|i| cfg.nat_keepalive.filter(|_| through_nat).map_or(i, |k| k.min(i)))
+        self.limits.hb_interval.map(|i| cfg.nat_keepalive.filter(|_| through_nat).map_or(i, |k| k.min(i)))
     }
 
     /// Makes the next periodic HEARTBEAT due, or none if `cfg` switches them off.
@@ -264,38 +277,70 @@ impl Path {
         }
     }
 
-    /// The heartbeat timer expired. If a HEARTBEAT is to be sent, the next one is scheduled already.
-    pub(crate) fn on_heartbeat_timer(&mut self, now: Time, cfg: &AssocConfig, entropy: &mut dyn Entropy) -> HeartbeatDue {
-        let error = self.heartbeat.on_overdue(now);
-        if error {
+    /// The heartbeat timer expired; `another` says whether there are other paths, `in_use` whether data goes here. If a HEARTBEAT is
+    /// to be sent, the next one is scheduled already.
+    pub(crate) fn on_heartbeat_timer(
+        &mut self,
+        now: Time,
+        (another, in_use): (bool, bool),
+        cfg: &AssocConfig,
+        entropy: &mut dyn Entropy,
+    ) -> HeartbeatDue {
+        let mut out = HeartbeatDue { error: self.heartbeat.on_overdue(now), ..HeartbeatDue::default() };
+        if out.error {
             self.count_error();
             self.back_off();
+            match self.state(another) {
+                PathState::Unconfirmed => out.retry = true,
+                PathState::PotentiallyFailed => self.probe_at(now, cfg),
+                PathState::Inactive => self.schedule_heartbeat(now, cfg, entropy),
+                PathState::Active => {}
+            }
         }
-        let due = self.heartbeat.due.is_some_and(|t| t <= now);
+        if self.heartbeat.due.is_none_or(|t| t > now) {
+            return out;
+        }
         // Data that is on its way, or was within the interval, measures the path just as well (section 8.3).
         let idle = self.in_flight == 0 && self.hb_interval(cfg).is_some_and(|i| now - self.last_sent >= i);
-        let send = due && (idle || !self.confirmed);
-        if due {
-            let since = if send || self.in_flight > 0 { now } else { self.last_sent };
-            self.schedule_heartbeat(since, cfg, entropy);
+        out.send = match self.state(another) {
+            PathState::Active => idle,
+            PathState::PotentiallyFailed | PathState::Inactive => self.in_flight == 0 || !in_use,
+            PathState::Unconfirmed => true,
+        };
+        let since = if out.send || self.in_flight > 0 { now } else { self.last_sent };
+        self.schedule_heartbeat(since, cfg, entropy);
+        out
+    }
+
+    /// Has the next HEARTBEAT sent at `at`, if HEARTBEATs are on: RFC 7829 section 3.2 rules 5 and 6.
+    pub(crate) fn probe_at(&mut self, at: Time, cfg: &AssocConfig) {
+        if self.hb_interval(cfg).is_some() {
+            self.heartbeat.due = Some(at);
         }
-        HeartbeatDue { error, send }
     }
 
-    /// Registers a HEARTBEAT that is sent now on this path, which is number `id`.
-    pub(crate) fn send_heartbeat(&mut self, now: Time, id: PathId, kind: HeartbeatKind, entropy: &mut dyn Entropy) -> HeartbeatInfo {
+    /// Registers a HEARTBEAT that is sent now from `source` on this path, which is number `id`.
+    pub(crate) fn send_heartbeat(
+        &mut self,
+        now: Time,
+        (id, source): (PathId, Option<IpAddr>),
+        kind: HeartbeatKind,
+        entropy: &mut dyn Entropy,
+    ) -> HeartbeatInfo {
         self.stats.out_heartbeats += 1;
-        self.heartbeat.send(now, id, kind, self.rto, entropy)
+        self.heartbeat.send(now, (id, source), kind, self.rto, entropy)
     }
 
-    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured.
+    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured,
+    /// and packets leave from where the HEARTBEAT left.
     pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
-        let Some(rtt) = self.heartbeat.on_ack(now, info) else {
+        let Some((rtt, source)) = self.on_probe_ack(now, info).or_else(|| self.heartbeat.on_ack(now, info)) else {
             return false;
         };
         self.stats.in_heartbeat_acks += 1;
         self.on_rtt(rtt);
         self.confirmed = true;
+        self.local = source.or(self.local);
         self.on_answer();
         true
     }
@@ -330,13 +375,8 @@ impl Path {
 
 /// Room for chunks in a packet of `mtu` bytes to `addr`: without IP header, encapsulation and common header.
 fn chunk_room(mtu: usize, addr: IpAddr, channel: Channel) -> usize {
-    let ip = if addr.is_ipv6() { 40 } else { 20 };
-    let encap = match channel {
-        Channel::Udp { .. } | Channel::Datagram { .. } => 8,
-        Channel::Raw | Channel::Lower(_) => 0,
-    };
     // Even a nonsensical MTU leaves room for one small chunk.
-    mtu.saturating_sub(ip + encap + COMMON_HEADER_LEN).max(64) & !3
+    mtu.saturating_sub(mtu::lower_headers(addr, channel) + COMMON_HEADER_LEN).max(64) & !3
 }
 
 /// All paths of an association.
@@ -345,12 +385,14 @@ pub(crate) struct Paths {
     /// At most `MAX_PATHS`; paths are never removed, so that a [`PathId`] stays valid.
     list: Vec<Path>,
     primary: PathId,
+    /// The path that data goes by while the primary path has failed.
+    stand_in: PathId,
 }
 
 impl Paths {
     /// The paths of an association whose first one is its primary path.
     pub(crate) fn new(first: Path) -> Self {
-        Self { list: vec![first], primary: PathId(0) }
+        Self { list: vec![first], primary: PathId(0), stand_in: PathId(0) }
     }
 
     /// Adds a path; `None` if there are `MAX_PATHS` already or its address is known.
@@ -364,7 +406,6 @@ impl Paths {
     }
 
     /// Number of paths.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
@@ -390,18 +431,10 @@ impl Paths {
     }
 
     /// Makes `id` the primary path, if it exists.
-    #[cfg_attr(not(test), expect(dead_code, reason = "multi-homing comes later"))]
     pub(crate) fn set_primary(&mut self, id: PathId) {
         if self.get(id).is_some() {
             self.primary = id;
         }
-    }
-
-    /// Where DATA goes, first transmissions and retransmissions alike: the primary path.
-    ///
-    /// This is the place for failover (RFC 9260 section 6.4 and RFC 7829) once there is a second path to go to.
-    pub(crate) fn data_path(&self) -> PathId {
-        self.primary
     }
 
     /// All paths with their numbers.
@@ -462,7 +495,23 @@ mod tests {
         assert_eq!(due("192.0.2.1", Channel::Raw), Some(Duration::from_secs(30)));
         assert_eq!(due("127.0.0.1", UDP), Some(Duration::from_secs(30)));
         let off = AssocConfig { hb_interval: None, ..cfg };
-        assert_eq!(path("192.0.2.1", UDP).hb_interval(&off), None);
+        let p = Path::new(&off, Time::ZERO, "192.0.2.1".parse().unwrap(), None, UDP);
+        assert_eq!(p.hb_interval(&off), None);
+    }
+
+    /// RFC 9260 rows: 7.2.5.2-1.
+    #[test]
+    fn another_source_address_starts_congestion_control_anew() {
+        let cfg = AssocConfig::rfc();
+        let mut p = path("10.0.0.1", UDP);
+        let start = p.cc.window();
+        let grow = |p: &mut Path| p.cc.on_ack(&AckInfo::test(Time::ZERO, 1460, usize::MAX));
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        grow(&mut p);
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        assert_eq!(p.cc.window(), start + 1460, "the same one");
+        p.set_local(&cfg, "10.0.0.8".parse().unwrap());
+        assert_eq!(p.cc.window(), start);
     }
 
     #[test]
@@ -487,13 +536,13 @@ mod tests {
         p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
         let due = p.heartbeat.deadline().unwrap();
         p.on_send(Time::from_millis(20_000), 100);
-        assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue::default(), "data went out meanwhile");
+        assert_eq!(p.on_heartbeat_timer(due, (false, true), &cfg, &mut rng), HeartbeatDue::default(), "data went out meanwhile");
         let due = p.heartbeat.deadline().unwrap();
-        assert_eq!(p.on_heartbeat_timer(due, &cfg, &mut rng), HeartbeatDue { error: false, send: true });
-        let info = p.send_heartbeat(due, PathId(0), HeartbeatKind::Periodic, &mut rng);
+        assert_eq!(p.on_heartbeat_timer(due, (false, true), &cfg, &mut rng), HeartbeatDue { send: true, ..HeartbeatDue::default() });
+        let info = p.send_heartbeat(due, (PathId(0), None), HeartbeatKind::Periodic, &mut rng);
         assert_eq!(p.heartbeat.deadline(), Some(due + Duration::from_secs(1)));
         let late = due + Duration::from_secs(1);
-        assert_eq!(p.on_heartbeat_timer(late, &cfg, &mut rng), HeartbeatDue { error: true, send: false });
+        assert_eq!(p.on_heartbeat_timer(late, (false, true), &cfg, &mut rng), HeartbeatDue { error: true, ..HeartbeatDue::default() });
         assert_eq!((p.error_count, p.rto()), (1, Duration::from_secs(2)));
         assert!(p.on_heartbeat_ack(late, &info), "late, but genuine");
         assert_eq!(p.error_count, 0);

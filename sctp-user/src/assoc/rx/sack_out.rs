@@ -85,6 +85,12 @@ impl SackOut {
         (self.delay, self.frequency, self.per_batch) = (cfg.sack_delay, cfg.sack_frequency, cfg.ack_per_batch);
     }
 
+    /// Gives back memory that is not used.
+    pub(crate) fn release(&mut self) {
+        self.owed.shrink_to(0);
+        self.spare = Vec::new();
+    }
+
     /// The packet being processed has DATA; `immediate` if it must not wait for its SACK.
     pub(crate) fn on_data(&mut self, immediate: bool) {
         self.packet_has_data = true;

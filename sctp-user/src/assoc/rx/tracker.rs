@@ -46,6 +46,12 @@ impl Tracker {
         Self { cum: initial.prev(), ranges: VecDeque::new(), dups: Vec::new() }
     }
 
+    /// Gives back memory that is not used.
+    pub(crate) fn release(&mut self) {
+        self.ranges.shrink_to(0);
+        self.dups.shrink_to(0);
+    }
+
     /// The last TSN up to which nothing is missing.
     pub(crate) fn cum(&self) -> Tsn {
         self.cum

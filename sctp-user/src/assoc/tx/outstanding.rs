@@ -41,16 +41,36 @@ pub(super) struct SentChunk {
     pub(super) misses: u8,
     /// Whether it was fast retransmitted.
     pub(super) fast: bool,
+    /// Whether it is marked because it timed out.
+    pub(super) timed_out: bool,
+    /// Whether it was sent on several paths.
+    pub(super) moved: bool,
+    /// Whether it was ever acknowledged, even if the peer took that back.
+    pub(super) was_acked: bool,
     /// Whether the window was closed when it was sent last: the peer may have dropped it.
     pub(super) blind: bool,
     /// Index of the first chunk that was sent for the first time after this one's last retransmission; 0 if never retransmitted.
     pub(super) resent_before: Index,
+    /// Length of the SCTP packet that it left in for the first time, up to its own end.
+    pub(super) packet: u16,
 }
 
 impl SentChunk {
     /// A chunk that is sent on `path` for the first time.
     pub(super) fn new(fragment: Fragment, path: PathId) -> Self {
-        Self { fragment, path, state: ChunkState::InFlight, misses: 0, fast: false, blind: false, resent_before: 0 }
+        Self {
+            fragment,
+            path,
+            state: ChunkState::InFlight,
+            misses: 0,
+            fast: false,
+            timed_out: false,
+            moved: false,
+            was_acked: false,
+            blind: false,
+            resent_before: 0,
+            packet: 0,
+        }
     }
 
     /// Length in a packet, with header and padding: what counts against cwnd.
@@ -208,12 +228,25 @@ impl Outstanding {
         Some((old, chunk))
     }
 
+    /// Notes the length of the packet that a chunk leaves in, up to the chunk's end.
+    pub(super) fn set_packet(&mut self, index: Index, len: usize) {
+        if let Some(c) = self.get_mut(index) {
+            c.packet = u16::try_from(len).unwrap_or(u16::MAX);
+        }
+    }
+
     /// Counts a miss indication for a chunk in flight; answers whether it was the third.
     pub(super) fn miss(&mut self, index: Index) -> bool {
         self.get_mut(index).is_some_and(|c| {
             c.misses = c.misses.saturating_add(1);
             c.misses >= 3
         })
+    }
+
+    /// Gives back the memory of chunks that are gone.
+    pub(super) fn release(&mut self) {
+        self.chunks.shrink_to(0);
+        self.acked.shrink_to(0);
     }
 
     /// Removes the first chunk: it is cumulatively acknowledged.

@@ -67,7 +67,7 @@ impl Fragment {
 
     /// The message that it is part of.
     pub(super) fn message(&self) -> Message {
-        Message { sid: self.sid, ssn: self.ssn, ppid: self.ppid, unordered: self.unordered, payload: self.whole.clone() }
+        Message::whole(self.sid, self.ssn, self.ppid, self.unordered, self.whole.clone())
     }
 }
 
@@ -196,6 +196,14 @@ impl SendQueue {
         refused
     }
 
+    /// Gives back the memory of streams without messages.
+    pub(super) fn release(&mut self) {
+        for stream in self.streams.values_mut().filter(|s| s.messages.is_empty()) {
+            stream.messages = VecDeque::new();
+        }
+        self.scheduler.release();
+    }
+
     /// Empties the queue: all messages with their places, whether something of them was sent or not.
     pub(super) fn drain(&mut self) -> Vec<(u64, Message)> {
         let mut all = Vec::with_capacity(self.messages);
@@ -203,7 +211,7 @@ impl SendQueue {
             let waiting = core::mem::take(&mut stream.messages);
             for m in waiting {
                 let (ppid, unordered, payload) = (m.ppid, m.opts.unordered, m.payload);
-                all.push((m.seq, Message { sid, ssn: Ssn(0), ppid, unordered, payload }));
+                all.push((m.seq, Message::whole(sid, Ssn(0), ppid, unordered, payload)));
             }
         }
         while let Some(sid) = self.scheduler.pick() {

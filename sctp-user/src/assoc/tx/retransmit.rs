@@ -43,6 +43,9 @@ impl Tx {
             };
             if self.out.get(index).is_some_and(|c| c.path == path && c.state == ChunkState::InFlight) {
                 self.mark(index, paths);
+                if let Some((_, chunk)) = self.out.set_state(index, ChunkState::Marked) {
+                    chunk.timed_out = !probing;
+                }
             }
         }
         T3Outcome { count_error: !probing }
@@ -55,6 +58,7 @@ impl Tx {
         };
         chunk.misses = 0;
         chunk.fast = false;
+        chunk.timed_out = false;
         let wire_len = chunk.wire_len();
         if let Some(path) = paths.get_mut(chunk.path) {
             path.in_flight -= wire_len;

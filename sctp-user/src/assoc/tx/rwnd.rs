@@ -32,6 +32,11 @@ impl PeerWindow {
         self.largest.max(MIN_FRAGMENT)
     }
 
+    /// What the peer advertised last, less what it took in since.
+    pub(super) fn advertised(&self) -> usize {
+        self.advertised
+    }
+
     /// `bytes` were acknowledged without a word about the window: what they took is not free.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.advertised = self.advertised.saturating_sub(bytes);

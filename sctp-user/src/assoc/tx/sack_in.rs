@@ -1,9 +1,9 @@
 //! What an incoming SACK changes (RFC 9260 section 6.2.1), in the order that the RFC wants: acknowledgements, window growth,
 //! miss indications, congestion, timers.
 
-use super::outstanding::{ChunkState, Index, Span, difference};
+use super::outstanding::{ChunkState, Index, SentChunk, Span, difference};
 use super::{SackSummary, Tx, Violation};
-use crate::assoc::path::{PathId, Paths, SackRound};
+use crate::assoc::path::{Paths, SackRound};
 use crate::cc::{AckInfo, Loss};
 use crate::num::Tsn;
 use crate::time::Time;
@@ -16,6 +16,17 @@ struct Newly {
     payload: usize,
     /// HTNA: the highest chunk.
     highest: Index,
+}
+
+impl Newly {
+    /// Counts a chunk that was never acknowledged before (section 7.2.4); user data always.
+    fn add(&mut self, index: Index, chunk: &SentChunk) {
+        self.payload += chunk.fragment.len;
+        if !chunk.was_acked {
+            self.bytes += chunk.wire_len();
+            self.highest = self.highest.max(index);
+        }
+    }
 }
 
 impl Tx {
@@ -113,11 +124,9 @@ impl Tx {
                 break;
             };
             if chunk.state != ChunkState::Acked {
-                let (path, len, payload) = (chunk.path, chunk.wire_len(), chunk.fragment.len);
-                credit(now, paths, path, index, chunk.state, len);
-                newly.bytes += len;
-                newly.payload += payload;
-                newly.highest = index;
+                newly.add(index, &chunk);
+                prove(paths, &chunk);
+                credit(now, paths, index, &chunk, chunk.state);
             }
         }
         self.out.clip_acked();
@@ -129,11 +138,12 @@ impl Tx {
         difference(spans, self.out.acked(), |i| self.changed.push(i));
         for &index in &self.changed {
             if let Some((old, chunk)) = self.out.set_state(index, ChunkState::Acked) {
-                let (path, len) = (chunk.path, chunk.wire_len());
-                newly.bytes += len;
-                newly.payload += chunk.fragment.len;
-                newly.highest = newly.highest.max(index);
-                credit(now, paths, path, index, old, len);
+                newly.add(index, chunk);
+                prove(paths, chunk);
+                credit(now, paths, index, chunk, old);
+                chunk.was_acked = true;
+                // Only misses in a row count (section 7.2.4).
+                chunk.misses = 0;
             }
         }
     }
@@ -224,7 +234,7 @@ impl Tx {
     /// Rules R2 and R3 of section 6.3.2.
     fn adjust_timers(&mut self, now: Time, paths: &mut Paths) {
         for (_, path) in paths.iter_mut() {
-            if path.round.acked > 0 {
+            if path.round.settled {
                 if path.outstanding == 0 {
                     path.t3 = None;
                 } else if path.round.earliest_acked {
@@ -278,18 +288,34 @@ impl Tx {
     }
 }
 
-/// A chunk of `wire_len` bytes was acknowledged for the first time: the books of its path.
-fn credit(now: Time, paths: &mut Paths, path: PathId, index: Index, old: ChunkState, wire_len: usize) {
-    let Some(path) = paths.get_mut(path) else {
+/// An acknowledged chunk shows that packets as long as its own pass, unless it is uncertain which of several arrived.
+fn prove(paths: &mut Paths, chunk: &SentChunk) {
+    if chunk.resent_before == 0
+        && let Some(path) = paths.get_mut(chunk.path)
+    {
+        path.on_data_arrived(usize::from(chunk.packet));
+    }
+}
+
+/// A chunk is acknowledged now and was not just before, when it was in state `old`: the books of its path.
+fn credit(now: Time, paths: &mut Paths, index: Index, chunk: &SentChunk, old: ChunkState) {
+    let Some(path) = paths.get_mut(chunk.path) else {
         return;
     };
+    let wire_len = chunk.wire_len();
     if old == ChunkState::InFlight {
         path.in_flight -= wire_len;
     }
     path.outstanding -= 1;
-    path.round.acked += wire_len;
-    path.round.rate_measured |= path.rate.on_acked(index, wire_len);
+    path.round.settled = true;
     path.round.earliest_acked |= path.round.earliest == Some(index);
+    // What the peer took back and acknowledges again tells nothing, and shall not let the window grow once more.
+    if chunk.was_acked {
+        return;
+    }
+    path.round.acked += wire_len;
+    path.round.answered |= !chunk.moved;
+    path.round.rate_measured |= path.rate.on_acked(index, wire_len);
     if let Some(probe) = path.rtt_probe.take_if(|p| p.index == index) {
         path.on_rtt(now - probe.sent);
     }

@@ -54,9 +54,23 @@ impl Tx {
 
     /// The path on which a packet with DATA may go now, if there is any.
     pub(crate) fn wants_to_send(&self, now: Time, paths: &Paths) -> Option<PathId> {
-        let id = paths.data_path();
+        let id = self.next_path(paths);
         let plan = self.plan(now, paths.get(id)?);
         (plan.again || plan.new).then_some(id)
+    }
+
+    /// Where the next chunk goes.
+    fn next_path(&self, paths: &Paths) -> PathId {
+        self.out.first_marked().map_or_else(|| paths.data_path(), |index| self.path_again(index, paths))
+    }
+
+    /// Where a chunk goes that is to be sent again (section 6.4).
+    fn path_again(&self, index: Index, paths: &Paths) -> PathId {
+        match self.out.get(index) {
+            Some(chunk) if chunk.timed_out => paths.retransmit_path(chunk.path),
+            Some(chunk) => paths.fast_retransmit_path(chunk.path),
+            None => paths.data_path(),
+        }
     }
 
     fn plan(&self, now: Time, path: &Path) -> Plan {
@@ -98,7 +112,7 @@ impl Tx {
         }
         let mut count = if plan.again { self.fill_again(now, path, paths, pkt) } else { 0 };
         let alone = count > 0 && paths.get(path).is_some_and(|p| p.one_packet);
-        if plan.new && !alone && self.out.first_marked().is_none() {
+        if plan.new && !alone && self.out.first_marked().is_none() && paths.data_path() == path {
             count += self.fill_new(now, path, paths, pkt);
         }
         if count > 0 {
@@ -113,7 +127,7 @@ impl Tx {
 
     fn fill_again(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut count = 0;
-        while let Some(index) = self.out.first_marked() {
+        while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
             let Some(len) = self.out.get(index).map(SentChunk::wire_len) else {
                 break;
             };
@@ -135,6 +149,7 @@ impl Tx {
             return;
         };
         let old = core::mem::replace(&mut chunk.path, path);
+        chunk.moved |= old != path;
         chunk.blind = self.window.is_closed_for(chunk.fragment.len);
         chunk.resent_before = next;
         self.blind |= chunk.blind;
@@ -143,6 +158,9 @@ impl Tx {
         if let Some(p) = paths.get_mut(old) {
             p.outstanding -= 1;
             p.rate.on_resend(index);
+            if old != path && p.outstanding == 0 {
+                p.t3 = None;
+            }
         }
         // Karn's rule, in the wider sense of section 6.3.1 C5.
         for (_, p) in paths.iter_mut() {
@@ -194,6 +212,7 @@ impl Tx {
                 p.restart_t3(now);
             }
             self.write(index, before, paths, pkt);
+            self.out.set_packet(index, pkt.len());
             added += 1;
         }
         added
@@ -201,7 +220,7 @@ impl Tx {
 
     /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
     pub(super) fn max_fragment(&self, path: &Path) -> usize {
-        (path.pmdcs() - DATA_CHUNK_HEADER_LEN).min(self.window.largest())
+        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN).min(self.window.largest())
     }
 
     /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.
