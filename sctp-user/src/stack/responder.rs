@@ -12,7 +12,7 @@ use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
 use crate::assoc::path::source;
 use crate::assoc::state::State;
-use crate::assoc::{Association, Context, Control, Core, Extensions};
+use crate::assoc::{Association, Capabilities, Context, Control, Core, Extensions};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
 use crate::net::{Meta, Transmit};
@@ -132,6 +132,7 @@ impl Stack {
                 let _ = peer_addrs.try_push(*a);
             }
         }
+        let agreed = Capabilities::wanted(&cfg, &self.cfg).both(offer.capabilities);
         let cookie = StateCookie {
             created: now,
             life: CookieJar::granted_life(cfg.cookie_life, offer.preservative),
@@ -147,6 +148,7 @@ impl Stack {
             peer_rwnd: init.a_rwnd,
             outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams.min(init.outbound),
+            agreed,
             channel: meta.channel,
             peer_addrs,
         };
@@ -154,6 +156,7 @@ impl Stack {
         let mut params: Vec<_> =
             crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
         params.extend(own.into_iter().map(Param::Address));
+        agreed.push_params(&mut params);
         params.push(Param::StateCookie(&sealed));
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,
@@ -319,7 +322,13 @@ impl Stack {
     /// Adds an association to the tables.
     pub(super) fn insert(&mut self, now: Time, make: impl FnOnce(AssocId, &mut Context<'_>) -> Core) -> Option<AssocId> {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
-        let id = self.assocs.insert_with(|id| Association { core: make(id, &mut ctx), ext: Extensions::default() })?;
+        let stack = &self.cfg;
+        let id = self.assocs.insert_with(|id| {
+            let mut core = make(id, &mut ctx);
+            core.wanted = Capabilities::wanted(&core.cfg, stack);
+            let ext = Extensions::negotiate(core.agreed);
+            Association { core, ext }
+        })?;
         self.enter_addresses(id);
         Some(id)
     }
