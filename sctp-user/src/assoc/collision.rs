@@ -95,6 +95,7 @@ impl Core {
         }
         let closing = core::mem::take(&mut self.closing) || matches!(self.state, State::ShutdownPending | State::ShutdownSent);
         let was_refused = self.tx.take_refused();
+        self.give_up_partial();
         let unread = self.rx.as_mut().map(Rx::take_messages).unwrap_or_default();
         let failed = self.tx.take_undelivered();
         self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));

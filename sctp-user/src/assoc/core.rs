@@ -253,7 +253,14 @@ impl Core {
         }
     }
 
-    /// The next complete message.
+    /// What is incomplete will never be complete; the user is told if that concerns a message that it has in part.
+    pub(crate) fn give_up_partial(&mut self) {
+        if let Some((sid, ssn, unordered)) = self.rx.as_mut().and_then(Rx::give_up) {
+            self.events.push_back(Event::PartialDeliveryAborted { sid, ssn, unordered });
+        }
+    }
+
+    /// The next message, or part of one.
     pub(crate) fn recv(&mut self) -> Option<Message> {
         let message = self.rx.as_mut().and_then(Rx::pop);
         if message.is_none() {
@@ -272,6 +279,7 @@ impl Core {
         if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }
+        self.tx.set_amdcs(self.paths.amdcs());
         self.tx.enqueue(sid, ppid, payload, opts)?;
         self.tx.begin_opportunity();
         Ok(())
@@ -297,6 +305,7 @@ impl Core {
         if self.state == State::Closed {
             return;
         }
+        self.give_up_partial();
         self.notify_readable();
         self.state = State::Closed;
         self.timers.stop_all();
@@ -343,8 +352,11 @@ impl Core {
         }
         let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
         let t3 = self.paths.next_t3().map(|(at, _)| at);
-        let heartbeat =
-            self.state.sends_heartbeats().then(|| self.paths.iter().filter_map(|(_, p)| p.heartbeat.deadline()).min()).flatten();
+        let heartbeat = self
+            .state
+            .sends_heartbeats()
+            .then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min())
+            .flatten();
         [self.timers.next(), sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
     }
 

@@ -108,7 +108,8 @@ impl Core {
             Chunk::ShutdownComplete(_) => self.on_shutdown_complete(),
             Chunk::Error(c) => self.on_error(ctx, c),
             // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is not negotiated.
-            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) => {}
+            // Padding is nothing (RFC 4820 section 3).
+            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true

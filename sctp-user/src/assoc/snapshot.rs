@@ -47,10 +47,10 @@ impl Core {
     }
 
     fn path_snapshot(&self, now: Time, id: PathId, p: &Path) -> PathSnapshot {
-        let active = match self.paths.state(id) {
+        let active = match p.state(self.paths.len() > 1) {
             PathState::Inactive => "inactive",
             PathState::PotentiallyFailed => "potentially failed",
-            PathState::Active | PathState::Unconfirmed => "active",
+            _ => "active",
         };
         let confirmed = if p.confirmed { "confirmed" } else { "unconfirmed" };
         PathSnapshot {
@@ -66,7 +66,7 @@ impl Core {
             cwnd: p.cc.window(),
             ssthresh: p.cc.slow_start_threshold(),
             in_flight: p.in_flight,
-            errors: (p.error_count, p.limits.max_retrans),
+            errors: (p.error_count, self.cfg.path_max_retrans),
             unanswered_heartbeats: p.heartbeat.unanswered(),
             timers: running(now, [("T3", p.t3), ("heartbeat", p.heartbeat.deadline())]),
             stats: p.stats,

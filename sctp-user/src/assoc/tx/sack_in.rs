@@ -1,7 +1,7 @@
 //! What an incoming SACK changes (RFC 9260 section 6.2.1), in the order that the RFC wants: acknowledgements, window growth,
 //! miss indications, congestion, timers.
 
-use super::outstanding::{ChunkState, Index, Span, difference};
+use super::outstanding::{ChunkState, Index, SentChunk, Span, difference};
 use super::{SackSummary, Tx, Violation};
 use crate::assoc::path::{PathId, Paths, SackRound};
 use crate::cc::{AckInfo, Loss};
@@ -113,6 +113,7 @@ impl Tx {
             };
             if chunk.state != ChunkState::Acked {
                 let (path, len, payload) = (chunk.path, chunk.wire_len(), chunk.fragment.len);
+                prove(paths, &chunk);
                 credit(now, paths, path, &Acked { index, old: chunk.state, moved: chunk.moved, wire_len: len });
                 newly.bytes += len;
                 newly.payload += payload;
@@ -132,6 +133,7 @@ impl Tx {
                 newly.bytes += len;
                 newly.payload += chunk.fragment.len;
                 newly.highest = newly.highest.max(index);
+                prove(paths, chunk);
                 credit(now, paths, path, &Acked { index, old, moved, wire_len: len });
             }
         }
@@ -274,6 +276,15 @@ impl Tx {
         }
         let first = self.out.unacked(self.out.next_index()).next();
         self.blind = first.and_then(|i| self.out.get(i)).is_some_and(|c| c.blind && c.state == ChunkState::InFlight);
+    }
+}
+
+/// An acknowledged chunk shows that packets as long as its own pass, unless it is uncertain which of several arrived.
+fn prove(paths: &mut Paths, chunk: &SentChunk) {
+    if chunk.resent_before == 0
+        && let Some(path) = paths.get_mut(chunk.path)
+    {
+        path.on_data_arrived(usize::from(chunk.packet));
     }
 }
 
