@@ -78,7 +78,7 @@ impl Core {
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
             if let Some(p) = c.peer_addrs.first().and_then(|a| self.paths.find(*a)).and_then(|id| self.paths.get_mut(id)) {
                 p.trust();
-                p.local = Some(c.local_addr);
+                p.set_local(&self.cfg, c.local_addr);
             }
             self.established(ctx);
         }

@@ -60,6 +60,7 @@ impl Association {
         let Some(path) = core.paths.find(meta.src) else { return };
         core.heard(ctx.now, path, meta);
         let was_waiting = core.state == State::ShutdownSent;
+        core.complaints.next_packet();
         core.count_packet(path, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut had_data = false;

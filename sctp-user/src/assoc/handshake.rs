@@ -90,7 +90,7 @@ impl Core {
         self.establish_tx(ack.a_rwnd);
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
-            path.local = Some(meta.dst);
+            path.set_local(&self.cfg, meta.dst);
         }
         self.keep_listed(meta.src, &offer.addrs);
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);

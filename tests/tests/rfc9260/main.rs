@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod hostile;
 mod s01_terms;
 mod s03_chunks;
 mod s03_formats;

@@ -58,8 +58,10 @@ pub(crate) struct RttProbe {
 pub(crate) struct SackRound {
     /// Bytes in flight before.
     pub(crate) in_flight_before: usize,
-    /// Bytes newly acknowledged.
+    /// Bytes acknowledged for the first time.
     pub(crate) acked: usize,
+    /// Whether chunks are acknowledged that were not just before.
+    pub(crate) settled: bool,
     /// Index of the lowest outstanding chunk before.
     pub(crate) earliest: Option<u64>,
     /// Whether that one is acknowledged.
@@ -243,6 +245,13 @@ impl Path {
             let burst = pacing.time(pacing.burst);
             let earliest = now.saturating_since(Time::ZERO).saturating_sub(burst);
             self.next_departure = self.next_departure.max(Time::ZERO + earliest) + pacing.time(bytes);
+        }
+    }
+
+    /// Our source address is `local` from now on. Another one than before may mean another route (RFC 9260 section 7.2.5.2).
+    pub(crate) fn set_local(&mut self, cfg: &AssocConfig, local: IpAddr) {
+        if self.local.replace(local).is_some_and(|old| old != local) {
+            self.reset_congestion(cfg);
         }
     }
 
@@ -488,6 +497,21 @@ mod tests {
         let off = AssocConfig { hb_interval: None, ..cfg };
         let p = Path::new(&off, Time::ZERO, "192.0.2.1".parse().unwrap(), None, UDP);
         assert_eq!(p.hb_interval(&off), None);
+    }
+
+    /// RFC 9260 rows: 7.2.5.2-1.
+    #[test]
+    fn another_source_address_starts_congestion_control_anew() {
+        let cfg = AssocConfig::rfc();
+        let mut p = path("10.0.0.1", UDP);
+        let start = p.cc.window();
+        let grow = |p: &mut Path| p.cc.on_ack(&AckInfo::test(Time::ZERO, 1460, usize::MAX));
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        grow(&mut p);
+        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        assert_eq!(p.cc.window(), start + 1460, "the same one");
+        p.set_local(&cfg, "10.0.0.8".parse().unwrap());
+        assert_eq!(p.cc.window(), start);
     }
 
     #[test]
