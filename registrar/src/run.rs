@@ -69,6 +69,8 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     // Requests are small and wait for answers: nothing is gained by collecting them.
     let mut assoc = AssocConfig::rfc();
     assoc.nagle = false;
+    // A request is understood as a whole.
+    assoc.partial_delivery = false;
     let entropy = || OsEntropy::new().context("no random numbers from the operating system");
     let stack = Stack::new(stack_config, Box::new(entropy()?));
     let node = RegistrarNode::new(stack, EndpointConfig::with(port, Arc::new(assoc)), config(options, targets)?, Box::new(entropy()?))?;

@@ -26,7 +26,7 @@ impl AssocId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EndpointId(pub(crate) u32);
 
-/// A complete user message.
+/// A user message, or a part of one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// The stream that it came on.
@@ -37,15 +37,40 @@ pub struct Message {
     pub ppid: Ppid,
     /// Whether it was sent unordered.
     pub unordered: bool,
+    /// Where these bytes begin in the message: 0 unless earlier parts were handed out already.
+    pub offset: u64,
+    /// Whether more of the message follows, in the next [`crate::Assoc::recv`] of this association (RFC 9260 section 6.9, partial
+    /// delivery); RFC 6458 programs know the opposite as MSG_EOR. Only with
+    /// [`AssocConfig::partial_delivery`](crate::AssocConfig::partial_delivery).
+    pub more: bool,
     /// The bytes.
     pub payload: Bytes,
+}
+
+impl Message {
+    /// A whole message.
+    #[must_use]
+    pub fn whole(sid: StreamId, ssn: Ssn, ppid: Ppid, unordered: bool, payload: Bytes) -> Self {
+        Self { sid, ssn, ppid, unordered, offset: 0, more: false, payload }
+    }
+
+    /// Whether this is a whole message, not a part of one.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.offset == 0 && !self.more
+    }
 }
 
 impl fmt::Debug for Message {
     /// All but the payload, of which only the length is of interest in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.unordered { "unordered" } else { "ordered" };
-        write!(f, "Message({order}, stream {}, ssn {}, ppid {}, {} bytes)", self.sid, self.ssn, self.ppid, self.payload.len())
+        let (sid, ssn, ppid, len) = (self.sid, self.ssn, self.ppid, self.payload.len());
+        write!(f, "Message({order}, stream {sid}, ssn {ssn}, ppid {ppid}, {len} bytes")?;
+        if !self.is_whole() {
+            write!(f, " from {}{}", self.offset, if self.more { ", more to come" } else { ", the last" })?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -144,6 +169,23 @@ pub enum Event {
     SendFailed {
         /// The message.
         message: Message,
+    },
+    /// The rest of a message that was handed out in part will never come, since the association ended or restarted. What
+    /// [`crate::Assoc::recv`] hands out next belongs to another message.
+    PartialDeliveryAborted {
+        /// The stream of the message.
+        sid: StreamId,
+        /// Its sequence number in the stream; zero if unordered.
+        ssn: Ssn,
+        /// Whether it was sent unordered.
+        unordered: bool,
+    },
+    /// The path MTU of one of the peer's addresses changed.
+    PathMtu {
+        /// The address.
+        addr: IpAddr,
+        /// Longest IP packet that is sent there, in bytes, headers included.
+        mtu: usize,
     },
     /// A path of the association changed (RFC 9260 section 11.2.3); [`crate::Assoc::paths`] tells the rest. At most
     /// 64 of them wait.

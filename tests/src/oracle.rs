@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sctp_user::Message;
 
 use crate::workload::{FIRST_PPID, Workload};
@@ -13,6 +14,10 @@ pub struct Oracle {
     plan: Arc<Workload>,
     seen: Vec<bool>,
     delivered: usize,
+    /// The message of which parts have come, and its bytes so far.
+    partial: Option<(Message, Vec<u8>)>,
+    /// How many messages came in parts.
+    in_parts: usize,
     /// For each stream its ordered messages in the order of the plan, and how many of them have come.
     ordered: BTreeMap<u16, (Vec<usize>, usize)>,
 }
@@ -25,14 +30,45 @@ impl Oracle {
         for (i, m) in plan.messages.iter().enumerate().filter(|(_, m)| !m.unordered) {
             ordered.entry(m.sid).or_default().0.push(i);
         }
-        Self { seen: vec![false; plan.messages.len()], delivered: 0, ordered, plan }
+        Self { seen: vec![false; plan.messages.len()], delivered: 0, partial: None, in_parts: 0, ordered, plan }
     }
 
-    /// Judges a message.
+    /// Judges a message, or a part of one.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn accept(&mut self, m: &Message) -> Result<(), String> {
+        let (first, mut bytes) = match self.partial.take() {
+            None if m.is_whole() => return self.accept_whole(m),
+            None => (Message { payload: Bytes::new(), ..m.clone() }, Vec::new()),
+            Some(begun) => begun,
+        };
+        let same = (m.sid, m.ssn, m.ppid, m.unordered) == (first.sid, first.ssn, first.ppid, first.unordered);
+        if !same || m.offset != bytes.len() as u64 || m.payload.is_empty() {
+            return Err(format!("{m:?} behind {} bytes of {first:?}", bytes.len()));
+        }
+        bytes.extend_from_slice(&m.payload);
+        if m.more {
+            self.partial = Some((first, bytes));
+            return Ok(());
+        }
+        self.in_parts += 1;
+        self.accept_whole(&Message::whole(m.sid, m.ssn, m.ppid, m.unordered, bytes.into()))
+    }
+
+    /// How many messages came in parts.
+    #[must_use]
+    pub const fn in_parts(&self) -> usize {
+        self.in_parts
+    }
+
+    /// Whether a message has come in part only so far.
+    #[must_use]
+    pub const fn is_partial(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    fn accept_whole(&mut self, m: &Message) -> Result<(), String> {
         let index = m.ppid.0.wrapping_sub(FIRST_PPID) as usize;
         let Some(planned) = self.plan.messages.get(index) else { return Err(format!("a message that was never sent: ppid {}", m.ppid)) };
         let name = format!("message {index} (stream {}, {} bytes)", planned.sid, planned.len);
@@ -90,7 +126,7 @@ mod tests {
     fn message(plan: &Workload, index: usize, ssn: u16) -> Message {
         let m = plan.messages[index];
         let ppid = Ppid(FIRST_PPID + u32::try_from(index).unwrap());
-        Message { sid: StreamId(m.sid), ssn: Ssn(ssn), ppid, unordered: m.unordered, payload: plan.payload(index) }
+        Message::whole(StreamId(m.sid), Ssn(ssn), ppid, m.unordered, plan.payload(index))
     }
 
     fn plan() -> Arc<Workload> {

@@ -35,7 +35,7 @@ fn text(s: &str) -> Outgoing {
 }
 
 fn message(ppid: u32, data: Vec<u8>) -> Message {
-    Message { sid: StreamId(0), ssn: Ssn(0), ppid: Ppid(ppid), unordered: false, payload: data.into() }
+    Message::whole(StreamId(0), Ssn(0), Ppid(ppid), false, data.into())
 }
 
 fn cookie(s: &str) -> Message {

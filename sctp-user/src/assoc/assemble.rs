@@ -30,7 +30,11 @@ impl Association {
             return None;
         }
         let start = buf.len();
+        core.tx.set_amdcs(core.paths.amdcs());
         let Some((way, limit, first)) = core.first_packet(ctx, buf) else {
+            if let Some(probe) = core.probe_packet(ctx, buf) {
+                return Some(probe);
+            }
             core.tx.end_opportunities(ctx.now, &mut core.paths);
             return None;
         };
@@ -43,6 +47,9 @@ impl Association {
             let Some(len) = core.next_packet(ctx, way, first, buf) else { break };
             last = len;
             segments += 1;
+        }
+        if first <= limit {
+            core.paths.on_data_sent(path, first);
         }
         let p = core.paths.get(path)?;
         let transmit = Transmit {

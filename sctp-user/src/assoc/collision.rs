@@ -29,7 +29,7 @@ impl Core {
         let local = c.local_tag == self.local_tag;
         let peer = c.peer_tag == self.peer_tag;
         let tie_zero = c.local_tie_tag.0 == 0 && c.peer_tie_tag.0 == 0;
-        let tie = c.local_tie_tag == self.local_tag && c.peer_tie_tag == self.peer_tag && self.peer_tag.0 != 0;
+        let tie = self.tie_tags == Some((c.local_tie_tag, c.peer_tie_tag));
         match (local, peer) {
             (true, true) => Verdict::Duplicate,
             (true, false) => Verdict::Collision,
@@ -67,6 +67,7 @@ impl Core {
     /// Both sides opened at once: the peer's tag is the new one, ours stays.
     fn on_collision(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
         self.peer_tag = c.peer_tag;
+        self.tie_tags = None;
         if self.state.is_opening() {
             self.reached_at(c.local_addr);
             self.outbound = c.outbound;
@@ -94,6 +95,7 @@ impl Core {
         }
         let closing = core::mem::take(&mut self.closing) || matches!(self.state, State::ShutdownPending | State::ShutdownSent);
         let was_refused = self.tx.take_refused();
+        self.give_up_partial();
         let unread = self.rx.as_mut().map(Rx::take_messages).unwrap_or_default();
         let failed = self.tx.take_undelivered();
         self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));

@@ -19,6 +19,8 @@ use crate::wire::cursor::{Reader, Writer};
 
 /// Most peer addresses that a cookie (and an association) keeps.
 pub const MAX_ADDRS: usize = 64;
+/// Number of the layout below; another one's cookies are nobody's. What extensions add goes behind what is there, under a new number.
+const LAYOUT: u16 = 1;
 /// Length of the signature in bytes.
 const MAC_LEN: usize = 32;
 /// The longest Cookie Preservative that is granted (RFC 9260 section 5.2.6 leaves the bound to us).
@@ -200,8 +202,13 @@ impl CookieJar {
             self.previous = Some(core::mem::replace(&mut self.current, fresh_key(entropy)));
             self.rotated = now;
         }
-        let mut bytes = Vec::with_capacity(128);
-        cookie.encode(&mut Writer::new(&mut bytes));
+        let mut contents = Vec::with_capacity(128);
+        cookie.encode(&mut Writer::new(&mut contents));
+        let mut bytes = Vec::with_capacity(contents.len() + 4 + MAC_LEN);
+        let mut w = Writer::new(&mut bytes);
+        w.u16(LAYOUT);
+        w.u16(u16::try_from(contents.len()).unwrap_or(0));
+        w.bytes(&contents);
         if let Some(mac) = mac(&self.current, &bytes) {
             bytes.extend_from_slice(&mac.finalize().into_bytes());
         }
@@ -219,13 +226,21 @@ impl CookieJar {
         if !right(&self.current) && !self.previous.as_deref().is_some_and(right) {
             return Err(forged);
         }
-        let cookie = StateCookie::decode(body).ok_or(forged)?;
+        // Signed or not, it is read as strictly as anything that comes from outside.
+        let cookie = contents(body).and_then(StateCookie::decode).ok_or(forged)?;
         let age = now - cookie.created;
         if age > cookie.life {
             return Err((CookieError::Stale(age.saturating_sub(cookie.life)), Some(Box::new(cookie))));
         }
         Ok(cookie)
     }
+}
+
+/// What stands behind the header of a cookie, if layout and length are right.
+fn contents(body: &[u8]) -> Option<&[u8]> {
+    let mut r = Reader::new(body);
+    let (layout, len) = (r.u16()?, usize::from(r.u16()?));
+    (layout == LAYOUT && len == r.rest().len()).then(|| r.rest())
 }
 
 fn fresh_key(entropy: &mut dyn Entropy) -> Zeroizing<[u8; 32]> {

@@ -84,6 +84,9 @@ pub(crate) struct Core {
     pub(crate) local_tag: Vtag,
     /// The tag in packets to the peer; zero until the INIT ACK.
     pub(crate) peer_tag: Vtag,
+    /// What stands for our tag and the peer's in cookies: never the tags themselves (RFC 5062 section 3.3). Drawn when a cookie needs
+    /// them, and forgotten when a tag changes.
+    pub(crate) tie_tags: Option<(Vtag, Vtag)>,
     /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
     pub(crate) local_tsn: Tsn,
     /// Our addresses as the peer knows them, at most 65; empty until the first packet of the peer names one, if none are listed.
@@ -156,6 +159,7 @@ impl Core {
             peer_port: ports.1,
             local_tag,
             peer_tag: Vtag::ZERO,
+            tie_tags: None,
             local_tsn,
             local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
@@ -202,6 +206,7 @@ impl Core {
     pub(crate) fn adopt(&mut self, c: &StateCookie) {
         self.local_tag = c.local_tag;
         self.peer_tag = c.peer_tag;
+        self.tie_tags = None;
         self.local_tsn = c.local_tsn;
         self.local_addrs.clear();
         self.local_addrs.push(c.local_addr);
@@ -248,7 +253,14 @@ impl Core {
         }
     }
 
-    /// The next complete message.
+    /// What is incomplete will never be complete; the user is told if that concerns a message that it has in part.
+    pub(crate) fn give_up_partial(&mut self) {
+        if let Some((sid, ssn, unordered)) = self.rx.as_mut().and_then(Rx::give_up) {
+            self.events.push_back(Event::PartialDeliveryAborted { sid, ssn, unordered });
+        }
+    }
+
+    /// The next message, or part of one.
     pub(crate) fn recv(&mut self) -> Option<Message> {
         let message = self.rx.as_mut().and_then(Rx::pop);
         if message.is_none() {
@@ -267,6 +279,7 @@ impl Core {
         if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }
+        self.tx.set_amdcs(self.paths.amdcs());
         self.tx.enqueue(sid, ppid, payload, opts)?;
         self.tx.begin_opportunity();
         Ok(())
@@ -292,6 +305,7 @@ impl Core {
         if self.state == State::Closed {
             return;
         }
+        self.give_up_partial();
         self.notify_readable();
         self.state = State::Closed;
         self.timers.stop_all();
@@ -338,8 +352,11 @@ impl Core {
         }
         let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
         let t3 = self.paths.next_t3().map(|(at, _)| at);
-        let heartbeat =
-            self.state.sends_heartbeats().then(|| self.paths.iter().filter_map(|(_, p)| p.heartbeat.deadline()).min()).flatten();
+        let heartbeat = self
+            .state
+            .sends_heartbeats()
+            .then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min())
+            .flatten();
         [self.timers.next(), sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
     }
 

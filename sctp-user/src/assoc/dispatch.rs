@@ -60,6 +60,7 @@ impl Association {
         let Some(path) = core.paths.find(meta.src) else { return };
         core.heard(ctx.now, path, meta);
         let was_waiting = core.state == State::ShutdownSent;
+        core.complaints.next_packet();
         core.count_packet(path, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut had_data = false;
@@ -108,7 +109,8 @@ impl Core {
             Chunk::ShutdownComplete(_) => self.on_shutdown_complete(),
             Chunk::Error(c) => self.on_error(ctx, c),
             // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is not negotiated.
-            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) => {}
+            // Padding is nothing (RFC 4820 section 3).
+            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true

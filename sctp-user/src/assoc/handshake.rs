@@ -139,6 +139,7 @@ impl Core {
         self.preservative = u32::try_from((round_trip + PRESERVATIVE_MARGIN).as_millis()).unwrap_or(u32::MAX);
         self.state = State::CookieWait;
         self.peer_tag = Vtag::ZERO;
+        self.tie_tags = None;
         self.cookie = Vec::new();
         self.control.clear();
         self.tx.retransmit_all(&mut self.paths);

@@ -83,6 +83,7 @@ impl Core {
     fn on_path_timers(&mut self, ctx: &mut Context<'_>, path: PathId) {
         if self.paths.get(path).and_then(|p| p.t3).is_some_and(|at| at <= ctx.now) {
             let outcome = self.tx.on_t3(ctx.now, path, &mut self.paths);
+            self.note_mtu(path);
             self.tx.begin_opportunity();
             // What rode behind a COOKIE ECHO has T1-cookie to count for it.
             if outcome.count_error && !self.state.is_opening() {
@@ -99,7 +100,9 @@ impl Core {
         let cfg = Arc::clone(&self.cfg);
         let (another, in_use) = (self.paths.len() > 1, self.paths.data_path() == path);
         let Some(p) = self.paths.get_mut(path) else { return };
+        p.on_pmtu_timer(ctx.now);
         let due = p.on_heartbeat_timer(ctx.now, (another, in_use), &cfg, ctx.entropy);
+        self.note_mtu(path);
         // On a path that carries no data it says nothing about the peer (section 8.1).
         if due.error && in_use && !self.count_error(self.cfg.assoc_max_retrans) {
             return;
@@ -226,6 +229,7 @@ impl Core {
         if self.paths.get_mut(info.path).is_some_and(|p| p.on_heartbeat_ack(ctx.now, &info)) {
             self.counters.in_heartbeat_acks += 1;
             self.errors = 0;
+            self.note_mtu(info.path);
             if self.paths.data_path() != data {
                 // Data goes by another path now, which may have room.
                 self.tx.begin_opportunity();

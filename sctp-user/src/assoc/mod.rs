@@ -14,6 +14,7 @@ mod handshake;
 mod liveness;
 pub(crate) mod offer;
 pub(crate) mod path;
+mod probing;
 mod reconfigure;
 mod release;
 pub(crate) mod rx;

@@ -51,7 +51,7 @@ impl Core {
             local: p.local,
             channel: p.channel,
             primary: id == self.paths.primary(),
-            state: p.state(self.paths.len() > 1),
+            state: self.paths.state(id),
             srtt: p.rtt.srtt(),
             rttvar: p.rtt.rttvar(),
             rto: p.rto(),

@@ -75,10 +75,30 @@ pub struct AssocConfig {
     pub recv_buffer: usize,
     /// Send buffer in bytes: beyond it `send` answers `WouldBlock`. Below 1 GiB.
     pub send_buffer: usize,
-    /// Longest message in bytes, in both directions. Below 1 GiB.
+    /// Longest message in bytes that can be sent. Below 1 GiB.
     pub max_message: usize,
-    /// Path MTU in bytes, IP header included, that packets are built for.
+    /// Longest message in bytes that is received: a longer one ends the association. `None` is no limit with
+    /// [`AssocConfig::partial_delivery`], else [`AssocConfig::max_message`].
+    pub max_received_message: Option<usize>,
+    /// Whether a message that does not fit the receive buffer is handed out in parts (RFC 9260 section 6.9), each but the last
+    /// with [`Message::more`](crate::Message::more). If not, a message is always whole, and the receive buffer grows by up to
+    /// twice the longest message while one is put together.
+    pub partial_delivery: bool,
+    /// A message of which so many bytes have come is handed out in parts even if the receive buffer could hold it (RFC 6458
+    /// section 8.1.21); `None` waits until the buffer is full.
+    pub partial_delivery_point: Option<usize>,
+    /// Path MTU in bytes, IP header included, that packets are built for: at first if [`AssocConfig::pmtu_discovery`] is on,
+    /// else for good.
     pub mtu: usize,
+    /// Whether the path MTU is searched for (RFC 8899), from [`AssocConfig::mtu`] up to [`AssocConfig::max_mtu`], and lowered where
+    /// large packets vanish.
+    pub pmtu_discovery: bool,
+    /// The MTU of the interface in bytes, or what the search shall not exceed.
+    pub max_mtu: usize,
+    /// Most user data in one DATA chunk, in bytes; `None` fills packets (RFC 6458 section 8.1.16).
+    pub max_fragment: Option<usize>,
+    /// Whether longer messages than fit one DATA chunk may be sent, in fragments (RFC 9260 section 6.9); if not, they are refused.
+    pub fragment: bool,
     /// Whether small messages wait for a full packet while data is outstanding (Nagle).
     pub nagle: bool,
     /// Whether the sender asks for an immediate SACK when it empties its queue or fills a window (I bit).
@@ -132,7 +152,14 @@ impl AssocConfig {
             recv_buffer: 1 << 20,
             send_buffer: 1 << 20,
             max_message: 16 << 20,
+            max_received_message: None,
+            partial_delivery: true,
+            partial_delivery_point: None,
             mtu: 1500,
+            pmtu_discovery: true,
+            max_mtu: 9000,
+            max_fragment: None,
+            fragment: true,
             nagle: true,
             sender_i_bit: true,
             repeat_fast_retransmit: true,
@@ -177,6 +204,8 @@ impl AssocConfig {
             hb_interval: Some(Duration::from_secs(1)),
             max_init_retransmits: 2,
             nagle: false,
+            // Sessions hand on whole messages.
+            partial_delivery: false,
             ..Self::rfc()
         }
     }
@@ -236,6 +265,10 @@ impl AssocConfig {
             (self.hb_interval.is_some_and(|i| i > day), "hb_interval", "at most a day"),
             (self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day"),
             (self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes"),
+            (self.max_mtu > 65_535, "max_mtu", "at most 65535 bytes"),
+            (self.max_fragment.is_some_and(|n| n < 16), "max_fragment", "at least 16 bytes"),
+            (self.max_received_message == Some(0), "max_received_message", "at least one byte"),
+            (self.partial_delivery_point == Some(0), "partial_delivery_point", "at least one byte"),
             (self.max_burst == 0, "max_burst", "at least one packet"),
             (self.hb_max_burst == 0, "hb_max_burst", "at least one packet"),
             (self.advertise.as_ref().is_some_and(|a| a.len() > 64), "advertise", "at most 64 addresses"),
@@ -271,6 +304,8 @@ impl AssocConfig {
             (self.nat != new.nat, "nat", told),
             (self.advertise != new.advertise, "advertise", told),
             (self.mtu != new.mtu, "mtu", "the paths have theirs since the association was opened"),
+            (self.max_mtu != new.max_mtu, "max_mtu", "the paths have theirs since the association was opened"),
+            (self.pmtu_discovery != new.pmtu_discovery, "pmtu_discovery", "the paths have begun with theirs"),
         ];
         match settled.into_iter().find(|(differs, ..)| *differs) {
             Some((_, field, why)) => Err(ConfigError { field, why }),

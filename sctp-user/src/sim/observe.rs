@@ -50,6 +50,8 @@ pub struct Seen<'a> {
     pub ports: Option<(u16, u16)>,
     /// Whether it is a plain datagram, without SCTP.
     pub plain: bool,
+    /// Whether IP may fragment it.
+    pub may_fragment: bool,
     /// The SCTP packet, or the datagram's payload.
     pub payload: &'a [u8],
 }
@@ -112,7 +114,17 @@ impl Observer {
         self.take_into_hash(now, host, fate, wire);
         if let (Some(tap), Fate::Sent | Fate::Received) = (&mut self.tap, fate) {
             let sent = fate == Fate::Sent;
-            tap(&Seen { now, host, sent, src: wire.src, dst: wire.dst, ports: wire.ports, plain: wire.plain, payload: &wire.bytes });
+            tap(&Seen {
+                now,
+                host,
+                sent,
+                src: wire.src,
+                dst: wire.dst,
+                ports: wire.ports,
+                plain: wire.plain,
+                may_fragment: wire.may_fragment,
+                payload: &wire.bytes,
+            });
         }
         if self.pcap.is_some()
             && let Err(e) = self.write_capture(now, hosts, host, fate, wire)

@@ -471,11 +471,15 @@ impl SocketNode {
                     if link.up { Notification::CommLost { assoc: id, reason } } else { Notification::CantStart { assoc: id, reason } };
                 Some(last)
             }
-            Event::Readable => None,
+            // The status tells the path MTU.
+            Event::Readable | Event::PathMtu { .. } => None,
             Event::Writable => {
                 let wanted = core::mem::take(&mut link.wants_room);
                 link.room |= wanted;
                 wanted.then_some(Notification::Writable { assoc: id })
+            }
+            Event::PartialDeliveryAborted { sid, ssn, unordered } => {
+                Some(Notification::PartialDeliveryAborted { assoc: id, sid, ssn, unordered })
             }
             Event::SendFailed { message } => Some(Notification::SendFailed { assoc: id, message }),
             Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),

@@ -63,18 +63,24 @@ pub struct RcvInfo {
     pub ppid: Ppid,
     /// Whether it was sent unordered.
     pub unordered: bool,
+    /// Where the bytes begin in the message: 0 unless earlier parts of it were handed out.
+    pub offset: u64,
+    /// Whether more of the message follows, in what this association's next call hands out: the opposite of MSG_EOR (RFC 6458
+    /// section 3.1.4). A message comes in parts if it does not fit the receive buffer.
+    pub more: bool,
 }
 
 impl RcvInfo {
     pub(super) fn new(assoc: AssocId, message: &Message) -> Self {
-        Self { assoc, sid: message.sid, ssn: message.ssn, ppid: message.ppid, unordered: message.unordered }
+        let Message { sid, ssn, ppid, unordered, offset, more, .. } = *message;
+        Self { assoc, sid, ssn, ppid, unordered, offset, more }
     }
 }
 
 /// What [`SctpSocket::recv`](super::SctpSocket::recv) hands out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Received {
-    /// A complete message.
+    /// A message, or a part of one: [`RcvInfo::more`].
     Message(RcvInfo, Bytes),
     /// News about an association.
     Notification(Notification),
@@ -138,6 +144,17 @@ pub enum Notification {
         /// The message.
         message: Message,
     },
+    /// The rest of a message that was handed out in part will not come (SCTP_PARTIAL_DELIVERY_EVENT).
+    PartialDeliveryAborted {
+        /// The association.
+        assoc: AssocId,
+        /// The stream of the message.
+        sid: StreamId,
+        /// Its sequence number in the stream; zero if unordered.
+        ssn: Ssn,
+        /// Whether it was sent unordered.
+        unordered: bool,
+    },
     /// The peer reported an error that does not end the association (SCTP_REMOTE_ERROR).
     RemoteError {
         /// The association.
@@ -172,6 +189,7 @@ impl Notification {
             | Self::ShutdownReceived { assoc }
             | Self::CommLost { assoc, .. }
             | Self::SendFailed { assoc, .. }
+            | Self::PartialDeliveryAborted { assoc, .. }
             | Self::RemoteError { assoc, .. }
             | Self::PathState { assoc, .. }
             | Self::Writable { assoc } => *assoc,

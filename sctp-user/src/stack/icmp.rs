@@ -4,29 +4,59 @@
 use super::Stack;
 use super::lookup::Key;
 use crate::assoc::Core;
-use crate::net::{NetError, NetErrorKind};
+use crate::assoc::state::State;
+use crate::error::CloseReason;
+use crate::net::{Channel, NetError, NetErrorKind};
 use crate::time::Time;
-use crate::wire::{Chunk, Packet};
+use crate::wire::Packet;
+use crate::wire::chunk::kind;
+use crate::wire::cursor::Reader;
 
 impl Stack {
-    /// A network error with the packet that it quotes.
+    /// A network error with the packet that it quotes (rules ICMP1 to ICMP9; other types and codes are ignored).
     pub(super) fn on_net_error(&mut self, now: Time, err: &NetError) {
         let Some(quoted) = Packet::parse_quoted(&err.quoted) else { return };
-        let key = Key { local_port: quoted.header.src_port, peer_port: quoted.header.dst_port, peer: err.dst };
+        let dst = err.dst.to_canonical();
+        let key = Key { local_port: quoted.header.src_port, peer_port: quoted.header.dst_port, peer: dst };
         let Some(id) = self.lookup.get(&key) else { return };
-        let ours = self.assocs.get(id).is_some_and(|a| quotes(&a.core, &quoted));
-        if ours && err.kind == NetErrorKind::PortUnreachable {
-            self.with_assoc(now, id, |a, ctx| a.core.on_port_unreachable(ctx, err.dst));
-            self.touch(id);
+        let Some(core) = self.assocs.get(id).map(|a| &a.core) else { return };
+        let Some(initiates) = quotes(core, &quoted, &err.quoted) else { return };
+        let path = core.paths.find(dst);
+        // Our packets do not leave by both ways at once: a report about the other way is none of ours.
+        let ours = path.and_then(|p| core.paths.get(p)).is_some_and(|p| same_way(p.channel, err.channel));
+        if !ours {
+            return;
         }
+        self.with_assoc(now, id, |a, ctx| match err.kind {
+            // ICMP3 is about protocol 132; a UDP port that nobody listens on is worth a question.
+            NetErrorKind::PortUnreachable if err.channel != Channel::Raw => a.core.on_port_unreachable(ctx, dst),
+            NetErrorKind::TooBig { mtu } => {
+                if let Some(path) = path {
+                    a.core.on_too_big(path, mtu);
+                }
+            }
+            // ICMP8: as an ABORT with the T bit; one that quotes an INIT only while we wait for the answer to it.
+            NetErrorKind::ProtocolUnreachable if !initiates || a.core.state == State::CookieWait => {
+                a.core.close(CloseReason::NetworkUnreachable);
+            }
+            _ => {}
+        });
+        self.touch(id);
     }
 }
 
-/// Whether a quoted packet carries the tag that we send, or is our INIT with our Initiate Tag.
-fn quotes(core: &Core, quoted: &Packet<'_>) -> bool {
+fn same_way(a: Channel, b: Channel) -> bool {
+    core::mem::discriminant(&a) == core::mem::discriminant(&b)
+}
+
+/// Whether a quoted packet carries the tag that we send, or begins an INIT with our Initiate Tag (ICMP6); then whether it is an
+/// INIT. Of a long INIT only the beginning is quoted.
+fn quotes(core: &Core, quoted: &Packet<'_>, bytes: &[u8]) -> Option<bool> {
     if quoted.header.vtag.0 != 0 {
-        return quoted.header.vtag == core.peer_tag;
+        return (quoted.header.vtag == core.peer_tag).then_some(false);
     }
-    let first = quoted.chunks().next().and_then(Result::ok).and_then(|c| c.decode().ok());
-    matches!(first, Some(Chunk::Init(init)) if init.tag == core.local_tag)
+    let mut r = Reader::new(bytes.get(12..)?);
+    let is_init = r.u8()? == kind::INIT;
+    r.take(3)?;
+    (is_init && r.u32()? == core.local_tag.0).then_some(true)
 }

@@ -595,7 +595,7 @@ impl Assoc<'_> {
         sent.unwrap_or(Err(SendError::Closed))
     }
 
-    /// The next complete message. Reading makes room in the receive window.
+    /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.
     pub fn recv(&mut self) -> Option<Message> {
         let core = &mut self.stack.assocs.get_mut(self.id)?.core;
         let message = core.recv();

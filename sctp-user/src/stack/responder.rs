@@ -106,20 +106,16 @@ impl Stack {
                 return None;
             }
         }
-        let (local_tag, peer_tag, local_tsn) = (core.local_tag, core.peer_tag, core.local_tsn);
-        Some(if core.state == State::CookieWait {
+        let (local_tag, local_tsn) = (core.local_tag, core.local_tsn);
+        if core.state == State::CookieWait {
             // Section 5.2.2: no Tie-Tags yet.
-            Proposal { local_tag, local_tsn, local_tie_tag: Vtag::ZERO, peer_tie_tag: Vtag::ZERO }
-        } else if core.state == State::CookieEchoed {
-            Proposal { local_tag, local_tsn, local_tie_tag: local_tag, peer_tie_tag: peer_tag }
-        } else {
-            Proposal {
-                local_tag: fresh_tag(&mut *self.entropy),
-                local_tsn: Tsn(self.entropy.u32()),
-                local_tie_tag: local_tag,
-                peer_tie_tag: peer_tag,
-            }
-        })
+            return Some(Proposal { local_tag, local_tsn, local_tie_tag: Vtag::ZERO, peer_tie_tag: Vtag::ZERO });
+        }
+        let opening = core.state == State::CookieEchoed;
+        let entropy = &mut *self.entropy;
+        let (local_tie_tag, peer_tie_tag) = *core.tie_tags.get_or_insert_with(|| (fresh_tag(entropy), fresh_tag(entropy)));
+        let (local_tag, local_tsn) = if opening { (local_tag, local_tsn) } else { (fresh_tag(entropy), Tsn(entropy.u32())) };
+        Some(Proposal { local_tag, local_tsn, local_tie_tag, peer_tie_tag })
     }
 
     fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &Offer<'_>, p: &Proposal) {

@@ -58,7 +58,7 @@ pub const fn chunk_name(kind: u8) -> &'static str {
         64 => "I-DATA",
         128 => "ASCONF-ACK",
         130 => "RE-CONFIG",
-        132 => "PAD",
+        kind::PAD => "PAD",
         192 => "FORWARD-TSN",
         193 => "ASCONF",
         194 => "I-FORWARD-TSN",
@@ -205,6 +205,10 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
         }
         Chunk::ShutdownComplete(c) => s.head(raw, t_flag(c.t)),
         Chunk::ShutdownAck | Chunk::CookieAck => s.head(raw, ""),
+        Chunk::Pad(c) => {
+            s.head(raw, "")?;
+            s.field("len", format_args!("{}", c.padding.len()))
+        }
         Chunk::Unknown(raw) => {
             s.head(&raw, "")?;
             s.field("type", format_args!("{}", raw.kind))?;

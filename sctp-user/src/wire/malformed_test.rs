@@ -137,7 +137,7 @@ fn packets_too_short() {
         let mut buf = vec![1; len];
         checksum::seal(&mut buf);
         assert_eq!(Packet::parse(&buf).unwrap_err(), PacketError::TooShort(len));
-        assert_eq!(Packet::parse_quoted(&buf).is_some(), len >= 12);
+        assert_eq!(Packet::parse_quoted(&buf).is_some(), len >= 8);
         assert!(!checksum::verify(&buf[..len.min(11)]));
     }
 }

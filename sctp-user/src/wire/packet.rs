@@ -65,7 +65,8 @@ impl<'a> Packet<'a> {
         Ok(Self { header, body })
     }
 
-    /// Header and body of `bytes` without any check: for packets quoted by ICMP, which are cut off.
+    /// Header and body of `bytes` without any check: for packets quoted by ICMP, which are cut off. Eight bytes are enough
+    /// (RFC 792): they hold all of the header that is looked at.
     #[must_use]
     pub fn parse_quoted(bytes: &'a [u8]) -> Option<Self> {
         let (header, body) = Self::split(bytes)?;
@@ -75,8 +76,7 @@ impl<'a> Packet<'a> {
     fn split(bytes: &'a [u8]) -> Option<(CommonHeader, &'a [u8])> {
         let mut r = Reader::new(bytes);
         let header = CommonHeader { src_port: r.u16()?, dst_port: r.u16()?, vtag: Vtag(r.u32()?) };
-        r.take(4)?;
-        Some((header, r.rest()))
+        Some((header, r.rest().get(4..).unwrap_or(&[])))
     }
 
     /// The chunks in order.

@@ -271,6 +271,7 @@ fn over_ipv6_and_directly_over_ip() {
         s.ipv6 = ipv6;
         s.channel = channel.unwrap_or(s.channel);
         s.there.loss = Loss::percent(5);
+        s.assoc.max_mtu = 1500;
         let bed = deliver(s);
         assert_eq!(bed.world.link_stats(bed.client_ip, bed.server_ip).too_big, 0);
     }

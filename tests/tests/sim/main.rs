@@ -6,6 +6,8 @@ mod delivery;
 mod faults;
 mod goodput;
 mod lifecycle;
+mod partial;
+mod pmtu;
 mod rough;
 mod statistics;
 mod wireshark;

@@ -38,6 +38,16 @@ pub(crate) struct HeartbeatInfo {
 }
 
 impl HeartbeatInfo {
+    /// What a HEARTBEAT carries that is sent now on this path.
+    pub(super) fn new(path: PathId, nonce: u64, sent: Time) -> Self {
+        Self { path, nonce, sent }
+    }
+
+    /// What tells this HEARTBEAT from all others.
+    pub(super) fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
     /// Reads the value of a Heartbeat Info parameter; `None` if it cannot be one of ours.
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         let mut r = Reader::new(value);

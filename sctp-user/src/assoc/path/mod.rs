@@ -4,6 +4,8 @@
 mod choice;
 mod configure;
 pub(crate) mod heartbeat;
+mod mtu;
+pub(crate) mod pmtu;
 pub(crate) mod rtt;
 pub(crate) mod source;
 pub(crate) mod state;
@@ -12,6 +14,7 @@ use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
+use self::pmtu::Pmtu;
 pub(crate) use self::rtt::RttEstimator;
 pub(crate) use self::state::Limits;
 use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
@@ -100,8 +103,10 @@ pub(crate) struct Path {
     told: (PathState, bool),
     /// Whether the address is known to belong to the peer (RFC 9260 section 5.4).
     pub(crate) confirmed: bool,
-    /// Path MTU in bytes, IP header included.
+    /// Path MTU in bytes, IP header included: what the search came to, as congestion control was told.
     mtu: usize,
+    /// The search for it.
+    pmtu: Pmtu,
     /// DSCP of packets on this path.
     dscp: u8,
     /// IPv6 flow label of packets on this path.
@@ -129,7 +134,8 @@ pub(crate) struct Path {
 impl Path {
     /// A path to `addr` of which nothing is known yet: active, unconfirmed.
     pub(crate) fn new(cfg: &AssocConfig, now: Time, addr: IpAddr, local: Option<IpAddr>, channel: Channel) -> Self {
-        let pmdcs = chunk_room(cfg.mtu, addr, channel);
+        let pmtu = Pmtu::new(cfg, addr);
+        let pmdcs = chunk_room(pmtu.size(), addr, channel);
         Self {
             addr,
             local,
@@ -144,7 +150,8 @@ impl Path {
             limits: Limits::of(cfg),
             told: (PathState::Unconfirmed, false),
             confirmed: false,
-            mtu: cfg.mtu,
+            mtu: pmtu.size(),
+            pmtu,
             dscp: cfg.dscp,
             flow_label: cfg.flow_label,
             t3: None,
@@ -167,13 +174,6 @@ impl Path {
     /// Path MTU in bytes, IP header included.
     pub(crate) fn mtu(&self) -> usize {
         self.mtu
-    }
-
-    /// Sets the path MTU.
-    #[cfg_attr(not(test), expect(dead_code, reason = "path MTU discovery comes later"))]
-    pub(crate) fn set_mtu(&mut self, mtu: usize) {
-        self.mtu = mtu;
-        self.cc.on_mtu(self.pmdcs());
     }
 
     /// Longest SCTP packet in bytes, common header included, that fits the path MTU.
@@ -221,6 +221,7 @@ impl Path {
         self.cc.on_loss(now, Loss::Timeout);
         self.one_packet = true;
         self.rtt_probe = None;
+        self.pmtu.on_t3();
     }
 
     /// DATA is about to be sent: an unused window decays first (RFC 9260 section 7.2.1).
@@ -333,7 +334,7 @@ impl Path {
     /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured,
     /// and packets leave from where the HEARTBEAT left.
     pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
-        let Some((rtt, source)) = self.heartbeat.on_ack(now, info) else {
+        let Some((rtt, source)) = self.on_probe_ack(now, info).or_else(|| self.heartbeat.on_ack(now, info)) else {
             return false;
         };
         self.stats.in_heartbeat_acks += 1;
@@ -374,13 +375,8 @@ impl Path {
 
 /// Room for chunks in a packet of `mtu` bytes to `addr`: without IP header, encapsulation and common header.
 fn chunk_room(mtu: usize, addr: IpAddr, channel: Channel) -> usize {
-    let ip = if addr.is_ipv6() { 40 } else { 20 };
-    let encap = match channel {
-        Channel::Udp { .. } | Channel::Datagram { .. } => 8,
-        Channel::Raw | Channel::Lower(_) => 0,
-    };
     // Even a nonsensical MTU leaves room for one small chunk.
-    mtu.saturating_sub(ip + encap + COMMON_HEADER_LEN).max(64) & !3
+    mtu.saturating_sub(mtu::lower_headers(addr, channel) + COMMON_HEADER_LEN).max(64) & !3
 }
 
 /// All paths of an association.

@@ -7,6 +7,8 @@ mod tracker;
 mod window;
 
 #[cfg(test)]
+mod partial_test;
+#[cfg(test)]
 mod rx_test;
 
 use std::collections::VecDeque;
@@ -19,7 +21,7 @@ use self::tracker::{Seen, Tracker};
 use self::window::{Position, Window};
 use crate::config::AssocConfig;
 use crate::event::Message;
-use crate::num::{StreamId, Tsn};
+use crate::num::{Ssn, StreamId, Tsn};
 use crate::time::Time;
 use crate::wire::PacketWriter;
 use crate::wire::chunk::Data;
@@ -45,10 +47,35 @@ pub(crate) enum DataOutcome {
     Violation(&'static str),
 }
 
+/// When a message is handed out though its end has not come (RFC 9260 section 6.9).
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    on: bool,
+    /// Once so many bytes of it are there; in any case before the receive buffer would stay full.
+    point: usize,
+}
+
+impl Partial {
+    fn new(cfg: &AssocConfig) -> Self {
+        Self { on: cfg.partial_delivery, point: cfg.partial_delivery_point.unwrap_or(usize::MAX) }
+    }
+}
+
+/// Longest message that is taken in.
+fn longest(cfg: &AssocConfig) -> usize {
+    cfg.max_received_message.unwrap_or(if cfg.partial_delivery { usize::MAX } else { cfg.max_message })
+}
+
+/// How far the memory may exceed what gaps may fill: without partial delivery by a whole message, in pieces and being joined.
+fn growth(cfg: &AssocConfig) -> usize {
+    if cfg.partial_delivery { cfg.recv_buffer } else { longest(cfg).saturating_mul(2) }
+}
+
 /// The receiving side of an association.
 #[derive(Clone, Debug)]
 pub(crate) struct Rx {
     streams: u16,
+    partial: Partial,
     tracker: Tracker,
     reassembly: Reassembly,
     window: Window,
@@ -63,8 +90,9 @@ impl Rx {
         Self {
             streams: inbound_streams,
             tracker: Tracker::new(peer_initial_tsn),
-            reassembly: Reassembly::new(cfg.max_message),
-            window: Window::new(cfg.recv_buffer, cfg.max_message, cfg.mtu),
+            partial: Partial::new(cfg),
+            reassembly: Reassembly::new(longest(cfg)),
+            window: Window::new(cfg.recv_buffer, growth(cfg), cfg.mtu),
             sacks: SackOut::new(cfg),
             reassembled: 0,
         }
@@ -72,8 +100,9 @@ impl Rx {
 
     /// Takes new values of the SACK rules, buffer and message length. A smaller buffer closes the window until the user has read.
     pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
-        self.reassembly.set_max_message(cfg.max_message);
-        self.window.resize(cfg.recv_buffer, cfg.max_message, cfg.mtu);
+        self.partial = Partial::new(cfg);
+        self.reassembly.set_max_message(longest(cfg));
+        self.window.resize(cfg.recv_buffer, growth(cfg), cfg.mtu);
         self.sacks.configure(cfg);
         if self.window.needs_update(self.starving()) {
             self.sacks.force();
@@ -138,10 +167,14 @@ impl Rx {
         self.sacks.on_packet_end(now, &mut self.tracker, a_rwnd);
     }
 
-    /// The next complete message. The room that it leaves may cause a SACK to tell the peer.
+    /// The next message, or the next part of one. The room that it leaves may cause a SACK to tell the peer.
     pub(crate) fn pop(&mut self) -> Option<Message> {
-        let message = self.reassembly.pop()?;
-        self.window.release(message.payload.len(), 1);
+        let (message, pieces) = match self.part() {
+            Some(0) => return None,
+            Some(_) => self.reassembly.take_part()?,
+            None => (self.reassembly.pop()?, 1),
+        };
+        self.window.release(message.payload.len(), pieces);
         if self.window.needs_update(self.starving()) {
             self.sacks.force();
         }
@@ -150,7 +183,25 @@ impl Rx {
 
     /// Whether [`Self::pop`] has something.
     pub(crate) fn has_message(&self) -> bool {
-        !self.reassembly.ready().is_empty()
+        self.part().map_or(!self.reassembly.ready().is_empty(), |bytes| bytes > 0)
+    }
+
+    /// How many bytes of an incomplete message are to be handed out next; `None` if it is the turn of complete ones.
+    ///
+    /// Once a message is handed out in parts, nothing else is until its end.
+    fn part(&self) -> Option<usize> {
+        let (bytes, begun) = self.reassembly.head(self.tracker.cum())?;
+        // A gap fills even if the window is closed; what is behind it may complete the message.
+        let stuck = || !self.tracker.has_gaps() && self.window.a_rwnd(false) == 0;
+        let starts = || self.partial.on && self.reassembly.ready().is_empty() && (bytes >= self.partial.point || stuck());
+        (begun || (bytes > 0 && starts())).then_some(bytes)
+    }
+
+    /// The association ends or begins anew: incomplete messages are forgotten. Answers which one was handed out in part.
+    pub(crate) fn give_up(&mut self) -> Option<(StreamId, Ssn, bool)> {
+        let (bytes, pieces, begun) = self.reassembly.give_up();
+        self.window.release(bytes, pieces);
+        begun
     }
 
     /// Whether a SACK must go now.
@@ -243,7 +294,7 @@ impl Rx {
     /// Whether the application can free nothing and the peer sends nothing more unless the window stays open: one message is
     /// larger than the whole buffer.
     fn starving(&self) -> bool {
-        !self.tracker.has_gaps() && self.reassembly.starving(self.tracker.cum())
+        !self.partial.on && !self.tracker.has_gaps() && self.reassembly.starving(self.tracker.cum())
     }
 }
 

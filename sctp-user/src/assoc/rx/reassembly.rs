@@ -9,7 +9,8 @@ use crate::event::Message;
 use crate::num::{Ppid, Ssn, StreamId, Tsn};
 use crate::wire::chunk::Data;
 
-/// Fragments of one message with consecutive TSNs; never complete, since a complete message leaves at once.
+/// Fragments of one message with consecutive TSNs; never complete, since a complete message leaves at once. Its beginning may
+/// have been handed out already.
 #[derive(Clone, Debug)]
 struct Run {
     first: Tsn,
@@ -23,8 +24,11 @@ struct Run {
     unordered: bool,
     /// Of the first fragment, once it is here.
     ppid: Ppid,
+    /// User data in `parts`.
     bytes: usize,
     parts: VecDeque<Bytes>,
+    /// User data that was handed out before.
+    taken: u64,
 }
 
 impl Run {
@@ -40,6 +44,7 @@ impl Run {
             ppid: data.ppid,
             bytes: payload.len(),
             parts: VecDeque::from([payload]),
+            taken: 0,
         }
     }
 
@@ -63,7 +68,8 @@ impl Run {
         }
     }
 
-    fn into_message(mut self) -> Message {
+    /// What is here of the message, which is its end if `more` is false.
+    fn take(&mut self, more: bool) -> Message {
         let payload = match self.parts.pop_front() {
             Some(only) if self.parts.is_empty() => only,
             first => {
@@ -72,7 +78,12 @@ impl Run {
                 whole.freeze()
             }
         };
-        Message { sid: self.sid, ssn: self.ssn, ppid: self.ppid, unordered: self.unordered, payload }
+        self.parts.clear();
+        self.bytes = 0;
+        let offset = self.taken;
+        self.taken = offset.saturating_add(payload.len() as u64);
+        let ssn = if self.unordered { Ssn(0) } else { self.ssn };
+        Message { sid: self.sid, ssn, ppid: self.ppid, unordered: self.unordered, offset, more, payload }
     }
 }
 
@@ -122,6 +133,30 @@ impl Reassembly {
         self.max_message = max_message;
     }
 
+    /// How much could be handed out of the message that stands at `cum`, the cumulative TSN, though it is incomplete, and whether
+    /// earlier parts of it were handed out already.
+    pub(crate) fn head(&self, cum: Tsn) -> Option<(usize, bool)> {
+        let run = self.runs.front().filter(|r| r.begin && r.first.at_or_before(cum))?;
+        let next = self.streams.get(&run.sid).map_or(Ssn(0), |s| s.next);
+        (run.unordered || run.ssn == next).then_some((run.bytes, run.taken > 0))
+    }
+
+    /// What is there of the message that [`Reassembly::head`] tells of, and of how many pieces it was.
+    pub(crate) fn take_part(&mut self) -> Option<(Message, usize)> {
+        let run = self.runs.front_mut()?;
+        let pieces = run.parts.len();
+        Some((run.take(true), pieces))
+    }
+
+    /// Forgets all incomplete messages: their rest will not come. Answers the user data and the pieces that this frees, and what
+    /// is known of the message of which parts were handed out, if there is one.
+    pub(crate) fn give_up(&mut self) -> (usize, usize, Option<(StreamId, Ssn, bool)>) {
+        let runs = core::mem::take(&mut self.runs);
+        let begun = runs.front().filter(|r| r.taken > 0);
+        let begun = begun.map(|r| (r.sid, if r.unordered { Ssn(0) } else { r.ssn }, r.unordered));
+        (runs.iter().map(|r| r.bytes).sum(), runs.iter().map(|r| r.parts.len()).sum(), begun)
+    }
+
     /// The next message to read.
     pub(crate) fn pop(&mut self) -> Option<Message> {
         self.ready.pop_front()
@@ -162,14 +197,14 @@ impl Reassembly {
             if payload.len() > self.max_message {
                 return Err("message too long");
             }
-            let message = Message { sid: data.sid, ssn: data.ssn, ppid: data.ppid, unordered: data.unordered, payload };
+            let message = Message::whole(data.sid, data.ssn, data.ppid, data.unordered, payload);
             return Ok(Inserted { readable: self.order(message)?, pieces: 1 });
         }
         let at = self.join(data, payload, at, left.is_some(), right.is_some());
         let Some(run) = self.runs.get(at) else {
             return Ok(Inserted { readable: false, pieces: 1 });
         };
-        if run.bytes > self.max_message {
+        if run.taken.saturating_add(run.bytes as u64) > self.max_message as u64 {
             return Err("message too long");
         }
         if !(run.begin && run.end) {
@@ -177,7 +212,7 @@ impl Reassembly {
         }
         let pieces = run.parts.len();
         let readable = match self.runs.remove(at) {
-            Some(run) => self.order(run.into_message())?,
+            Some(mut run) => self.order(run.take(false))?,
             None => false,
         };
         Ok(Inserted { readable, pieces })
@@ -227,10 +262,19 @@ impl Reassembly {
         at
     }
 
+    /// Adds a message to those that can be read. The end of one whose beginning was handed out goes before all others.
+    fn put(ready: &mut VecDeque<Message>, message: Message) {
+        if message.offset > 0 {
+            ready.push_front(message);
+        } else {
+            ready.push_back(message);
+        }
+    }
+
     /// Gives a complete message its place; answers whether one became readable.
     fn order(&mut self, message: Message) -> Result<bool, &'static str> {
         if message.unordered {
-            self.ready.push_back(Message { ssn: Ssn(0), ..message });
+            Self::put(&mut self.ready, Message { ssn: Ssn(0), ..message });
             return Ok(true);
         }
         let stream = self.streams.entry(message.sid).or_default();
@@ -241,7 +285,7 @@ impl Reassembly {
             };
         }
         stream.next = stream.next.next();
-        self.ready.push_back(message);
+        Self::put(&mut self.ready, message);
         while let Some(message) = stream.waiting.remove(&stream.next.0) {
             stream.next = stream.next.next();
             self.ready.push_back(message);

@@ -25,7 +25,7 @@ fn at(ms: u64) -> Time {
 }
 
 fn rx(buffer: usize) -> Rx {
-    let cfg = AssocConfig { recv_buffer: buffer, max_message: 100_000, ..AssocConfig::rfc() };
+    let cfg = AssocConfig { recv_buffer: buffer, max_message: 100_000, partial_delivery: false, ..AssocConfig::rfc() };
     Rx::new(&cfg, Tsn(1), 4)
 }
 

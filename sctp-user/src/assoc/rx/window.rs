@@ -33,13 +33,14 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// An empty buffer of `buffer` bytes for messages of up to `max_message`, in packets of `mtu` bytes.
-    pub(crate) fn new(buffer: usize, max_message: usize, mtu: usize) -> Self {
+    /// An empty buffer of `buffer` bytes, in packets of `mtu` bytes. What the oldest incomplete message takes may exceed by
+    /// `growth` what everything else may take.
+    pub(crate) fn new(buffer: usize, growth: usize, mtu: usize) -> Self {
         Self {
             buffer,
             smallest: mtu.min(buffer / 2),
             floor: (buffer / 2).max(2 * mtu).min(buffer),
-            hard_limit: buffer.saturating_mul(4).saturating_add(max_message.saturating_mul(2)),
+            hard_limit: buffer.saturating_mul(4).saturating_add(growth),
             payload: 0,
             memory: 0,
             advertised: buffer,
@@ -47,9 +48,9 @@ impl Window {
     }
 
     /// Changes the buffer; what is held and what was advertised stay.
-    pub(crate) fn resize(&mut self, buffer: usize, max_message: usize, mtu: usize) {
+    pub(crate) fn resize(&mut self, buffer: usize, growth: usize, mtu: usize) {
         let (payload, memory, advertised) = (self.payload, self.memory, self.advertised);
-        *self = Self { payload, memory, advertised, ..Self::new(buffer, max_message, mtu) };
+        *self = Self { payload, memory, advertised, ..Self::new(buffer, growth, mtu) };
     }
 
     /// Takes in `chunks` pieces with `bytes` of user data in all.
@@ -62,6 +63,12 @@ impl Window {
     pub(crate) fn release(&mut self, bytes: usize, chunks: usize) {
         self.payload = self.payload.saturating_sub(bytes);
         self.memory = self.memory.saturating_sub(bytes + chunks * OVERHEAD);
+    }
+
+    /// Memory in use, in bytes.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Free space. `starving`: nothing can be read before more of an incomplete message arrives.

@@ -12,6 +12,8 @@ impl TxConfig {
             nagle: cfg.nagle,
             sender_i_bit: cfg.sender_i_bit,
             repeat_fast_retransmit: cfg.repeat_fast_retransmit,
+            max_fragment: cfg.max_fragment.unwrap_or(usize::MAX),
+            fragment: cfg.fragment,
         }
     }
 }

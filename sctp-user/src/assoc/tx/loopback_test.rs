@@ -71,7 +71,8 @@ impl Side {
     fn read(&mut self) {
         for _ in 0..self.greed {
             match self.rx.pop() {
-                Some(m) => self.received.push(m),
+                Some(m) if m.offset == 0 => self.received.push(m),
+                Some(m) => join(&mut self.received, &m),
                 None => break,
             }
         }
@@ -233,6 +234,14 @@ impl World {
     }
 }
 
+/// Adds a part to the message that it belongs to, which is the last one.
+fn join(received: &mut [Message], part: &Message) {
+    let m = received.last_mut().unwrap();
+    assert!(m.more && m.payload.len() as u64 == part.offset && (m.sid, m.ssn, m.unordered) == (part.sid, part.ssn, part.unordered));
+    m.payload = [&m.payload[..], &part.payload].concat().into();
+    m.more = part.more;
+}
+
 /// A message whose content tells its number.
 fn message(n: u32, len: usize) -> Bytes {
     let mut bytes: Vec<u8> = n.to_be_bytes().iter().copied().cycle().take(len.max(4)).collect();
@@ -254,6 +263,7 @@ fn random_messages(rng: &mut SeededEntropy, count: u32, longest: u64, streams: u
 /// What arrived against what was sent: ordered messages in order per stream, unordered ones as a set.
 fn assert_delivered(sent: &VecDeque<(u16, Bytes, SendOptions)>, received: &[Message]) {
     assert_eq!(sent.len(), received.len());
+    assert!(received.iter().all(|m| !m.more));
     for sid in 0..70 {
         let want: Vec<_> = sent.iter().filter(|m| m.0 == sid && !m.2.unordered).map(|m| &m.1).collect();
         let got: Vec<_> = received.iter().filter(|m| m.sid.0 == sid && !m.unordered).map(|m| &m.payload).collect();

@@ -30,6 +30,7 @@ use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
 use crate::stats::AssocStats;
 use crate::time::Time;
+use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
 const BUFFER_PER_MESSAGE: usize = 16;
@@ -71,6 +72,9 @@ struct TxConfig {
     nagle: bool,
     sender_i_bit: bool,
     repeat_fast_retransmit: bool,
+    /// Most user data in one chunk, whatever the path MTU.
+    max_fragment: usize,
+    fragment: bool,
 }
 
 /// Counters of the sender; see [`AssocStats`].
@@ -91,6 +95,8 @@ struct TxStats {
 #[derive(Debug)]
 pub(crate) struct Tx {
     cfg: TxConfig,
+    /// AMDCS: the longest chunk, header included, that passes on every path of the peer (RFC 9260 section 7.3).
+    amdcs: usize,
     outbound_streams: u16,
     queue: SendQueue,
     out: Outstanding,
@@ -123,6 +129,7 @@ impl Tx {
     pub(crate) fn new(cfg: &AssocConfig, initial_tsn: Tsn, outbound_streams: u16, peer_rwnd: u32) -> Self {
         Self {
             cfg: TxConfig::of(cfg),
+            amdcs: usize::MAX,
             outbound_streams,
             queue: SendQueue::new(Box::<RoundRobin>::default()),
             out: Outstanding::new(initial_tsn),
@@ -155,6 +162,9 @@ impl Tx {
         if payload.len() > self.cfg.max_message {
             return Err(SendError::TooLong { len: payload.len(), max: self.cfg.max_message });
         }
+        if !self.cfg.fragment && payload.len() > self.longest_chunk() {
+            return Err(SendError::TooLong { len: payload.len(), max: self.longest_chunk() });
+        }
         let buffered = self.buffered();
         let full = buffered > 0 && buffered.saturating_add(payload.len()) > self.cfg.send_buffer;
         if full || self.queue.messages() >= self.max_messages() {
@@ -163,6 +173,16 @@ impl Tx {
         }
         self.queue.push(sid, ppid, payload, opts);
         Ok(())
+    }
+
+    /// The paths changed: the longest chunk, header included, that passes on all of them.
+    pub(crate) fn set_amdcs(&mut self, amdcs: usize) {
+        self.amdcs = amdcs;
+    }
+
+    /// Most user data in a chunk that passes on all paths.
+    fn longest_chunk(&self) -> usize {
+        self.amdcs.saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment)
     }
 
     /// Most messages that may wait.

@@ -51,6 +51,8 @@ pub(super) struct SentChunk {
     pub(super) blind: bool,
     /// Index of the first chunk that was sent for the first time after this one's last retransmission; 0 if never retransmitted.
     pub(super) resent_before: Index,
+    /// Length of the SCTP packet that it left in for the first time, up to its own end.
+    pub(super) packet: u16,
 }
 
 impl SentChunk {
@@ -67,6 +69,7 @@ impl SentChunk {
             was_acked: false,
             blind: false,
             resent_before: 0,
+            packet: 0,
         }
     }
 
@@ -223,6 +226,13 @@ impl Outstanding {
             self.marked_bytes += wire_len;
         }
         Some((old, chunk))
+    }
+
+    /// Notes the length of the packet that a chunk leaves in, up to the chunk's end.
+    pub(super) fn set_packet(&mut self, index: Index, len: usize) {
+        if let Some(c) = self.get_mut(index) {
+            c.packet = u16::try_from(len).unwrap_or(u16::MAX);
+        }
     }
 
     /// Counts a miss indication for a chunk in flight; answers whether it was the third.

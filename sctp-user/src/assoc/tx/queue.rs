@@ -67,7 +67,7 @@ impl Fragment {
 
     /// The message that it is part of.
     pub(super) fn message(&self) -> Message {
-        Message { sid: self.sid, ssn: self.ssn, ppid: self.ppid, unordered: self.unordered, payload: self.whole.clone() }
+        Message::whole(self.sid, self.ssn, self.ppid, self.unordered, self.whole.clone())
     }
 }
 
@@ -211,7 +211,7 @@ impl SendQueue {
             let waiting = core::mem::take(&mut stream.messages);
             for m in waiting {
                 let (ppid, unordered, payload) = (m.ppid, m.opts.unordered, m.payload);
-                all.push((m.seq, Message { sid, ssn: Ssn(0), ppid, unordered, payload }));
+                all.push((m.seq, Message::whole(sid, Ssn(0), ppid, unordered, payload)));
             }
         }
         while let Some(sid) = self.scheduler.pick() {

@@ -124,6 +124,7 @@ impl Tx {
             };
             if chunk.state != ChunkState::Acked {
                 newly.add(index, &chunk);
+                prove(paths, &chunk);
                 credit(now, paths, index, &chunk, chunk.state);
             }
         }
@@ -137,6 +138,7 @@ impl Tx {
         for &index in &self.changed {
             if let Some((old, chunk)) = self.out.set_state(index, ChunkState::Acked) {
                 newly.add(index, chunk);
+                prove(paths, chunk);
                 credit(now, paths, index, chunk, old);
                 chunk.was_acked = true;
                 // Only misses in a row count (section 7.2.4).
@@ -282,6 +284,15 @@ impl Tx {
         }
         let first = self.out.unacked(self.out.next_index()).next();
         self.blind = first.and_then(|i| self.out.get(i)).is_some_and(|c| c.blind && c.state == ChunkState::InFlight);
+    }
+}
+
+/// An acknowledged chunk shows that packets as long as its own pass, unless it is uncertain which of several arrived.
+fn prove(paths: &mut Paths, chunk: &SentChunk) {
+    if chunk.resent_before == 0
+        && let Some(path) = paths.get_mut(chunk.path)
+    {
+        path.on_data_arrived(usize::from(chunk.packet));
     }
 }
 

@@ -212,6 +212,7 @@ impl Tx {
                 p.restart_t3(now);
             }
             self.write(index, before, paths, pkt);
+            self.out.set_packet(index, pkt.len());
             added += 1;
         }
         added
@@ -219,7 +220,7 @@ impl Tx {
 
     /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
     pub(super) fn max_fragment(&self, path: &Path) -> usize {
-        (path.pmdcs() - DATA_CHUNK_HEADER_LEN).min(self.window.largest())
+        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN).min(self.window.largest())
     }
 
     /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.

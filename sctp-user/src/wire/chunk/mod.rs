@@ -3,6 +3,7 @@
 mod control;
 mod data;
 mod init;
+mod pad;
 mod sack;
 
 use thiserror::Error;
@@ -10,6 +11,7 @@ use thiserror::Error;
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::init::{Init, InitParams};
+pub use self::pad::Pad;
 pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
 use super::cursor::Writer;
 use super::packet::RawChunk;
@@ -47,6 +49,8 @@ pub mod kind {
     pub const CWR: u8 = 13;
     /// Shutdown complete.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
+    /// Padding (RFC 4820).
+    pub const PAD: u8 = 0x84;
 }
 
 /// Why a chunk cannot be decoded, and where it begins in the packet.
@@ -101,7 +105,9 @@ pub enum Chunk<'a> {
     Cwr(Tsn),
     /// SHUTDOWN COMPLETE.
     ShutdownComplete(ShutdownComplete),
-    /// A type that RFC 9260 does not define.
+    /// PAD.
+    Pad(Pad<'a>),
+    /// A type that neither RFC 9260 nor an extension known here defines.
     Unknown(RawChunk<'a>),
 }
 
@@ -123,6 +129,7 @@ impl<'a> Chunk<'a> {
             kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             _ => Some(Self::Unknown(*raw)),
         };
         parsed.ok_or(ChunkError { kind: raw.kind, offset: raw.offset, what: "too short or inconsistent" })
@@ -147,6 +154,7 @@ impl Encode for Chunk<'_> {
             Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
+            Self::Pad(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
                 w.pad4();
