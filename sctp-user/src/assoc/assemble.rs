@@ -43,7 +43,13 @@ impl Association {
         let mut segments = 1;
         // An oversized packet goes alone, to be fragmented by IP; equal ones go out in one system call.
         // A control chunk may be longer than the first packet, and ends a train.
-        while last == first && first <= limit && segments < max_segments && core.control.is_empty() && core.next_way(ctx) == Some(way) {
+        while last == first
+            && first <= limit
+            && segments < max_segments
+            && core.control.is_empty()
+            && core.next_way(ctx) == Some(way)
+            && !core.tx.is_oversized_next(path, &core.paths)
+        {
             let Some(len) = core.next_packet(ctx, way, first, buf) else { break };
             last = len;
             segments += 1;
