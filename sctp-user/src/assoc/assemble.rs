@@ -57,6 +57,7 @@ impl Association {
             && segments < max_segments
             && core.control.is_empty()
             && core.next_way(ctx) == Some(way)
+            && !core.tx.is_oversized_next(path, &core.paths)
             && core.is_markable(ctx, ext, way) == ecn.is_some()
         {
             let Some(built) = core.next_packet(ctx, ext, way, first, buf) else { break };
