@@ -106,7 +106,8 @@ fn messages_of_a_stream_wait_for_their_turn_and_other_streams_do_not() {
 fn the_sack_goes_where_the_last_data_came_from() {
     let mut p = Puppet::at(AssocConfig::rfc(), &["10.0.0.1"], &["10.0.0.2", "10.0.0.3"]);
     p.params = encode_params(&[Param::Address("10.0.0.3".parse().unwrap())]);
-    let heartbeats = p.open();
+    let mut heartbeats = p.open();
+    heartbeats.extend(p.pass(core::time::Duration::from_secs(1)));
     p.answer_heartbeats(&heartbeats);
     for (n, from) in [(1_u16, "10.0.0.3"), (2, "10.0.0.2"), (3, "10.0.0.3")] {
         // With a gap each packet is answered.
