@@ -11,6 +11,7 @@
 
 mod asap;
 mod assoc_ops;
+mod chunk;
 mod cookie;
 mod share;
 mod two_peers;

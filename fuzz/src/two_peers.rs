@@ -4,21 +4,26 @@
 //! forged, what an association delivers was sent, ordered messages in order and none twice; and unless an association was lost,
 //! aborted or restarted, everything that was accepted for sending is delivered once the network heals.
 //!
+//! A blind attacker, who knows everything but the tags, sends what it likes from any address of either: nothing of the above
+//! changes.
+//!
 //! A COOKIE ECHO that the network duplicates may open an association anew after the first one has ended, and then the DATA bundled
 //! with it comes again: RFC 9260 has no remedy against it within the cookie's life, so nothing is said of two associations.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
-use sctp_user::wire::checksum;
+use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter, checksum};
 use sctp_user::{
-    AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid, SeededEntropy,
-    SendError, SendOptions, Stack, StackConfig, StreamId, Time, Train,
+    AddrChange, AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid,
+    SeededEntropy, SendError, SendOptions, Stack, StackConfig, StreamId, Time, Train, Vtag,
 };
+
+use crate::chunk::{FuzzChunk, Knowledge};
 
 const MAX_OPS: usize = 200;
 /// Packets in flight in one direction; the network drops what is beyond.
@@ -30,6 +35,9 @@ const MAX_ADVANCE_MS: u64 = 20_000;
 /// How long the healed network runs: enough for any back-off (60 s) several times over.
 const HEALED: Duration = Duration::from_secs(1_200);
 const STREAMS: u16 = 4;
+const MAX_PATHS: usize = 3;
+/// Chunks in a packet of the attacker.
+const MAX_CHUNKS: usize = 8;
 const PORT: u16 = 5001;
 
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,17 +54,27 @@ impl Side {
         }
     }
 
-    const fn ip(self) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(
-            10,
-            0,
-            0,
-            match self {
-                Self::A => 1,
-                Self::B => 2,
-            },
-        ))
+    /// The address on a path; the second path is IPv6.
+    fn ip(self, path: usize) -> IpAddr {
+        let host = match self {
+            Self::A => 1,
+            Self::B => 2,
+        };
+        if path == 1 { [0xfd00, 0, 0, 0, 0, 0, 0, host].into() } else { [10, 0, u8::from(path > 0), host.to_be_bytes()[1]].into() }
     }
+
+    /// The path that an address is on.
+    fn path(self, ip: IpAddr) -> Option<usize> {
+        (0..MAX_PATHS).find(|path| self.ip(*path) == ip)
+    }
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug)]
+struct Flying {
+    src: IpAddr,
+    dst: IpAddr,
+    bytes: Bytes,
 }
 
 /// `from` names the sender whose packets in flight are meant; `nth` one of them, counted modulo their number.
@@ -114,6 +132,19 @@ enum Op {
     Heartbeat(Side),
     /// The process dies and starts anew with the same port.
     Restart(Side),
+    /// A path goes down or up, for packets of this sender.
+    Path {
+        from: Side,
+        path: u8,
+        up: bool,
+    },
+    /// The attacker sends a packet to this side.
+    Blind {
+        to: Side,
+        path: u8,
+        tag: u32,
+        chunks: Vec<FuzzChunk>,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -123,6 +154,13 @@ struct Setup {
     small_window: bool,
     mtu: u8,
     segments: u8,
+    paths: u8,
+}
+
+impl Setup {
+    fn ips(&self, side: Side) -> Vec<IpAddr> {
+        (0..=usize::from(self.paths) % MAX_PATHS).map(|path| side.ip(path)).collect()
+    }
 }
 
 /// An association at one host, over all lives of its process.
@@ -153,7 +191,13 @@ struct World {
     now: Time,
     peers: [Peer; 2],
     /// By sender.
-    in_flight: [VecDeque<Bytes>; 2],
+    in_flight: [VecDeque<Flying>; 2],
+    /// By sender and path.
+    down: [[bool; MAX_PATHS]; 2],
+    /// Tags that are in use, which the attacker cannot guess.
+    tags: BTreeSet<u32>,
+    /// What the attacker knows.
+    known: Knowledge,
     config: Arc<AssocConfig>,
     setup: Setup,
     next_number: u64,
@@ -179,12 +223,13 @@ pub fn two_peers(data: &[u8]) {
     world.heal();
 }
 
-fn peer(seed: u64, config: &Arc<AssocConfig>) -> Peer {
+fn peer(seed: u64, config: &Arc<AssocConfig>, addrs: Vec<IpAddr>) -> Peer {
     let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(seed)));
     let mut endpoint = EndpointConfig::new(PORT);
     endpoint.assoc = Arc::clone(config);
     let endpoint = stack.open(endpoint).unwrap_or_else(|e| panic!("{e}"));
     stack.listen(endpoint, true);
+    stack.handle_addresses(Time::from_millis(1_000), AddrChange::Set(addrs));
     Peer {
         stack,
         endpoint,
@@ -211,8 +256,11 @@ impl World {
         let config = Arc::new(config);
         Self {
             now: Time::from_millis(1_000),
-            peers: [peer(setup.seed, &config), peer(setup.seed ^ 0xb, &config)],
+            peers: [peer(setup.seed, &config, setup.ips(Side::A)), peer(setup.seed ^ 0xb, &config, setup.ips(Side::B))],
             in_flight: [VecDeque::new(), VecDeque::new()],
+            down: [[false; MAX_PATHS]; 2],
+            tags: BTreeSet::from([0]),
+            known: Knowledge { peer_tag: 1, ..Knowledge::default() },
             config,
             setup,
             next_number: 1,
@@ -230,7 +278,7 @@ impl World {
         }
     }
 
-    fn flight(&mut self, from: Side) -> &mut VecDeque<Bytes> {
+    fn flight(&mut self, from: Side) -> &mut VecDeque<Flying> {
         let [a, b] = &mut self.in_flight;
         match from {
             Side::A => a,
@@ -238,7 +286,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, from: Side, nth: u8) -> Option<Bytes> {
+    fn take(&mut self, from: Side, nth: u8) -> Option<Flying> {
         let flight = self.flight(from);
         let n = flight.len();
         flight.remove(usize::from(nth).checked_rem(n)?)
@@ -265,16 +313,17 @@ impl World {
             Op::Forge { from, nth, at, xor } => {
                 if let Some(packet) = self.take(from, nth) {
                     self.forged |= xor != 0;
-                    let mut bytes = flip(&packet, at, xor);
+                    let mut bytes = flip(&packet.bytes, at, xor);
                     checksum::seal(&mut bytes);
-                    self.arrive(from, bytes.into());
+                    self.arrive(from, Flying { bytes: bytes.into(), ..packet });
                 }
             }
             Op::Damage { from, nth, at, xor } => {
                 if let Some(packet) = self.take(from, nth) {
                     // Under `cfg(fuzzing)` checksums are not looked at.
                     self.forged |= cfg!(fuzzing) && xor != 0;
-                    self.arrive(from, flip(&packet, at, xor).into());
+                    let bytes = flip(&packet.bytes, at, xor).into();
+                    self.arrive(from, Flying { bytes, ..packet });
                 }
             }
             Op::Advance { ms } => self.advance(Duration::from_millis(u64::from(ms) % MAX_ADVANCE_MS)),
@@ -287,6 +336,14 @@ impl World {
             }
             Op::Heartbeat(side) => self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.heartbeat(now))),
             Op::Restart(side) => self.restart(side),
+            Op::Path { from, path, up } => {
+                let [a, b] = &mut self.down;
+                let paths = if from == Side::A { a } else { b };
+                if let Some(down) = paths.get_mut(usize::from(path) % MAX_PATHS) {
+                    *down = !up;
+                }
+            }
+            Op::Blind { to, path, tag, ref chunks } => self.attack(to, usize::from(path), tag, chunks),
         }
         self.pump();
     }
@@ -301,9 +358,10 @@ impl World {
     }
 
     fn connect(&mut self, side: Side) {
-        let (now, to) = (self.now, SocketAddr::new(side.other().ip(), PORT));
+        let now = self.now;
+        let to: Vec<_> = self.setup.ips(side.other()).into_iter().map(|ip| PeerAddr::from(SocketAddr::new(ip, PORT))).collect();
         let peer = self.peer(side);
-        if let Ok(id) = peer.stack.connect(now, peer.endpoint, &[PeerAddr::from(to)], None) {
+        if let Ok(id) = peer.stack.connect(now, peer.endpoint, &to, None) {
             peer.assocs.insert(id);
         }
     }
@@ -311,7 +369,7 @@ impl World {
     fn restart(&mut self, side: Side) {
         self.disturbed = true;
         self.generation += 1;
-        let fresh = peer(self.setup.seed.wrapping_add(self.generation << 8), &self.config);
+        let fresh = peer(self.setup.seed.wrapping_add(self.generation << 8), &self.config, self.setup.ips(side));
         let life = self.generation;
         let peer = self.peer(side);
         // The books go on: what the old process sent may still arrive.
@@ -338,12 +396,52 @@ impl World {
         }
     }
 
-    /// A packet of `from` reaches the other host.
-    fn arrive(&mut self, from: Side, packet: Bytes) {
+    /// A packet of `from` reaches the other host, unless its path is down.
+    fn arrive(&mut self, from: Side, packet: Flying) {
+        let down = self.down.get(from as usize).zip(from.other().path(packet.dst)).and_then(|(paths, n)| paths.get(n));
+        if down.copied().unwrap_or(true) {
+            return;
+        }
+        self.hand_over(from.other(), packet);
+    }
+
+    fn hand_over(&mut self, to: Side, packet: Flying) {
         let now = self.now;
         let channel = Channel::Udp { local: 9899, remote: 9899 };
-        let meta = Meta { src: from.ip(), dst: from.other().ip(), channel, ecn: None, ifindex: None };
-        self.peer(from.other()).stack.handle_batch(now, &meta, Train::single(packet));
+        let meta = Meta { src: packet.src, dst: packet.dst, channel, ecn: None, ifindex: None };
+        self.peer(to).stack.handle_batch(now, &meta, Train::single(packet.bytes));
+    }
+
+    /// Somebody who has not seen the tags sends a packet in the name of the other side. Without a tag goes only the INIT.
+    fn attack(&mut self, to: Side, path: usize, tag: u32, chunks: &[FuzzChunk]) {
+        let init = matches!(chunks, [FuzzChunk::Init(_)]);
+        if !init && self.tags.contains(&tag) {
+            return;
+        }
+        let mut bytes = Vec::new();
+        let vtag = Vtag(if init { 0 } else { tag });
+        let mut w = PacketWriter::new(&mut bytes, CommonHeader { src_port: PORT, dst_port: PORT, vtag }, 65_535);
+        for chunk in chunks.iter().take(MAX_CHUNKS) {
+            chunk.write(&mut self.known, &mut w);
+        }
+        w.finish();
+        let path = path % MAX_PATHS;
+        let packet = Flying { src: to.other().ip(path), dst: to.ip(path), bytes: bytes.into() };
+        self.hand_over(to, packet);
+    }
+
+    /// The attacker sees all but the tags.
+    fn eavesdrop(&mut self, packet: &[u8]) {
+        let Ok(packet) = Packet::parse(packet) else { return };
+        self.tags.insert(packet.header.vtag.0);
+        for chunk in packet.chunks().flatten().flat_map(|raw| raw.decode()) {
+            match chunk {
+                Chunk::Init(init) | Chunk::InitAck(init) => drop(self.tags.insert(init.tag.0)),
+                Chunk::Data(d) => (self.known.highest, self.known.next_tsn) = (d.tsn.0, d.tsn.0.wrapping_add(1)),
+                Chunk::Heartbeat(hb) => self.known.heartbeat = hb.tlvs.to_vec(),
+                _ => {}
+            }
+        }
     }
 
     /// Takes what both stacks want to send and to tell.
@@ -366,14 +464,17 @@ impl World {
             let mut buf = Vec::new();
             let Some(transmit) = self.peer(side).stack.poll_transmit(now, segments, &mut buf) else { break };
             assert_eq!(transmit.size, buf.len());
-            assert_eq!(transmit.dst.ip(), side.other().ip());
+            // An attacker may make a host answer whom it likes.
+            let (dst, first) = (transmit.dst.ip(), side.ip(0));
+            let src = transmit.src.unwrap_or_else(|| side.other().path(dst).map_or(first, |path| side.ip(path)));
             let stride = transmit.segment_size.unwrap_or(buf.len());
             for packet in buf.chunks(stride) {
                 // The least common denominator: an answer that reflects what came may be as long as that.
                 assert!(self.forged || packet.len() <= mtu, "packet of {} bytes with an MTU of {mtu}", packet.len());
                 assert!(checksum::verify(packet));
+                self.eavesdrop(packet);
                 let flight = self.flight(side);
-                flight.push_back(Bytes::copy_from_slice(packet));
+                flight.push_back(Flying { src, dst, bytes: Bytes::copy_from_slice(packet) });
                 if flight.len() > MAX_IN_FLIGHT {
                     flight.pop_front();
                 }
@@ -484,6 +585,7 @@ impl World {
         for side in [Side::A, Side::B] {
             self.peer(side).reading = true;
         }
+        self.down = [[false; MAX_PATHS]; 2];
         let until = self.now + HEALED;
         self.pump();
         self.settle();
@@ -537,7 +639,7 @@ mod tests {
     use super::*;
 
     fn world() -> World {
-        World::new(Setup { seed: 1, small_window: false, mtu: 115, segments: 3 })
+        World::new(Setup { seed: 1, small_window: false, mtu: 115, segments: 3, paths: 0 })
     }
 
     fn send(side: Side, len: u16) -> Op {

@@ -13,6 +13,7 @@ const EDGES: &[&str] = &[
     // Tests that run other programs or measure time.
     "sctp-user/src/pcap_test.rs",
     "tests/tests/",
+    "tests/benches/",
     "sctp-user/tests/",
     "udp-encap/tests/",
     "rserpool/tests/",

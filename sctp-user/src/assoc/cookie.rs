@@ -11,6 +11,7 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use super::ext::Capabilities;
 use crate::entropy::Entropy;
 use crate::net::Channel;
 use crate::num::{Tsn, Vtag};
@@ -19,6 +20,8 @@ use crate::wire::cursor::{Reader, Writer};
 
 /// Most peer addresses that a cookie (and an association) keeps.
 pub const MAX_ADDRS: usize = 64;
+/// Number of the layout below; another one's cookies are nobody's. What extensions add goes behind what is there, under a new number.
+const LAYOUT: u16 = 1;
 /// Length of the signature in bytes.
 const MAC_LEN: usize = 32;
 /// The longest Cookie Preservative that is granted (RFC 9260 section 5.2.6 leaves the bound to us).
@@ -55,6 +58,8 @@ pub struct StateCookie {
     pub outbound: u16,
     /// Streams that the peer may send on.
     pub inbound: u16,
+    /// Extensions that both sides have.
+    pub agreed: Capabilities,
     /// What carried the INIT.
     pub channel: Channel,
     /// The peer's addresses, the source of the INIT first.
@@ -84,6 +89,7 @@ impl StateCookie {
         w.u32(self.peer_rwnd);
         w.u16(self.outbound);
         w.u16(self.inbound);
+        w.u16(self.agreed.to_bits());
         let (kind, local, remote) = match self.channel {
             Channel::Raw => (0, 0, 0),
             Channel::Udp { local, remote } => (1, local, remote),
@@ -110,6 +116,7 @@ impl StateCookie {
         let (local_tsn, peer_tsn) = (Tsn(r.u32()?), Tsn(r.u32()?));
         let peer_rwnd = r.u32()?;
         let (outbound, inbound) = (r.u16()?, r.u16()?);
+        let agreed = Capabilities::from_bits(r.u16()?);
         let (kind, local, remote) = (r.u16()?, r.u16()?, r.u16()?);
         let channel = match kind {
             0 => Channel::Raw,
@@ -139,6 +146,7 @@ impl StateCookie {
             peer_rwnd,
             outbound,
             inbound,
+            agreed,
             channel,
             peer_addrs,
         })
@@ -200,8 +208,13 @@ impl CookieJar {
             self.previous = Some(core::mem::replace(&mut self.current, fresh_key(entropy)));
             self.rotated = now;
         }
-        let mut bytes = Vec::with_capacity(128);
-        cookie.encode(&mut Writer::new(&mut bytes));
+        let mut contents = Vec::with_capacity(128);
+        cookie.encode(&mut Writer::new(&mut contents));
+        let mut bytes = Vec::with_capacity(contents.len() + 4 + MAC_LEN);
+        let mut w = Writer::new(&mut bytes);
+        w.u16(LAYOUT);
+        w.u16(u16::try_from(contents.len()).unwrap_or(0));
+        w.bytes(&contents);
         if let Some(mac) = mac(&self.current, &bytes) {
             bytes.extend_from_slice(&mac.finalize().into_bytes());
         }
@@ -219,13 +232,21 @@ impl CookieJar {
         if !right(&self.current) && !self.previous.as_deref().is_some_and(right) {
             return Err(forged);
         }
-        let cookie = StateCookie::decode(body).ok_or(forged)?;
+        // Signed or not, it is read as strictly as anything that comes from outside.
+        let cookie = contents(body).and_then(StateCookie::decode).ok_or(forged)?;
         let age = now - cookie.created;
         if age > cookie.life {
             return Err((CookieError::Stale(age.saturating_sub(cookie.life)), Some(Box::new(cookie))));
         }
         Ok(cookie)
     }
+}
+
+/// What stands behind the header of a cookie, if layout and length are right.
+fn contents(body: &[u8]) -> Option<&[u8]> {
+    let mut r = Reader::new(body);
+    let (layout, len) = (r.u16()?, usize::from(r.u16()?));
+    (layout == LAYOUT && len == r.rest().len()).then(|| r.rest())
 }
 
 fn fresh_key(entropy: &mut dyn Entropy) -> Zeroizing<[u8; 32]> {

@@ -17,6 +17,7 @@ fn sample() -> StateCookie {
         peer_rwnd: 100_000,
         outbound: 10,
         inbound: 20,
+        agreed: Capabilities { ecn: true },
         channel: Channel::Udp { local: 9899, remote: 4711 },
         peer_addrs: ["10.1.1.2", "2001:db8::5"].iter().map(|a| a.parse().unwrap()).collect(),
     }
@@ -86,4 +87,90 @@ fn short_lived_cookies_of_one_endpoint_do_not_wear_out_the_secret_of_another() {
         jar.seal(Time::from_millis(s * 1_000), &mut e, &StateCookie { life: Duration::from_secs(1), ..sample() });
     }
     assert_eq!(jar.open(Time::from_millis(600_000), &bytes), Ok(long));
+}
+
+/// RFC 9260 rows: 5.1.3-3, 5.1.3-4, 5.1.3-6.
+#[test]
+fn the_signature_is_hmac_sha_256_under_a_random_key_that_the_cookie_does_not_hold() {
+    let mut e = SeededEntropy::new(7);
+    let mut jar = CookieJar::new(Time::ZERO, &mut e);
+    let other = CookieJar::new(Time::ZERO, &mut e);
+    assert_ne!(*jar.current, *other.current);
+    let bytes = jar.seal(Time::from_millis(5_000), &mut e, &sample());
+    let (body, tag) = bytes.split_last_chunk::<MAC_LEN>().unwrap();
+    let mut hmac = Hmac::<Sha256>::new_from_slice(jar.current.as_slice()).unwrap();
+    hmac.update(body);
+    assert_eq!(hmac.finalize().into_bytes().as_slice(), tag);
+    // All of the body are the fields of the cookie, of which none is secret.
+    let mut fields = Vec::new();
+    sample().encode(&mut Writer::new(&mut fields));
+    assert_eq!(body[4..], fields);
+    for part in jar.current.windows(4) {
+        assert!(!bytes.windows(4).any(|w| w == part));
+    }
+}
+
+/// RFC 9260 rows: 5.1.3-5.
+#[test]
+fn the_key_changes_as_time_goes_by() {
+    let mut e = SeededEntropy::new(8);
+    let mut jar = CookieJar::new(Time::ZERO, &mut e);
+    let mut keys = std::collections::BTreeSet::new();
+    for minute in 0..60 {
+        jar.seal(Time::from_millis(minute * 60_000), &mut e, &sample());
+        keys.insert(*jar.current);
+    }
+    assert!(keys.len() >= 20, "{} keys in an hour", keys.len());
+}
+
+/// Attack class 4.
+#[test]
+fn a_signed_cookie_is_read_as_strictly_as_an_unsigned_one() {
+    let mut e = SeededEntropy::new(9);
+    let mut jar = CookieJar::new(Time::ZERO, &mut e);
+    let good = jar.seal(Time::from_millis(5_000), &mut e, &sample());
+    let body = good[..good.len() - MAC_LEN].to_vec();
+    let open = |body: &[u8]| {
+        let mut bytes = body.to_vec();
+        bytes.extend_from_slice(&mac(&jar.current, body).unwrap().finalize().into_bytes());
+        jar.open(Time::from_millis(6_000), &bytes)
+    };
+    assert_eq!(open(&body), Ok(sample()));
+    // Every truncation, with the length corrected and not; every layout but ours; trailing bytes; every count of addresses.
+    for len in 0..body.len() {
+        assert!(open(&body[..len]).is_err(), "{len}");
+        if let Some(rest) = len.checked_sub(4) {
+            let mut cut = body[..len].to_vec();
+            cut[2..4].copy_from_slice(&u16::try_from(rest).unwrap().to_be_bytes());
+            assert!(open(&cut).is_err(), "{len}");
+        }
+    }
+    for layout in [0_u16, 2, u16::MAX] {
+        let mut other = body.clone();
+        other[..2].copy_from_slice(&layout.to_be_bytes());
+        assert!(open(&other).is_err());
+    }
+    let mut longer = body.clone();
+    longer.extend_from_slice(&[0; 4]);
+    assert!(open(&longer).is_err());
+    // No value of any byte makes it panic.
+    for at in 0..body.len() {
+        for value in [0, 1, 3, 0x7f, 0xff] {
+            let mut odd = body.clone();
+            odd[at] = value;
+            let _ = open(&odd);
+        }
+    }
+}
+
+/// Attack class 4.
+#[test]
+fn sixty_four_addresses_fit_and_no_more() {
+    let mut e = SeededEntropy::new(10);
+    let mut jar = CookieJar::new(Time::ZERO, &mut e);
+    let peer_addrs = (0..64_u16).map(|n| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n])).collect();
+    let full = StateCookie { peer_addrs, ..sample() };
+    let bytes = jar.seal(Time::from_millis(5_000), &mut e, &full);
+    assert_eq!(jar.open(Time::from_millis(5_000), &bytes), Ok(full));
+    assert!(bytes.len() < 1_500, "{}", bytes.len());
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::cookie::StateCookie;
 use super::errors::Complaints;
+use super::ext::Capabilities;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths, source};
 use super::rx::Rx;
@@ -84,12 +85,19 @@ pub(crate) struct Core {
     pub(crate) local_tag: Vtag,
     /// The tag in packets to the peer; zero until the INIT ACK.
     pub(crate) peer_tag: Vtag,
+    /// What stands for our tag and the peer's in cookies: never the tags themselves (RFC 5062 section 3.3). Drawn when a cookie needs
+    /// them, and forgotten when a tag changes.
+    pub(crate) tie_tags: Option<(Vtag, Vtag)>,
     /// Our initial TSN, needed again by every INIT and INIT ACK of this association.
     pub(crate) local_tsn: Tsn,
     /// Our addresses as the peer knows them, at most 65; empty until the first packet of the peer names one, if none are listed.
     pub(crate) local_addrs: Vec<IpAddr>,
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
+    /// The extensions that we offer.
+    pub(crate) wanted: Capabilities,
+    /// The extensions that both sides have.
+    pub(crate) agreed: Capabilities,
     pub(crate) paths: Paths,
     /// The path that the peer's last DATA came by: SACKs go back on it (section 6.4).
     pub(crate) reply_path: PathId,
@@ -156,10 +164,13 @@ impl Core {
             peer_port: ports.1,
             local_tag,
             peer_tag: Vtag::ZERO,
+            tie_tags: None,
             local_tsn,
             local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
             inbound: cfg.max_inbound_streams,
+            wanted: Capabilities::default(),
+            agreed: Capabilities::default(),
             reply_path: paths.primary(),
             heard_on: paths.primary(),
             duplicate: false,
@@ -202,11 +213,13 @@ impl Core {
     pub(crate) fn adopt(&mut self, c: &StateCookie) {
         self.local_tag = c.local_tag;
         self.peer_tag = c.peer_tag;
+        self.tie_tags = None;
         self.local_tsn = c.local_tsn;
         self.local_addrs.clear();
         self.local_addrs.push(c.local_addr);
         self.outbound = c.outbound;
         self.inbound = c.inbound;
+        self.agreed = c.agreed;
         self.counters = self.stats();
         self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, c.peer_rwnd);
         self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));

@@ -29,15 +29,22 @@ const MAX_COMPLAINTS: u16 = 100;
 pub(crate) struct Complaints {
     since: Time,
     count: u16,
+    /// Whether the present packet has caused one: what does not fit beside it is dropped (RFC 5062 section 10).
+    open: bool,
 }
 
 impl Complaints {
     fn allow(&mut self, now: Time) -> bool {
         if now - self.since >= Duration::from_secs(1) {
-            *self = Self { since: now, count: 0 };
+            (self.since, self.count) = (now, 0);
         }
         self.count = self.count.saturating_add(1);
         self.count <= MAX_COMPLAINTS
+    }
+
+    /// Another packet is looked at.
+    pub(super) fn next_packet(&mut self) {
+        self.open = false;
     }
 }
 
@@ -59,7 +66,7 @@ impl Core {
         packet.saturating_sub(COMMON_HEADER_LEN + CHUNK_HEADER_LEN)
     }
 
-    /// Reports an error to the peer. Reports that wait together share one ERROR as long as it fits a packet; at most
+    /// Reports an error to the peer. All that one packet causes share one ERROR, as long as it fits a packet; at most
     /// [`MAX_COMPLAINTS`] are made in a second.
     pub(super) fn complain(&mut self, now: Time, cause: &Cause<'_>) {
         if !self.complaints.allow(now) {
@@ -68,12 +75,21 @@ impl Core {
         }
         let cause = cause.to_vec();
         let room = self.error_room();
-        match self.control.back_mut() {
-            Some(Control::Error(list)) if padded(list.len()) + cause.len() <= room => {
-                list.resize(padded(list.len()), 0);
-                list.extend_from_slice(&cause);
+        let last = self.control.iter_mut().rev().find_map(|c| if let Control::Error(list) = c { Some(list) } else { None });
+        match last {
+            Some(list) if self.complaints.open => {
+                let len = padded(list.len());
+                if len + cause.len() <= room {
+                    list.resize(len, 0);
+                    list.extend_from_slice(&cause);
+                } else {
+                    self.counters.dropped_controls += 1;
+                }
             }
-            _ => self.push_control(Control::Error(cause)),
+            _ => {
+                self.complaints.open = true;
+                self.push_control(Control::Error(cause));
+            }
         }
     }
 

@@ -87,10 +87,11 @@ impl Core {
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
+        self.agreed = self.wanted.both(offer.capabilities);
         self.establish_tx(ack.a_rwnd);
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
-            path.local = Some(meta.dst);
+            path.set_local(meta.dst);
         }
         self.keep_listed(meta.src, &offer.addrs);
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
@@ -139,6 +140,7 @@ impl Core {
         self.preservative = u32::try_from((round_trip + PRESERVATIVE_MARGIN).as_millis()).unwrap_or(u32::MAX);
         self.state = State::CookieWait;
         self.peer_tag = Vtag::ZERO;
+        self.tie_tags = None;
         self.cookie = Vec::new();
         self.control.clear();
         self.tx.retransmit_all(&mut self.paths);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::cookie::MAX_ADDRS;
+use super::ext::Capabilities;
 use crate::wire::cause::Cause;
 use crate::wire::chunk::Init;
 use crate::wire::cursor::padded;
@@ -26,6 +27,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) cookie: Option<&'a [u8]>,
     /// The longer life that an INIT wishes for its cookie.
     pub(crate) preservative: Duration,
+    /// Extensions that the peer has.
+    pub(crate) capabilities: Capabilities,
     /// Parameters to report as not recognized, each with header, padded between each other.
     pub(crate) unrecognized: Vec<u8>,
 }
@@ -62,7 +65,9 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
             }
             // Nothing depends on these: the family in use works by being in use (RFC 9260 section 5.1.2).
             Param::SupportedAddressTypes(_) | Param::Unrecognized(_) | Param::HeartbeatInfo(_) => {}
-            Param::EcnCapable | Param::Unknown(_) => {
+            // Where it is not wanted, it is as if it were unknown: to be skipped in silence.
+            Param::EcnCapable => offer.capabilities.ecn = true,
+            Param::Unknown(_) => {
                 let action = Action::of_param(tlv.kind);
                 if action.reports() {
                     offer.report(tlv.raw);

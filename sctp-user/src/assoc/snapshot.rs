@@ -6,7 +6,6 @@ use super::core::Core;
 use super::path::{Path, PathId};
 use super::rx::Rx;
 use super::timers::Timer;
-use crate::event::PathState;
 use crate::stack::{PathSnapshot, Snapshot};
 use crate::time::Time;
 
@@ -47,18 +46,12 @@ impl Core {
     }
 
     fn path_snapshot(&self, now: Time, id: PathId, p: &Path) -> PathSnapshot {
-        let active = match p.state(self.paths.len() > 1) {
-            PathState::Inactive => "inactive",
-            PathState::PotentiallyFailed => "potentially failed",
-            _ => "active",
-        };
-        let confirmed = if p.confirmed { "confirmed" } else { "unconfirmed" };
         PathSnapshot {
             addr: p.addr,
             local: p.local,
             channel: p.channel,
             primary: id == self.paths.primary(),
-            state: format!("{active}, {confirmed}"),
+            state: self.paths.state(id),
             srtt: p.rtt.srtt(),
             rttvar: p.rtt.rttvar(),
             rto: p.rto(),
@@ -66,7 +59,7 @@ impl Core {
             cwnd: p.cc.window(),
             ssthresh: p.cc.slow_start_threshold(),
             in_flight: p.in_flight,
-            errors: (p.error_count, self.cfg.path_max_retrans),
+            errors: (p.error_count, p.limits.max_retrans),
             unanswered_heartbeats: p.heartbeat.unanswered(),
             timers: running(now, [("T3", p.t3), ("heartbeat", p.heartbeat.deadline())]),
             stats: p.stats,

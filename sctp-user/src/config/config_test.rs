@@ -120,10 +120,10 @@ fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
         ("max_burst", rfc_with(|c| c.max_burst = 0)),
         ("max_message", rfc_with(|c| c.max_message = 0)),
         ("send_buffer", rfc_with(|c| c.send_buffer = 0)),
-        ("send_buffer", rfc_with(|c| c.send_buffer = 1 << 30)),
-        ("max_message", rfc_with(|c| c.max_message = 1 << 30)),
         ("slow_start_l", rfc_with(|c| c.slow_start_l = 3)),
         ("sack_frequency", rfc_with(|c| c.sack_frequency = 0)),
+        ("send_buffer", rfc_with(|c| c.send_buffer = 1 << 30)),
+        ("max_message", rfc_with(|c| c.max_message = 1 << 30)),
         ("dscp", rfc_with(|c| c.dscp = 64)),
         ("flow_label", rfc_with(|c| c.flow_label = 1 << 20)),
     ];

@@ -14,7 +14,8 @@ const GENERATIONS: u32 = 1 << (32 - INDEX_BITS);
 /// Associations by id.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
-    slots: Slab<(u32, Association)>,
+    /// Boxed: growing moves words, not associations, and what is reserved ahead costs little.
+    slots: Slab<(u32, Box<Association>)>,
     generation: u32,
 }
 
@@ -30,7 +31,7 @@ impl Arena {
         // Generation 0 is left out, so that the ids 0 to 2, which RFC 6458 gives a meaning, never occur.
         self.generation = self.generation % (GENERATIONS - 1) + 1;
         let id = AssocId(NonZeroU32::new(self.generation << INDEX_BITS | index)?);
-        entry.insert((id.get(), make(id)));
+        entry.insert((id.get(), Box::new(make(id))));
         Some(id)
     }
 
@@ -39,21 +40,21 @@ impl Arena {
     }
 
     pub(super) fn get(&self, id: AssocId) -> Option<&Association> {
-        self.slots.get(Self::index(id)).filter(|(full, _)| *full == id.get()).map(|(_, a)| a)
+        self.slots.get(Self::index(id)).filter(|(full, _)| *full == id.get()).map(|(_, a)| &**a)
     }
 
     pub(super) fn get_mut(&mut self, id: AssocId) -> Option<&mut Association> {
-        self.slots.get_mut(Self::index(id)).filter(|(full, _)| *full == id.get()).map(|(_, a)| a)
+        self.slots.get_mut(Self::index(id)).filter(|(full, _)| *full == id.get()).map(|(_, a)| &mut **a)
     }
 
     pub(super) fn remove(&mut self, id: AssocId) -> Option<Association> {
         self.get(id)?;
-        self.slots.try_remove(Self::index(id)).map(|(_, a)| a)
+        self.slots.try_remove(Self::index(id)).map(|(_, a)| *a)
     }
 
     /// All associations in the order of their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Association> {
-        self.slots.iter().map(|(_, (_, a))| a)
+        self.slots.iter().map(|(_, (_, a))| &**a)
     }
 
     /// The ids in the order of their slots.

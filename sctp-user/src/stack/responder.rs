@@ -12,7 +12,7 @@ use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
 use crate::assoc::path::source;
 use crate::assoc::state::State;
-use crate::assoc::{Association, Context, Control, Core, Extensions};
+use crate::assoc::{Association, Capabilities, Context, Control, Core, Extensions};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
 use crate::net::{Meta, Transmit};
@@ -106,20 +106,16 @@ impl Stack {
                 return None;
             }
         }
-        let (local_tag, peer_tag, local_tsn) = (core.local_tag, core.peer_tag, core.local_tsn);
-        Some(if core.state == State::CookieWait {
+        let (local_tag, local_tsn) = (core.local_tag, core.local_tsn);
+        if core.state == State::CookieWait {
             // Section 5.2.2: no Tie-Tags yet.
-            Proposal { local_tag, local_tsn, local_tie_tag: Vtag::ZERO, peer_tie_tag: Vtag::ZERO }
-        } else if core.state == State::CookieEchoed {
-            Proposal { local_tag, local_tsn, local_tie_tag: local_tag, peer_tie_tag: peer_tag }
-        } else {
-            Proposal {
-                local_tag: fresh_tag(&mut *self.entropy),
-                local_tsn: Tsn(self.entropy.u32()),
-                local_tie_tag: local_tag,
-                peer_tie_tag: peer_tag,
-            }
-        })
+            return Some(Proposal { local_tag, local_tsn, local_tie_tag: Vtag::ZERO, peer_tie_tag: Vtag::ZERO });
+        }
+        let opening = core.state == State::CookieEchoed;
+        let entropy = &mut *self.entropy;
+        let (local_tie_tag, peer_tie_tag) = *core.tie_tags.get_or_insert_with(|| (fresh_tag(entropy), fresh_tag(entropy)));
+        let (local_tag, local_tsn) = if opening { (local_tag, local_tsn) } else { (fresh_tag(entropy), Tsn(entropy.u32())) };
+        Some(Proposal { local_tag, local_tsn, local_tie_tag, peer_tie_tag })
     }
 
     fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &Offer<'_>, p: &Proposal) {
@@ -136,6 +132,7 @@ impl Stack {
                 let _ = peer_addrs.try_push(*a);
             }
         }
+        let agreed = Capabilities::wanted(&cfg, &self.cfg).both(offer.capabilities);
         let cookie = StateCookie {
             created: now,
             life: CookieJar::granted_life(cfg.cookie_life, offer.preservative),
@@ -151,6 +148,7 @@ impl Stack {
             peer_rwnd: init.a_rwnd,
             outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams.min(init.outbound),
+            agreed,
             channel: meta.channel,
             peer_addrs,
         };
@@ -158,6 +156,7 @@ impl Stack {
         let mut params: Vec<_> =
             crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
         params.extend(own.into_iter().map(Param::Address));
+        agreed.push_params(&mut params);
         params.push(Param::StateCookie(&sealed));
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,
@@ -193,7 +192,8 @@ impl Stack {
             return None;
         }
         let path = offer.addrs.iter().find_map(|a| core.paths.get(core.paths.find(*a)?))?;
-        Some(Meta { src: path.addr, channel: path.channel, ..*meta })
+        let dst = source::for_attempt(&core.local_addrs, path.local, path.addr, 0).unwrap_or(meta.dst);
+        Some(Meta { src: path.addr, dst, channel: path.channel, ..*meta })
     }
 
     /// An INIT ACK from an address that nobody knows, for an association that one of its addresses leads to
@@ -322,7 +322,13 @@ impl Stack {
     /// Adds an association to the tables.
     pub(super) fn insert(&mut self, now: Time, make: impl FnOnce(AssocId, &mut Context<'_>) -> Core) -> Option<AssocId> {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
-        let id = self.assocs.insert_with(|id| Association { core: make(id, &mut ctx), ext: Extensions::default() })?;
+        let stack = &self.cfg;
+        let id = self.assocs.insert_with(|id| {
+            let mut core = make(id, &mut ctx);
+            core.wanted = Capabilities::wanted(&core.cfg, stack);
+            let ext = Extensions::negotiate(core.agreed);
+            Association { core, ext }
+        })?;
         self.enter_addresses(id);
         Some(id)
     }

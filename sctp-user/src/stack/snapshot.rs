@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::net::IpAddr;
 
-use crate::event::AssocId;
+use crate::event::{AssocId, PathState};
 use crate::net::Channel;
 use crate::stats::{AssocStats, PathStats};
 
@@ -61,7 +61,7 @@ pub struct PathSnapshot {
     /// Whether it is the primary path.
     pub primary: bool,
     /// "active" and the like, in words.
-    pub state: String,
+    pub state: PathState,
     /// Smoothed round-trip time, once measured.
     pub srtt: Option<Duration>,
     /// Its variation.

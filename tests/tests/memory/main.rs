@@ -1,6 +1,8 @@
 //! How much memory associations take: exact, since the allocator counts.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+mod attacker;
+
 use core::time::Duration;
 
 use testbed::alloc::measure;

@@ -246,7 +246,7 @@ fn the_cookie_goes_back_byte_for_byte() {
     }
 }
 
-/// RFC 9260 rows: 3.3.11-3, 5.1.3-7, 12.4-6.
+/// RFC 9260 rows: 3.3.11-3, 5.1.3-7, 12.4-6, 5062.9.3-1.
 #[test]
 fn cookie_and_init_ack_are_small() {
     let mut p = Puppet::new(AssocConfig::rfc());
@@ -272,4 +272,30 @@ fn a_cookie_of_another_association_is_dropped_in_silence() {
     assert_eq!(p.state(), "ESTABLISHED");
     let data = encode(&[p.data(0, b"alive")]);
     assert_eq!(names(&p.give_raw(&data)), [["SACK"]]);
+}
+/// RFC 9260 rows: 3.3.5-3.
+#[test]
+fn a_verifying_heartbeat_has_a_nonce_that_nobody_guesses() {
+    let mut p = Puppet::at(AssocConfig::rfc(), &["10.0.0.1"], &["10.0.0.2", "10.0.0.3"]);
+    p.params = testbed::puppet::encode_params(&[sctp_user::wire::Param::Address(p.addrs[1])]);
+    let mut sent = p.open();
+    sent.extend(p.pass(Duration::from_secs(5)));
+    let infos: Vec<_> = sent
+        .iter()
+        .filter(|s| s.dst == p.addrs[1])
+        .flat_map(|s| s.chunks.iter().filter_map(|c| if let Seen::Heartbeat { items } = &c.body { Some(items[0].1.clone()) } else { None }))
+        .collect();
+    assert!(infos.len() >= 2, "{:?}", names(&sent));
+    // Of 64 random bits some 32 differ; the other fields (path, time) differ in few.
+    let differ: u32 = infos[0].iter().zip(&infos[1]).map(|(a, b)| (a ^ b).count_ones()).sum();
+    assert!(differ >= 16 && infos[0].len() >= 16, "{infos:?}");
+    // An answer with another nonce confirms nothing: the address is probed on.
+    let mut forged = infos.last().unwrap().clone();
+    for byte in &mut forged {
+        *byte ^= 0x55;
+    }
+    let tlvs = raw_item(1, &forged);
+    p.give_in(p.envelope().from("10.0.0.3"), &[Chunk::HeartbeatAck(Heartbeat { tlvs: &tlvs })]);
+    let more = p.pass(Duration::from_secs(10));
+    assert!(more.iter().any(|s| s.dst == p.addrs[1] && s.names().contains(&"HEARTBEAT")), "{:?}", names(&more));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sctp_user::wire::chunk::{Init, InitParams};
 use sctp_user::wire::{Chunk, Param};
 use sctp_user::{AssocConfig, Event, Tsn, Vtag};
-use testbed::puppet::{Puppet, Seen, SeenInit, Sent, encode, encode_params, ip, names, only, raw_chunk, raw_item};
+use testbed::puppet::{Envelope, Puppet, Seen, SeenInit, Sent, encode, encode_params, ip, names, only, raw_chunk, raw_item};
 
 /// States of an association in which no INIT ACK is expected.
 const LATER: [&str; 6] = ["COOKIE-ECHOED", "ESTABLISHED", "SHUTDOWN-PENDING", "SHUTDOWN-SENT", "SHUTDOWN-RECEIVED", "SHUTDOWN-ACK-SENT"];
@@ -399,4 +399,19 @@ fn an_init_that_is_bundled_or_tagged_is_dropped_with_all_chunks() {
     }
     assert_eq!(p.tsn, before + 1);
     assert_eq!(p.state(), "ESTABLISHED");
+}
+/// RFC 9260 rows: 3.3.2.1.2-1, 3.3.2.1.2-2.
+#[test]
+fn mapped_addresses_are_listed_as_ipv4() {
+    let mut p = Puppet::at(AssocConfig::rfc(), &["::ffff:10.0.0.1", "::ffff:10.0.1.1"], &["10.0.0.2", "10.0.1.2"]);
+    let Envelope { src, .. } = p.envelope();
+    let envelope = Envelope { src, dst: ip("10.0.0.1"), ..p.envelope() };
+    let sent = p.give_in(envelope.tagged(0), &[Chunk::Init(p.init_chunk(&[]))]);
+    let Seen::InitAck(ack) = only(&sent).first() else { panic!("{sent:?}") };
+    let mut listed = ack.addresses();
+    let sent = p.connect();
+    let Seen::Init(init) = only(&sent).first() else { panic!("{sent:?}") };
+    listed.extend(init.addresses());
+    assert!(listed.contains(&ip("10.0.1.1")), "{listed:?}");
+    assert!(listed.iter().all(std::net::IpAddr::is_ipv4), "{listed:?}");
 }

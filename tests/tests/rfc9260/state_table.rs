@@ -141,13 +141,13 @@ const TABLE: &[Row] = &[
     Row { name: "RTO passes (T1, T2, T3)", happens: Scene::rto, cells: [
         "", "/INIT", "/COOKIE-ECHO", "", "/DATA", "/SHUTDOWN", "/DATA", "/SHUTDOWN-ACK"] },
     Row { name: "silence for five RTO.Max (T5)", happens: Scene::guard, cells: [
-        "", "CLOSED/INIT/Lost(ConnectTimeout)", "CLOSED/COOKIE-ECHO/Lost(ConnectTimeout)", "/HEARTBEAT", "/DATA",
-        "CLOSED/SHUTDOWN ABORT/Lost(ShutdownTimeout)", "/DATA", "CLOSED/SHUTDOWN-ACK ABORT/Lost(ShutdownTimeout)"] },
+        "", "CLOSED/INIT/Lost(ConnectTimeout)", "CLOSED/COOKIE-ECHO/Lost(ConnectTimeout)", "/HEARTBEAT/PathState", "/DATA/PathState",
+        "CLOSED/SHUTDOWN ABORT/PathState Lost(ShutdownTimeout)", "/DATA/PathState", "CLOSED/SHUTDOWN-ACK ABORT/PathState Lost(ShutdownTimeout)"] },
     Row { name: "silence for an hour", happens: Scene::silence, cells: [
         "", "CLOSED/INIT/Lost(ConnectTimeout)", "CLOSED/COOKIE-ECHO/Lost(ConnectTimeout)",
-        "CLOSED/HEARTBEAT/Lost(PeerUnreachable)", "CLOSED/DATA/SendFailed Lost(PeerUnreachable)",
-        "CLOSED/SHUTDOWN ABORT/Lost(ShutdownTimeout)", "CLOSED/DATA/SendFailed Lost(PeerUnreachable)",
-        "CLOSED/SHUTDOWN-ACK ABORT/Lost(ShutdownTimeout)"] },
+        "CLOSED/HEARTBEAT/PathState Lost(PeerUnreachable)", "CLOSED/DATA/PathState SendFailed Lost(PeerUnreachable)",
+        "CLOSED/SHUTDOWN ABORT/PathState Lost(ShutdownTimeout)", "CLOSED/DATA/PathState SendFailed Lost(PeerUnreachable)",
+        "CLOSED/SHUTDOWN-ACK ABORT/PathState Lost(ShutdownTimeout)"] },
 ];
 
 /// Another peer's tag.
@@ -487,7 +487,9 @@ impl Scene {
             let reflected = matches!(c.kind, kind::ABORT | kind::SHUTDOWN_COMPLETE) && c.flags & 1 != 0;
             sent.push(format!("{}{}", dump::chunk_name(c.kind), if reflected { "(T)" } else { "" }));
         }
-        let mut told: Vec<_> = self.p.events.iter().map(event_name).collect();
+        // What becomes of a path is not what becomes of the association.
+        let about_paths = |e: &&Event| !matches!(e, Event::PathState { .. });
+        let mut told: Vec<_> = self.p.events.iter().filter(about_paths).map(event_name).collect();
         told.extend(self.refused.then(|| "refused".to_owned()));
         for list in [&mut sent, &mut told] {
             let mut seen = std::collections::BTreeSet::new();

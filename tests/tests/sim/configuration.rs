@@ -101,7 +101,6 @@ fn heartbeats_are_switched_off_and_on() {
     assert!((8..=12).contains(&n), "every five seconds and an RTO: {n}");
 }
 
-/// RFC 9260 rows: 3.3.2-12.
 #[test]
 fn limits_change_and_a_reduced_buffer_is_told() {
     let mut s = Scenario::new(5);

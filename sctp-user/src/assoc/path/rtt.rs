@@ -108,7 +108,6 @@ mod tests {
         assert_eq!(e.rto(), ms(340));
     }
 
-    /// RFC 9260 rows: 6.3.1-1.
     #[test]
     fn new_bounds_hold_at_once_and_new_gains_from_the_next_measurement_on() {
         let mut e = RttEstimator::new(ms(3000), ms(1000), ms(60_000));

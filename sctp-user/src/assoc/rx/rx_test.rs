@@ -315,6 +315,35 @@ fn payloads_that_are_most_of_their_packet_share_it_and_others_do_not() {
     assert_eq!(payloads.iter().map(|p| (p.len(), inside(p))).collect::<Vec<_>>(), [(600, true), (100, false), (300, false), (700, false)]);
 }
 
+/// RFC 9260 rows: 6.2-25, 6.2-26, 6.2-27, 6.2-28.
+#[test]
+fn the_window_grows_only_with_what_the_user_has_read() {
+    let mut rx = started(10_000);
+    packet(&mut rx, at(1), &part(3, 1, 'E', &[0; 1000]));
+    assert_eq!(told(&mut rx).1, 9000, "held out of order");
+    packet(&mut rx, at(2), &part(2, 1, 'B', &[0; 1000]));
+    assert_eq!(told(&mut rx).1, 8000, "acknowledged, put together, not read");
+    packet(&mut rx, at(3), &part(4, 2, 'B', &[0; 1000]));
+    packet(&mut rx, at(3), &part(5, 2, 'M', &[0; 1000]));
+    assert_eq!(told(&mut rx).1, 6000, "fragments of a message that is not complete");
+    assert_eq!(rx.pop().unwrap().payload.len(), 2000);
+    packet(&mut rx, at(4), &part(6, 2, 'M', &[0; 500]));
+    packet(&mut rx, at(4), &part(7, 2, 'M', &[0; 500]));
+    assert_eq!(told(&mut rx).1, 7000, "current when it is sent");
+}
+
+/// RFC 9260 rows: 7.2.4-1.
+#[test]
+fn while_there_is_a_hole_each_packet_is_answered() {
+    let mut rx = started(10_000);
+    for tsn in [3, 4, 5, 6] {
+        packet(&mut rx, at(1), &whole(tsn, b"x"));
+        assert_eq!(told(&mut rx).2, [(2, u16::try_from(tsn - 1).unwrap())]);
+    }
+    packet(&mut rx, at(2), &whole(2, b"x"));
+    assert_eq!(told(&mut rx).0, 6);
+}
+
 #[test]
 fn delay_is_configurable() {
     let cfg = AssocConfig { sack_delay: Duration::from_millis(50), ..AssocConfig::rfc() };

@@ -45,6 +45,8 @@ pub(super) struct SentChunk {
     pub(super) timed_out: bool,
     /// Whether it was sent on several paths.
     pub(super) moved: bool,
+    /// Whether it was ever acknowledged, even if the peer took that back.
+    pub(super) was_acked: bool,
     /// Whether the window was closed when it was sent last: the peer may have dropped it.
     pub(super) blind: bool,
     /// Index of the first chunk that was sent for the first time after this one's last retransmission; 0 if never retransmitted.
@@ -64,6 +66,7 @@ impl SentChunk {
             fast: false,
             timed_out: false,
             moved: false,
+            was_acked: false,
             blind: false,
             resent_before: 0,
             packet: 0,

@@ -3,7 +3,7 @@
 
 use super::outstanding::{ChunkState, Index, SentChunk, Span, difference};
 use super::{SackSummary, Tx, Violation};
-use crate::assoc::path::{PathId, Paths, SackRound};
+use crate::assoc::path::{Paths, SackRound};
 use crate::cc::{AckInfo, Loss};
 use crate::num::Tsn;
 use crate::time::Time;
@@ -16,6 +16,17 @@ struct Newly {
     payload: usize,
     /// HTNA: the highest chunk.
     highest: Index,
+}
+
+impl Newly {
+    /// Counts a chunk that was never acknowledged before (section 7.2.4); user data always.
+    fn add(&mut self, index: Index, chunk: &SentChunk) {
+        self.payload += chunk.fragment.len;
+        if !chunk.was_acked {
+            self.bytes += chunk.wire_len();
+            self.highest = self.highest.max(index);
+        }
+    }
 }
 
 impl Tx {
@@ -61,6 +72,7 @@ impl Tx {
     /// `spans` are the gap ack blocks; afterwards its contents are of no use.
     fn acknowledge(&mut self, now: Time, cum: Index, spans: Option<&mut Vec<Span>>, paths: &mut Paths) -> SackSummary {
         let credit = self.sendable(paths);
+        self.echo.fresh_loss = false;
         let data_path = paths.data_path();
         for (id, path) in paths.iter_mut() {
             let earliest = if path.outstanding > 0 { self.out.earliest(id) } else { None };
@@ -112,12 +124,9 @@ impl Tx {
                 break;
             };
             if chunk.state != ChunkState::Acked {
-                let (path, len, payload) = (chunk.path, chunk.wire_len(), chunk.fragment.len);
+                newly.add(index, &chunk);
                 prove(paths, &chunk);
-                credit(now, paths, path, &Acked { index, old: chunk.state, moved: chunk.moved, wire_len: len });
-                newly.bytes += len;
-                newly.payload += payload;
-                newly.highest = index;
+                credit(now, paths, index, &chunk, chunk.state);
             }
         }
         self.out.clip_acked();
@@ -129,12 +138,12 @@ impl Tx {
         difference(spans, self.out.acked(), |i| self.changed.push(i));
         for &index in &self.changed {
             if let Some((old, chunk)) = self.out.set_state(index, ChunkState::Acked) {
-                let (path, moved, len) = (chunk.path, chunk.moved, chunk.wire_len());
-                newly.bytes += len;
-                newly.payload += chunk.fragment.len;
-                newly.highest = newly.highest.max(index);
+                newly.add(index, chunk);
                 prove(paths, chunk);
-                credit(now, paths, path, &Acked { index, old, moved, wire_len: len });
+                credit(now, paths, index, chunk, old);
+                chunk.was_acked = true;
+                // Only misses in a row count (section 7.2.4).
+                chunk.misses = 0;
             }
         }
     }
@@ -203,7 +212,7 @@ impl Tx {
                     cum_advanced,
                     in_flight_before: round.in_flight_before,
                     in_flight: path.in_flight,
-                    in_recovery: !enter,
+                    in_recovery: !enter || self.is_reduced(),
                     rate,
                     min_rtt: path.rtt.least(),
                     latest_rtt: path.rtt.latest(),
@@ -211,7 +220,7 @@ impl Tx {
                 path.on_ack(&ack);
             }
             lost |= round.lost > 0;
-            if round.lost > 0 && enter {
+            if round.lost > 0 && enter && self.echo.fresh_loss {
                 path.cc.on_loss(now, Loss::FastRetransmit { exit: self.out.tsn(exit) });
             }
         }
@@ -225,7 +234,7 @@ impl Tx {
     /// Rules R2 and R3 of section 6.3.2.
     fn adjust_timers(&mut self, now: Time, paths: &mut Paths) {
         for (_, path) in paths.iter_mut() {
-            if path.round.acked > 0 {
+            if path.round.settled {
                 if path.outstanding == 0 {
                     path.t3 = None;
                 } else if path.round.earliest_acked {
@@ -288,30 +297,25 @@ fn prove(paths: &mut Paths, chunk: &SentChunk) {
     }
 }
 
-/// A chunk that is acknowledged for the first time.
-struct Acked {
-    index: Index,
-    /// Its state before.
-    old: ChunkState,
-    /// Whether it was sent on several paths.
-    moved: bool,
-    wire_len: usize,
-}
-
-/// A chunk was acknowledged for the first time: the books of its path.
-fn credit(now: Time, paths: &mut Paths, path: PathId, chunk: &Acked) {
-    let Acked { index, old, moved, wire_len } = *chunk;
-    let Some(path) = paths.get_mut(path) else {
+/// A chunk is acknowledged now and was not just before, when it was in state `old`: the books of its path.
+fn credit(now: Time, paths: &mut Paths, index: Index, chunk: &SentChunk, old: ChunkState) {
+    let Some(path) = paths.get_mut(chunk.path) else {
         return;
     };
+    let wire_len = chunk.wire_len();
     if old == ChunkState::InFlight {
         path.in_flight -= wire_len;
     }
     path.outstanding -= 1;
-    path.round.acked += wire_len;
-    path.round.answered |= !moved;
-    path.round.rate_measured |= path.rate.on_acked(index, wire_len);
+    path.round.settled = true;
     path.round.earliest_acked |= path.round.earliest == Some(index);
+    // What the peer took back and acknowledges again tells nothing, and shall not let the window grow once more.
+    if chunk.was_acked {
+        return;
+    }
+    path.round.acked += wire_len;
+    path.round.answered |= !chunk.moved;
+    path.round.rate_measured |= path.rate.on_acked(index, wire_len);
     if let Some(probe) = path.rtt_probe.take_if(|p| p.index == index) {
         path.on_rtt(now - probe.sent);
     }

@@ -10,7 +10,7 @@ use testbed::Workload;
 use testbed::bed::{CLIENT_PORT, SERVER_PORT};
 
 /// Most paths between the two hosts.
-pub(crate) const MAX_PATHS: u64 = 1;
+pub(crate) const MAX_PATHS: u64 = 4;
 /// Troubles begin within this many milliseconds; twice as late all is over and healed.
 pub(crate) const STORM: u64 = 30_000;
 

@@ -4,8 +4,6 @@
 //! panic, no timer that is due for ever, no endless stream of packets, no association that never ends, no memory beyond
 //! the buffers. A twin of the stack, to which all happens but the packets with a wrong verification tag, does and says the same.
 
-mod chunk;
-
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,7 +17,7 @@ use sctp_user::{
     SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Transmit, Vtag,
 };
 
-use self::chunk::{FuzzChunk, FuzzInit, Knowledge};
+use crate::chunk::{FuzzChunk, FuzzInit, Knowledge};
 
 const MAX_OPS: usize = 300;
 /// Packets that a stack may want to send at one moment, and timers that may fire within one step: more is a loop.

@@ -16,24 +16,24 @@ const MAX_DATA: usize = 2_000;
 
 /// What the maker of packets knows of the association, as an attacker on the path does.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Knowledge {
+pub(crate) struct Knowledge {
     /// The TSN that the stack expects next.
-    pub(super) next_tsn: u32,
+    pub(crate) next_tsn: u32,
     /// The highest TSN that the stack has sent.
-    pub(super) highest: u32,
+    pub(crate) highest: u32,
     /// The last State Cookie of the stack.
-    pub(super) cookie: Vec<u8>,
+    pub(crate) cookie: Vec<u8>,
     /// The last HEARTBEAT of the stack, its parameters.
-    pub(super) heartbeat: Vec<u8>,
+    pub(crate) heartbeat: Vec<u8>,
     /// The peer's tag.
-    pub(super) peer_tag: u32,
+    pub(crate) peer_tag: u32,
     /// The peer's first TSN.
-    pub(super) peer_tsn: u32,
+    pub(crate) peer_tsn: u32,
 }
 
 /// A chunk by fields. Numbers of transmission are relative to what the association knows.
 #[derive(Arbitrary, Clone, Debug)]
-pub(super) enum FuzzChunk {
+pub(crate) enum FuzzChunk {
     Data {
         ahead: i8,
         sid: u8,
@@ -99,19 +99,19 @@ pub(super) enum FuzzChunk {
 
 /// The fields of an INIT or INIT ACK; the cookie is for the latter.
 #[derive(Arbitrary, Clone, Debug)]
-pub(super) struct FuzzInit {
+pub(crate) struct FuzzInit {
     /// Whether it is the peer as it is known, and not another that took its place.
-    pub(super) known: bool,
-    pub(super) tag: u32,
-    pub(super) tsn: u32,
-    pub(super) rwnd: u32,
-    pub(super) streams: (u16, u16),
-    pub(super) cookie: bool,
-    pub(super) params: Vec<FuzzParam>,
+    pub(crate) known: bool,
+    pub(crate) tag: u32,
+    pub(crate) tsn: u32,
+    pub(crate) rwnd: u32,
+    pub(crate) streams: (u16, u16),
+    pub(crate) cookie: bool,
+    pub(crate) params: Vec<FuzzParam>,
 }
 
 #[derive(Arbitrary, Clone, Debug)]
-pub(super) enum FuzzParam {
+pub(crate) enum FuzzParam {
     V4([u8; 4]),
     V6([u8; 16]),
     Preservative(u32),
@@ -122,7 +122,7 @@ pub(super) enum FuzzParam {
 }
 
 #[derive(Arbitrary, Clone, Debug)]
-pub(super) struct FuzzCause {
+pub(crate) struct FuzzCause {
     code: u8,
     value: Vec<u8>,
 }
@@ -166,7 +166,7 @@ fn causes(list: &[FuzzCause]) -> Vec<u8> {
 
 impl FuzzChunk {
     /// Whether the association must look at it whatever the tag is: it may be about another association, or a new one.
-    pub(super) const fn is_about_others(&self) -> bool {
+    pub(crate) const fn is_about_others(&self) -> bool {
         match self {
             Self::Init(_) | Self::InitAck(_) | Self::CookieEcho { .. } | Self::ShutdownAck => true,
             Self::Raw { kind, .. } => matches!(*kind, 1 | 2 | 6 | 8 | 9 | 10 | 14),
@@ -175,7 +175,7 @@ impl FuzzChunk {
     }
 
     /// Appends the chunk to a packet.
-    pub(super) fn write(&self, k: &mut Knowledge, w: &mut PacketWriter<'_>) {
+    pub(crate) fn write(&self, k: &mut Knowledge, w: &mut PacketWriter<'_>) {
         let fill = [0x5a; MAX_DATA];
         let user_data = |len: u16| fill.get(..usize::from(len).min(MAX_DATA)).unwrap_or_default();
         match self {
