@@ -47,10 +47,13 @@ impl Window {
         }
     }
 
-    /// Changes the buffer; what is held and what was advertised stay.
+    /// Changes the buffer; what is held and what was advertised stay. The peer may have filled the old window, with gaps in it, which
+    /// must still find room: the hard limit shrinks only while nothing is held.
     pub(crate) fn resize(&mut self, buffer: usize, growth: usize, mtu: usize) {
         let (payload, memory, advertised) = (self.payload, self.memory, self.advertised);
-        *self = Self { payload, memory, advertised, ..Self::new(buffer, growth, mtu) };
+        let new = Self::new(buffer, growth, mtu);
+        let hard_limit = if memory > 0 { self.hard_limit.max(new.hard_limit) } else { new.hard_limit };
+        *self = Self { payload, memory, advertised, hard_limit, ..new };
     }
 
     /// Takes in `chunks` pieces with `bytes` of user data in all.
