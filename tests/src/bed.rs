@@ -15,6 +15,37 @@ pub const CLIENT_PORT: u16 = 5_000;
 /// SCTP port of the other side.
 pub const SERVER_PORT: u16 = 5_001;
 
+/// A network beside the first one: another way between the hosts, which shares nothing with it.
+#[derive(Clone, Debug)]
+pub struct Net {
+    /// Whether its addresses are IPv6.
+    pub ipv6: bool,
+    /// From client to server.
+    pub there: LinkConfig,
+    /// From server to client.
+    pub back: LinkConfig,
+}
+
+impl Net {
+    /// An IPv4 network whose links are alike in both directions.
+    #[must_use]
+    pub fn new(link: LinkConfig) -> Self {
+        Self { ipv6: false, there: link.clone(), back: link }
+    }
+
+    /// The same with IPv6.
+    #[must_use]
+    pub fn ipv6(link: LinkConfig) -> Self {
+        Self { ipv6: true, ..Self::new(link) }
+    }
+
+    /// The address of host `host` in network number `net`.
+    fn ip(&self, net: usize, host: u8) -> IpAddr {
+        let net = u8::try_from(net).unwrap_or(u8::MAX);
+        if self.ipv6 { IpAddr::from([0xfd00, u16::from(net), 0, 0, 0, 0, 0, u16::from(host)]) } else { IpAddr::from([10, net, 0, host]) }
+    }
+}
+
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -38,6 +69,10 @@ pub struct Scenario {
     pub ipv6: bool,
     /// What carries SCTP.
     pub channel: Channel,
+    /// Further networks: both hosts have an address in each. Packets do not pass from one network to another.
+    pub nets: Vec<Net>,
+    /// Whether the client wants ECN, if that differs from `assoc`.
+    pub client_ecn: Option<bool>,
     /// Makes the randomness of each stack from a seed; the usual one if there is none.
     pub entropy: Option<fn(u64) -> Box<dyn Entropy>>,
 }
@@ -57,6 +92,8 @@ impl Scenario {
             one_machine: false,
             ipv6: false,
             channel: StackConfig::default().default_channel,
+            nets: Vec::new(),
+            client_ecn: None,
             entropy: None,
         }
     }
@@ -73,6 +110,7 @@ impl Scenario {
         assoc.nagle = rng.below(2) == 0;
         assoc.sender_i_bit = rng.below(2) == 0;
         assoc.mtu = if rng.below(4) == 0 { 576 } else { 1500 };
+        assoc.ecn = seed.is_multiple_of(3);
         let train = if rng.below(2) == 0 { 1 } else { 8 };
         Self {
             assoc,
@@ -89,31 +127,41 @@ impl Scenario {
     #[must_use]
     pub fn build(self) -> Bed {
         let mut world = World::new(self.seed);
-        let ip = |n: u8| if self.ipv6 { IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n)]) } else { IpAddr::from([10, 0, 0, n]) };
-        let client_ip = ip(1);
-        let server_ip = if self.one_machine { client_ip } else { ip(2) };
-        world.set_link(client_ip, server_ip, self.there.clone());
-        world.set_link(server_ip, client_ip, self.back.clone());
+        let mut nets = vec![Net { ipv6: self.ipv6, there: self.there, back: self.back }];
+        nets.extend(self.nets);
+        if nets.len() > 1 {
+            world.set_default_link(LinkConfig { loss: Loss::percent(100), ..LinkConfig::default() });
+        }
+        let ends = |(n, net): (usize, &Net)| [net.ip(n, 1), net.ip(n, if self.one_machine { 1 } else { 2 })];
+        let ways: Vec<_> = nets.iter().enumerate().map(ends).collect();
+        for ([client, server], net) in ways.iter().zip(nets) {
+            world.set_link(*client, *server, net.there);
+            world.set_link(*server, *client, net.back);
+        }
+        let [client_ip, server_ip] = ways.first().copied().unwrap_or([IpAddr::from([0; 4]); 2]);
+        let [client_ips, server_ips] = [0, 1].map(|side: usize| ways.iter().filter_map(|w| w.get(side).copied()).collect::<Vec<_>>());
         let (upload, download) = (Arc::new(self.upload), Arc::new(self.download));
-        let host = |name, ip, ahead, port| HostConfig {
+        let host = |name, ips: &Vec<IpAddr>, ahead, port| HostConfig {
+            addrs: ips.clone(),
             clock_ahead: Duration::from_secs(ahead),
             sctp_ports: self.one_machine.then(|| vec![port]),
             raw: true,
             max_segments: self.train,
             max_train: self.train,
-            ..HostConfig::new(name, ip)
+            ..HostConfig::new(name, client_ip)
         };
         let mut stack = StackConfig::default();
         stack.default_channel = self.channel;
-        let setup = Setup { stack, entropy: self.entropy, assoc: self.assoc, upload, download };
+        stack.ecn_marks = true;
+        let setup = Setup { stack, client_ecn: self.client_ecn, entropy: self.entropy, assoc: self.assoc, upload, download };
         let node = setup.client(&mut world);
-        let client = world.add(host("client", client_ip, 1_000_000, CLIENT_PORT), node);
+        let client = world.add(host("client", &client_ips, 1_000_000, CLIENT_PORT), node);
         let node = setup.server(&mut world);
-        let server = world.add(host("server", server_ip, 0, SERVER_PORT), node);
-        for (id, ip) in [(client, client_ip), (server, server_ip)] {
-            world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(vec![ip])));
+        let server = world.add(host("server", &server_ips, 0, SERVER_PORT), node);
+        for (id, ips) in [(client, client_ips), (server, server_ips)] {
+            world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(ips)));
         }
-        Bed { world, client, server, client_ip, server_ip, setup }
+        Bed { world, client, server, client_ip, server_ip, ways, setup }
     }
 }
 
@@ -142,6 +190,7 @@ fn rough_link(rng: &mut SeededEntropy) -> LinkConfig {
         bit_errors: percent(rng, 2),
         rate: (rng.below(4) == 0).then(|| 500_000 + rng.below(20_000_000)),
         queue: 64 * 1024,
+        mark_above: Some(16 * 1024),
         ..LinkConfig::default()
     }
 }
@@ -158,12 +207,15 @@ pub struct Bed {
     pub client_ip: IpAddr,
     /// The server's address.
     pub server_ip: IpAddr,
+    /// The addresses of client and server in each network.
+    pub ways: Vec<[IpAddr; 2]>,
     setup: Setup,
 }
 
 /// What is needed to start a node anew.
 struct Setup {
     stack: StackConfig,
+    client_ecn: Option<bool>,
     entropy: Option<fn(u64) -> Box<dyn Entropy>>,
     assoc: AssocConfig,
     upload: Arc<Workload>,
@@ -180,7 +232,9 @@ impl Setup {
 
     fn client(&self, world: &mut World) -> Peer {
         let plans = [self.upload.clone(), self.download.clone()];
-        Peer::new(self.stack.clone(), CLIENT_PORT, &self.assoc, self.entropy(world), plans)
+        let mut assoc = self.assoc.clone();
+        assoc.ecn = self.client_ecn.unwrap_or(assoc.ecn);
+        Peer::new(self.stack.clone(), CLIENT_PORT, &assoc, self.entropy(world), plans)
     }
 
     fn server(&self, world: &mut World) -> Peer {
@@ -281,18 +335,19 @@ impl Bed {
     /// Starts the client anew with a fresh stack.
     pub fn restart_client(&mut self) {
         let node = self.setup.client(&mut self.world);
-        self.restart(self.client, self.client_ip, node);
+        self.restart(self.client, 0, node);
     }
 
     /// Starts the server anew with a fresh stack.
     pub fn restart_server(&mut self) {
         let node = self.setup.server(&mut self.world);
-        self.restart(self.server, self.server_ip, node);
+        self.restart(self.server, 1, node);
     }
 
-    fn restart(&mut self, id: NodeId<Peer>, ip: IpAddr, node: Peer) {
+    fn restart(&mut self, id: NodeId<Peer>, side: usize, node: Peer) {
         self.world.restart(id, node);
-        self.world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(vec![ip])));
+        let ips = self.ways.iter().filter_map(|w| w.get(side).copied()).collect();
+        self.world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(ips)));
     }
 
     /// Adds a host with another client of the same server, which has the same workload.

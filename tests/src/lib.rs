@@ -10,7 +10,7 @@ pub mod puppet;
 pub mod wire_oracle;
 pub mod workload;
 
-pub use bed::{Bed, Scenario};
+pub use bed::{Bed, Net, Scenario};
 pub use oracle::Oracle;
 pub use peer::Peer;
 pub use puppet::Puppet;

@@ -151,6 +151,11 @@ impl CongestionControl for Cubic {
         self.epoch = None;
     }
 
+    fn reset(&mut self) {
+        self.base.reset();
+        (self.w_max, self.prior, self.epoch) = (0, 0, None);
+    }
+
     fn window(&self) -> usize {
         self.base.cwnd
     }

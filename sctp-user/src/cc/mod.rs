@@ -67,7 +67,6 @@ pub(crate) enum Loss {
     /// T3-rtx expired.
     Timeout,
     /// The peer received a packet with a congestion mark (RFC 4960 appendix A); told once per window of data.
-    #[allow(dead_code, reason = "explicit congestion notification is an option of its own")]
     EcnEcho {
         /// The lowest TSN in a marked packet.
         tsn: Tsn,
@@ -119,6 +118,8 @@ pub(crate) trait CongestionControl: fmt::Debug + Send {
     fn on_idle(&mut self, idle: Duration, rto: Duration);
     /// The room for DATA chunks in a packet of this path changed to `pmdcs` bytes.
     fn on_mtu(&mut self, pmdcs: usize);
+    /// The way may be another one now: what was learnt says nothing about it (RFC 9260 section 7.2.5).
+    fn reset(&mut self);
     /// Bytes that may be in flight.
     fn window(&self) -> usize;
     /// Window at which slow start ends.

@@ -66,6 +66,11 @@ impl CongestionControl for Rfc9260 {
         self.base.set_pmdcs(pmdcs);
     }
 
+    fn reset(&mut self) {
+        self.base.reset();
+        self.partial_bytes_acked = 0;
+    }
+
     fn window(&self) -> usize {
         self.base.cwnd
     }

@@ -14,6 +14,10 @@ pub(super) struct SlowStart {
     pub(super) ssthresh: usize,
     /// Most growth for one SACK, in PMDCS: L of section 7.2.1 (and RFC 3465).
     limit: usize,
+    /// What the RFC's initial window is by the address family, in bytes, between two and four packets.
+    floor: usize,
+    /// A smaller initial window, if configured.
+    wanted: Option<usize>,
 }
 
 impl SlowStart {
@@ -21,9 +25,16 @@ impl SlowStart {
     /// the peer can ever advertise.
     pub(super) fn new(cfg: &AssocConfig, pmdcs: usize, ipv6: bool) -> Self {
         let floor = if ipv6 { 4344 } else { 4404 };
-        let most = (4 * pmdcs).min(floor.max(2 * pmdcs));
-        let cwnd = cfg.initial_window.map_or(most, |w| w.clamp(pmdcs.min(most), most));
-        Self { pmdcs, cwnd, ssthresh: u32::MAX as usize, limit: usize::from(cfg.slow_start_l) }
+        let mut new = Self { pmdcs, cwnd: 0, ssthresh: 0, limit: usize::from(cfg.slow_start_l), floor, wanted: cfg.initial_window };
+        new.reset();
+        new
+    }
+
+    /// Begins anew with the initial window and threshold.
+    pub(super) fn reset(&mut self) {
+        let most = (4 * self.pmdcs).min(self.floor.max(2 * self.pmdcs));
+        self.cwnd = self.wanted.map_or(most, |w| w.clamp(self.pmdcs.min(most), most));
+        self.ssthresh = u32::MAX as usize;
     }
 
     /// Whether slow start rules, not congestion avoidance.

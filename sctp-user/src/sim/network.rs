@@ -88,8 +88,9 @@ impl World {
         let dst = t.dst.ip().to_canonical();
         let own = |ip: &IpAddr| h.cfg.addrs.contains(ip);
         let src = t.src.map(|s| s.to_canonical()).filter(|s| !s.is_unspecified());
-        // Routing takes the address itself if the packet stays here, else the first one of the family.
-        let routed = Some(dst).filter(own).or_else(|| h.cfg.addrs.iter().copied().find(|a| a.is_ipv4() == dst.is_ipv4()));
+        // Routing takes the address itself if the packet stays here, else the nearest one.
+        let nearest = || h.cfg.addrs.iter().copied().filter(|a| a.is_ipv4() == dst.is_ipv4()).min_by_key(|a| distance(*a, dst));
+        let routed = Some(dst).filter(own).or_else(nearest);
         let Some(source) = src.or(routed) else { return };
         let valid = own(&source);
         let bytes = Bytes::copy_from_slice(bytes);
@@ -141,10 +142,10 @@ impl World {
         let (from, len) = (wire.src, wire.bytes.len() + ip_header + udp_header);
         self.link(from, to);
         let Some(link) = self.links.get_mut(&(from, to)) else { return };
-        match link.offer(self.now, len, wire.may_fragment, &mut self.rng) {
+        match link.offer(self.now, len, wire.may_fragment, wire.ecn, &mut self.rng) {
             Ok(arrivals) => {
                 for arrival in arrivals {
-                    let mut wire = wire.clone();
+                    let mut wire = Wire { ecn: arrival.ecn, ..wire.clone() };
                     if arrival.damaged {
                         if wire.plain {
                             self.observer.packet(self.now, &self.hosts, wire.from, Fate::Damaged, &wire);
@@ -265,7 +266,7 @@ impl World {
         let kind = if wire.ports.is_some() { NetErrorKind::PortUnreachable } else { NetErrorKind::ProtocolUnreachable };
         self.link(wire.dst, wire.src);
         let Some(back) = self.links.get_mut(&(wire.dst, wire.src)) else { return };
-        if let Ok(arrivals) = back.offer(self.now, 56, true, &mut self.rng)
+        if let Ok(arrivals) = back.offer(self.now, 56, true, None, &mut self.rng)
             && let Some(arrival) = arrivals.first()
         {
             self.report(wire, kind, arrival.at);
@@ -276,6 +277,15 @@ impl World {
         let quoted = wire.bytes.slice(..wire.bytes.len().min(ICMP_QUOTE));
         let err = NetError { kind, dst: wire.dst, channel: wire.channel, quoted };
         self.schedule(at, Item::Icmp { host: wire.from, err });
+    }
+}
+
+/// What two addresses do not have in common, from the first bit that differs on.
+fn distance(a: IpAddr, b: IpAddr) -> u128 {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => u128::from(a.to_bits() ^ b.to_bits()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => a.to_bits() ^ b.to_bits(),
+        _ => u128::MAX,
     }
 }
 

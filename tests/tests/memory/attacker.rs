@@ -2,6 +2,7 @@
 //!
 //! The bounds are those of `docs/resources.md`; each test says which row it shows.
 
+use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
@@ -451,4 +452,35 @@ fn huge_sacks_leave_nothing_behind() {
     });
     println!("huge SACKs: {m:?}");
     assert!(m.kept <= 256 * KIB, "{m:?}");
+}
+
+/// Attack class 14: the largest values that are allowed, and fifty years of silence: no timer, shift or counter overflows.
+#[test]
+fn fifty_years_of_back_off_at_the_largest_limits() {
+    let day = Duration::from_secs(86_400);
+    let mut cfg = AssocConfig::rfc();
+    (cfg.rto_initial, cfg.rto_max, cfg.hb_interval, cfg.nat_keepalive, cfg.cookie_life) = (day, day, Some(day), None, day);
+    (cfg.assoc_max_retrans, cfg.path_max_retrans, cfg.max_init_retransmits) = (u32::MAX, u32::MAX, u32::MAX);
+    let mut p = Puppet::new(cfg.clone());
+    p.a_rwnd = u32::MAX;
+    p.params = encode_params(&[Param::CookiePreservative(u32::MAX)]);
+    p.open();
+    p.send(0, b"never acknowledged");
+    for _ in 0..50 {
+        p.pass(365 * day);
+        p.log.clear();
+    }
+    assert_eq!(p.state(), "ESTABLISHED");
+    let stats = p.stack.stats().assocs;
+    assert!((18_000..19_000).contains(&stats.t3_expireds), "once a day: {stats:?}");
+    let mut p = Puppet::new(cfg);
+    p.connect();
+    p.pass(50 * 365 * day);
+    assert_eq!(p.state(), "COOKIE-WAIT");
+    // A cookie that is stale by the largest figure asks for no more than can be granted.
+    p.give_init_ack();
+    assert_eq!(p.state(), "COOKIE-ECHOED");
+    let stale = Cause::StaleCookie(u32::MAX).to_vec();
+    let sent = p.give(&[Chunk::Error(ErrorChunk { causes: &stale })]);
+    assert_eq!(names(&sent), [["INIT"]]);
 }

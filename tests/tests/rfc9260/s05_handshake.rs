@@ -205,6 +205,7 @@ fn a_cookie_counts_only_under_its_ports_tag_and_addresses() {
         right.tagged(right.vtag ^ 1),
         right.tagged(0),
         right.from("10.0.0.3"),
+        right.to("10.0.7.1"),
     ] {
         assert!(p.give_in(wrong, &[echo(&cookie)]).is_empty(), "{wrong:?}");
     }

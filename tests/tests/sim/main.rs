@@ -3,9 +3,11 @@
 
 mod configuration;
 mod delivery;
+mod ecn;
 mod faults;
 mod goodput;
 mod lifecycle;
+mod multihoming;
 mod partial;
 mod pmtu;
 mod rough;

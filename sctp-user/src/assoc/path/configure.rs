@@ -24,10 +24,6 @@ impl Path {
             self.rtt.configure(cfg.rto_min, cfg.rto_max, cfg.rto_alpha_shift, cfg.rto_beta_shift);
             self.rto = self.rtt.rto();
         }
-        let congestion = |c: &AssocConfig| (c.congestion, c.slow_start_l, c.dscp);
-        if congestion(old) != congestion(cfg) {
-            self.reset_congestion(cfg);
-        }
         (self.dscp, self.flow_label) = (cfg.dscp, cfg.flow_label);
         // Another DSCP may mean other queues, and so another congestion (section 7.2.5.1).
         let congestion = |c: &AssocConfig| (c.dscp, c.congestion, c.slow_start_l);

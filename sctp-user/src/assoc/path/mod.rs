@@ -249,9 +249,10 @@ impl Path {
     }
 
     /// Our source address is `local` from now on. Another one than before may mean another route (RFC 9260 section 7.2.5.2).
-    pub(crate) fn set_local(&mut self, cfg: &AssocConfig, local: IpAddr) {
+    pub(crate) fn set_local(&mut self, local: IpAddr) {
         if self.local.replace(local).is_some_and(|old| old != local) {
-            self.reset_congestion(cfg);
+            self.cc.reset();
+            self.rate = RateSampler::default();
         }
     }
 
@@ -340,7 +341,9 @@ impl Path {
         self.stats.in_heartbeat_acks += 1;
         self.on_rtt(rtt);
         self.confirmed = true;
-        self.local = source.or(self.local);
+        if let Some(source) = source {
+            self.set_local(source);
+        }
         self.on_answer();
         true
     }
@@ -502,16 +505,21 @@ mod tests {
     /// RFC 9260 rows: 7.2.5.2-1.
     #[test]
     fn another_source_address_starts_congestion_control_anew() {
-        let cfg = AssocConfig::rfc();
         let mut p = path("10.0.0.1", UDP);
         let start = p.cc.window();
         let grow = |p: &mut Path| p.cc.on_ack(&AckInfo::test(Time::ZERO, 1460, usize::MAX));
-        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        p.set_local("10.0.0.7".parse().unwrap());
         grow(&mut p);
-        p.set_local(&cfg, "10.0.0.7".parse().unwrap());
+        p.set_local("10.0.0.7".parse().unwrap());
         assert_eq!(p.cc.window(), start + 1460, "the same one");
-        p.set_local(&cfg, "10.0.0.8".parse().unwrap());
+        p.set_local("10.0.0.8".parse().unwrap());
         assert_eq!(p.cc.window(), start);
+        // As when a HEARTBEAT from another address comes back.
+        grow(&mut p);
+        let source = Some("10.0.0.9".parse().unwrap());
+        let info = p.send_heartbeat(Time::ZERO, (PathId(0), source), HeartbeatKind::Periodic, &mut SeededEntropy::new(1));
+        assert!(p.on_heartbeat_ack(Time::from_millis(10), &info));
+        assert_eq!((p.local, p.cc.window()), (source, start));
     }
 
     #[test]

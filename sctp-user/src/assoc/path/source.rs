@@ -106,14 +106,15 @@ fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
     }
 }
 
-/// The source address for the attempt number `attempt` to reach `dst`: `settled` first, if there is one, then `own` in the order of
-/// the longest common prefix, again and again. `None` leaves it to routing.
+/// The source address for the attempt number `attempt` to reach `dst`: `own` addresses in the order of the longest common prefix,
+/// again and again. If one is `settled`, it has every second turn, the first one included. `None` leaves it to routing.
 pub(crate) fn for_attempt(own: &[IpAddr], settled: Option<IpAddr>, dst: IpAddr, attempt: u8) -> Option<IpAddr> {
-    if attempt == 0 && settled.is_some() {
+    if attempt.is_multiple_of(2) && settled.is_some() {
         return settled;
     }
-    let mut order: Vec<_> = own.iter().copied().filter(|a| a.is_ipv4() == dst.is_ipv4()).collect();
-    order.sort_by_key(|a| core::cmp::Reverse((Some(*a) == settled, common_prefix(*a, dst))));
+    let attempt = if settled.is_some() { attempt / 2 } else { attempt };
+    let mut order: Vec<_> = own.iter().copied().filter(|a| a.is_ipv4() == dst.is_ipv4() && Some(*a) != settled).collect();
+    order.sort_by_key(|a| core::cmp::Reverse(common_prefix(*a, dst)));
     let at = usize::from(attempt).checked_rem(order.len());
     at.and_then(|at| order.get(at).copied()).or(settled)
 }
@@ -176,7 +177,9 @@ mod tests {
         let at = |n| for_attempt(&own, None, ip("10.1.2.9"), n).unwrap();
         assert_eq!([at(0), at(1), at(2), at(3)], ["10.1.2.1", "10.1.0.1", "10.0.0.1", "10.1.2.1"].map(ip));
         let at = |n| for_attempt(&own, Some(ip("10.0.0.1")), ip("10.1.2.9"), n).unwrap();
-        assert_eq!([at(0), at(1), at(2)], ["10.0.0.1", "10.1.2.1", "10.1.0.1"].map(ip));
+        let settled = "10.0.0.1";
+        assert_eq!([at(0), at(1), at(2), at(3), at(4)], [settled, "10.1.2.1", settled, "10.1.0.1", settled].map(ip));
+        assert_eq!(for_attempt(&[ip(settled)], Some(ip(settled)), ip("10.1.2.9"), 1), Some(ip(settled)));
         assert_eq!(for_attempt(&own[..2], None, ip("fd00::2"), 0), None);
     }
 }

@@ -28,6 +28,7 @@ impl CongestionControl for Fixed {
     fn on_loss(&mut self, _now: Time, _loss: Loss) {}
     fn on_idle(&mut self, _idle: Duration, _rto: Duration) {}
     fn on_mtu(&mut self, _pmdcs: usize) {}
+    fn reset(&mut self) {}
     fn window(&self) -> usize {
         self.window
     }
