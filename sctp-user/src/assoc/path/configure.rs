@@ -25,6 +25,11 @@ impl Path {
             self.rto = self.rtt.rto();
         }
         (self.dscp, self.flow_label) = (cfg.dscp, cfg.flow_label);
+        // Another DSCP may mean other queues, and so another congestion (section 7.2.5.1).
+        let congestion = |c: &AssocConfig| (c.dscp, c.congestion, c.slow_start_l);
+        if congestion(old) != congestion(cfg) {
+            self.reset_congestion(cfg);
+        }
         self.limits.change(old, cfg);
         let heartbeats = |c: &AssocConfig| (c.hb_interval, c.nat_keepalive);
         if self.confirmed && heartbeats(old) != heartbeats(cfg) {
