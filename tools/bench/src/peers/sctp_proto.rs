@@ -57,11 +57,11 @@ impl SctpProto {
         }
     }
     fn try_shutdown(&mut self) {
-        if let Some((_, a)) = &mut self.assoc {
-            if a.stream_ids().into_iter().all(|i| a.stream(i).map_or(true, |s| s.buffered_amount().unwrap_or(0) == 0)) {
-                self.shut = true;
-                let _ = a.shutdown();
-            }
+        if let Some((_, a)) = &mut self.assoc
+            && a.stream_ids().into_iter().all(|i| a.stream(i).map_or(true, |s| s.buffered_amount().unwrap_or(0) == 0))
+        {
+            self.shut = true;
+            let _ = a.shutdown();
         }
     }
     fn pull(&mut self, now: Duration) {
@@ -185,17 +185,17 @@ impl MemEndpoint for SctpProto {
     fn recv(&mut self, _now: Duration, sink: &mut dyn Sink) -> bool {
         while let Some(&id) = self.readable.front() {
             let (_, a) = self.assoc.as_mut().unwrap();
-            if let Ok(mut s) = a.stream(id) {
-                if let Ok(Some(chunks)) = s.read_sctp() {
-                    let n = chunks.len();
-                    if self.buf.len() < n {
-                        self.buf.resize(n, 0);
-                    }
-                    chunks.read(&mut self.buf[..n]).expect("read");
-                    sink.piece(&self.buf[..n]);
-                    sink.end(id, 0);
-                    return true;
+            if let Ok(mut s) = a.stream(id)
+                && let Ok(Some(chunks)) = s.read_sctp()
+            {
+                let n = chunks.len();
+                if self.buf.len() < n {
+                    self.buf.resize(n, 0);
                 }
+                chunks.read(&mut self.buf[..n]).expect("read");
+                sink.piece(&self.buf[..n]);
+                sink.end(id, 0);
+                return true;
             }
             self.readable.pop_front();
         }
