@@ -182,7 +182,8 @@ fn packets_hold_whole_chunks_and_fit_the_path() {
     }
     let all = p.log.clone();
     assert!(tsns(&all, first).iter().any(|packet| packet.len() > 3), "some are bundled");
-    for sent in &all {
+    // Probes of the path MTU are longer than it on purpose.
+    for sent in all.iter().filter(|s| !s.names().contains(&"PAD")) {
         assert!(sent.bytes.len() <= LARGEST, "{} bytes", sent.bytes.len());
         let whole: usize = sent.chunks.iter().map(|c| c.raw.len().next_multiple_of(4)).sum();
         assert_eq!(sent.bytes.len(), 12 + whole);
