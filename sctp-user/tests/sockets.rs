@@ -55,6 +55,32 @@ fn echo(stream: SctpStream) -> thread::JoinHandle<usize> {
     })
 }
 
+/// A message through buffers that are much smaller, on paths whose MTU grows meanwhile: in parts, one behind the other.
+#[test]
+fn a_message_larger_than_all_buffers_comes_in_parts() {
+    let (client, server) = pair(V4);
+    let sent = pattern(3, 5 << 20);
+    let expected = sent.clone();
+    let reader = thread::spawn(move || {
+        let (mut bytes, mut parts) = (Vec::new(), 0);
+        loop {
+            let (info, part) = server.recv().unwrap().unwrap();
+            assert_eq!(info.offset, bytes.len() as u64);
+            bytes.extend_from_slice(&part);
+            parts += 1;
+            if !info.more {
+                break;
+            }
+        }
+        assert!(parts > 1 && bytes == expected, "{parts} parts, {} bytes", bytes.len());
+        let (info, last) = server.recv().unwrap().unwrap();
+        assert!(!info.more && info.offset == 0 && last == "last");
+    });
+    client.send(&sent, &SndInfo::default()).unwrap();
+    client.send(b"last", &SndInfo::default()).unwrap();
+    reader.join().unwrap();
+}
+
 fn echo_over_streams(ip: IpAddr) {
     const STREAMS: u16 = 8;
     const MESSAGES: u32 = 4_000;
