@@ -305,6 +305,22 @@ fn time_outs_are_kept() {
 }
 
 #[test]
+fn options_and_counters_are_reached_through_sockets() {
+    let (here, there) = pair(V4);
+    assert_eq!(*here.config().unwrap(), AssocConfig::rfc());
+    here.reconfigure(|c| c.max_message = 10).unwrap();
+    assert_eq!(here.config().unwrap().max_message, 10);
+    assert_eq!(here.send(&[1; 11], &SndInfo::default()).unwrap_err().raw_os_error(), Some(rustix::io::Errno::MSGSIZE.raw_os_error()));
+    let err = here.reconfigure(|c| c.outbound_streams = 65).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::InvalidInput);
+    assert!(err.to_string().starts_with("outbound_streams: agreed on"), "{err}");
+    here.send(b"counted", &SndInfo::default()).unwrap();
+    assert_eq!(&there.recv().unwrap().unwrap().1[..], b"counted");
+    assert_eq!((here.stats().unwrap().out_order_chunks, there.stats().unwrap().in_user_bytes), (1, 7));
+    assert!(there.snapshot().unwrap().to_string().contains("ESTABLISHED, opened by the peer"));
+}
+
+#[test]
 fn nobody_answers() {
     // A UDP socket that never says a word.
     let mute = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

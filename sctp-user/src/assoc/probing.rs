@@ -19,16 +19,20 @@ impl Core {
             return None;
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
-        let (transmit, info, len) = self.paths.iter_mut().find_map(|(id, path)| {
+        let (id, transmit, info, len) = self.paths.iter_mut().find_map(|(id, path)| {
             let (info, len) = path.send_probe(ctx.now, id, || ctx.entropy.u64())?;
-            Some((path.transmit(), info, len))
+            Some((id, path.transmit(), info, len))
         })?;
         let mut pkt = PacketWriter::new(buf, header, len);
         pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
         let padding = vec![0; pkt.room().saturating_sub(CHUNK_HEADER_LEN).min(Pad::MAX)];
         pkt.push(&Pad { padding: &padding });
-        let size = pkt.finish();
-        Some(Transmit { size, ..transmit })
+        let transmit = Transmit { size: pkt.finish(), ..transmit };
+        self.count_transmit(id, &transmit);
+        self.counters.out_heartbeats += 1;
+        // HEARTBEAT and PAD.
+        self.counters.out_ctrl_chunks += 2;
+        Some(transmit)
     }
 
     /// The search on `path` may have come to another size: the user is told.

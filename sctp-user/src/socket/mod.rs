@@ -27,6 +27,7 @@ mod mode;
 mod node;
 mod one_to_many;
 mod one_to_one;
+mod options;
 mod readiness;
 mod runtime;
 mod types;

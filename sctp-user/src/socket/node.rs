@@ -97,7 +97,7 @@ struct Link {
 
 /// A [`Stack`] with socket tables: what a [`Runtime`](super::Runtime) drives for [`SctpSocket`](super::SctpSocket) and its like.
 pub struct SocketNode {
-    stack: Stack,
+    pub(super) stack: Stack,
     sockets: BTreeMap<EndpointId, Socket>,
     links: BTreeMap<AssocId, Link>,
     /// Lent by sockets for which no descriptor can be made: always readable, so that nobody waits in vain.

@@ -27,7 +27,7 @@ use crate::stack::AssocStatus;
 /// Its descriptor is readable while [`Self::recv`] has something to hand out.
 #[derive(Debug)]
 pub struct SctpSocket {
-    handle: Handle<SocketNode>,
+    pub(super) handle: Handle<SocketNode>,
     ep: EndpointId,
     mode: Mode,
     fd: LazyFd,

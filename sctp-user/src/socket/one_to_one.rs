@@ -101,8 +101,8 @@ impl Drop for SctpListener {
 /// it is, or until a receive answers `WouldBlock`).
 #[derive(Debug)]
 pub struct SctpStream {
-    handle: Handle<SocketNode>,
-    id: AssocId,
+    pub(super) handle: Handle<SocketNode>,
+    pub(super) id: AssocId,
     mode: Mode,
     fd: LazyFd,
     /// What `io::Read` has not handed out of the last message.
