@@ -93,7 +93,7 @@ counters! {
         duplicate_chunks: sum,
         /// DATA chunks dropped for want of room: not acknowledged.
         no_room_chunks: sum,
-        /// HEARTBEATs sent.
+        /// HEARTBEATs sent, with those that probe the path MTU.
         out_heartbeats: sum,
         /// HEARTBEATs received.
         in_heartbeats: sum,

@@ -402,7 +402,7 @@ impl Stack {
         for e in core.events.drain(..) {
             count_event(&mut self.counters, &e);
             if is_notice(&e) {
-                let path = matches!(e, Event::PathState { .. });
+                let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
                 if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
                     core.counters.dropped_events += 1;
                     continue;
@@ -530,7 +530,7 @@ impl Node for Stack {
 
 /// Whether a peer can cause it as often as it likes.
 fn is_notice(event: &Event) -> bool {
-    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived | Event::PathState { .. })
+    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived | Event::PathState { .. } | Event::PathMtu { .. })
 }
 
 /// What the life of an association adds to the counters of its stack.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sctp_user::sim::Loss;
 use sctp_user::{AssocConfig, AssocId, CloseReason, ConnectError, EndpointConfig, Event, Ppid, SendError, SendOptions, StreamId};
+use testbed::puppet::Puppet;
 use testbed::{Bed, Scenario, Workload};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -153,6 +154,29 @@ fn a_later_association_gets_the_endpoints_new_values_and_the_stacks_limits() {
     assert!(bed.client().heard(|e| matches!(e, Event::Connected { outbound: 3, .. })));
     let second = bed.world.with(client, |n, now| n.stack.connect(now, n.endpoint, &[std::net::SocketAddr::new(ip, 9).into()], None));
     assert_eq!(second, Err(ConnectError::TooManyAssociations));
+}
+
+/// RFC 9260 section 11.1.13: the DSCP is a parameter too, and with another one congestion is learnt anew (section 7.2.5).
+#[test]
+fn another_dscp_marks_packets_and_begins_with_the_initial_window() {
+    let mut cfg = AssocConfig::rfc();
+    cfg.nagle = false;
+    let mut p = Puppet::established(cfg);
+    for _ in 0..40 {
+        p.send(0, &[1; 1_400]);
+        p.send(0, &[1; 1_400]);
+        p.send(0, &[1; 1_400]);
+        p.send(0, &[1; 1_400]);
+        p.ack();
+    }
+    let id = p.id();
+    let grown = p.stack.assoc(id).unwrap().status().cwnd;
+    assert!(grown > 4_404, "{grown}");
+    assert!(p.log.iter().all(|s| s.transmit.dscp == 0));
+    p.stack.assoc(id).unwrap().reconfigure(p.now, |c| (c.dscp, c.flow_label) = (46, 7)).unwrap();
+    assert_eq!(p.stack.assoc(id).unwrap().status().cwnd, 4_404);
+    let sent = p.send(0, b"voice");
+    assert_eq!((sent[0].transmit.dscp, sent[0].transmit.flow_label), (46, 7));
 }
 
 /// Nagle's rule holds small messages back; switched off, what waited goes.

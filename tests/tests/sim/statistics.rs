@@ -68,6 +68,8 @@ fn both(bed: &Bed) -> (StackStats, StackStats) {
 #[test]
 fn without_loss_what_one_side_counts_as_sent_the_other_counts_as_received() {
     let mut s = Scenario::new(1);
+    // Probes that are too large for a link would be lost.
+    s.assoc.pmtu_discovery = false;
     s.upload = Workload::mixed(&mut SeededEntropy::new(5), 200, 10);
     s.download = Workload::mixed(&mut SeededEntropy::new(6), 200, 10);
     // No probe of the path MTU is lost on the way.

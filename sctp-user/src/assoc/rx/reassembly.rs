@@ -87,14 +87,6 @@ impl Run {
     }
 }
 
-/// One inbound stream, from its first message on.
-#[derive(Clone, Debug, Default)]
-struct InStream {
-    next: Ssn,
-    /// Complete messages whose turn has not come, by stream sequence number; they count against the window.
-    waiting: BTreeMap<u16, Message>,
-}
-
 /// What a fragment brought about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Inserted {
@@ -110,8 +102,11 @@ pub(crate) struct Reassembly {
     max_message: usize,
     /// Ascending by TSN; every piece counts against the window.
     runs: VecDeque<Run>,
-    /// At most one for each inbound stream.
-    streams: BTreeMap<StreamId, InStream>,
+    /// The stream sequence number that is next, of the streams that have delivered: at most one for each inbound stream.
+    next: BTreeMap<StreamId, Ssn>,
+    /// Complete messages whose turn has not come; they count against the window. One tree for all streams, since a tree of each
+    /// would cost many times its message.
+    waiting: BTreeMap<(StreamId, u16), Message>,
     /// In the order in which they became readable; they count against the window.
     ready: VecDeque<Message>,
 }
@@ -119,7 +114,7 @@ pub(crate) struct Reassembly {
 impl Reassembly {
     /// Nothing received; longer messages than `max_message` are refused.
     pub(crate) fn new(max_message: usize) -> Self {
-        Self { max_message, runs: VecDeque::new(), streams: BTreeMap::new(), ready: VecDeque::new() }
+        Self { max_message, runs: VecDeque::new(), next: BTreeMap::new(), waiting: BTreeMap::new(), ready: VecDeque::new() }
     }
 
     /// Gives back memory that is not used.
@@ -137,7 +132,7 @@ impl Reassembly {
     /// earlier parts of it were handed out already.
     pub(crate) fn head(&self, cum: Tsn) -> Option<(usize, bool)> {
         let run = self.runs.front().filter(|r| r.begin && r.first.at_or_before(cum))?;
-        let next = self.streams.get(&run.sid).map_or(Ssn(0), |s| s.next);
+        let next = self.next.get(&run.sid).copied().unwrap_or_default();
         (run.unordered || run.ssn == next).then_some((run.bytes, run.taken > 0))
     }
 
@@ -277,17 +272,18 @@ impl Reassembly {
             Self::put(&mut self.ready, Message { ssn: Ssn(0), ..message });
             return Ok(true);
         }
-        let stream = self.streams.entry(message.sid).or_default();
-        if message.ssn != stream.next {
-            return match stream.waiting.insert(message.ssn.0, message) {
+        let sid = message.sid;
+        if message.ssn != self.next.get(&sid).copied().unwrap_or_default() {
+            return match self.waiting.insert((sid, message.ssn.0), message) {
                 None => Ok(false),
                 Some(_) => Err("stream sequence number used twice"),
             };
         }
-        stream.next = stream.next.next();
+        let next = self.next.entry(sid).or_default();
+        *next = next.next();
         Self::put(&mut self.ready, message);
-        while let Some(message) = stream.waiting.remove(&stream.next.0) {
-            stream.next = stream.next.next();
+        while let Some(message) = self.waiting.remove(&(sid, next.0)) {
+            *next = next.next();
             self.ready.push_back(message);
         }
         Ok(true)
