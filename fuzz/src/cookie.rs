@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use arbitrary::{Arbitrary, Unstructured};
-use sctp_user::cookie::{CookieError, CookieJar, StateCookie};
+use sctp_user::cookie::{Capabilities, CookieError, CookieJar, StateCookie};
 use sctp_user::{Channel, Entropy, SeededEntropy, Time, Tsn, Vtag};
 
 /// Longest time that a case lets pass before the cookie comes back.
@@ -108,6 +108,7 @@ fn state_cookie(f: &Fields, created: Time) -> StateCookie {
         peer_rwnd: f.rwnd,
         outbound: f.streams.0,
         inbound: f.streams.1,
+        agreed: Capabilities { ecn: f.rwnd & 1 == 1 },
         channel: match kind % 4 {
             0 => Channel::Raw,
             1 => Channel::Udp { local, remote },

@@ -32,8 +32,9 @@ const MAX_IN_FLIGHT: usize = 256;
 const MAX_AT_ONCE: usize = 20_000;
 /// Longest time that one operation lets pass.
 const MAX_ADVANCE_MS: u64 = 20_000;
-/// How long the healed network runs: enough for any back-off (60 s) several times over.
+/// How long the healed network runs: enough for any back-off (60 s) several times over; less if all has arrived.
 const HEALED: Duration = Duration::from_secs(1_200);
+const HEALED_IF_DONE: Duration = Duration::from_secs(90);
 const STREAMS: u16 = 4;
 const MAX_PATHS: usize = 3;
 /// Chunks in a packet of the attacker.
@@ -586,7 +587,7 @@ impl World {
             self.peer(side).reading = true;
         }
         self.down = [[false; MAX_PATHS]; 2];
-        let until = self.now + HEALED;
+        let (until, enough) = (self.now + HEALED, self.now + HEALED_IF_DONE);
         self.pump();
         self.settle();
         for n in 0.. {
@@ -594,6 +595,8 @@ impl World {
                 return;
             }
             assert!(n < MAX_AT_ONCE, "timers fire for ever at {}", self.now);
+            let done = self.peers.iter().all(|p| p.pending.is_empty());
+            let until = if done { enough } else { until };
             let Some(next) = self.next_deadline().filter(|t| *t <= until) else { break };
             self.fire(next);
             self.settle();

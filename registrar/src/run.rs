@@ -13,7 +13,7 @@ use rserpool::wire::RegistrarId;
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
 use sctp_user::transport::addrs;
-use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack, StackConfig};
+use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack};
 
 use crate::cli::{ASAP_PORT, Options};
 use crate::log;
@@ -61,11 +61,9 @@ fn start(options: &Options) -> Result<Handle<Host>> {
         builder = builder.pcap(path);
     }
     let runtime = builder.build()?;
-    let channel = runtime.default_channel();
+    let stack_config = runtime.stack_config();
     let handle = runtime.spawn(Host::default()).context("cannot start a thread")?;
     let (port, targets) = claim(options, &handle, &sources)?;
-    let mut stack_config = StackConfig::default();
-    stack_config.default_channel = channel;
     // Requests are small and wait for answers: nothing is gained by collecting them.
     let mut assoc = AssocConfig::rfc();
     assoc.nagle = false;

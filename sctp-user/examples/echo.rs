@@ -26,7 +26,7 @@ fn host(client: bool) -> Result<Handle<SocketNode>, Box<dyn Error>> {
         builder = builder.udp_port(port.parse()?);
     }
     let runtime = builder.build()?;
-    let node = SocketNode::new(runtime.default_channel())?;
+    let node = SocketNode::new(runtime.stack_config())?;
     Ok(runtime.spawn(node)?)
 }
 

@@ -99,6 +99,18 @@ counters! {
         in_heartbeats: sum,
         /// HEARTBEAT ACKs received that answer one of ours.
         in_heartbeat_acks: sum,
+        /// Packets with DATA received with a congestion mark.
+        in_marked_packs: sum,
+        /// ECNEs sent.
+        out_ecnes: sum,
+        /// ECNEs received.
+        in_ecnes: sum,
+        /// CWRs sent.
+        out_cwrs: sum,
+        /// CWRs received.
+        in_cwrs: sum,
+        /// Times that the window was reduced for congestion marks.
+        ecn_reductions: sum,
         /// Control chunks that found no room in their queue: the peer asks again.
         dropped_controls: sum,
         /// Notifications that a peer caused and the program was too slow to take.

@@ -464,7 +464,7 @@ fn accepted_streams_outlive_their_listener() {
 #[test]
 fn a_caller_driven_runtime_answers_while_it_is_turned() {
     let runtime = Runtime::builder().private_udp().build().unwrap();
-    let node = SocketNode::new(runtime.default_channel()).unwrap();
+    let node = SocketNode::new(runtime.stack_config()).unwrap();
     let mut driven = runtime.drive(node);
     let here: Handle<SocketNode> = driven.handle();
     let socket = SctpSocket::bind(&here, 0).unwrap();
@@ -494,7 +494,7 @@ fn a_caller_driven_runtime_answers_while_it_is_turned() {
 #[test]
 fn a_blocking_call_turns_a_caller_driven_runtime_itself() {
     let runtime = Runtime::builder().private_udp().build().unwrap();
-    let node = SocketNode::new(runtime.default_channel()).unwrap();
+    let node = SocketNode::new(runtime.stack_config()).unwrap();
     let driven = runtime.drive(node);
     let (here, there) = (driven.handle(), host());
     let listener = SctpListener::bind(&there, 0, 5).unwrap();
@@ -526,7 +526,7 @@ fn a_panic_inside_the_node_does_not_spread() {
 fn what_was_sent_and_received_is_in_the_capture() {
     let file = std::env::temp_dir().join(format!("sctp-user-capture-{}.pcapng", std::process::id()));
     let runtime = Runtime::builder().private_udp().pcap(&file).build().unwrap();
-    let node = SocketNode::new(runtime.default_channel()).unwrap();
+    let node = SocketNode::new(runtime.stack_config()).unwrap();
     let client = runtime.spawn(node).unwrap();
     let server = host();
     let listener = SctpListener::bind(&server, 0, 5).unwrap();

@@ -71,6 +71,8 @@ pub struct Scenario {
     pub channel: Channel,
     /// Further networks: both hosts have an address in each. Packets do not pass from one network to another.
     pub nets: Vec<Net>,
+    /// Whether the client wants ECN, if that differs from `assoc`.
+    pub client_ecn: Option<bool>,
     /// Makes the randomness of each stack from a seed; the usual one if there is none.
     pub entropy: Option<fn(u64) -> Box<dyn Entropy>>,
 }
@@ -91,6 +93,7 @@ impl Scenario {
             ipv6: false,
             channel: StackConfig::default().default_channel,
             nets: Vec::new(),
+            client_ecn: None,
             entropy: None,
         }
     }
@@ -107,6 +110,7 @@ impl Scenario {
         assoc.nagle = rng.below(2) == 0;
         assoc.sender_i_bit = rng.below(2) == 0;
         assoc.mtu = if rng.below(4) == 0 { 576 } else { 1500 };
+        assoc.ecn = seed.is_multiple_of(3);
         let train = if rng.below(2) == 0 { 1 } else { 8 };
         Self {
             assoc,
@@ -148,7 +152,8 @@ impl Scenario {
         };
         let mut stack = StackConfig::default();
         stack.default_channel = self.channel;
-        let setup = Setup { stack, entropy: self.entropy, assoc: self.assoc, upload, download };
+        stack.ecn_marks = true;
+        let setup = Setup { stack, client_ecn: self.client_ecn, entropy: self.entropy, assoc: self.assoc, upload, download };
         let node = setup.client(&mut world);
         let client = world.add(host("client", &client_ips, 1_000_000, CLIENT_PORT), node);
         let node = setup.server(&mut world);
@@ -185,6 +190,7 @@ fn rough_link(rng: &mut SeededEntropy) -> LinkConfig {
         bit_errors: percent(rng, 2),
         rate: (rng.below(4) == 0).then(|| 500_000 + rng.below(20_000_000)),
         queue: 64 * 1024,
+        mark_above: Some(16 * 1024),
         ..LinkConfig::default()
     }
 }
@@ -209,6 +215,7 @@ pub struct Bed {
 /// What is needed to start a node anew.
 struct Setup {
     stack: StackConfig,
+    client_ecn: Option<bool>,
     entropy: Option<fn(u64) -> Box<dyn Entropy>>,
     assoc: AssocConfig,
     upload: Arc<Workload>,
@@ -225,7 +232,9 @@ impl Setup {
 
     fn client(&self, world: &mut World) -> Peer {
         let plans = [self.upload.clone(), self.download.clone()];
-        Peer::new(self.stack.clone(), CLIENT_PORT, &self.assoc, self.entropy(world), plans)
+        let mut assoc = self.assoc.clone();
+        assoc.ecn = self.client_ecn.unwrap_or(assoc.ecn);
+        Peer::new(self.stack.clone(), CLIENT_PORT, &assoc, self.entropy(world), plans)
     }
 
     fn server(&self, world: &mut World) -> Peer {

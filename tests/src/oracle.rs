@@ -18,6 +18,8 @@ pub struct Oracle {
     partial: Option<(Message, Vec<u8>)>,
     /// How many messages came in parts.
     in_parts: usize,
+    /// How many messages of which parts had come were never completed.
+    cut_off: usize,
     /// For each stream its ordered messages in the order of the plan, and how many of them have come.
     ordered: BTreeMap<u16, (Vec<usize>, usize)>,
 }
@@ -30,7 +32,7 @@ impl Oracle {
         for (i, m) in plan.messages.iter().enumerate().filter(|(_, m)| !m.unordered) {
             ordered.entry(m.sid).or_default().0.push(i);
         }
-        Self { seen: vec![false; plan.messages.len()], delivered: 0, partial: None, in_parts: 0, ordered, plan }
+        Self { seen: vec![false; plan.messages.len()], delivered: 0, partial: None, in_parts: 0, cut_off: 0, ordered, plan }
     }
 
     /// Judges a message, or a part of one.
@@ -41,6 +43,11 @@ impl Oracle {
         let (first, mut bytes) = match self.partial.take() {
             None if m.is_whole() => return self.accept_whole(m),
             None => (Message { payload: Bytes::new(), ..m.clone() }, Vec::new()),
+            // The first bytes of another one: the association ended, or began anew, in the middle of the message.
+            Some(_) if m.offset == 0 => {
+                self.cut_off += 1;
+                return self.accept(m);
+            }
             Some(begun) => begun,
         };
         let same = (m.sid, m.ssn, m.ppid, m.unordered) == (first.sid, first.ssn, first.ppid, first.unordered);
@@ -60,6 +67,12 @@ impl Oracle {
     #[must_use]
     pub const fn in_parts(&self) -> usize {
         self.in_parts
+    }
+
+    /// How many messages of which parts had come were never completed; the association has to say so.
+    #[must_use]
+    pub const fn cut_off(&self) -> usize {
+        self.cut_off
     }
 
     /// Whether a message has come in part only so far.

@@ -23,6 +23,8 @@ pub struct Conn {
     pub sent: usize,
     blocked: bool,
     closing: bool,
+    /// How many messages of which parts had come the stack gave up.
+    given_up: usize,
 }
 
 /// Stack and application. All that it does is in the log.
@@ -156,10 +158,14 @@ impl Peer {
                 again |= self.write(now, id);
             }
             if !again {
-                return progress;
+                break;
             }
             progress = true;
         }
+        // Messages are read apart from events, so the reader may have seen it first.
+        let unexplained = self.conns.iter().filter(|(_, c)| c.oracle.cut_off() > c.given_up);
+        self.violations.extend(unexplained.map(|(id, _)| format!("a message in parts on {id:?} breaks off without a word")));
+        progress
     }
 
     fn notice(&mut self, now: Time, id: AssocId, event: Event) {
@@ -180,6 +186,11 @@ impl Peer {
                 }
                 return;
             }
+            Event::PartialDeliveryAborted { .. } => {
+                if let Some(c) = self.conns.get_mut(&id) {
+                    c.given_up += 1;
+                }
+            }
             Event::Lost { .. } => {
                 self.read(id);
             }
@@ -190,7 +201,7 @@ impl Peer {
 
     fn begin(&mut self, now: Time, id: AssocId) {
         let oracle = Oracle::new(self.incoming.clone());
-        self.conns.insert(id, Conn { since: now, oracle, sent: 0, blocked: false, closing: false });
+        self.conns.insert(id, Conn { since: now, oracle, sent: 0, blocked: false, closing: false, given_up: 0 });
     }
 
     fn read_if_reading(&mut self, id: AssocId) {

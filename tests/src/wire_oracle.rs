@@ -10,10 +10,10 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sctp_user::Time;
 use sctp_user::sim::{HostId, Seen, World, describe};
 use sctp_user::wire::chunk::{Data, Sack};
 use sctp_user::wire::{Chunk, Packet};
+use sctp_user::{Ecn, Time};
 
 /// A judge of all SCTP packets of a world.
 #[derive(Clone, Debug)]
@@ -50,6 +50,10 @@ struct Side {
     owes_sack_since: Option<Time>,
     /// Packets with DATA since the last SACK.
     owed_packets: u32,
+    /// The lowest TSNs of packets that came with a congestion mark (RFC 4960 Appendix A): what an ECNE may say.
+    marked: BTreeSet<u32>,
+    /// TSNs of the ECNEs that came: what a CWR may answer.
+    echoes: BTreeSet<u32>,
     open: bool,
     closing: bool,
     /// Whether SHUTDOWN or SHUTDOWN ACK has been sent.
@@ -149,6 +153,9 @@ impl Judge {
         }
         let side = self.sides.entry((seen.host, tag)).or_default();
         let data = chunks.iter().any(|c| matches!(c, Chunk::Data(_)));
+        if seen.ecn.is_some() {
+            side.may_be_marked(&chunks)?;
+        }
         for chunk in &chunks {
             side.on_sent_chunk(chunk)?;
         }
@@ -179,7 +186,10 @@ impl Judge {
         for chunk in &chunks {
             side.on_received_chunk(chunk);
         }
-        let data = chunks.iter().any(|c| matches!(c, Chunk::Data(_)));
+        let data = tsns(&chunks).next().is_some();
+        if seen.ecn == Some(Ecn::Ce) {
+            side.marked.extend(tsns(&chunks).reduce(|a, b| if after(a, b) { b } else { a }));
+        }
         if data && before && !side.closing {
             side.owes_sack_since.get_or_insert(seen.now);
             side.owed_packets += 1;
@@ -193,6 +203,8 @@ impl Side {
             Chunk::CookieAck => self.open = true,
             Chunk::Data(d) => return self.on_sent_data(d),
             Chunk::Sack(s) => return self.on_sent_sack(s),
+            Chunk::Ecne(tsn) if !self.marked.contains(&tsn.0) => return Err(format!("ECNE for TSN {}, which came without a mark", tsn.0)),
+            Chunk::Cwr(tsn) if !self.echoes.contains(&tsn.0) => return Err(format!("CWR for TSN {}, which no ECNE named", tsn.0)),
             Chunk::Shutdown(_) | Chunk::ShutdownAck => {
                 self.finished_sending = true;
                 self.closing = true;
@@ -201,6 +213,15 @@ impl Side {
             }
             Chunk::Heartbeat(_) if self.finished_sending => return Err("HEARTBEAT after SHUTDOWN".into()),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// RFC 3168 sections 6.1.4 and 6.1.5: a packet that says that it is ECN-capable has DATA, all of it for the first time.
+    fn may_be_marked(&self, chunks: &[Chunk<'_>]) -> Result<(), String> {
+        let new = |tsn: u32| self.next_tsn.is_none_or(|next| tsn == next || after(tsn, next));
+        if tsns(chunks).next().is_none() || !tsns(chunks).all(new) {
+            return Err("ECN-capable, though it has no DATA or sends some again".into());
         }
         Ok(())
     }
@@ -281,6 +302,9 @@ impl Side {
                 }
             }
             Chunk::Sack(s) => self.acknowledged(s.cum_tsn.0),
+            Chunk::Ecne(tsn) => {
+                self.echoes.insert(tsn.0);
+            }
             Chunk::Shutdown(s) => {
                 self.closing = true;
                 self.owes_sack_since = None;
@@ -302,6 +326,11 @@ impl Side {
     }
 }
 
+/// The TSNs of DATA chunks.
+fn tsns(chunks: &[Chunk<'_>]) -> impl Iterator<Item = u32> {
+    chunks.iter().filter_map(|c| if let Chunk::Data(d) = c { Some(d.tsn.0) } else { None })
+}
+
 /// Whether `a` is later than `b` (RFC 1982).
 const fn after(a: u32, b: u32) -> bool {
     a != b && a.wrapping_sub(b) < 1 << 31
@@ -320,6 +349,10 @@ fn arrangement(chunks: &[Chunk<'_>]) -> Result<(), String> {
     let first_data = chunks.iter().position(|c| matches!(c, Chunk::Data(_))).unwrap_or(chunks.len());
     if chunks.iter().skip(first_data).any(|c| !matches!(c, Chunk::Data(_))) {
         return Err("a control chunk behind DATA".into());
+    }
+    let echo = chunks.iter().position(|c| matches!(c, Chunk::Ecne(_)));
+    if echo.is_some_and(|at| !matches!(chunks.get(at + 1), Some(Chunk::Sack(_)))) {
+        return Err("ECNE that no SACK follows".into());
     }
     if chunks.iter().filter(|c| matches!(c, Chunk::Sack(_))).count() > 1 {
         return Err("two SACKs in one packet".into());

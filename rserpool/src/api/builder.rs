@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use sctp_user::Stack;
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{Handle, Runtime, RuntimeBuilder, RuntimeError};
 use sctp_user::transport::addrs;
-use sctp_user::{Stack, StackConfig};
 
 use super::error::Error;
 use super::host::Host;
@@ -109,8 +109,7 @@ impl Builder {
     /// One line that can be shown to the user as it is.
     pub fn start(self) -> Result<Rserpool, Error> {
         let runtime = self.open()?;
-        let mut stack = StackConfig::default();
-        stack.default_channel = runtime.default_channel();
+        let stack = runtime.stack_config();
         let handle: Handle<Host> = runtime.spawn(Host::default())?;
         let port = handle.claim_port(0)?;
         let stack = Stack::new(stack, Box::new(OsEntropy::new()?));

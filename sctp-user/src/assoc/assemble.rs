@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use super::Association;
 use super::core::{Context, Control, Core};
+use super::ext::Extensions;
 use super::path::{HEARTBEAT_TLV_LEN, HeartbeatKind, PathId, source};
 use super::rx::Rx;
 use super::state::State;
 use crate::event::PathState;
-use crate::net::Transmit;
+use crate::net::{Ecn, Transmit};
 use crate::num::Vtag;
 use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown};
 use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
@@ -21,17 +22,24 @@ struct Way {
     source: Option<IpAddr>,
 }
 
+/// A packet that was built.
+#[derive(Clone, Copy, Debug)]
+struct Built {
+    len: usize,
+    ecn: Option<Ecn>,
+}
+
 impl Association {
     /// Appends the next packet to `buf`, or a train of at most `max_segments` packets of which only the last may be shorter.
     /// `None` when nothing may be sent now.
     pub(crate) fn poll_transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let core = &mut self.core;
+        let Self { core, ext } = self;
         if core.state == State::Closed {
             return None;
         }
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
-        let Some((way, limit, first)) = core.first_packet(ctx, buf) else {
+        let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
             if let Some(probe) = core.probe_packet(ctx, buf) {
                 return Some(probe);
             }
@@ -43,9 +51,17 @@ impl Association {
         let mut segments = 1;
         // An oversized packet goes alone, to be fragmented by IP; equal ones go out in one system call.
         // A control chunk may be longer than the first packet, and ends a train.
-        while last == first && first <= limit && segments < max_segments && core.control.is_empty() && core.next_way(ctx) == Some(way) {
-            let Some(len) = core.next_packet(ctx, way, first, buf) else { break };
-            last = len;
+        // All packets of a train have the same ECN mark.
+        while last == first
+            && first <= limit
+            && segments < max_segments
+            && core.control.is_empty()
+            && core.next_way(ctx) == Some(way)
+            && !core.tx.is_oversized_next(path, &core.paths)
+            && core.is_markable(ctx, ext, way) == ecn.is_some()
+        {
+            let Some(built) = core.next_packet(ctx, ext, way, first, buf) else { break };
+            last = built.len;
             segments += 1;
         }
         if first <= limit {
@@ -57,6 +73,7 @@ impl Association {
             segment_size: (segments > 1).then_some(first),
             may_fragment: first > limit,
             src: way.source,
+            ecn,
             ..p.transmit()
         };
         core.count_transmit(path, &transmit);
@@ -66,10 +83,10 @@ impl Association {
 
 impl Core {
     /// Builds the first packet of a train: where it goes, how long packets there may be, and how long it is.
-    fn first_packet(&mut self, ctx: &mut Context<'_>, buf: &mut Vec<u8>) -> Option<(Way, usize, usize)> {
+    fn first_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, buf: &mut Vec<u8>) -> Option<(Way, usize, Built)> {
         let way = self.next_way(ctx)?;
         let limit = self.paths.get(way.path)?.max_packet();
-        Some((way, limit, self.next_packet(ctx, way, limit, buf)?))
+        Some((way, limit, self.next_packet(ctx, ext, way, limit, buf)?))
     }
 
     /// Where the next packet goes, if there is one.
@@ -125,13 +142,21 @@ impl Core {
         may.then(|| self.tx.wants_to_send(ctx.now, &self.paths)).flatten()
     }
 
+    /// Whether the next packet has new DATA and nothing else, so that it may say that it is ECN-capable.
+    fn is_markable(&self, ctx: &Context<'_>, ext: &Extensions, way: Way) -> bool {
+        ext.ecn.is_some_and(|e| !e.has_answer())
+            && self.data_path(ctx) == Some(way.path)
+            && !self.rx.as_ref().is_some_and(Rx::sack_pending)
+            && self.tx.sends_only_new(&self.paths)
+    }
+
     /// Builds one packet of at most `limit` bytes, unless a single control chunk is longer.
-    fn next_packet(&mut self, ctx: &mut Context<'_>, way: Way, limit: usize, buf: &mut Vec<u8>) -> Option<usize> {
+    fn next_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, way: Way, limit: usize, buf: &mut Vec<u8>) -> Option<Built> {
         let path = way.path;
         if self.control.front() == Some(&Control::Init) {
             self.control.pop_front();
             self.counters.out_ctrl_chunks += 1;
-            return Some(self.init_packet(limit, buf));
+            return Some(Built { len: self.init_packet(limit, buf), ecn: None });
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let mut pkt = PacketWriter::new(buf, header, limit);
@@ -141,28 +166,45 @@ impl Core {
         // What is not HEARTBEAT leaves from the source that the path was confirmed with, or not at all (section 5.4).
         let settled = self.is_confirmed(path) && way == self.settled(path);
         let data = data && settled;
-        // A SACK goes only where it fits as it would in a packet of its own: cut short, it would hide what was received.
-        let full = self.paths.get(path).map_or(limit, super::path::Path::pmdcs);
-        if let Some(rx) = &mut self.rx
-            && !self.state.is_opening()
-            && settled
-            && pkt.fits(rx.sack_len().min(full))
-            && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
-        {
-            self.counters.out_gap_blocks += rx.next_gaps() as u64;
-            self.counters.out_sacks += 1;
-            self.counters.out_ctrl_chunks += 1;
-            rx.push_sack(&mut pkt);
+        // Retransmissions and probes of a closed window are not ECN-capable (RFC 3168 sections 6.1.5 and 6.1.6).
+        let markable = ext.ecn.is_some() && !echoes && self.tx.sends_only_new(&self.paths);
+        let mut marked = false;
+        if settled {
+            self.put_sack(ext, path, data, &mut pkt);
         }
         if data {
+            if let Some(ecn) = &mut ext.ecn {
+                ecn.emit_with_data(&mut self.counters, &mut pkt);
+            }
             let chunks = self.tx.fill(ctx.now, path, &mut self.paths, &mut pkt);
             self.counters.out_data_packs += u64::from(chunks > 0);
+            marked = markable && chunks > 0;
         }
         if pkt.is_empty() {
             pkt.discard();
             return None;
         }
-        Some(pkt.finish())
+        Some(Built { len: pkt.finish(), ecn: marked.then_some(Ecn::Ect0) })
+    }
+
+    /// Adds a SACK if one is due, or if there is something to say and the packet goes anyhow.
+    fn put_sack(&mut self, ext: &Extensions, path: PathId, data: bool, pkt: &mut PacketWriter<'_>) {
+        // It goes only where it fits as it would in a packet of its own: cut short, it would hide what was received.
+        let full = self.paths.get(path).map_or(0, super::path::Path::pmdcs);
+        let echo_len = ext.ecn.map_or(0, |e| e.len_with_sack());
+        if let Some(rx) = &mut self.rx
+            && !self.state.is_opening()
+            && pkt.fits((rx.sack_len() + echo_len).min(full))
+            && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
+        {
+            if let Some(ecn) = ext.ecn {
+                ecn.emit_with_sack(&mut self.counters, pkt);
+            }
+            self.counters.out_gap_blocks += rx.next_gaps() as u64;
+            self.counters.out_sacks += 1;
+            self.counters.out_ctrl_chunks += 1;
+            rx.push_sack(pkt);
+        }
     }
 
     /// Moves control chunks that go the same way into the packet as long as they fit; the first one always goes.
@@ -237,6 +279,7 @@ impl Core {
         if self.preservative > 0 {
             params.push(Param::CookiePreservative(self.preservative));
         }
+        self.wanted.push_params(&mut params);
         pkt.push(&Chunk::Init(Init {
             tag: self.local_tag,
             a_rwnd: u32::try_from(self.cfg.recv_buffer).unwrap_or(u32::MAX),

@@ -3,6 +3,7 @@
 use super::Association;
 use super::cookie::StateCookie;
 use super::core::{Context, Control, Core};
+use super::ext::Extensions;
 use super::rx::Rx;
 use super::state::State;
 use crate::event::Event;
@@ -44,10 +45,23 @@ impl Association {
     /// Acts on a valid cookie. Answers whether the rest of the packet is to be processed.
     pub(crate) fn on_cookie(&mut self, ctx: &mut Context<'_>, c: &StateCookie) -> bool {
         let core = &mut self.core;
+        let opening = core.state.is_opening();
         match core.judge(c) {
             Verdict::Duplicate => core.on_duplicate_cookie(ctx),
-            Verdict::Collision => core.on_collision(ctx, c),
-            Verdict::Restart => core.on_restart(ctx, c),
+            Verdict::Collision => {
+                let go_on = core.on_collision(ctx, c);
+                if opening {
+                    self.ext = Extensions::negotiate(core.agreed);
+                }
+                go_on
+            }
+            Verdict::Restart => {
+                let restarted = core.on_restart(ctx, c);
+                if restarted {
+                    self.ext = Extensions::negotiate(core.agreed);
+                }
+                restarted
+            }
             Verdict::Late | Verdict::Discard => false,
         }
     }
@@ -72,6 +86,7 @@ impl Core {
             self.reached_at(c.local_addr);
             self.outbound = c.outbound;
             self.inbound = c.inbound;
+            self.agreed = c.agreed;
             self.establish_tx(c.peer_rwnd);
             self.tx.retransmit_all(&mut self.paths);
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));

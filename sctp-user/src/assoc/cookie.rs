@@ -11,6 +11,7 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use super::ext::Capabilities;
 use crate::entropy::Entropy;
 use crate::net::Channel;
 use crate::num::{Tsn, Vtag};
@@ -57,6 +58,8 @@ pub struct StateCookie {
     pub outbound: u16,
     /// Streams that the peer may send on.
     pub inbound: u16,
+    /// Extensions that both sides have.
+    pub agreed: Capabilities,
     /// What carried the INIT.
     pub channel: Channel,
     /// The peer's addresses, the source of the INIT first.
@@ -86,6 +89,7 @@ impl StateCookie {
         w.u32(self.peer_rwnd);
         w.u16(self.outbound);
         w.u16(self.inbound);
+        w.u16(self.agreed.to_bits());
         let (kind, local, remote) = match self.channel {
             Channel::Raw => (0, 0, 0),
             Channel::Udp { local, remote } => (1, local, remote),
@@ -112,6 +116,7 @@ impl StateCookie {
         let (local_tsn, peer_tsn) = (Tsn(r.u32()?), Tsn(r.u32()?));
         let peer_rwnd = r.u32()?;
         let (outbound, inbound) = (r.u16()?, r.u16()?);
+        let agreed = Capabilities::from_bits(r.u16()?);
         let (kind, local, remote) = (r.u16()?, r.u16()?, r.u16()?);
         let channel = match kind {
             0 => Channel::Raw,
@@ -141,6 +146,7 @@ impl StateCookie {
             peer_rwnd,
             outbound,
             inbound,
+            agreed,
             channel,
             peer_addrs,
         })

@@ -17,6 +17,7 @@ fn sample() -> StateCookie {
         peer_rwnd: 100_000,
         outbound: 10,
         inbound: 20,
+        agreed: Capabilities { ecn: true },
         channel: Channel::Udp { local: 9899, remote: 4711 },
         peer_addrs: ["10.1.1.2", "2001:db8::5"].iter().map(|a| a.parse().unwrap()).collect(),
     }

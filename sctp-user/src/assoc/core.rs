@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::cookie::StateCookie;
 use super::errors::Complaints;
+use super::ext::Capabilities;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths, source};
 use super::rx::Rx;
@@ -93,6 +94,10 @@ pub(crate) struct Core {
     pub(crate) local_addrs: Vec<IpAddr>,
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
+    /// The extensions that we offer.
+    pub(crate) wanted: Capabilities,
+    /// The extensions that both sides have.
+    pub(crate) agreed: Capabilities,
     pub(crate) paths: Paths,
     /// The path that the peer's last DATA came by: SACKs go back on it (section 6.4).
     pub(crate) reply_path: PathId,
@@ -164,6 +169,8 @@ impl Core {
             local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
             inbound: cfg.max_inbound_streams,
+            wanted: Capabilities::default(),
+            agreed: Capabilities::default(),
             reply_path: paths.primary(),
             heard_on: paths.primary(),
             duplicate: false,
@@ -212,6 +219,7 @@ impl Core {
         self.local_addrs.push(c.local_addr);
         self.outbound = c.outbound;
         self.inbound = c.inbound;
+        self.agreed = c.agreed;
         self.counters = self.stats();
         self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, c.peer_rwnd);
         self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));

@@ -7,9 +7,10 @@ use super::core::{Context, Control, Core};
 use super::path::PathId;
 use super::rx::DataOutcome;
 use super::state::State;
-use super::{Association, timers::Timer};
+use super::{Association, Extensions, timers::Timer};
 use crate::error::CloseReason;
 use crate::net::Meta;
+use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::chunk::{Abort, Data, Heartbeat, Sack, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, RawChunk};
@@ -56,14 +57,14 @@ impl Core {
 impl Association {
     /// Processes an admitted packet's chunks from the `skip`-th on. `bytes` is the packet; DATA keeps slices of it.
     pub(crate) fn on_packet(&mut self, ctx: &mut Context<'_>, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, skip: usize) {
-        let core = &mut self.core;
+        let Self { core, ext } = self;
         let Some(path) = core.paths.find(meta.src) else { return };
         core.heard(ctx.now, path, meta);
         let was_waiting = core.state == State::ShutdownSent;
         core.complaints.next_packet();
         core.count_packet(path, bytes.len());
         let alone = packet.chunks().count() == 1;
-        let mut had_data = false;
+        let mut lowest: Option<Tsn> = None;
         for raw in packet.chunks().skip(skip) {
             let Ok(raw) = raw else { break };
             // RFC 9260 section 6.10: these are never bundled, so the packet is not to be trusted.
@@ -74,15 +75,25 @@ impl Association {
                 tracing::debug!(assoc = core.id.get(), kind = raw.kind, "malformed chunk");
                 break;
             };
-            had_data |= matches!(chunk, Chunk::Data(_));
+            if let Chunk::Data(data) = &chunk {
+                lowest = Some(lowest.filter(|tsn| tsn.before(data.tsn)).unwrap_or(data.tsn));
+            }
             core.counters.in_ctrl_chunks += u64::from(raw.kind != kind::DATA);
+            ext.on_chunk(core, ctx.now, &chunk);
             let arrival = Arrival { path, meta, bytes, header: packet.header };
-            if !core.on_chunk(ctx, &arrival, &chunk) || core.state == State::Closed {
+            let opening = core.state == State::CookieWait;
+            let go_on = core.on_chunk(ctx, &arrival, &chunk);
+            if opening && core.state == State::CookieEchoed {
+                // The INIT ACK told what the peer has.
+                *ext = Extensions::negotiate(core.agreed);
+            }
+            if !go_on || core.state == State::Closed {
                 break;
             }
         }
-        core.counters.in_data_packs += u64::from(had_data);
-        if had_data && core.state != State::Closed {
+        core.counters.in_data_packs += u64::from(lowest.is_some());
+        if let Some(lowest) = lowest.filter(|_| core.state != State::Closed) {
+            ext.on_data_packet(core, lowest, meta.ecn);
             core.after_data(ctx, path);
         }
         if was_waiting && core.state == State::ShutdownSent {
@@ -108,7 +119,7 @@ impl Core {
             Chunk::ShutdownAck => self.on_shutdown_ack(),
             Chunk::ShutdownComplete(_) => self.on_shutdown_complete(),
             Chunk::Error(c) => self.on_error(ctx, c),
-            // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is not negotiated.
+            // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is an extension.
             // Padding is nothing (RFC 4820 section 3).
             Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),

@@ -27,13 +27,11 @@ pub(crate) mod tx;
 pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;
-pub(crate) use self::ext::Extensions;
+pub(crate) use self::ext::{Capabilities, Extensions};
 
 /// An association: what RFC 9260 needs, and its extensions, which may take the former whole.
 #[derive(Debug)]
 pub(crate) struct Association {
     pub(crate) core: Core,
-    /// Empty until the extensions come; named here so that their place is seen.
-    #[allow(dead_code, reason = "the extensions of the next issues live here")]
     pub(crate) ext: Extensions,
 }

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::cookie::MAX_ADDRS;
+use super::ext::Capabilities;
 use crate::wire::cause::Cause;
 use crate::wire::chunk::Init;
 use crate::wire::cursor::padded;
-use crate::wire::param::Param;
+use crate::wire::param::{self, Param};
 use crate::wire::tlv::Action;
 
 /// The most bytes of unrecognized parameters that are reported back: an answer must stay within one packet.
@@ -22,10 +23,14 @@ pub(crate) const MIN_WINDOW: u32 = 1500;
 pub(crate) struct Offer<'a> {
     /// Addresses that the peer listed.
     pub(crate) addrs: ArrayVec<IpAddr, MAX_ADDRS>,
+    /// The address types that the peer says it supports, as a list of 16-bit numbers; without one it supports all.
+    supported: Option<&'a [u8]>,
     /// The State Cookie of an INIT ACK.
     pub(crate) cookie: Option<&'a [u8]>,
     /// The longer life that an INIT wishes for its cookie.
     pub(crate) preservative: Duration,
+    /// Extensions that the peer has.
+    pub(crate) capabilities: Capabilities,
     /// Parameters to report as not recognized, each with header, padded between each other.
     pub(crate) unrecognized: Vec<u8>,
 }
@@ -60,9 +65,11 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
                 let name = tlv.raw.get(..MAX_REPORT).unwrap_or(tlv.raw);
                 return Err(Refusal(Cause::UnresolvableAddress(name).to_vec()));
             }
-            // Nothing depends on these: the family in use works by being in use (RFC 9260 section 5.1.2).
-            Param::SupportedAddressTypes(_) | Param::Unrecognized(_) | Param::HeartbeatInfo(_) => {}
-            Param::EcnCapable | Param::Unknown(_) => {
+            Param::SupportedAddressTypes(list) => offer.supported = offer.supported.or(Some(list)),
+            Param::Unrecognized(_) | Param::HeartbeatInfo(_) => {}
+            // Where it is not wanted, it is as if it were unknown: to be skipped in silence.
+            Param::EcnCapable => offer.capabilities.ecn = true,
+            Param::Unknown(_) => {
                 let action = Action::of_param(tlv.kind);
                 if action.reports() {
                     offer.report(tlv.raw);
@@ -84,6 +91,14 @@ impl Offer<'_> {
             // More addresses than we keep are as if they were not listed.
             let _ = self.addrs.try_push(a);
         }
+    }
+
+    /// Whether the peer, heard from `source`, can use an address such as `a`: its family is listed as supported, or used, or
+    /// listed with an address (section 5.1.2). Other types in the list, such as host names, mean nothing.
+    pub(crate) fn takes(&self, a: IpAddr, source: IpAddr) -> bool {
+        let kind = if a.is_ipv4() { param::kind::IPV4 } else { param::kind::IPV6 };
+        let named = self.supported.is_none_or(|list| list.chunks_exact(2).any(|t| t == kind.to_be_bytes()));
+        named || core::iter::once(&source).chain(&self.addrs).any(|used| used.is_ipv4() == a.is_ipv4())
     }
 
     fn report(&mut self, raw: &[u8]) {

@@ -21,18 +21,17 @@ impl Core {
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let (id, transmit, info, len) = self.paths.iter_mut().find_map(|(id, path)| {
             let (info, len) = path.send_probe(ctx.now, id, || ctx.entropy.u64())?;
-            path.stats.out_heartbeats += 1;
             Some((id, path.transmit(), info, len))
         })?;
         let mut pkt = PacketWriter::new(buf, header, len);
         pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
         let padding = vec![0; pkt.room().saturating_sub(CHUNK_HEADER_LEN).min(Pad::MAX)];
         pkt.push(&Pad { padding: &padding });
-        let size = pkt.finish();
-        let transmit = Transmit { size, ..transmit };
-        self.counters.out_heartbeats += 1;
-        self.counters.out_ctrl_chunks += 2;
+        let transmit = Transmit { size: pkt.finish(), ..transmit };
         self.count_transmit(id, &transmit);
+        self.counters.out_heartbeats += 1;
+        // HEARTBEAT and PAD.
+        self.counters.out_ctrl_chunks += 2;
         Some(transmit)
     }
 

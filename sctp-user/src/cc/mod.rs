@@ -67,7 +67,6 @@ pub(crate) enum Loss {
     /// T3-rtx expired.
     Timeout,
     /// The peer received a packet with a congestion mark (RFC 4960 appendix A); told once per window of data.
-    #[allow(dead_code, reason = "explicit congestion notification is an option of its own")]
     EcnEcho {
         /// The lowest TSN in a marked packet.
         tsn: Tsn,

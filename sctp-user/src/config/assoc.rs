@@ -117,6 +117,9 @@ pub struct AssocConfig {
     /// Whether packets that arrive together are acknowledged by a single SACK: a deviation, on which a sender limited by
     /// Max.Burst starves.
     pub ack_per_batch: bool,
+    /// Explicit congestion notification (RFC 4960 Appendix A), where the transport can read and set the marks
+    /// ([`StackConfig::ecn_marks`](super::StackConfig::ecn_marks)) and the peer has it too.
+    pub ecn: bool,
     /// DSCP of packets, 0 to 63 (RFC 2474).
     pub dscp: u8,
     /// IPv6 flow label of packets, 20 bits (RFC 6437); zero leaves it to the host.
@@ -168,6 +171,7 @@ impl AssocConfig {
             initial_window: None,
             sack_frequency: 2,
             ack_per_batch: false,
+            ecn: false,
             dscp: 0,
             flow_label: 0,
         }
@@ -300,6 +304,7 @@ impl AssocConfig {
             (self.outbound_streams != new.outbound_streams, "outbound_streams", streams),
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
             (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
+            (self.ecn != new.ecn, "ecn", "agreed on when the association was opened (RFC 4960 Appendix A)"),
             (self.families != new.families, "families", told),
             (self.nat != new.nat, "nat", told),
             (self.advertise != new.advertise, "advertise", told),

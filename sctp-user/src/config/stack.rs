@@ -21,6 +21,9 @@ pub struct StackConfig {
     /// Whether packets out of the blue, and INITs to ports where nobody listens, get no answer at all, so that a scan learns
     /// nothing (a departure from RFC 9260 section 8.4).
     pub blackhole: bool,
+    /// Whether what carries packets reads the ECN marks of incoming packets and sets those of outgoing ones. Only then is
+    /// [`AssocConfig::ecn`](super::AssocConfig::ecn) offered to peers.
+    pub ecn_marks: bool,
 }
 
 impl Default for StackConfig {
@@ -31,6 +34,7 @@ impl Default for StackConfig {
             ootb_per_second: 1_000,
             init_ack_per_second: 10_000,
             blackhole: false,
+            ecn_marks: false,
         }
     }
 }

@@ -72,6 +72,7 @@ pub const ASSOC: &[Parameter] = &[
     p("initial_window", "initial congestion window", "bytes, or the largest allowed", "RFC 9260 7.2.1", NewOnly),
     p("sack_frequency", "packets for each SACK", "packets", "RFC 9260 6.2", Running),
     p("ack_per_batch", "one SACK for what arrives together", "yes or no", "RFC 9260 6.2", Running),
+    p("ecn", "explicit congestion notification", "yes or no", "RFC 4960 A, RFC 3168", NewOnly),
     p("dscp", "DSCP", "code point", "RFC 9260 11.1.13, RFC 2474", Running),
     p("flow_label", "IPv6 flow label", "20 bits", "RFC 6437", Running),
 ];
@@ -91,4 +92,5 @@ pub const STACK: &[Parameter] = &[
     p("ootb_per_second", "answers to packets out of the blue", "per second and prefix", "RFC 9260 8.4", Running),
     p("init_ack_per_second", "INIT ACKs", "per second and prefix", "RFC 9260 5.1", Running),
     p("blackhole", "silence towards strangers", "yes or no", "RFC 9260 8.4", Running),
+    p("ecn_marks", "whether the transport reads and sets ECN marks", "yes or no", "RFC 4960 A", NewOnly),
 ];

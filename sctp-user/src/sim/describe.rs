@@ -42,6 +42,7 @@ fn write_chunk(out: &mut String, chunk: &Chunk<'_>) -> core::fmt::Result {
         Chunk::Heartbeat(_) => out.write_str(", HEARTBEAT"),
         Chunk::HeartbeatAck(_) => out.write_str(", HEARTBEAT ACK"),
         Chunk::CookieEcho(_) => out.write_str(", COOKIE ECHO"),
+        Chunk::Pad(p) => write!(out, ", PAD {} bytes", p.padding.len()),
         other => write!(out, ", {other:?}"),
     }
 }

@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::loss::{Chance, Loss, LossState};
 use crate::entropy::Entropy;
+use crate::net::Ecn;
 use crate::time::Time;
 
 /// What a link does to packets, in one direction.
@@ -30,6 +31,10 @@ pub struct LinkConfig {
     pub rate: Option<u64>,
     /// What the queue before a limited rate holds, in bytes; more is dropped at its tail.
     pub queue: usize,
+    /// Bytes waiting in the queue above which packets that allow it (ECT) are marked (CE, RFC 3168); `None` marks none.
+    pub mark_above: Option<usize>,
+    /// Whether ECN marks are wiped out, as some routers do.
+    pub bleaches: bool,
     /// Largest packet in bytes, IP header included.
     pub mtu: usize,
     /// Whether the sender of a packet that is too big hears of it by ICMP; otherwise it vanishes (a black hole).
@@ -50,6 +55,8 @@ impl LinkConfig {
             bit_errors: Chance::NEVER,
             rate: None,
             queue: 256 * 1024,
+            mark_above: None,
+            bleaches: false,
             mtu: 1500,
             reports_too_big: true,
         }
@@ -84,6 +91,10 @@ pub struct LinkStats {
     pub reordered: u64,
     /// Damaged.
     pub damaged: u64,
+    /// Marked with CE.
+    pub marked: u64,
+    /// Most bytes that waited in the queue, the packet just put there included.
+    pub queue_peak: u64,
 }
 
 /// Why a packet was not carried.
@@ -100,6 +111,8 @@ pub(super) enum Dropped {
 pub(super) struct Arrival {
     pub(super) at: Time,
     pub(super) damaged: bool,
+    /// The ECN mark that it arrives with.
+    pub(super) ecn: Option<Ecn>,
 }
 
 /// One direction between two addresses.
@@ -126,6 +139,7 @@ impl Link {
         now: Time,
         len: usize,
         may_fragment: bool,
+        ecn: Option<Ecn>,
         rng: &mut dyn Entropy,
     ) -> Result<ArrayVec<Arrival, 2>, Dropped> {
         self.stats.offered += 1;
@@ -137,27 +151,42 @@ impl Link {
             self.stats.too_big += 1;
             return Err(Dropped::TooBig);
         }
-        let Some(departure) = self.enqueue(now, len) else {
+        let Some((departure, waiting)) = self.enqueue(now, len) else {
             self.stats.queue_full += 1;
             return Err(Dropped::QueueFull);
         };
+        self.stats.queue_peak = self.stats.queue_peak.max(waiting as u64);
+        let ecn = self.mark(ecn, waiting);
         // A lost packet has used up its share of the rate all the same.
         if self.loss.draw(self.cfg.loss, rng) {
             self.stats.lost += 1;
             return Err(Dropped::Lost);
         }
         let mut arrivals = ArrayVec::new();
-        arrivals.push(self.arrival(departure, rng));
+        arrivals.push(self.arrival(departure, ecn, rng));
         if self.cfg.duplicate.draw(rng) {
             self.stats.duplicated += 1;
-            arrivals.push(self.arrival(departure, rng));
+            arrivals.push(self.arrival(departure, ecn, rng));
         }
         Ok(arrivals)
     }
 
-    /// When the packet has left the queue; `None` if it found no room there.
-    fn enqueue(&mut self, now: Time, len: usize) -> Option<Time> {
-        let Some(rate) = self.cfg.rate else { return Some(now) };
+    /// The mark of a packet that makes `waiting` bytes wait in the queue.
+    fn mark(&mut self, ecn: Option<Ecn>, waiting: usize) -> Option<Ecn> {
+        let full = self.cfg.mark_above.is_some_and(|limit| waiting > limit);
+        match ecn {
+            _ if self.cfg.bleaches => None,
+            Some(Ecn::Ect0 | Ecn::Ect1) if full => {
+                self.stats.marked += 1;
+                Some(Ecn::Ce)
+            }
+            other => other,
+        }
+    }
+
+    /// When the packet has left the queue, and how many bytes wait there with it; `None` if it found no room.
+    fn enqueue(&mut self, now: Time, len: usize) -> Option<(Time, usize)> {
+        let Some(rate) = self.cfg.rate else { return Some((now, 0)) };
         let rate = u128::from(rate.max(1));
         let start = self.busy_until.max(now);
         let waiting = (start - now).as_nanos() * rate / 8 / 1_000_000_000;
@@ -166,10 +195,10 @@ impl Link {
         }
         let nanos = len as u128 * 8 * 1_000_000_000 / rate;
         self.busy_until = start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        Some(self.busy_until)
+        Some((self.busy_until, usize::try_from(waiting).unwrap_or(usize::MAX).saturating_add(len)))
     }
 
-    fn arrival(&mut self, departure: Time, rng: &mut dyn Entropy) -> Arrival {
+    fn arrival(&mut self, departure: Time, ecn: Option<Ecn>, rng: &mut dyn Entropy) -> Arrival {
         self.stats.carried += 1;
         let mut at = departure + self.cfg.delay + up_to(self.cfg.jitter, rng);
         if self.cfg.reorder.draw(rng) {
@@ -181,7 +210,7 @@ impl Link {
         }
         let damaged = self.cfg.bit_errors.draw(rng);
         self.stats.damaged += u64::from(damaged);
-        Arrival { at, damaged }
+        Arrival { at, damaged, ecn }
     }
 }
 

@@ -15,7 +15,7 @@ fn run(cfg: LinkConfig, packets: usize, gap: Duration) -> (Link, Vec<(Time, usiz
     let mut arrivals = Vec::new();
     let mut now = Time::ZERO;
     for i in 0..packets {
-        if let Ok(list) = link.offer(now, 1000, false, &mut rng) {
+        if let Ok(list) = link.offer(now, 1000, false, None, &mut rng) {
             arrivals.extend(list.iter().map(|a| (a.at, i)));
         }
         now += gap;
@@ -85,11 +85,11 @@ fn the_rate_spaces_packets_and_the_queue_drops_its_tail() {
 fn big_packets_need_fragments() {
     let mut link = Link::new(LinkConfig::ideal(MS));
     let mut rng = SeededEntropy::new(1);
-    assert!(link.offer(Time::ZERO, 1500, false, &mut rng).is_ok());
-    assert_eq!(link.offer(Time::ZERO, 1501, false, &mut rng), Err(Dropped::TooBig));
-    assert!(link.offer(Time::ZERO, 1501, true, &mut rng).is_ok());
+    assert!(link.offer(Time::ZERO, 1500, false, None, &mut rng).is_ok());
+    assert_eq!(link.offer(Time::ZERO, 1501, false, None, &mut rng), Err(Dropped::TooBig));
+    assert!(link.offer(Time::ZERO, 1501, true, None, &mut rng).is_ok());
     link.cut = true;
-    assert_eq!(link.offer(Time::ZERO, 100, false, &mut rng), Err(Dropped::Cut));
+    assert_eq!(link.offer(Time::ZERO, 100, false, None, &mut rng), Err(Dropped::Cut));
     assert_eq!((link.stats.too_big, link.stats.cut), (1, 1));
 }
 

@@ -142,10 +142,10 @@ impl World {
         let (from, len) = (wire.src, wire.bytes.len() + ip_header + udp_header);
         self.link(from, to);
         let Some(link) = self.links.get_mut(&(from, to)) else { return };
-        match link.offer(self.now, len, wire.may_fragment, &mut self.rng) {
+        match link.offer(self.now, len, wire.may_fragment, wire.ecn, &mut self.rng) {
             Ok(arrivals) => {
                 for arrival in arrivals {
-                    let mut wire = wire.clone();
+                    let mut wire = Wire { ecn: arrival.ecn, ..wire.clone() };
                     if arrival.damaged {
                         if wire.plain {
                             self.observer.packet(self.now, &self.hosts, wire.from, Fate::Damaged, &wire);
@@ -266,7 +266,7 @@ impl World {
         let kind = if wire.ports.is_some() { NetErrorKind::PortUnreachable } else { NetErrorKind::ProtocolUnreachable };
         self.link(wire.dst, wire.src);
         let Some(back) = self.links.get_mut(&(wire.dst, wire.src)) else { return };
-        if let Ok(arrivals) = back.offer(self.now, 56, true, &mut self.rng)
+        if let Ok(arrivals) = back.offer(self.now, 56, true, None, &mut self.rng)
             && let Some(arrival) = arrivals.first()
         {
             self.report(wire, kind, arrival.at);

@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 use super::describe::describe;
 use super::host::{Host, HostId};
 use super::network::Wire;
-use crate::net::Channel;
+use crate::net::{Channel, Ecn};
 use crate::pcap::{Captured, Direction, Interface, PcapWriter};
 use crate::time::Time;
 
@@ -50,6 +50,8 @@ pub struct Seen<'a> {
     pub ports: Option<(u16, u16)>,
     /// Whether it is a plain datagram, without SCTP.
     pub plain: bool,
+    /// The ECN mark of its IP header.
+    pub ecn: Option<Ecn>,
     /// Whether IP may fragment it.
     pub may_fragment: bool,
     /// The SCTP packet, or the datagram's payload.
@@ -122,6 +124,7 @@ impl Observer {
                 dst: wire.dst,
                 ports: wire.ports,
                 plain: wire.plain,
+                ecn: wire.ecn,
                 may_fragment: wire.may_fragment,
                 payload: &wire.bytes,
             });

@@ -10,6 +10,7 @@ use udp_encap::share::OpenError;
 use super::handle::Handle;
 use super::lower::{Lower, MAX_LISTENERS};
 use super::runtime::{Driven, Engine};
+use crate::config::StackConfig;
 use crate::net::Channel;
 use crate::node::Node;
 use crate::transport::announce::{AnnounceFrom, Announcers, Listeners};
@@ -238,6 +239,13 @@ impl Runtime {
     #[must_use]
     pub fn default_channel(&self) -> Channel {
         Channel::Udp { local: self.udp_port(), remote: self.assumed }
+    }
+
+    /// The configuration of a stack that this runtime is to drive: [`Self::default_channel`], and what its sockets can do.
+    #[must_use]
+    pub fn stack_config(&self) -> StackConfig {
+        let ecn_marks = self.engine.lower.udp.ecn_marks();
+        StackConfig { default_channel: self.default_channel(), ecn_marks, ..StackConfig::default() }
     }
 
     /// Drives `node` in a thread of its own until the last [`Handle`] is dropped.

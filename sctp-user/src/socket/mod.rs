@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let runtime = Runtime::builder().build()?;
-//! let node = SocketNode::new(runtime.default_channel())?;
+//! let node = SocketNode::new(runtime.stack_config())?;
 //! let handle = runtime.spawn(node)?;
 //! let stream = SctpStream::connect(&handle, "127.0.0.1:7".parse::<std::net::SocketAddr>()?)?;
 //! stream.send(b"hello", &SndInfo::default())?;

@@ -16,7 +16,7 @@ use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::OsEntropy;
 use crate::error::{CloseReason, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message};
-use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
+use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
 use crate::stack::{AssocStatus, Stack};
 use crate::time::Time;
@@ -111,12 +111,12 @@ impl fmt::Debug for SocketNode {
 }
 
 impl SocketNode {
-    /// A node with the default configuration and the operating system's randomness.
+    /// A node with the operating system's randomness; [`Runtime::stack_config`](super::Runtime::stack_config) is what its stack
+    /// usually wants.
     ///
     /// # Errors
     /// The operating system has no randomness or no descriptor to give.
-    pub fn new(default_channel: Channel) -> io::Result<Self> {
-        let cfg = StackConfig { default_channel, ..StackConfig::default() };
+    pub fn new(cfg: StackConfig) -> io::Result<Self> {
         Self::with_stack(Stack::new(cfg, Box::new(OsEntropy::new()?)))
     }
 

@@ -709,3 +709,5 @@ impl Assoc<'_> {
 
 #[cfg(test)]
 mod ladder_test;
+#[cfg(test)]
+mod responder_test;

@@ -12,7 +12,7 @@ use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
 use crate::assoc::path::source;
 use crate::assoc::state::State;
-use crate::assoc::{Association, Context, Control, Core, Extensions};
+use crate::assoc::{Association, Capabilities, Context, Control, Core, Extensions};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
 use crate::net::{Meta, Transmit};
@@ -86,6 +86,8 @@ impl Stack {
     /// An INIT for an association that exists (sections 5.2.1 and 5.2.2). Nothing of it changes.
     fn propose_again(&mut self, incoming: &Incoming<'_>, id: AssocId, offer: &Offer<'_>) -> Option<Proposal> {
         let Incoming { now, meta, header, init } = *incoming;
+        // What is not believed, or too many, was no address of the association in the first place.
+        let listed: ArrayVec<IpAddr, MAX_ADDRS> = self.peer_addresses(meta, meta.src, offer);
         let core = &mut self.assocs.get_mut(id)?.core;
         if core.state == State::ShutdownAckSent {
             // Section 9.2: the peer missed our SHUTDOWN ACK.
@@ -94,8 +96,7 @@ impl Stack {
             return None;
         }
         if core.state != State::CookieWait {
-            let all = core::iter::once(&meta.src).chain(offer.addrs.iter().filter(|a| **a != meta.src));
-            let new: Vec<_> = all.filter(|a| core.paths.find(**a).is_none()).collect();
+            let new: Vec<_> = listed.iter().filter(|a| core.paths.find(**a).is_none()).collect();
             if !new.is_empty() {
                 let mut list = Vec::new();
                 for a in new {
@@ -124,14 +125,12 @@ impl Stack {
         let own = existing.and_then(|id| self.assocs.get(id)).map(|a| Arc::clone(&a.core.cfg));
         let Some(cfg) = own.or_else(|| self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc))) else { return };
         let Some((ep, _)) = self.ports.by_port(header.dst_port) else { return };
-        let own = source::listed(&cfg, &self.usable_addresses(ep, &cfg, meta.src, meta.channel), meta.src);
-        let mut peer_addrs = ArrayVec::new();
-        peer_addrs.push(meta.src);
-        for a in &offer.addrs {
-            if *a != meta.src && self.is_believed(*a, meta.src) {
-                let _ = peer_addrs.try_push(*a);
-            }
-        }
+        let mut own = source::listed(&cfg, &self.usable_addresses(ep, &cfg, meta.src, meta.channel), meta.src);
+        own.retain(|a| offer.takes(*a, meta.src));
+        let to = existing.and_then(|id| self.collision_answer(id, meta, offer)).unwrap_or(*meta);
+        // The answer goes to the first one, and the cookie that comes back shows that it arrived there.
+        let peer_addrs = self.peer_addresses(meta, to.src, offer);
+        let agreed = Capabilities::wanted(&cfg, &self.cfg).both(offer.capabilities);
         let cookie = StateCookie {
             created: now,
             life: CookieJar::granted_life(cfg.cookie_life, offer.preservative),
@@ -147,13 +146,15 @@ impl Stack {
             peer_rwnd: init.a_rwnd,
             outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams.min(init.outbound),
-            channel: meta.channel,
+            agreed,
+            channel: to.channel,
             peer_addrs,
         };
         let sealed = self.cookies.seal(now, &mut *self.entropy, &cookie);
         let mut params: Vec<_> =
             crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
         params.extend(own.into_iter().map(Param::Address));
+        agreed.push_params(&mut params);
         params.push(Param::StateCookie(&sealed));
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,
@@ -164,8 +165,19 @@ impl Stack {
             tsn: p.local_tsn,
             params: InitParams::List(&params),
         });
-        let to = existing.and_then(|id| self.collision_answer(id, meta, offer)).unwrap_or(*meta);
         self.reply(&to, header, init.tag, &ack);
+    }
+
+    /// The addresses of who sent an INIT: `first`, its source, and what it lists and can be believed, as many as are kept.
+    fn peer_addresses(&self, meta: &Meta, first: IpAddr, offer: &Offer<'_>) -> ArrayVec<IpAddr, MAX_ADDRS> {
+        let mut list = ArrayVec::new();
+        let believed = offer.addrs.iter().filter(|a| self.is_believed(**a, meta.src));
+        for a in [first, meta.src].iter().chain(believed) {
+            if !list.contains(a) {
+                let _ = list.try_push(*a);
+            }
+        }
+        list
     }
 
     /// The association that an INIT concerns (section 5.1.2 D): its source or an address that it lists leads there.
@@ -319,7 +331,13 @@ impl Stack {
     /// Adds an association to the tables.
     pub(super) fn insert(&mut self, now: Time, make: impl FnOnce(AssocId, &mut Context<'_>) -> Core) -> Option<AssocId> {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
-        let id = self.assocs.insert_with(|id| Association { core: make(id, &mut ctx), ext: Extensions::default() })?;
+        let stack = &self.cfg;
+        let id = self.assocs.insert_with(|id| {
+            let mut core = make(id, &mut ctx);
+            core.wanted = Capabilities::wanted(&core.cfg, stack);
+            let ext = Extensions::negotiate(core.agreed);
+            Association { core, ext }
+        })?;
         self.enter_addresses(id);
         Some(id)
     }

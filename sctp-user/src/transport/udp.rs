@@ -100,6 +100,11 @@ impl UdpTransport {
         self.port.caps().max_segments.max(1)
     }
 
+    /// Whether ECN marks are read and set.
+    pub(crate) fn ecn_marks(&self) -> bool {
+        self.port.caps().ecn
+    }
+
     pub(crate) fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
         self.port.register(registry.try_clone()?, Token(first))
     }

@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A runtime of its own, on a free UDP port.
 pub fn host() -> Handle<SocketNode> {
     let runtime = Runtime::builder().private_udp().build().unwrap();
-    let node = SocketNode::new(runtime.default_channel()).unwrap();
+    let node = SocketNode::new(runtime.stack_config()).unwrap();
     runtime.spawn(node).unwrap()
 }
 

@@ -34,7 +34,7 @@ struct Talk {
 /// Runs until `quit` or the end of standard input.
 pub fn run(udp_port: u16, sctp_port: u16) -> io::Result<()> {
     let runtime = Runtime::builder().udp_port(udp_port).build().map_err(explain)?;
-    let node = SocketNode::new(runtime.default_channel())?;
+    let node = SocketNode::new(runtime.stack_config())?;
     let handle = runtime.spawn(node)?;
     let socket = SctpSocket::bind(&handle, sctp_port)?;
     socket.listen(16)?;

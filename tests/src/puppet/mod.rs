@@ -100,9 +100,11 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    /// A listening stack at 10.0.0.1 and a puppet at 10.0.0.2; no association.
+    /// A listening stack at 10.0.0.1 and a puppet at 10.0.0.2; no association. Path MTU discovery is off, so that no probes stand
+    /// between what a test looks at; [`Self::at`] leaves the configuration alone.
     #[must_use]
-    pub fn new(cfg: AssocConfig) -> Self {
+    pub fn new(mut cfg: AssocConfig) -> Self {
+        cfg.pmtu_discovery = false;
         Self::at(cfg, &["10.0.0.1"], &["10.0.0.2"])
     }
 

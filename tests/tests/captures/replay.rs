@@ -12,6 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use sctp_user::wire::cause::Cause;
 use sctp_user::wire::chunk::{CookieEcho, Duplicates, Gaps, Init, Sack, Shutdown};
+use sctp_user::wire::param::Param;
+use sctp_user::wire::tlv::Tlv;
 use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter};
 use sctp_user::{
     AddrChange, AssocId, Channel, CloseReason, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid, SeededEntropy,
@@ -91,8 +93,10 @@ impl Recording {
         for frame in self.frames.iter().filter(|f| self.is_from(f, side)) {
             addrs.insert(frame.src);
             for chunk in chunks(frame) {
-                if let Chunk::Data(d) = chunk {
-                    fragments.insert(d.tsn.0.wrapping_sub(self.ends[side].tsn), d);
+                match chunk {
+                    Chunk::Data(d) => drop(fragments.insert(d.tsn.0.wrapping_sub(self.ends[side].tsn), d)),
+                    Chunk::Init(init) | Chunk::InitAck(init) => addrs.extend(init.params().filter_map(address_of)),
+                    _ => {}
                 }
             }
         }
@@ -396,9 +400,19 @@ impl Replay {
     }
 }
 
-fn cookie_of<E>(item: Result<(sctp_user::wire::param::Param<'_>, sctp_user::wire::tlv::Tlv<'_>), E>) -> Option<Vec<u8>> {
+/// A parameter of an INIT as it is iterated over.
+type Item<'a, E> = Result<(Param<'a>, Tlv<'a>), E>;
+
+fn address_of<E>(item: Item<'_, E>) -> Option<IpAddr> {
     match item {
-        Ok((sctp_user::wire::param::Param::StateCookie(cookie), _)) => Some(cookie.to_vec()),
+        Ok((Param::Address(ip), _)) => Some(ip),
+        _ => None,
+    }
+}
+
+fn cookie_of<E>(item: Item<'_, E>) -> Option<Vec<u8>> {
+    match item {
+        Ok((Param::StateCookie(cookie), _)) => Some(cookie.to_vec()),
         _ => None,
     }
 }
@@ -461,6 +475,15 @@ fn shutdowns() {
 fn dual_stack() {
     play("handshake-dual-stack", 0, INITIATOR, OK, (3, 3));
     play("handshake-dual-stack", 0, RESPONDER, OK, (3, 3));
+}
+
+/// Two addresses each, and HEARTBEATs on both paths; and a primary path that is down for eight seconds.
+#[test]
+fn two_paths() {
+    play("handshake-multihomed", 0, INITIATOR, OK, (5, 5));
+    play("handshake-multihomed", 0, RESPONDER, OK, (5, 5));
+    play("path-failover", 0, INITIATOR, OK, (40, 40));
+    play("path-failover", 0, RESPONDER, OK, (40, 40));
 }
 
 /// RFC 6951 as the kernel does it.

@@ -22,6 +22,7 @@ mod s06_fragments;
 mod s06_multihoming;
 mod s06_paths;
 mod s07_congestion;
+mod s07_pmtu;
 mod s08_blue;
 mod s08_faults;
 mod s08_liveness;

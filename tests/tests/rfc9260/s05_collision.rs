@@ -471,3 +471,18 @@ fn a_restart_after_a_shutdown_of_the_peer_opens_it_again() {
     p.give(&[Chunk::Shutdown(Shutdown { cum_tsn: Tsn(p.cum) })]);
     assert_eq!(p.state(), "SHUTDOWN-ACK-SENT");
 }
+
+/// What a peer lists and cannot be its address from here (loopback, multicast) is no address of the association: that it lists it
+/// again in its restart adds nothing.
+///
+/// Attack class 5.
+#[test]
+fn a_restart_that_lists_what_was_not_believed_before_is_a_restart() {
+    let listed = encode_params(&[Param::Address(ip("127.0.0.1")), Param::Address(ip("10.0.0.2")), Param::Address(ip("fe80::1"))]);
+    let mut p = Puppet::new(AssocConfig::rfc());
+    p.params = listed.clone();
+    p.open();
+    let ack = init_ack(&give_init(&mut p, NEW_TAG, &listed));
+    assert!(!echo(&mut p, ack.tag, &ack.cookie()).is_empty());
+    assert!(p.heard(|e| *e == Event::Restarted));
+}

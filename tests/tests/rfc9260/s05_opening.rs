@@ -308,3 +308,27 @@ fn tags_stay_for_the_life_of_an_association_and_the_next_has_others() {
     p.accept();
     assert_ne!(p.peer_tag, ours);
 }
+
+/// Section 3.3.2.1.5: who does not support a family is not told addresses of it, unless it uses one itself.
+#[test]
+fn an_init_ack_lists_only_addresses_that_the_peer_can_use() {
+    let host = ["10.0.0.1", "10.1.0.1", "2001:db8::1", "2001:db8:1::1"];
+    let told = |p: &mut Puppet, params: &[Param<'_>]| {
+        p.params = encode_params(params);
+        let mut v4_v6 = [0, 0];
+        for a in p.give_init().addresses() {
+            v4_v6[usize::from(a.is_ipv6())] += 1;
+        }
+        v4_v6
+    };
+    let mut p = Puppet::at(AssocConfig::rfc(), &host, &["10.0.0.2"]);
+    assert_eq!(told(&mut p, &[]), [2, 2]);
+    assert_eq!(told(&mut p, &[Param::SupportedAddressTypes(&[0, 5, 0, 6])]), [2, 2]);
+    assert_eq!(told(&mut p, &[Param::SupportedAddressTypes(&[0, 5])]), [2, 0]);
+    assert_eq!(told(&mut p, &[Param::SupportedAddressTypes(&[0, 6])]), [2, 2], "it came by IPv4");
+    assert_eq!(told(&mut p, &[Param::SupportedAddressTypes(&[0, 5]), Param::Address(ip("2001:db8::2"))]), [2, 2]);
+    assert_eq!(told(&mut p, &[Param::SupportedAddressTypes(&[0, 11])]), [2, 0]);
+    let mut p = Puppet::at(AssocConfig::rfc(), &host, &["2001:db8::2"]);
+    p.host = vec![ip("2001:db8::1")];
+    assert_eq!(told(&mut p, &[Param::SupportedAddressTypes(&[0, 6])]), [0, 2]);
+}

@@ -106,7 +106,8 @@ fn messages_of_a_stream_wait_for_their_turn_and_other_streams_do_not() {
 fn the_sack_goes_where_the_last_data_came_from() {
     let mut p = Puppet::at(AssocConfig::rfc(), &["10.0.0.1"], &["10.0.0.2", "10.0.0.3"]);
     p.params = encode_params(&[Param::Address("10.0.0.3".parse().unwrap())]);
-    let heartbeats = p.open();
+    let mut heartbeats = p.open();
+    heartbeats.extend(p.pass(core::time::Duration::from_secs(1)));
     p.answer_heartbeats(&heartbeats);
     for (n, from) in [(1_u16, "10.0.0.3"), (2, "10.0.0.2"), (3, "10.0.0.3")] {
         // With a gap each packet is answered.
@@ -181,7 +182,8 @@ fn packets_hold_whole_chunks_and_fit_the_path() {
     }
     let all = p.log.clone();
     assert!(tsns(&all, first).iter().any(|packet| packet.len() > 3), "some are bundled");
-    for sent in &all {
+    // Probes of the path MTU are longer than it on purpose.
+    for sent in all.iter().filter(|s| !s.names().contains(&"PAD")) {
         assert!(sent.bytes.len() <= LARGEST, "{} bytes", sent.bytes.len());
         let whole: usize = sent.chunks.iter().map(|c| c.raw.len().next_multiple_of(4)).sum();
         assert_eq!(sent.bytes.len(), 12 + whole);

@@ -487,9 +487,7 @@ impl Scene {
             let reflected = matches!(c.kind, kind::ABORT | kind::SHUTDOWN_COMPLETE) && c.flags & 1 != 0;
             sent.push(format!("{}{}", dump::chunk_name(c.kind), if reflected { "(T)" } else { "" }));
         }
-        // What becomes of a path is not what becomes of the association.
-        let about_paths = |e: &&Event| !matches!(e, Event::PathState { .. });
-        let mut told: Vec<_> = self.p.events.iter().filter(about_paths).map(event_name).collect();
+        let mut told: Vec<_> = self.p.events.iter().map(event_name).collect();
         told.extend(self.refused.then(|| "refused".to_owned()));
         for list in [&mut sent, &mut told] {
             let mut seen = std::collections::BTreeSet::new();

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod delivery;
+mod ecn;
 mod faults;
 mod goodput;
 mod lifecycle;

@@ -4,13 +4,14 @@ use core::time::Duration;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use sctp_user::sim::{LinkConfig, Loss, World};
+use sctp_user::sim::{Fault, HostConfig, LinkConfig, Loss, NodeId, World};
 use sctp_user::wire::{Chunk, Packet};
-use sctp_user::{AssocConfig, Channel, CloseReason, Event, NetError, NetErrorKind, Node as _, Time};
-use testbed::bed::unlimited;
-use testbed::{Bed, Scenario, Workload};
+use sctp_user::{AddrChange, AssocConfig, Channel, CloseReason, Event, NetError, NetErrorKind, Node as _, StackConfig, Time};
+use testbed::bed::{CLIENT_PORT, SERVER_PORT, unlimited};
+use testbed::{Bed, Peer, Scenario, Workload};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -292,4 +293,67 @@ fn protocol_unreachable_counts_as_an_abort_and_port_unreachable_for_nothing() {
     tell(&mut bed, &err);
     assert!(lost(&bed));
     assert!(bed.world.now() > Time::ZERO);
+}
+
+const CLIENT: [[u8; 4]; 2] = [[10, 0, 1, 1], [10, 0, 2, 1]];
+const SERVER: [[u8; 4]; 2] = [[10, 0, 1, 2], [10, 0, 2, 2]];
+
+/// Two hosts with two addresses each; the path to each address of the server carries another size, without ICMP.
+fn two_paths(sizes: [usize; 2], upload: Workload) -> (World, NodeId<Peer>, NodeId<Peer>) {
+    let mut world = World::new(3);
+    for (server, size) in SERVER.into_iter().zip(sizes) {
+        for client in CLIENT {
+            world.set_links(client.into(), server.into(), LinkConfig { rate: Some(5_000_000), ..link(size, false) });
+        }
+    }
+    let upload = Arc::new(upload);
+    let none = Arc::new(Workload::none());
+    let cfg = unlimited(AssocConfig::rfc());
+    let mut add = |name: &str, addrs: [[u8; 4]; 2], port, plans| {
+        let peer = Peer::new(StackConfig::default(), port, &cfg, world.fork_entropy(), plans);
+        let addrs: Vec<IpAddr> = addrs.into_iter().map(IpAddr::from).collect();
+        let id = world.add(HostConfig { addrs: addrs.clone(), ..HostConfig::new(name, addrs[0]) }, peer);
+        world.with(id, |n, now| n.handle_addresses(now, AddrChange::Set(addrs)));
+        id
+    };
+    let client = add("client", CLIENT, CLIENT_PORT, [upload.clone(), none.clone()]);
+    let server = add("server", SERVER, SERVER_PORT, [none, upload]);
+    world.with(client, |n, now| n.connect(now, SERVER[0].into(), SERVER_PORT));
+    (world, client, server)
+}
+
+/// Each path has its own size, found while data goes by one of them; chunks fit the smallest, so that the switch to the other
+/// path needs no IP fragmentation.
+///
+/// RFC 9260 rows: 7.3-2, 7.3-3, 7.3-4, 7.3-5, 6.9-6.
+#[test]
+fn every_path_has_a_size_of_its_own_and_chunks_fit_all() {
+    let (mut world, client, server) = two_paths([9000, 1400], Workload::steady(1, 3_000, 20_000));
+    world.run_for(Duration::from_secs(60));
+    let sizes: Vec<_> = world.with(client, |n, _| {
+        let (id, _) = n.latest().unwrap();
+        n.stack.assoc(id).unwrap().paths().iter().map(|p| (p.addr, p.mtu)).collect()
+    });
+    assert_eq!(sizes, [(IpAddr::from(SERVER[0]), 9000), (IpAddr::from(SERVER[1]), 1400)]);
+    assert!(!world.node(server).complete(), "in the midst of it");
+    let seen = Rc::new(RefCell::new((0, 0)));
+    let count = Rc::clone(&seen);
+    world.tap(move |p| {
+        if p.sent && IpAddr::from(CLIENT[0]) == p.src || IpAddr::from(CLIENT[1]) == p.src {
+            assert!(!p.may_fragment);
+            let longest = Packet::parse(p.payload).unwrap().chunks().map(|c| c.unwrap().raw.len()).max().unwrap();
+            let mut seen = count.borrow_mut();
+            *seen = (longest.max(seen.0), p.payload.len().max(seen.1));
+        }
+    });
+    world.run_for(Duration::from_secs(1));
+    let (chunk, packet) = *seen.borrow();
+    assert!(chunk <= 1400 - 40 && packet > 8000, "chunks of {chunk}, packets of {packet} bytes");
+    for c in CLIENT {
+        world.apply(Fault::Partition { a: c.into(), b: SERVER[0].into() });
+    }
+    let before = world.node(server).delivered();
+    world.run_for(Duration::from_secs(30));
+    assert!(world.node(server).delivered() > before + 100);
+    assert!(world.node(server).violations.is_empty());
 }

@@ -49,6 +49,7 @@ impl Path {
         let size = if self.may_probe() { self.pmtu.due(now)? } else { return None };
         let nonce = nonce();
         self.pmtu.on_probe_sent(now, nonce, self.rto);
+        self.stats.out_heartbeats += 1;
         Some((HeartbeatInfo::new(id, nonce, now), COMMON_HEADER_LEN + chunk_room(size, self.addr, self.channel)))
     }
 
@@ -94,4 +95,140 @@ pub(super) fn lower_headers(addr: IpAddr, channel: Channel) -> usize {
         Channel::Raw | Channel::Lower(_) => 0,
     };
     ip + encap
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AssocConfig;
+
+    const UDP: Channel = Channel::Udp { local: 9899, remote: 9899 };
+
+    fn at(s: u64) -> Time {
+        Time::from_millis(s * 1000)
+    }
+
+    fn path(addr: &str, change: impl FnOnce(&mut AssocConfig)) -> Path {
+        let mut cfg = AssocConfig::rfc();
+        change(&mut cfg);
+        let mut p = Path::new(&cfg, Time::ZERO, addr.parse().unwrap(), None, UDP);
+        p.confirmed = true;
+        p.pmtu.want();
+        p
+    }
+
+    /// Sends the probe that is due; answers its size on IPv4 and what its HEARTBEAT carries.
+    fn probe(p: &mut Path, now: Time) -> Option<(usize, HeartbeatInfo)> {
+        let (info, len) = p.send_probe(now, PathId(0), || now.as_nanos() + 1)?;
+        Some((len + lower_headers(p.addr, p.channel), info))
+    }
+
+    /// What is known of the path apart from its MTU.
+    fn state(p: &Path) -> (usize, usize, Duration, u32, usize) {
+        (p.cc.window(), p.cc.slow_start_threshold(), p.rto(), p.error_count, p.in_flight)
+    }
+
+    /// Lets every probe above `carries` bytes be lost, until none is due; answers the sizes tried.
+    fn search(p: &mut Path, mut now: Time, carries: usize) -> Vec<usize> {
+        let mut tried = Vec::new();
+        while let Some((size, info)) = probe(p, now) {
+            tried.push(size);
+            if size <= carries {
+                assert!(p.on_heartbeat_ack(now + Duration::from_millis(20), &info));
+            } else {
+                now = p.pmtu_deadline().unwrap();
+                p.on_pmtu_timer(now);
+            }
+            p.take_mtu();
+        }
+        tried
+    }
+
+    /// Pitfall 101.
+    #[test]
+    fn lost_probes_touch_neither_window_nor_rto_nor_error_counters() {
+        let mut p = path("10.0.0.1", |_| {});
+        // The first flight arrives, in packets of 1500 bytes: that size needs no probe.
+        p.on_data_arrived(1472);
+        let before = state(&p);
+        let tried = search(&mut p, at(1), 1500);
+        assert_eq!(tried, [9000, 9000, 9000, 4352, 4352, 4352, 2304, 2304, 2304], "three of each, the usual sizes by halves");
+        assert_eq!((p.mtu(), state(&p)), (1500, before));
+    }
+
+    #[test]
+    fn the_probe_timer_is_the_rto_but_at_least_a_second() {
+        let mut p = path("10.0.0.1", |c| c.rto_min = Duration::from_millis(50));
+        p.on_rtt(Duration::from_millis(10));
+        assert!(p.rto() < Duration::from_millis(100));
+        probe(&mut p, at(1)).unwrap();
+        assert_eq!(p.pmtu_deadline(), Some(at(2)));
+        assert_eq!(probe(&mut p, at(1)), None, "one at a time");
+    }
+
+    /// Nothing of the assumed size has arrived yet: one T3 ends the assumption. A size that was confirmed gets a second chance.
+    #[test]
+    fn black_holes_show_as_repeated_timeouts_of_full_packets() {
+        let mut p = path("10.0.0.1", |_| {});
+        p.pmtu.on_data_sent(1500);
+        p.on_timeout(at(1));
+        assert_eq!(p.take_mtu(), Some(1200));
+        // It may have been plain loss: the size before is tried first.
+        assert_eq!(search(&mut p, at(2), 1500), [1200, 1500]);
+
+        let mut p = path("10.0.0.1", |_| {});
+        p.on_data_arrived(1472);
+        for (large, falls) in [(true, false), (false, false), (true, true)] {
+            p.pmtu.on_data_sent(if large { 1500 } else { 1200 });
+            p.on_timeout(at(1));
+            assert_eq!(p.take_mtu(), falls.then_some(1200));
+        }
+        // The base itself may be too much; below the minimum it never goes.
+        p.pmtu.on_data_sent(1200);
+        p.on_timeout(at(9));
+        assert_eq!(p.take_mtu(), Some(576));
+        for _ in 0..9 {
+            p.pmtu.on_data_sent(576);
+            p.on_timeout(at(10));
+        }
+        assert_eq!(p.take_mtu(), None);
+        // The search begins anew and halves the table.
+        assert_eq!(search(&mut p, at(20), 1500), [1200, 9000, 9000, 9000, 1472, 2304, 2304, 2304, 1492, 1500]);
+        assert_eq!(p.mtu(), 1500);
+    }
+
+    #[test]
+    fn what_is_lost_while_nothing_gets_through_says_nothing_about_sizes() {
+        let mut p = path("10.0.0.1", |_| {});
+        for s in 0..20 {
+            p.error_count = 1;
+            probe(&mut p, at(10 * s)).unwrap();
+            p.on_pmtu_timer(at(10 * s + 9));
+        }
+        assert_eq!(p.take_mtu(), None);
+    }
+
+    #[test]
+    fn an_unconfirmed_or_dead_path_is_not_probed() {
+        let mut p = path("10.0.0.1", |_| {});
+        p.confirmed = false;
+        assert_eq!(probe(&mut p, at(1)), None);
+        p.confirmed = true;
+        p.fail();
+        assert_eq!(probe(&mut p, at(1)), None);
+    }
+
+    #[test]
+    fn on_ipv6_the_minimum_is_the_base() {
+        let mut p = path("fd00::1", |_| {});
+        assert!(!p.on_too_big(1279));
+        p.pmtu.on_data_sent(1500);
+        p.on_timeout(at(1));
+        assert_eq!(p.take_mtu(), Some(1280));
+        p.pmtu.on_data_sent(1280);
+        p.on_timeout(at(1));
+        p.on_timeout(at(1));
+        assert_eq!(p.take_mtu(), None);
+        assert_eq!(probe(&mut p, at(2)).unwrap().0, 1280);
+    }
 }

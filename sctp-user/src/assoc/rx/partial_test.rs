@@ -163,6 +163,20 @@ fn switching_it_off_in_the_midst_of_a_message_finishes_that_message() {
     assert_eq!(read(&mut rx), [(0, 2000, 1000, false), (1, 0, 5, false)]);
 }
 
+/// The peer has filled the window that it was told of before, but for one chunk: that one still finds room.
+#[test]
+fn a_buffer_that_shrinks_around_a_gap_does_not_lock_itself_up() {
+    let mut rx = rx(|_| {});
+    for tsn in 2..9 {
+        accepted(&mut rx, &part(tsn, 0, 0, 'M', &PIECE));
+    }
+    rx.configure(&AssocConfig { recv_buffer: 1500, ..AssocConfig::rfc() });
+    accepted(&mut rx, &part(1, 0, 0, 'B', &PIECE));
+    assert_eq!(read(&mut rx), [(0, 0, 8000, true)]);
+    accepted(&mut rx, &part(9, 0, 0, 'E', &PIECE));
+    assert_eq!(read(&mut rx), [(0, 8000, 1000, false)]);
+}
+
 /// Rule by rule, in both directions of arrival: a fragment whose neighbour contradicts it ends the association, and one that
 /// belongs to its neighbour does not, ordered and unordered alike.
 ///

@@ -25,7 +25,7 @@ pub(crate) struct Window {
     smallest: usize,
     /// What stays open while a message that nothing else waits for is put together.
     floor: usize,
-    /// No more memory than this, whatever fills gaps.
+    /// No more memory than this, whatever fills gaps: four times the largest buffer so far, and what one message may add.
     hard_limit: usize,
     payload: usize,
     memory: usize,
@@ -47,10 +47,12 @@ impl Window {
         }
     }
 
-    /// Changes the buffer; what is held and what was advertised stay.
+    /// Changes the buffer; what is held and what was advertised stay. The limit for the very next TSN never shrinks: if what is held
+    /// above it were beyond a smaller one, it could never be let go.
     pub(crate) fn resize(&mut self, buffer: usize, growth: usize, mtu: usize) {
         let (payload, memory, advertised) = (self.payload, self.memory, self.advertised);
-        *self = Self { payload, memory, advertised, ..Self::new(buffer, growth, mtu) };
+        let new = Self::new(buffer, growth, mtu);
+        *self = Self { payload, memory, advertised, hard_limit: new.hard_limit.max(self.hard_limit), ..new };
     }
 
     /// Takes in `chunks` pieces with `bytes` of user data in all.
@@ -145,6 +147,15 @@ mod tests {
             w.charge(1, 1);
         }
         assert!(w.memory <= 42_000);
+    }
+
+    #[test]
+    fn a_buffer_that_shrinks_lets_what_it_holds_be_completed() {
+        let mut w = Window::new(100_000, 0, 1500);
+        w.charge(50_000, 40);
+        w.resize(2_000, 0, 1500);
+        assert!(w.admits(1444, Position::Next, false));
+        assert!(!w.admits(1444, Position::Highest, false) && !w.admits(1444, Position::FillsGap, false));
     }
 
     /// RFC 9260 rows: 6.2-12, 6.2-13, 6.2-24.

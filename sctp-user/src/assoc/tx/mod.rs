@@ -1,6 +1,7 @@
 //! The sending side: messages in, DATA out, SACKs back in.
 
 mod configure;
+mod echo;
 mod opening;
 mod outstanding;
 mod queue;
@@ -20,6 +21,7 @@ mod tx_test;
 
 use bytes::Bytes;
 
+use self::echo::Echo;
 use self::outstanding::{Index, Outstanding, Span};
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
@@ -103,6 +105,8 @@ pub(crate) struct Tx {
     window: PeerWindow,
     /// Fast Recovery: it ends when this chunk and all before are acknowledged (RFC 9260 section 7.2.4).
     recovery: Option<Index>,
+    /// Congestion marks.
+    echo: Echo,
     /// Fast Recovery just began: one packet goes whatever cwnd says.
     fast_packet: bool,
     /// Packets that may go before the next opportunity (Max.Burst).
@@ -135,6 +139,7 @@ impl Tx {
             out: Outstanding::new(initial_tsn),
             window: PeerWindow::new(peer_rwnd),
             recovery: None,
+            echo: Echo::default(),
             fast_packet: false,
             burst: 0,
             release: None,

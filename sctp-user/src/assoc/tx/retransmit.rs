@@ -72,6 +72,7 @@ impl Tx {
             return;
         };
         chunk.fast = true;
+        self.echo.fresh_loss |= index > self.echo.exit;
         let wire_len = chunk.wire_len();
         self.stats.fast_rtx += 1;
         if let Some(path) = paths.get_mut(chunk.path) {

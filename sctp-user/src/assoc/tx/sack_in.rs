@@ -72,6 +72,7 @@ impl Tx {
     /// `spans` are the gap ack blocks; afterwards its contents are of no use.
     fn acknowledge(&mut self, now: Time, cum: Index, spans: Option<&mut Vec<Span>>, paths: &mut Paths) -> SackSummary {
         let credit = self.sendable(paths);
+        self.echo.fresh_loss = false;
         let data_path = paths.data_path();
         for (id, path) in paths.iter_mut() {
             let earliest = if path.outstanding > 0 { self.out.earliest(id) } else { None };
@@ -211,7 +212,7 @@ impl Tx {
                     cum_advanced,
                     in_flight_before: round.in_flight_before,
                     in_flight: path.in_flight,
-                    in_recovery: !enter,
+                    in_recovery: !enter || self.is_reduced(),
                     rate,
                     min_rtt: path.rtt.least(),
                     latest_rtt: path.rtt.latest(),
@@ -219,7 +220,7 @@ impl Tx {
                 path.on_ack(&ack);
             }
             lost |= round.lost > 0;
-            if round.lost > 0 && enter {
+            if round.lost > 0 && enter && self.echo.fresh_loss {
                 path.cc.on_loss(now, Loss::FastRetransmit { exit: self.out.tsn(exit) });
             }
         }

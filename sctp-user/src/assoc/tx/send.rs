@@ -125,6 +125,13 @@ impl Tx {
         count
     }
 
+    /// Whether the chunk that is to be sent again next was made for a larger path MTU than that of `path`: it goes alone, and not
+    /// in a train, whose packets are equal.
+    pub(crate) fn is_oversized_next(&self, path: PathId, paths: &Paths) -> bool {
+        let next = self.out.first_marked().and_then(|index| self.out.get(index));
+        next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() > path.pmdcs())
+    }
+
     fn fill_again(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut count = 0;
         while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
