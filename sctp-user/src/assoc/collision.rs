@@ -118,7 +118,7 @@ impl Core {
         self.control.clear();
         self.unreachable = None;
         self.paths = super::core::paths_from_cookie(ctx.now, &self.cfg, c);
-        self.reply_path = self.paths.primary();
+        (self.reply_path, self.heard_on) = (self.paths.primary(), self.paths.primary());
         self.adopt(c);
         if let Some(rx) = &mut self.rx {
             rx.give_messages(unread);

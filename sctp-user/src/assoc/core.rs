@@ -342,7 +342,8 @@ impl Core {
 
     /// Whether `ip` is the host's own end of this association.
     pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
-        self.local_addrs.is_empty() || self.local_addrs.contains(&ip)
+        // As long as nothing was heard, routing may have chosen a source that nobody told us of; the tag proves enough.
+        self.state == State::CookieWait || self.local_addrs.contains(&ip)
     }
 
     /// Whether the peer is the process on this very host that holds SCTP port `port` behind UDP port `udp`.

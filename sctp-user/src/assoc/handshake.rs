@@ -109,6 +109,7 @@ impl Core {
             self.paths.set_primary(path);
             self.paths.keep(|p| p.addr == src || listed.contains(&p.addr));
             (self.reply_path, self.heard_on) = (self.paths.primary(), self.paths.primary());
+            self.unreachable = None;
         }
     }
 

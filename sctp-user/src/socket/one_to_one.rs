@@ -208,6 +208,10 @@ impl SctpStream {
 
     /// The next message, of whichever stream; `None` after the peer's graceful shutdown.
     ///
+    /// A message that does not fit the receive buffer comes in parts, of which all but the last have [`RcvInfo::more`]. If the
+    /// association ends or restarts before the last one, what follows is an error, or a message that begins at
+    /// [`RcvInfo::offset`] 0.
+    ///
     /// # Errors
     /// `WouldBlock` if there is none (non-blocking, or after the read time-out); `ConnectionReset`, `TimedOut` and their
     /// like once the association is lost and its messages have been received.

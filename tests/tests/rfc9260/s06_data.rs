@@ -107,7 +107,7 @@ fn the_sack_goes_where_the_last_data_came_from() {
     let mut p = Puppet::at(AssocConfig::rfc(), &["10.0.0.1"], &["10.0.0.2", "10.0.0.3"]);
     p.params = encode_params(&[Param::Address("10.0.0.3".parse().unwrap())]);
     let mut heartbeats = p.open();
-    heartbeats.extend(p.pass(core::time::Duration::from_secs(1)));
+    heartbeats.extend(p.pass(Duration::from_secs(1)));
     p.answer_heartbeats(&heartbeats);
     for (n, from) in [(1_u16, "10.0.0.3"), (2, "10.0.0.2"), (3, "10.0.0.3")] {
         // With a gap each packet is answered.

@@ -240,7 +240,7 @@ fn forged_and_absurd_reports_are_ignored() {
     assert_eq!(mtu(&mut bed), 1400);
 }
 
-/// RFC 9260 rows: 10-2, 10-7, 10-8.
+/// RFC 9260 rows: 10-2, 10-7, 10-8, 5062.5.3-1.
 #[test]
 fn protocol_unreachable_counts_as_an_abort_and_port_unreachable_for_nothing() {
     let directly = |kind, quoted: &[u8], bed: &Bed| NetError {

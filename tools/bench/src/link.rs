@@ -18,26 +18,31 @@ struct Link {
     delay: Duration,
     queue_limit: f64,
     loss: f64,
+    /// Longest SCTP packet; a longer one vanishes.
+    mtu: usize,
     busy_until: Duration,
     rng: u64,
     sent: u64,
     lost: u64,
     overflow: u64,
+    too_long: u64,
 }
 
 impl Link {
-    fn new(s: &Sim, seed: u64) -> Self {
+    fn new(s: &Sim, mtu: usize, seed: u64) -> Self {
         let rate = s.rate();
         let mut link = Self {
             rate,
             delay: Duration::from_secs_f64(s.rtt_ms / 2e3),
             queue_limit: (rate * s.rtt_ms / 1e3).max(3000.0).floor(),
             loss: s.loss,
+            mtu,
             busy_until: Duration::ZERO,
             rng: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             sent: 0,
             lost: 0,
             overflow: 0,
+            too_long: 0,
         };
         for _ in 0..16 {
             link.rand();
@@ -54,8 +59,12 @@ impl Link {
 
     /// When the packet arrives, or `None` when it is dropped.
     fn offer(&mut self, now: Duration, bytes: usize) -> Option<Duration> {
-        let bytes = (bytes + BELOW) as f64;
         self.sent += 1;
+        if bytes > self.mtu {
+            self.too_long += 1;
+            return None;
+        }
+        let bytes = (bytes + BELOW) as f64;
         let backlog = self.busy_until.saturating_sub(now).as_secs_f64() * self.rate;
         if backlog + bytes > self.queue_limit {
             self.overflow += 1;
@@ -146,7 +155,7 @@ fn has_chunk(packet: &[u8], kind: u8) -> bool {
 
 /// Sends for as long as the simulation lasts, and reports what arrived.
 pub fn run<P: MemEndpoint>(cfg: &Config, s: &Sim) {
-    let (mut ab, mut ba) = (Link::new(s, s.seed * 2 + 1), Link::new(s, s.seed * 2 + 2));
+    let (mut ab, mut ba) = (Link::new(s, cfg.mtu, s.seed * 2 + 1), Link::new(s, cfg.mtu, s.seed * 2 + 2));
     let cfg = Config { streams: 2, ..*cfg };
     let mut now = Duration::ZERO;
     let mut p = Pair::<P>::new(&cfg, now);
@@ -225,6 +234,7 @@ pub fn run<P: MemEndpoint>(cfg: &Config, s: &Sim) {
     }
     let cpu = Usage::now().since(usage).cpu();
     assert_eq!(v.errors, 0, "{}: corrupted, duplicated or misordered", P::NAME);
+    assert_eq!(ab.too_long + ba.too_long, 0, "{}: packets longer than the MTU", P::NAME);
     let params = format!("{}Mbit rtt={}ms loss={}% win={}K", s.mbit, s.rtt_ms, s.loss * 100.0, cfg.window >> 10);
     let e = |m: &str, x: f64| emit("W5sim", P::NAME, &params, m, x);
     let c = p.a.counters();

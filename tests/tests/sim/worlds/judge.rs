@@ -61,6 +61,8 @@ fn verdict(running: &mut Running, life: Memory) -> Result<Report, String> {
         complaints.push(why);
     }
     let buffers: usize = running.plan.every_config().map(|c| 2 * (c.send_buffer + c.recv_buffer)).sum();
+    let longest = running.plan.work.iter().flat_map(|w| &w.messages).map(|m| m.len).max().unwrap_or(0);
+    let buffers = buffers + 8 * longest;
     if life.peak > WORLD + buffers as u64 {
         complaints.push(format!("{} bytes of memory, of which buffers may be {buffers}", life.peak));
     }

@@ -134,6 +134,8 @@ pub(crate) struct Plan {
     pub(crate) configs: [AssocConfig; 2],
     /// Whether limits of retransmission are so high that giving up is no way out.
     pub(crate) patient: bool,
+    /// Whether paths carry packets of other sizes than 1500 bytes, and change that; both sides search for it then.
+    pub(crate) sizes: bool,
     /// What each side sends.
     pub(crate) work: [Workload; 2],
     /// Most packets of a train, sent and received.
@@ -169,7 +171,8 @@ impl Plan {
         let rng = &mut rng;
         let patient = rng.below(3) > 0;
         let streams = u16::try_from(1 + rng.below(12)).unwrap_or(1);
-        let configs = [0, 1].map(|_| config(rng, streams, patient));
+        let sizes = rng.below(3) == 0;
+        let configs = [0, 1].map(|_| config(rng, streams, patient, sizes));
         let udp = rng.below(2) == 0;
         let paths = 1 + rng.below(MAX_PATHS);
         let messages = |rng: &mut SeededEntropy| {
@@ -178,15 +181,23 @@ impl Plan {
         };
         let work = [0, 1].map(|_| {
             let count = messages(rng);
-            Workload::mixed(rng, count, streams)
+            let mut work = Workload::mixed(rng, count, streams);
+            // One in thirty has a message that no buffer holds.
+            if rng.below(30) == 0
+                && let Some(m) = work.messages.last_mut()
+            {
+                m.len = usize::try_from(500_000 + rng.below(1_500_000)).unwrap_or(1 << 20);
+            }
+            work
         });
         let mut plan = Self {
             seed,
             channel: if udp { Channel::Udp { local: 9899, remote: 9899 } } else { Channel::Raw },
-            routes: (0..paths).map(|n| route(rng, n)).collect(),
+            routes: (0..paths).map(|n| route(rng, n, sizes)).collect(),
             mesh: rng.below(2) == 0,
             configs,
             patient,
+            sizes,
             work,
             train: if rng.below(2) == 0 { 1 } else { 8 },
             script: Vec::new(),
@@ -245,7 +256,10 @@ impl Plan {
                 self.push(at, Act::Cut { path, from: vec![side] });
                 self.push(until, Act::Heal { path });
             }
-            2 | 3 => self.push(at, Act::Link { path, from: side, cfg: link(rng) }),
+            2 | 3 => {
+                let cfg = self.sized(rng, path);
+                self.push(at, Act::Link { path, from: side, cfg });
+            }
             4 => {
                 let packets = if rng.below(2) == 0 { Pause::Lose } else { Pause::Queue(usize::try_from(rng.below(300)).unwrap_or(0)) };
                 self.push(at, Act::Freeze { side, packets });
@@ -259,7 +273,7 @@ impl Plan {
             7 => self.push(at, Act::Heartbeat { side }),
             8 => self.push(rng.below(1_000), Act::Connect { side }),
             9 => {
-                let cfg = config(rng, 1, self.patient);
+                let cfg = config(rng, 1, self.patient, self.sizes);
                 self.push(at, Act::Reconfigure { side, cfg });
             }
             _ => {
@@ -267,6 +281,12 @@ impl Plan {
                 self.push(until, Act::Reading { side, on: true });
             }
         }
+    }
+
+    /// A link for a path.
+    fn sized(&self, rng: &mut SeededEntropy, path: usize) -> LinkConfig {
+        let v6 = self.routes[path].ips[0].is_ipv6();
+        if self.sizes { resized(rng, v6) } else { link(rng) }
     }
 
     fn close(&mut self, rng: &mut SeededEntropy) {
@@ -291,7 +311,7 @@ impl Plan {
     }
 }
 
-fn config(rng: &mut SeededEntropy, streams: u16, patient: bool) -> AssocConfig {
+fn config(rng: &mut SeededEntropy, streams: u16, patient: bool, sizes: bool) -> AssocConfig {
     let mut cfg = match rng.below(6) {
         0 => AssocConfig::session(),
         1 => AssocConfig::signalling(),
@@ -319,6 +339,14 @@ fn config(rng: &mut SeededEntropy, streams: u16, patient: bool) -> AssocConfig {
     cfg.sack_frequency = [1, 2, 2, 2, 2, 4][usize::try_from(rng.below(6)).unwrap_or(1)];
     cfg.ack_per_batch = rng.below(8) == 0;
     cfg.sack_delay = Duration::from_millis([0, 50, 200, 500][usize::try_from(rng.below(4)).unwrap_or(0)]);
+    cfg.pmtu_discovery = sizes || rng.below(2) == 0;
+    cfg.max_mtu = [1280, 1500, 9000][usize::try_from(rng.below(3)).unwrap_or(0)];
+    cfg.max_fragment = (rng.below(8) == 0).then(|| kib(rng, 1, 2) / 4);
+    cfg.partial_delivery = rng.below(4) > 0;
+    cfg.partial_delivery_point = (rng.below(4) == 0).then(|| kib(rng, 1, 60));
+    cfg.pf_max_retrans = [None, Some(0), Some(2)][usize::try_from(rng.below(3)).unwrap_or(0)];
+    cfg.primary_switch_max_retrans = (rng.below(4) == 0).then_some(2);
+    cfg.ecn = rng.below(3) == 0;
     match rng.below(4) {
         0 => cfg.hb_interval = None,
         1 => cfg.hb_interval = Some(Duration::from_secs(1)),
@@ -327,13 +355,14 @@ fn config(rng: &mut SeededEntropy, streams: u16, patient: bool) -> AssocConfig {
     cfg
 }
 
-fn route(rng: &mut SeededEntropy, n: u64) -> Route {
+fn route(rng: &mut SeededEntropy, n: u64, sizes: bool) -> Route {
     let n = u16::try_from(n).unwrap_or(0);
     let ip = |v6: bool, host: u8| -> IpAddr {
         if v6 { [0xfd00, n, 0, 0, 0, 0, 0, u16::from(host)].into() } else { [10, n.to_be_bytes()[1], 0, host].into() }
     };
     let v6 = rng.below(3) == 0;
-    Route { ips: [ip(v6, 1), ip(v6, 2)], links: [link(rng), link(rng)] }
+    let links = [0, 1].map(|_| if sizes { resized(rng, v6) } else { link(rng) });
+    Route { ips: [ip(v6, 1), ip(v6, 2)], links }
 }
 
 fn percent(rng: &mut SeededEntropy, most: u64) -> Chance {
@@ -361,6 +390,15 @@ pub(crate) fn link(rng: &mut SeededEntropy) -> LinkConfig {
         bit_errors: percent(rng, 2),
         rate: (rng.below(4) == 0).then(|| 300_000 + rng.below(20_000_000)),
         queue: 64 * 1024,
+        mark_above: (rng.below(2) == 0).then(|| usize::try_from(rng.below(32 * 1024)).unwrap_or(0)),
+        bleaches: rng.below(8) == 0,
         ..LinkConfig::default()
     }
+}
+
+/// A link that carries packets of some size, and may keep silent about those that it does not carry.
+fn resized(rng: &mut SeededEntropy, v6: bool) -> LinkConfig {
+    let least = if v6 { 1_280 } else { 576 };
+    let mtu = if rng.below(2) == 0 { least + rng.below(1_500 - least) } else { 1_500 + rng.below(7_501) };
+    LinkConfig { mtu: usize::try_from(mtu).unwrap_or(1_500), reports_too_big: rng.below(2) == 0, ..link(rng) }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sctp_user::sim::{Fault, HostConfig, LinkConfig, Loss, NodeId, World};
-use sctp_user::{AddrChange, Assoc, AssocId, Node as _, PeerAddr, Stack, StackConfig, Time};
+use sctp_user::{AddrChange, Assoc, AssocConfig, AssocId, Node as _, PeerAddr, Stack, StackConfig, Time};
 use testbed::{Peer, WireOracle, Workload};
 
 use super::plan::{Act, End, Plan, STORM, Side};
@@ -39,7 +39,9 @@ impl Running {
     /// The hosts on their network; nothing has happened yet.
     pub(crate) fn new(plan: Plan) -> Self {
         let mut world = World::new(plan.seed);
-        world.set_default_link(LinkConfig { loss: Loss::percent(if plan.mesh { 5 } else { 100 }), ..LinkConfig::default() });
+        // What is no path of the plan is one only in a mesh.
+        let elsewhere = LinkConfig { loss: Loss::percent(if plan.mesh { 5 } else { 100 }), ..LinkConfig::default() };
+        world.set_default_link(LinkConfig { mtu: if plan.sizes { 1_280 } else { 1_500 }, ..elsewhere });
         for route in &plan.routes {
             let [client, server] = route.ips;
             world.set_link(client, server, route.links[0].clone());
@@ -148,9 +150,7 @@ impl Running {
             Act::Heartbeat { side } => self.latest(side, |a, now| a.heartbeat(now)),
             Act::Reconfigure { side, cfg } => self.latest(side, |a, now| {
                 let changed = a.reconfigure(now, |old| {
-                    let fixed = (old.outbound_streams, old.max_inbound_streams, old.initial_window, old.mtu);
-                    *old = cfg;
-                    (old.outbound_streams, old.max_inbound_streams, old.initial_window, old.mtu) = fixed;
+                    *old = settled(old, cfg);
                 });
                 changed.unwrap();
             }),
@@ -216,7 +216,16 @@ impl Running {
         for path in 0..self.plan.routes.len() {
             let [a, b] = self.plan.routes[path].ips;
             self.world.apply(Fault::Heal { a, b });
-            self.world.set_links(a, b, LinkConfig { loss: Loss::percent(2), ..LinkConfig::default() });
+            let [there, back] = &self.plan.routes[path].links;
+            let healed = |l: &LinkConfig| LinkConfig {
+                loss: Loss::percent(2),
+                mtu: l.mtu,
+                reports_too_big: l.reports_too_big,
+                ..LinkConfig::default()
+            };
+            let (there, back) = (healed(there), healed(back));
+            self.world.set_link(a, b, there);
+            self.world.set_link(b, a, back);
         }
         for side in Side::BOTH {
             self.world.apply(Fault::Resume { host: self.nodes[side as usize].host() });
@@ -320,6 +329,14 @@ impl Running {
     }
 }
 
+/// A configuration with what an association has agreed on, or begun with, as it is.
+fn settled(old: &AssocConfig, mut new: AssocConfig) -> AssocConfig {
+    (new.outbound_streams, new.max_inbound_streams) = (old.outbound_streams, old.max_inbound_streams);
+    (new.mtu, new.max_mtu, new.pmtu_discovery) = (old.mtu, old.max_mtu, old.pmtu_discovery);
+    (new.initial_window, new.ecn) = (old.initial_window, old.ecn);
+    new
+}
+
 fn ips(plan: &Plan, side: Side) -> Vec<IpAddr> {
     plan.routes.iter().map(|r| r.ips[side as usize]).collect()
 }
@@ -327,6 +344,7 @@ fn ips(plan: &Plan, side: Side) -> Vec<IpAddr> {
 fn peer(plan: &Plan, work: &[Arc<Workload>; 2], side: Side, world: &mut World) -> Peer {
     let mut stack = StackConfig::default();
     stack.default_channel = plan.channel;
+    stack.ecn_marks = true;
     let plans = [work[side as usize].clone(), work[side.other() as usize].clone()];
     Peer::new(stack, side.port(), &plan.configs[side as usize], world.fork_entropy(), plans)
 }

@@ -59,7 +59,8 @@ impl MemEndpoint for Ours {
 
     fn new(cfg: &Config, _now: Duration) -> Self {
         let mut assoc = AssocConfig::rfc();
-        assoc.mtu = cfg.mtu + BELOW;
+        // The interface's MTU: the search for the path MTU ends there.
+        (assoc.mtu, assoc.max_mtu) = (cfg.mtu + BELOW, cfg.mtu + BELOW);
         (assoc.recv_buffer, assoc.send_buffer) = (cfg.window, cfg.window);
         (assoc.outbound_streams, assoc.max_inbound_streams) = (cfg.streams, cfg.streams);
         assoc.nagle = !cfg.nodelay;
