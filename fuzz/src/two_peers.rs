@@ -252,6 +252,8 @@ impl World {
         config.mtu = 576 + usize::from(setup.mtu) * 8;
         config.send_buffer = 64 << 10;
         config.max_message = 64 << 10;
+        // Messages are judged whole.
+        config.partial_delivery = false;
         config.recv_buffer = if setup.small_window { 4_000 } else { 256 << 10 };
         config.validate().unwrap_or_else(|e| panic!("{e}"));
         let config = Arc::new(config);
@@ -459,7 +461,8 @@ impl World {
 
     fn transmit(&mut self, side: Side) {
         let (now, segments) = (self.now, usize::from(self.setup.segments % 8) + 1);
-        let mtu = self.config.mtu;
+        // Probes of the path MTU may be that long.
+        let mtu = self.config.mtu.max(self.config.max_mtu);
         for n in 0.. {
             assert!(n < MAX_AT_ONCE, "{side:?} sends for ever");
             let mut buf = Vec::new();

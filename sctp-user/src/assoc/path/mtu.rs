@@ -144,6 +144,28 @@ mod tests {
         tried
     }
 
+    /// The answers come at once; asked again and again for the base, the network would never be left in peace.
+    #[test]
+    fn a_path_below_the_base_is_not_asked_for_more_without_end() {
+        let mut p = path("10.0.0.1", |_| {});
+        let mut tried = Vec::new();
+        while let Some((size, info)) = probe(&mut p, at(1)) {
+            tried.push(size);
+            assert!(tried.len() < 100, "{tried:?}");
+            if size <= 819 {
+                assert!(p.on_heartbeat_ack(at(1), &info));
+            } else {
+                assert!(p.on_too_big(819));
+            }
+            p.take_mtu();
+        }
+        assert_eq!(p.mtu(), 816);
+        // Ten minutes later the path may have become better.
+        p.pmtu.want();
+        p.on_pmtu_timer(at(1_000));
+        assert_eq!(probe(&mut p, at(1_000)).map(|(size, _)| size), Some(1_200));
+    }
+
     /// Pitfall 101.
     #[test]
     fn lost_probes_touch_neither_window_nor_rto_nor_error_counters() {

@@ -84,6 +84,8 @@ pub(crate) struct Pmtu {
     ceiling: usize,
     /// A size that the network named.
     hint: Option<usize>,
+    /// The network named one below the base: to ask for the base again at once would bring the same answer, for ever.
+    below_base: bool,
     /// Whether this round has tried the largest size of all.
     tried_top: bool,
     /// The size being probed, and how many probes of it were lost.
@@ -116,6 +118,7 @@ impl Pmtu {
             confirmed: false,
             ceiling: max + 1,
             hint: None,
+            below_base: false,
             tried_top: false,
             trying: None,
             probe: None,
@@ -191,6 +194,7 @@ impl Pmtu {
         }
         if self.wanted && self.raise_at.is_some_and(|at| at <= now) {
             self.raise_at = None;
+            self.below_base = false;
             if self.phase == Some(Phase::Complete) {
                 self.phase = Some(Phase::Searching);
                 self.begin_round(self.max + 1);
@@ -244,6 +248,7 @@ impl Pmtu {
             self.forget_probe();
         }
         self.hint = Some(hint).filter(|h| *h > self.size);
+        self.below_base = mtu < self.base;
         true
     }
 
@@ -253,7 +258,9 @@ impl Pmtu {
         match self.phase? {
             Phase::Base => Some(self.size),
             Phase::Complete => None,
-            Phase::Error => self.hint.filter(fits).or(Some(self.base)).filter(|s| *s > self.size || !self.confirmed),
+            Phase::Error => {
+                self.hint.filter(fits).or(Some(self.base).filter(|_| !self.below_base)).filter(|s| *s > self.size || !self.confirmed)
+            }
             Phase::Searching => {
                 let top = self.max.min(self.ceiling - 1) & !3;
                 if let Some(hint) = self.hint.filter(fits) {
@@ -272,6 +279,7 @@ impl Pmtu {
         self.ceiling = ceiling;
         self.tried_top = false;
         self.hint = None;
+        self.below_base = false;
         self.forget_probe();
     }
 

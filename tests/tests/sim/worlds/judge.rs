@@ -117,7 +117,7 @@ fn unreasonable(running: &Running, side: Side, reason: &CloseReason) -> Option<S
         }
         // T5 has a fixed length, which raised limits do not change.
         CloseReason::ShutdownTimeout | CloseReason::ConnectTimeout => true,
-        CloseReason::PeerUnreachable => !plan.patient || other_ended_otherwise(),
+        CloseReason::PeerUnreachable => !plan.patient || plan.restarts() || other_ended_otherwise(),
         CloseReason::NetworkUnreachable => plan.restarts(),
         _ => false,
     };
