@@ -50,7 +50,8 @@ pub struct AssocConfig {
     pub primary_switch_max_retrans: Option<u32>,
     /// Max.Init.Retransmits: how often INIT and COOKIE ECHO are sent again.
     pub max_init_retransmits: u32,
-    /// HB.interval; `None` switches the periodic HEARTBEAT off.
+    /// HB.interval; `None` switches the periodic HEARTBEAT off. The failure of an idle path stays unseen for Path.Max.Retrans + 1 times
+    /// this and the RTO, which is to be weighed against the load (RFC 9260 section 8.3).
     pub hb_interval: Option<Duration>,
     /// HB.interval is at most this on paths in UDP to other hosts, to keep a NAT's mapping alive; `None` leaves HB.interval alone.
     pub nat_keepalive: Option<Duration>,

@@ -155,6 +155,7 @@ impl Rx {
             Err(what) => return DataOutcome::Violation(what),
         };
         self.tracker.insert(tsn);
+        self.window.learn_chunk(len);
         self.window.charge(len, 1);
         self.window.release(0, inserted.pieces.saturating_sub(1));
         self.reassembled += u64::from(inserted.pieces > 1);

@@ -52,7 +52,14 @@ impl Window {
     pub(crate) fn resize(&mut self, buffer: usize, growth: usize, mtu: usize) {
         let (payload, memory, advertised) = (self.payload, self.memory, self.advertised);
         let new = Self::new(buffer, growth, mtu);
-        *self = Self { payload, memory, advertised, hard_limit: new.hard_limit.max(self.hard_limit), ..new };
+        let smallest = self.smallest.max(new.smallest).min(buffer / 2);
+        *self = Self { payload, memory, advertised, smallest, hard_limit: new.hard_limit.max(self.hard_limit), ..new };
+    }
+
+    /// A chunk with `bytes` of user data came. Where the path MTU is larger than was thought, so is the smallest window that is of
+    /// use: the peer never cuts a chunk to what is left, and would wait for one that it can fill.
+    pub(crate) fn learn_chunk(&mut self, bytes: usize) {
+        self.smallest = self.smallest.max(bytes).min(self.buffer / 2);
     }
 
     /// Takes in `chunks` pieces with `bytes` of user data in all.
@@ -131,6 +138,21 @@ mod tests {
         w.advertise(0);
         assert!(!w.admits(1, Position::Highest, false));
         assert!(w.admits(1444, Position::FillsGap, false));
+    }
+
+    #[test]
+    fn a_window_too_small_for_the_peers_chunks_is_closed() {
+        let mut w = Window::new(100_000, 1 << 20, 1500);
+        for _ in 0..11 {
+            w.learn_chunk(8944);
+            w.charge(8944, 1);
+        }
+        assert_eq!(w.a_rwnd(false), 0, "1616 bytes are left: silly where chunks have 8944");
+        w.release(8944, 1);
+        assert_eq!(w.a_rwnd(false), 10_560);
+        w.learn_chunk(70_000);
+        w.release(5 * 8944, 5);
+        assert_eq!(w.a_rwnd(false), 55_280, "half of the buffer is always of use");
     }
 
     /// Attack class 10.
