@@ -225,7 +225,8 @@ impl Tx {
             }
         }
         if lost && enter {
-            self.recovery = Some(exit);
+            // A loss from before a mark's reduction is told already, but one in what was sent since is news.
+            self.recovery = Some(if self.echo.fresh_loss { exit } else { self.echo.exit });
             self.fast_packet = true;
             self.stats.fast_recoveries += 1;
         }
