@@ -36,8 +36,11 @@ impl Stack {
                 }
             }
             // ICMP8: as an ABORT with the T bit; one that quotes an INIT only while we wait for the answer to it.
+            // About an address that the peer has only listed it says nothing of the peer.
             NetErrorKind::ProtocolUnreachable if !initiates || a.core.state == State::CookieWait => {
-                a.core.close(CloseReason::NetworkUnreachable);
+                if path.and_then(|p| a.core.paths.get(p)).is_some_and(|p| p.confirmed) {
+                    a.core.close(CloseReason::NetworkUnreachable);
+                }
             }
             _ => {}
         });

@@ -224,9 +224,16 @@ impl Stack {
             return Err(ConnectError::TooManyAssociations);
         }
         let peer_port = first.addr.port();
-        let taken = |p: &PeerAddr| self.lookup.get(&Key { local_port, peer_port, peer: p.addr.ip().to_canonical() }).is_some();
-        if peer.iter().any(taken) {
+        let holder = |s: &Self, ip: IpAddr| s.lookup.get(&Key { local_port, peer_port, peer: ip });
+        let addrs = peer.iter().map(|p| p.addr.ip().to_canonical());
+        if addrs.clone().any(|ip| holder(self, ip).is_some_and(|id| self.owns(id, ip))) {
             return Err(ConnectError::AlreadyConnected);
+        }
+        // One that has only listed an address loses it to the association that the user wants.
+        for ip in addrs {
+            if let Some(id) = holder(self, ip) {
+                self.lookup.remove(&Key { local_port, peer_port, peer: ip }, id);
+            }
         }
         let default_channel = self.cfg.default_channel;
         let bound = self.ports.get(ep).map(|e| e.bind.clone()).unwrap_or_default();
@@ -268,7 +275,9 @@ impl Stack {
     #[must_use]
     pub fn find(&self, ep: EndpointId, peer: SocketAddr) -> Option<AssocId> {
         let local_port = self.local_port(ep)?;
-        self.lookup.get(&Key { local_port, peer_port: peer.port(), peer: peer.ip().to_canonical() })
+        let ip = peer.ip().to_canonical();
+        // What another peer has only listed is not its address: a stranger shall not get what is meant for others.
+        self.lookup.get(&Key { local_port, peer_port: peer.port(), peer: ip }).filter(|id| self.owns(*id, ip))
     }
 
     /// The next notification. After [`Event::Lost`] the association is kept until [`Assoc::recv`] has answered `None` once, or

@@ -95,6 +95,10 @@ impl Stack {
             self.touch(id);
             return None;
         }
+        // An address that the peer has only listed may be somebody else's: whoever sends from there takes nothing over.
+        if core.paths.find(meta.src).and_then(|p| core.paths.get(p)).is_some_and(|p| !p.confirmed) {
+            return None;
+        }
         if core.state != State::CookieWait {
             let new: Vec<_> = listed.iter().filter(|a| core.paths.find(**a).is_none()).collect();
             if !new.is_empty() {
