@@ -27,6 +27,7 @@ impl Stack {
         if !ours {
             return;
         }
+        let known = path.and_then(|p| core.paths.get(p)).is_some_and(|p| p.confirmed);
         self.with_assoc(now, id, |a, ctx| match err.kind {
             // ICMP3 is about protocol 132; a UDP port that nobody listens on is worth a question.
             NetErrorKind::PortUnreachable if err.channel != Channel::Raw => a.core.on_port_unreachable(ctx, dst),
@@ -37,10 +38,8 @@ impl Stack {
             }
             // ICMP8: as an ABORT with the T bit; one that quotes an INIT only while we wait for the answer to it.
             // About an address that the peer has only listed it says nothing of the peer.
-            NetErrorKind::ProtocolUnreachable if !initiates || a.core.state == State::CookieWait => {
-                if path.and_then(|p| a.core.paths.get(p)).is_some_and(|p| p.confirmed) {
-                    a.core.close(CloseReason::NetworkUnreachable);
-                }
+            NetErrorKind::ProtocolUnreachable if known && (!initiates || a.core.state == State::CookieWait) => {
+                a.core.close(CloseReason::NetworkUnreachable);
             }
             _ => {}
         });
