@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rserpool::node::RegistrarNode;
 use rserpool::registrar::RegistrarEvent;
 use rserpool::registrar::config::{AnnounceConfig, AnnounceTarget, KeepAliveConfig, RegistrarConfig};
-use rserpool::wire::RegistrarId;
+use rserpool::wire::{ENRP_PORT, RegistrarId};
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
 use sctp_user::transport::addrs;
@@ -71,7 +71,10 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     assoc.partial_delivery = false;
     let entropy = || OsEntropy::new().context("no random numbers from the operating system");
     let stack = Stack::new(stack_config, Box::new(entropy()?));
-    let node = RegistrarNode::new(stack, EndpointConfig::with(port, Arc::new(assoc)), config(options, targets)?, Box::new(entropy()?))?;
+    let assoc = Arc::new(assoc);
+    let endpoint = |port| EndpointConfig::with(port, Arc::clone(&assoc));
+    let enrp = claim_enrp(&handle)?;
+    let node = RegistrarNode::new(stack, endpoint(port), endpoint(enrp), config(options, targets)?, Box::new(entropy()?))?;
     let id = node.registrar().id();
     handle.with(|host, now| host.start(now, node))?;
     let udp = handle.udp_port()?;
@@ -144,6 +147,15 @@ fn claim(options: &Options, handle: &Handle<Host>, sources: &[IpAddr]) -> Result
         }
     }
     bail!("port {wanted} is in use by another program: choose another one with --asap PORT, or leave the choice to me")
+}
+
+/// Claims the ENRP port: the registered one, or a free one if another registrar of this host has it.
+fn claim_enrp(handle: &Handle<Host>) -> Result<u16> {
+    match handle.claim_port(ENRP_PORT) {
+        Err(err) if err.kind() == ErrorKind::AddrInUse => handle.claim_port(0),
+        claimed => claimed,
+    }
+    .context("cannot claim an SCTP port for ENRP")
 }
 
 enum Refusal {

@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use rserpool::node::RegistrarNode;
 use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
-use rserpool::registrar::{RegistrarEvent, RemovalReason};
+use rserpool::registrar::{RegistrarEvent, RemovalReason, Service};
 use rserpool::wire::{
-    ASAP_PPID, AsapMessage, ElementId, EncodeOptions, Life, PolicyParam, PoolElement, PoolHandle, RegistrarId, Transport, TransportUse,
+    ASAP_PPID, AsapMessage, ENRP_PORT, ElementId, EncodeOptions, Life, PolicyParam, PoolElement, PoolHandle, RegistrarId, Transport,
+    TransportUse,
 };
 use sctp_user::sim::{Crash, Fault, HostConfig, NodeId, Pause, World};
 use sctp_user::{
@@ -130,8 +131,8 @@ impl Net {
         cfg.keep_alive.retry_interval = ms(100);
         cfg.announce.targets = vec![AnnounceTarget { source: REGISTRAR.into(), group: "239.0.0.50:3863".parse().unwrap() }];
         let stack = Stack::new(StackConfig::default(), world.fork_entropy());
-        let node = RegistrarNode::new(stack, EndpointConfig::new(PORT), cfg, world.fork_entropy()).unwrap();
-        assert_eq!(node.port(), PORT);
+        let node = RegistrarNode::new(stack, EndpointConfig::new(PORT), EndpointConfig::new(ENRP_PORT), cfg, world.fork_entropy()).unwrap();
+        assert_eq!(node.port(Service::Asap), PORT);
         let host = HostConfig { datagram_ports: vec![PORT], ..HostConfig::new("registrar", REGISTRAR.into()) };
         let registrar = world.add(host, node);
         let mut client = |name: &str, n: u8| {
@@ -258,7 +259,14 @@ fn an_element_whose_endpoint_is_closed_is_gone_soon() {
 fn a_dead_process_on_the_registrars_host_is_gone_at_once() {
     let mut world = World::new(5);
     let stack = Stack::new(StackConfig::default(), world.fork_entropy());
-    let node = RegistrarNode::new(stack, EndpointConfig::new(PORT), RegistrarConfig::default(), world.fork_entropy()).unwrap();
+    let node = RegistrarNode::new(
+        stack,
+        EndpointConfig::new(PORT),
+        EndpointConfig::new(ENRP_PORT),
+        RegistrarConfig::default(),
+        world.fork_entropy(),
+    )
+    .unwrap();
     let shared = |name: &str, port: u16| HostConfig { sctp_ports: Some(vec![port]), ..HostConfig::new(name, REGISTRAR.into()) };
     let registrar = world.add(shared("registrar", PORT), node);
     let client = Client::new(&mut world);

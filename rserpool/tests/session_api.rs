@@ -14,7 +14,7 @@ use rserpool::api::{
 };
 use rserpool::node::RegistrarNode;
 use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
-use rserpool::wire::{ElementId, PoolHandle};
+use rserpool::wire::{ENRP_PORT, ElementId, PoolHandle};
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
 use sctp_user::{EndpointConfig, Stack, StackConfig};
@@ -37,7 +37,8 @@ fn registrar(udp_port: u16) -> Handle<RegistrarNode> {
     cfg.default_channel = runtime.default_channel();
     let entropy = || Box::new(OsEntropy::new().unwrap());
     let stack = Stack::new(cfg, entropy());
-    let node = RegistrarNode::new(stack, EndpointConfig::new(ASAP), RegistrarConfig::default(), entropy()).unwrap();
+    let node = RegistrarNode::new(stack, EndpointConfig::new(ASAP), EndpointConfig::new(ENRP_PORT), RegistrarConfig::default(), entropy())
+        .unwrap();
     let handle = runtime.spawn(node).unwrap();
     assert_eq!(handle.claim_port(ASAP).unwrap(), ASAP);
     handle
@@ -158,7 +159,8 @@ fn a_registrar_is_found_by_its_announces_on_the_loopback_interface() {
     let mut cfg = RegistrarConfig::default();
     cfg.announce.targets = vec![AnnounceTarget { source: Ipv4Addr::LOCALHOST.into(), group }];
     let entropy = || Box::new(OsEntropy::new().unwrap());
-    let node = RegistrarNode::new(Stack::new(stack, entropy()), EndpointConfig::new(asap), cfg, entropy()).unwrap();
+    let node = RegistrarNode::new(Stack::new(stack, entropy()), EndpointConfig::new(asap), EndpointConfig::new(ENRP_PORT), cfg, entropy())
+        .unwrap();
     let registrar = runtime.spawn(node).unwrap();
     registrar.claim_port(asap).unwrap();
     registrar.announce_from(AnnounceFrom { source: (Ipv4Addr::LOCALHOST, asap).into(), group, ttl: 1 }).unwrap();

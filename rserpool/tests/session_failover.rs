@@ -15,7 +15,7 @@ use rserpool::node::pool::{AcceptedId, ListenerConfig, ListenerId, SessionId};
 use rserpool::node::{PoolNode, RegistrarNode};
 use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
 use rserpool::session::{EndReason, Failover, FailureReason, Incoming, Outgoing, PoolSession, Received, SessionConfig, SessionState};
-use rserpool::wire::{ElementId, PoolHandle, RegistrarId};
+use rserpool::wire::{ENRP_PORT, ElementId, PoolHandle, RegistrarId};
 use sctp_user::sim::{Chance, Crash, Fault, HostConfig, LinkConfig, Loss, NodeId, Pause, World};
 use sctp_user::{AddrChange, EndpointConfig, Node, Stack, StackConfig, Time};
 
@@ -151,7 +151,8 @@ impl Setup {
         cfg.id = RegistrarId(0x1234);
         cfg.announce.targets = vec![AnnounceTarget { source: self.addr(1), group: group() }];
         let stack = Stack::new(StackConfig::default(), world.fork_entropy());
-        let registrar = RegistrarNode::new(stack, EndpointConfig::new(ASAP), cfg, world.fork_entropy()).unwrap();
+        let registrar =
+            RegistrarNode::new(stack, EndpointConfig::new(ASAP), EndpointConfig::new(ENRP_PORT), cfg, world.fork_entropy()).unwrap();
         let host = HostConfig { groups: vec![], ..self.host("registrar", 1, vec![ASAP]) };
         let id = world.add(host, registrar);
         introduce(&mut world, id, self.addr(1));
@@ -484,7 +485,7 @@ fn the_home_registrar_may_restart() {
         cfg.id = RegistrarId(0x9999);
         cfg.announce.targets = vec![AnnounceTarget { source: addr, group: group() }];
         let stack = Stack::new(StackConfig::default(), bed.world.fork_entropy());
-        RegistrarNode::new(stack, EndpointConfig::new(ASAP), cfg, bed.world.fork_entropy()).unwrap()
+        RegistrarNode::new(stack, EndpointConfig::new(ASAP), EndpointConfig::new(ENRP_PORT), cfg, bed.world.fork_entropy()).unwrap()
     };
     let id = bed.world.restart(bed.registrar, registrar);
     introduce(&mut bed.world, id, addr);

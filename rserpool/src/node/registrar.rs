@@ -10,7 +10,7 @@ use sctp_user::{
 };
 
 use crate::registrar::config::{AnnounceTarget, RegistrarConfig};
-use crate::registrar::{AssocKey, CloseHow, ConnectToken, Input, Output, Registrar, RegistrarEvent};
+use crate::registrar::{AssocKey, CloseHow, ConnectToken, Input, Output, Registrar, RegistrarEvent, Service};
 
 /// Most bytes that wait for room in an association's send buffer; beyond, its peer is not worth waiting for.
 const MAX_BACKLOG: usize = 1 << 20;
@@ -38,33 +38,57 @@ struct Outgoing {
     bytes: Bytes,
 }
 
+/// The endpoint of one of the services.
+#[derive(Clone, Copy, Debug)]
+struct Local {
+    endpoint: EndpointId,
+    port: u16,
+}
+
+impl Local {
+    fn open(stack: &mut Stack, config: EndpointConfig) -> Result<Self, BindError> {
+        let wanted = config.port;
+        let endpoint = stack.open(config)?;
+        stack.listen(endpoint, true);
+        Ok(Self { endpoint, port: stack.local_port(endpoint).unwrap_or(wanted) })
+    }
+}
+
 /// A host that is a registrar.
 #[derive(Debug)]
 pub struct RegistrarNode {
     stack: Stack,
-    endpoint: EndpointId,
-    port: u16,
+    asap: Local,
+    enrp: Local,
+    /// Where presences are heard; every other datagram is an announce.
+    enrp_group: SocketAddr,
     registrar: Registrar,
     links: BTreeMap<AssocKey, Link>,
-    datagrams: VecDeque<(AnnounceTarget, Bytes)>,
+    datagrams: VecDeque<(Service, AnnounceTarget, Bytes)>,
     events: VecDeque<RegistrarEvent>,
 }
 
 impl RegistrarNode {
-    /// A registrar that serves ASAP on a new endpoint of `stack`; the configuration's port becomes that of the endpoint.
+    /// A registrar that serves ASAP and ENRP on two new endpoints of `stack`; the configuration's ports become theirs.
     ///
     /// # Errors
-    /// The endpoint cannot be opened.
-    pub fn new(mut stack: Stack, endpoint: EndpointConfig, mut cfg: RegistrarConfig, entropy: Box<dyn Entropy>) -> Result<Self, BindError> {
-        let wanted = endpoint.port;
-        let endpoint = stack.open(endpoint)?;
-        stack.listen(endpoint, true);
-        let port = stack.local_port(endpoint).unwrap_or(wanted);
-        cfg.asap_port = port;
+    /// An endpoint cannot be opened.
+    pub fn new(
+        mut stack: Stack,
+        asap: EndpointConfig,
+        enrp: EndpointConfig,
+        mut cfg: RegistrarConfig,
+        entropy: Box<dyn Entropy>,
+    ) -> Result<Self, BindError> {
+        let asap = Local::open(&mut stack, asap)?;
+        let enrp = Local::open(&mut stack, enrp)?;
+        cfg.asap_port = asap.port;
+        cfg.enrp_port = enrp.port;
         Ok(Self {
             stack,
-            endpoint,
-            port,
+            asap,
+            enrp,
+            enrp_group: cfg.enrp_group,
             registrar: Registrar::new(cfg, entropy),
             links: BTreeMap::new(),
             datagrams: VecDeque::new(),
@@ -72,10 +96,21 @@ impl RegistrarNode {
         })
     }
 
-    /// The SCTP port that ASAP is served on.
+    /// The SCTP port of a service.
     #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.port
+    pub const fn port(&self, service: Service) -> u16 {
+        self.local(service).port
+    }
+
+    const fn local(&self, service: Service) -> Local {
+        match service {
+            Service::Asap => self.asap,
+            Service::Enrp => self.enrp,
+        }
+    }
+
+    fn service_of(&self, endpoint: EndpointId) -> Option<Service> {
+        [Service::Asap, Service::Enrp].into_iter().find(|s| self.local(*s).endpoint == endpoint)
     }
 
     /// The registrar, to look at.
@@ -97,7 +132,9 @@ impl RegistrarNode {
 
     /// Stops serving: no new associations, the present ones are shut down.
     pub fn stop(&mut self, now: Time) {
-        self.stack.listen(self.endpoint, false);
+        for local in [self.asap, self.enrp] {
+            self.stack.listen(local.endpoint, false);
+        }
         self.registrar.stop();
         self.pump(now);
     }
@@ -115,8 +152,8 @@ impl RegistrarNode {
             if let Some(output) = self.registrar.poll_output() {
                 self.perform(now, output);
             } else if let Some((endpoint, id, event)) = self.stack.poll_event() {
-                if endpoint == self.endpoint {
-                    self.take_event(now, id, event);
+                if let Some(service) = self.service_of(endpoint) {
+                    self.take_event(now, service, id, event);
                 }
             } else {
                 return any;
@@ -125,7 +162,7 @@ impl RegistrarNode {
         }
     }
 
-    fn take_event(&mut self, now: Time, id: AssocId, event: Event) {
+    fn take_event(&mut self, now: Time, service: Service, id: AssocId, event: Event) {
         let assoc = AssocKey(id.get());
         match event {
             Event::Connected { .. } => {
@@ -133,7 +170,7 @@ impl RegistrarNode {
                 let link = self.links.entry(assoc).or_insert_with(|| Link::new(id, None));
                 link.up = true;
                 let token = link.token;
-                self.registrar.handle(now, Input::Connected { assoc, token, peer: &peer });
+                self.registrar.handle(now, Input::Connected { assoc, service, token, peer: &peer });
             }
             Event::Restarted => self.registrar.handle(now, Input::Restarted { assoc }),
             Event::Readable => self.receive(now, assoc, id),
@@ -159,11 +196,11 @@ impl RegistrarNode {
     fn perform(&mut self, now: Time, output: Output) {
         match output {
             Output::Send { assoc, ppid, sid, bytes } => self.send(now, assoc, Outgoing { ppid, sid, bytes }),
-            Output::Connect { token, addrs } => self.connect(now, token, &addrs),
+            Output::Connect { token, service, addrs } => self.connect(now, service, token, &addrs),
             Output::Close { assoc, how } => self.close(now, assoc, how),
-            Output::Announce { target, bytes } => {
+            Output::Announce { service, target, bytes } => {
                 if self.datagrams.len() < MAX_DATAGRAMS {
-                    self.datagrams.push_back((target, bytes));
+                    self.datagrams.push_back((service, target, bytes));
                 }
             }
             Output::Event(event) => self.note(event),
@@ -177,9 +214,9 @@ impl RegistrarNode {
         self.events.push_back(event);
     }
 
-    fn connect(&mut self, now: Time, token: ConnectToken, addrs: &[SocketAddr]) {
+    fn connect(&mut self, now: Time, service: Service, token: ConnectToken, addrs: &[SocketAddr]) {
         let peer: Vec<PeerAddr> = addrs.iter().copied().map(PeerAddr::from).collect();
-        match self.stack.connect(now, self.endpoint, &peer, None) {
+        match self.stack.connect(now, self.local(service).endpoint, &peer, None) {
             Ok(id) => {
                 self.links.insert(AssocKey(id.get()), Link::new(id, Some(token)));
             }
@@ -225,7 +262,7 @@ impl RegistrarNode {
     }
 }
 
-/// The datagram of an announce: from the UDP port that has the number of the ASAP port, for listeners take it for that.
+/// The datagram of an announce: from the UDP port that has the number of the service's port, for listeners take it for that.
 const fn announce(port: u16, target: AnnounceTarget, size: usize) -> Transmit {
     Transmit {
         src: Some(target.source),
@@ -258,10 +295,11 @@ fn is_dead(reason: &CloseReason) -> bool {
 
 impl Node for RegistrarNode {
     fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
-        if let Channel::Datagram { remote, .. } = meta.channel {
+        if let Channel::Datagram { local, remote } = meta.channel {
             let src = SocketAddr::new(meta.src, remote);
+            let service = if SocketAddr::new(meta.dst, local) == self.enrp_group { Service::Enrp } else { Service::Asap };
             for bytes in train.packets() {
-                self.registrar.handle(now, Input::Datagram { src, bytes: &bytes });
+                self.registrar.handle(now, Input::Datagram { service, src, bytes: &bytes });
             }
         } else {
             self.stack.handle_batch(now, meta, train);
@@ -285,9 +323,9 @@ impl Node for RegistrarNode {
 
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         loop {
-            if let Some((target, bytes)) = self.datagrams.pop_front() {
+            if let Some((service, target, bytes)) = self.datagrams.pop_front() {
                 buf.extend_from_slice(&bytes);
-                return Some(announce(self.port, target, bytes.len()));
+                return Some(announce(self.port(service), target, bytes.len()));
             }
             let packet = self.stack.poll_transmit(now, max_segments, buf);
             if packet.is_some() || !self.pump(now) {

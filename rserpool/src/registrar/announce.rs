@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use sctp_user::Time;
 
-use super::{Output, Registrar, Timer};
+use super::{Output, Registrar, Service, Timer};
 use crate::wire::{ASAP_PORT, AsapMessage, EncodeOptions, RegistrarId, Scope, Transport, TransportUse};
 
 /// T7-ENRPoutdate: how long an announce is believed.
@@ -51,7 +51,7 @@ impl Registrar {
             let transports = self.announced(target.source).into_iter().collect();
             let message = AsapMessage::ServerAnnounce { registrar: self.id, transports };
             if let Ok(bytes) = message.encode(EncodeOptions::default()) {
-                self.outputs.push_back(Output::Announce { target, bytes: Bytes::from(bytes) });
+                self.outputs.push_back(Output::Announce { service: Service::Asap, target, bytes: Bytes::from(bytes) });
             }
         }
         let announce = &self.cfg.announce;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use sctp_user::ConfigError;
 
 use crate::handlespace::Limits;
-use crate::wire::{ASAP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
+use crate::wire::{ASAP_PORT, ENRP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
 
 /// Configuration of a registrar.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +16,10 @@ pub struct RegistrarConfig {
     pub id: RegistrarId,
     /// The SCTP port that it serves ASAP on, as announced.
     pub asap_port: u16,
+    /// The SCTP port that it serves ENRP on, as its presences say.
+    pub enrp_port: u16,
+    /// The multicast group, with its UDP port, on which the registrars of the scope tell each other that they are there.
+    pub enrp_group: SocketAddr,
     /// The unit of registration lives, the same in the whole scope.
     pub life_unit: LifeUnit,
     /// Whether message lengths count the last padding, as RSPLIB does.
@@ -55,6 +59,8 @@ impl Default for RegistrarConfig {
         Self {
             id: RegistrarId::UNDEFINED,
             asap_port: ASAP_PORT,
+            enrp_port: ENRP_PORT,
+            enrp_group: SocketAddr::from(([239, 0, 0, 51], ENRP_PORT)),
             life_unit: LifeUnit::Milliseconds,
             count_padding: false,
             max_handle: PoolHandle::MAX_LEN,
@@ -106,6 +112,9 @@ impl RegistrarConfig {
         }
         if self.asap_port == 0 {
             return err("asap_port", "the port that was claimed");
+        }
+        if self.enrp_port == 0 || self.enrp_port == self.asap_port {
+            return err("enrp_port", "the port that was claimed, another one than ASAP's");
         }
         Ok(())
     }

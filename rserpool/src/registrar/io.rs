@@ -22,6 +22,15 @@ impl fmt::Display for AssocKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectToken(pub u64);
 
+/// Which of its two services a registrar meets somebody at.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Service {
+    /// Elements and users (RFC 5352).
+    Asap,
+    /// Other registrars (RFC 5353).
+    Enrp,
+}
+
 /// What happens to a registrar.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -30,6 +39,8 @@ pub enum Input<'a> {
     Connected {
         /// Its name from now on.
         assoc: AssocKey,
+        /// The service whose port it ends at.
+        service: Service,
         /// Which [`Output::Connect`] it is due to; `None` if the peer opened it.
         token: Option<ConnectToken>,
         /// The peer's addresses with its SCTP port, at least one.
@@ -63,8 +74,10 @@ pub enum Input<'a> {
         /// Which [`Output::Connect`].
         token: ConnectToken,
     },
-    /// A datagram came to the announce group.
+    /// A datagram came to the multicast group of a service.
     Datagram {
+        /// The service.
+        service: Service,
         /// Its source.
         src: SocketAddr,
         /// What it holds.
@@ -98,8 +111,10 @@ pub enum Output {
         /// The message.
         bytes: Bytes,
     },
-    /// Open an association from the ASAP port.
+    /// Open an association from the port of a service.
     Connect {
+        /// The service.
+        service: Service,
         /// To be named in [`Input::Connected`] or [`Input::ConnectFailed`].
         token: ConnectToken,
         /// The peer's addresses with its SCTP port.
@@ -112,8 +127,10 @@ pub enum Output {
         /// How.
         how: CloseHow,
     },
-    /// Send a datagram from the UDP port whose number is that of the ASAP port.
+    /// Send a datagram from the UDP port whose number is that of the service's SCTP port.
     Announce {
+        /// The service.
+        service: Service,
         /// From where, where to.
         target: AnnounceTarget,
         /// What it holds.

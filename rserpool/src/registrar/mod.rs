@@ -50,7 +50,7 @@ use self::watch::Watched;
 use crate::handlespace::{ElementKey, Handlespace};
 use crate::wire::{ASAP_PPID, AsapMessage, CauseCode, DecodeError, EncodeOptions, OperationError, RegistrarId};
 
-pub use self::io::{AssocKey, CloseHow, ConnectToken, Input, Output, RegistrarEvent, RemovalReason};
+pub use self::io::{AssocKey, CloseHow, ConnectToken, Input, Output, RegistrarEvent, RemovalReason, Service};
 
 /// What a timer is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -123,12 +123,14 @@ impl Registrar {
     /// Takes notice of something.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         match input {
-            Input::Connected { assoc, token, peer } => self.connected(now, assoc, token, peer),
+            Input::Connected { assoc, token, peer, service: Service::Asap } => self.connected(now, assoc, token, peer),
+            Input::Connected { assoc, service: Service::Enrp, .. } => self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort }),
             Input::Restarted { assoc } => self.restarted(now, assoc),
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
             Input::ConnectFailed { token } => self.connect_failed(token),
-            Input::Datagram { bytes, .. } => self.announce_heard(now, bytes),
+            Input::Datagram { service: Service::Asap, bytes, .. } => self.announce_heard(now, bytes),
+            Input::Datagram { service: Service::Enrp, .. } => {}
             Input::Addresses(addrs) => self.addresses(addrs),
         }
         self.run_resumptions(now);

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use sctp_user::Time;
 
 use super::client::is_of_host;
-use super::{AssocKey, CloseHow, ConnectToken, Output, Registrar, RegistrarEvent, RemovalReason, Timer};
+use super::{AssocKey, CloseHow, ConnectToken, Output, Registrar, RegistrarEvent, RemovalReason, Service, Timer};
 use crate::handlespace::ElementKey;
 use crate::wire::{AsapMessage, ElementId, PoolHandle};
 
@@ -314,7 +314,7 @@ impl Registrar {
         let addrs: Vec<SocketAddr> = transport.socket_addrs().collect();
         let new = addrs.first().and_then(|place| self.reaching.add(*place, key));
         if let Some(token) = new {
-            self.outputs.push_back(Output::Connect { token, addrs });
+            self.outputs.push_back(Output::Connect { token, service: Service::Asap, addrs });
         }
     }
 

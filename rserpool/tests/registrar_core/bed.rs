@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 use rserpool::registrar::config::RegistrarConfig;
-use rserpool::registrar::{AssocKey, CloseHow, ConnectToken, Input, Output, Registrar, RegistrarEvent, RemovalReason};
+use rserpool::registrar::{AssocKey, CloseHow, ConnectToken, Input, Output, Registrar, RegistrarEvent, RemovalReason, Service};
 use rserpool::wire::{
     ASAP_PPID, AsapMessage, CauseCode, ElementId, EncodeOptions, Life, PolicyParam, PoolElement, PoolHandle, RegistrarId, Transport,
     TransportUse,
@@ -100,7 +100,7 @@ impl Bed {
         let assoc = AssocKey(self.next);
         self.next += 1;
         let peer: Vec<SocketAddr> = peer.iter().map(|p| p.parse().unwrap()).collect();
-        self.r.handle(self.now, Input::Connected { assoc, token, peer: &peer });
+        self.r.handle(self.now, Input::Connected { assoc, service: Service::Asap, token, peer: &peer });
         assoc
     }
 
@@ -155,9 +155,9 @@ impl Bed {
                     assert_eq!((ppid, sid), (ASAP_PPID, 0));
                     Out::Said(assoc, AsapMessage::decode(&bytes).unwrap().message)
                 }
-                Output::Connect { token, addrs } => Out::Connect(token, addrs),
+                Output::Connect { token, addrs, .. } => Out::Connect(token, addrs),
                 Output::Close { assoc, how } => Out::Close(assoc, how),
-                Output::Announce { target, bytes } => Out::Announce(target.group, bytes.to_vec()),
+                Output::Announce { target, bytes, .. } => Out::Announce(target.group, bytes.to_vec()),
                 Output::Event(event) => {
                     assert!(!event.to_string().is_empty());
                     self.events.push((self.now, event));

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 use rserpool::registrar::config::AnnounceTarget;
-use rserpool::registrar::{Input, RegistrarEvent, RemovalReason};
+use rserpool::registrar::{Input, RegistrarEvent, RemovalReason, Service};
 use rserpool::wire::{
     AsapMessage, CauseCode, ElementId, EncodeOptions, ErrorCause, Life, LifeUnit, PolicyParam, PoolElement, PoolHandle, Protocol,
     RegistrarId, Scope, Transport, TransportUse,
@@ -284,7 +284,7 @@ fn announces_are_rarer_among_many_but_never_outdated() {
             for id in 1..=others {
                 let m = AsapMessage::ServerAnnounce { registrar: RegistrarId(id), transports: Vec::new() };
                 let bytes = m.encode(EncodeOptions::default()).unwrap();
-                bed.r.handle(bed.now, Input::Datagram { src: "10.0.0.9:3863".parse().unwrap(), bytes: &bytes });
+                bed.r.handle(bed.now, Input::Datagram { service: Service::Asap, src: "10.0.0.9:3863".parse().unwrap(), bytes: &bytes });
             }
             bed.pass(Duration::from_secs(1));
         }
@@ -300,7 +300,7 @@ fn announces_are_rarer_among_many_but_never_outdated() {
     let (mut bed, ..) = announcing(3863);
     let mut last = 0;
     for (t, _) in (0..50).flat_map(|_| {
-        bed.r.handle(bed.now, Input::Datagram { src: "10.0.0.5:3863".parse().unwrap(), bytes: &own });
+        bed.r.handle(bed.now, Input::Datagram { service: Service::Asap, src: "10.0.0.5:3863".parse().unwrap(), bytes: &own });
         bed.pass(Duration::from_millis(100))
     }) {
         assert!(t - last <= 1125);
