@@ -123,13 +123,10 @@ fn who_has_unsubscribed_hears_nothing_more_and_the_association_stays() {
     b.sent.clear();
     b.up(link);
     assert!(matches!(b.messages()[..], [AsapMessage::Registration { .. }]), "the new home is not asked");
-    b.say(link, &AsapMessage::HandleResolutionResponse {
-        subscribed: false,
-        handle: pool(),
-        policy: None,
-        elements: vec![element(1)],
-        error: None,
-    });
+    b.say(
+        link,
+        &AsapMessage::HandleResolutionResponse { subscribed: false, handle: pool(), policy: None, elements: vec![element(1)], error: None },
+    );
     assert_eq!(b.closed, [(link, Ending::Abort)], "nobody asked for that");
 }
 
