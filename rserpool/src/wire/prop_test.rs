@@ -272,8 +272,8 @@ proptest! {
     ) {
         let bytes = with_unknown(&m.encode(EncodeOptions { count_padding: true }).unwrap(), kind, place, &value);
         let quoted = |code| {
-            let mut data = vec![(kind >> 8) as u8, kind as u8, 0, (4 + value.len()) as u8];
-            data.extend_from_slice(&value);
+            let mut data = Vec::new();
+            param::ParamWriter::new(&mut data).param(kind, |w| w.bytes(&value));
             OperationError::from(ErrorCause { code, data })
         };
         match (kind >> 14, AsapMessage::decode(&bytes)) {
