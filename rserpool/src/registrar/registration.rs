@@ -116,7 +116,7 @@ impl Registrar {
         else {
             return false;
         };
-        let same_place = element.info.asap.as_ref().is_some_and(|t| client.is_at(t));
+        let same_place = element.asap().is_some_and(|t| client.is_at(&t));
         let gone = watched.assoc().is_none_or(|a| !self.clients.contains_key(&a));
         self.cfg.id_check && watched.assoc() != Some(assoc) && !same_place && !gone
     }
@@ -126,7 +126,7 @@ impl Registrar {
         if let Some(known) = self.space.find(&handle, id) {
             self.stop_reaching(known);
         }
-        let registered = match self.space.register(now, &handle, info) {
+        let registered = match self.space.register(now, &handle, &info) {
             Ok(r) => r,
             Err(e) => return self.refuse(assoc, handle, id, e.into()),
         };
@@ -174,7 +174,7 @@ impl Registrar {
         let mut error = None;
         // An element that is not known is as good as gone (RFC 5352 section 3.2).
         if let Some(key) = self.space.find(&handle, id) {
-            let same_place = || self.space.element(key).and_then(|e| e.info.asap.as_ref()).is_some_and(|t| client.is_at(t));
+            let same_place = || self.space.element(key).and_then(|e| e.asap()).is_some_and(|t| client.is_at(&t));
             if client.elements.contains(&key) || same_place() {
                 self.remove(key, RemovalReason::Deregistered);
             } else {
@@ -189,7 +189,7 @@ impl Registrar {
     /// A registration was not renewed in time: the element is told (RFC 5352 section 2.2.4).
     pub(super) fn life_expired(&mut self, key: ElementKey) {
         if let (Some(assoc), Some(e)) = (self.watched.get(&key).and_then(Watched::assoc), self.space.element(key)) {
-            let told = AsapMessage::DeregistrationResponse { handle: e.handle.clone(), id: e.info.id, error: None };
+            let told = AsapMessage::DeregistrationResponse { handle: e.handle().clone(), id: e.id(), error: None };
             self.send(assoc, &told);
         }
         self.remove(key, RemovalReason::LifeExpired);
@@ -199,8 +199,8 @@ impl Registrar {
     pub(super) fn remove(&mut self, key: ElementKey, why: RemovalReason) {
         self.stop_reaching(key);
         let contender = self.unwatch(key);
-        if let Some((e, pool_gone)) = self.space.remove(key) {
-            self.event(RegistrarEvent::Removed { handle: e.handle, id: e.info.id, why, pool_gone });
+        if let Some(gone) = self.space.remove(key) {
+            self.event(RegistrarEvent::Removed { handle: gone.handle, id: gone.id, why, pool_gone: gone.pool_gone });
         }
         if let Some(assoc) = contender {
             self.resumptions.push_back((assoc, false));
