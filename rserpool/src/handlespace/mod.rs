@@ -334,7 +334,14 @@ impl Handlespace {
 
     /// Appends up to `n` elements of the pool, chosen by its policy, the best first. The first `max_increment` of them count
     /// as used; `None` stands for what suits the policy.
-    pub fn select(&mut self, handle: &PoolHandle, n: usize, max_increment: Option<usize>, rng: &mut dyn Entropy, out: &mut Vec<ElementKey>) {
+    pub fn select(
+        &mut self,
+        handle: &PoolHandle,
+        n: usize,
+        max_increment: Option<usize>,
+        rng: &mut dyn Entropy,
+        out: &mut Vec<ElementKey>,
+    ) {
         let Some(pool) = self.pools.get_mut(handle) else { return };
         let mut seats = Vec::new();
         pool.policy.select(n, max_increment, rng, &mut seats);
