@@ -82,6 +82,10 @@ impl Registrar {
             if e.user.port == 0 {
                 return Err(Refusal::invalid(offered, "the port is zero"));
             }
+            // RFC 5354 section 3.4: one of two values. In other transports the field is reserved.
+            if e.user.protocol == Protocol::Sctp && !e.user.usage.is_defined() {
+                return Err(Refusal::invalid(offered, "the use of the transport is neither of the two that there are"));
+            }
             e.user.addrs.iter_mut().for_each(|a| *a = canonical(*a));
             e.user.addrs.retain(|a| client.addrs.contains(a) && self.cfg.min_scope.is_none_or(|min| Scope::of(*a) >= min));
             let Some(scope) = e.user.addrs.iter().map(|a| Scope::of(*a)).max() else {
