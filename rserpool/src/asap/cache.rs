@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sctp_user::{Entropy, Time};
 
-use crate::handlespace::policy::{self, Policy};
+use crate::handlespace::policy::{Policies, Policy};
 use crate::wire::{ElementId, PolicyParam, PoolElement, PoolHandle, Transport};
 
 /// Most pools in the cache; the one that was resolved longest ago makes room.
@@ -19,9 +19,9 @@ pub const MAX_EXCLUDED: usize = 1024;
 struct Entry {
     /// When the registrar answered.
     at: Time,
-    /// At most as many elements as one message holds; none: there is no such pool.
+    /// At most as many elements as one message holds, each in the seat that is its index; none: there is no such pool.
     elements: Vec<PoolElement>,
-    /// Chooses among them; `None` if the policy is not implemented: then the registrar's order is kept.
+    /// Chooses among the seats; `None` if the policy is not implemented: then the registrar's order is kept.
     policy: Option<Box<dyn Policy>>,
 }
 
@@ -60,11 +60,11 @@ impl Cache {
                 self.pools.remove(&oldest);
             }
         }
-        let mut policy = policy::of_number(listing.policy.number());
+        let mut policy = Policies::standard().of_number(listing.policy.number());
         if let Some(policy) = &mut policy {
             for e in &listing.elements {
                 let own = e.policy.number() == listing.policy.number();
-                policy.update(e.id, if own { &e.policy } else { &listing.policy });
+                policy.join(if own { &e.policy } else { &listing.policy });
             }
         }
         self.pools.insert(handle.clone(), Entry { at: now, elements: listing.elements.clone(), policy });
@@ -93,13 +93,13 @@ impl Cache {
     }
 
     /// The pool's elements in the order in which they are to be tried; `None` if the entry is older than `stale`. The first
-    /// `increment` of them count as used.
+    /// `increment` of them count as used; `None`: as many as suits the policy.
     pub(super) fn select(
         &mut self,
         now: Time,
         handle: &PoolHandle,
         stale: Duration,
-        increment: usize,
+        increment: Option<usize>,
         rng: &mut dyn Entropy,
     ) -> Option<Vec<PoolElement>> {
         let entry = self.pools.get_mut(handle)?;
@@ -107,17 +107,19 @@ impl Cache {
             return None;
         }
         let Some(policy) = &mut entry.policy else { return Some(entry.elements.clone()) };
-        let mut ids = Vec::new();
-        policy.select(entry.elements.len(), increment, rng, &mut ids);
-        Some(ids.iter().filter_map(|id| entry.elements.iter().find(|e| e.id == *id)).cloned().collect())
+        let mut seats = Vec::new();
+        policy.select(entry.elements.len(), increment, rng, &mut seats);
+        Some(seats.iter().filter_map(|seat| entry.elements.get(*seat as usize)).cloned().collect())
     }
 
     /// Forgets an element that failed.
     pub(super) fn remove(&mut self, handle: &PoolHandle, id: ElementId) {
         let Some(entry) = self.pools.get_mut(handle) else { return };
-        entry.elements.retain(|e| e.id != id);
-        if let Some(policy) = &mut entry.policy {
-            policy.remove(id);
+        while let Some(seat) = entry.elements.iter().position(|e| e.id == id) {
+            entry.elements.swap_remove(seat);
+            if let (Some(policy), Ok(seat)) = (&mut entry.policy, u32::try_from(seat)) {
+                policy.leave(seat);
+            }
         }
         if entry.elements.is_empty() {
             self.pools.remove(handle);
@@ -211,7 +213,7 @@ mod tests {
         let mut odd = element(1, 10);
         odd.policy = PolicyParam::LeastUsed { load: 7 };
         cache.store(Time::ZERO, &pool, &listing(vec![odd.clone(), element(2, 20)]));
-        let mut first = |cache: &mut Cache| cache.select(Time::ZERO, &pool, Duration::MAX, 1, &mut rng).unwrap()[0].id.0;
+        let mut first = |cache: &mut Cache| cache.select(Time::ZERO, &pool, Duration::MAX, None, &mut rng).unwrap()[0].id.0;
         let turns: Vec<_> = (0..4).map(|_| first(&mut cache)).collect();
         assert!(turns[0] != turns[1] && turns[..2] == turns[2..], "round robin without a policy: {turns:?}");
         let least_used = Listing::new(Some(PolicyParam::LeastUsed { load: 9 }), vec![odd, element(2, 20)]);
@@ -226,15 +228,15 @@ mod tests {
         let (mut cache, mut rng) = (Cache::default(), SeededEntropy::new(1));
         let (t0, second) = (Time::ZERO, Duration::from_secs(1));
         cache.store(t0, &pool, &listing(vec![element(1, 10), element(2, 20)]));
-        let mut first = |now| cache.select(now, &pool, second, 1, &mut rng).map(|e| e[0].id.0);
+        let mut first = |now| cache.select(now, &pool, second, None, &mut rng).map(|e| e[0].id.0);
         let turns: Vec<_> = (0..4).map(|_| first(t0)).collect();
         assert_eq!((turns[0], turns[1]), (turns[2], turns[3]));
         assert_ne!(turns[0], turns[1]);
         assert_eq!(first(t0 + second), None);
         cache.remove(&pool, ElementId(1));
-        assert_eq!(cache.select(t0, &pool, second, 1, &mut rng).unwrap().len(), 1);
+        assert_eq!(cache.select(t0, &pool, second, None, &mut rng).unwrap().len(), 1);
         cache.remove(&pool, ElementId(2));
-        assert_eq!(cache.select(t0, &pool, second, 1, &mut rng), None);
+        assert_eq!(cache.select(t0, &pool, second, None, &mut rng), None);
     }
 
     #[test]

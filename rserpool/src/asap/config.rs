@@ -46,9 +46,9 @@ pub struct AsapConfig {
     pub registrar_names: Vec<String>,
     /// How long "no such pool" is believed without asking again, but never longer than the answers that the user accepts.
     pub negative: Duration,
-    /// How many of the elements that a cached answer names count as used, so that others come first the next time. A session
-    /// uses the first one, so this is 1; RSPLIB counts all, and its sessions ask for one.
-    pub cache_increment: usize,
+    /// How many of the elements that a cached answer names count as used, so that others come first the next time; `None`: as
+    /// suits the policy, that is one, since a session uses the first one. RSPLIB counts all; its sessions ask for one.
+    pub cache_increment: Option<usize>,
 }
 
 impl AsapConfig {
@@ -74,7 +74,7 @@ impl AsapConfig {
             registrars: Vec::new(),
             registrar_names: Vec::new(),
             negative: Duration::from_secs(1),
-            cache_increment: 1,
+            cache_increment: None,
         }
     }
 
