@@ -56,13 +56,13 @@ impl<const KIND: usize> Deadlines<KIND> {
         }
     }
 
-    /// There is no deadline, but a time to remember.
+    /// There is no deadline, nor is one likely soon, but a time to remember.
     pub(super) fn remember(&mut self, records: &mut Segmented<Record>, slot: u32, at: Time) {
-        Self::clear(records, slot);
         let record = &mut records[slot];
-        let before = core::mem::replace(&mut record.due_at[KIND], at);
-        if at < before && record.due_place[KIND] != NONE {
-            self.advance(records, slot, at);
+        record.due_at[KIND] = at;
+        let place = core::mem::replace(&mut record.due_place[KIND], NONE);
+        if place != NONE {
+            self.queue.remove(place & !ARMED, |item, place| Self::moved(records, item, place));
         }
     }
 
