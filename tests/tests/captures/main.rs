@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "edge: reads the files of the captures")]
 
 mod answers;
+mod dissected;
 mod file;
 mod replay;
 mod rserpool_messages;
