@@ -41,7 +41,7 @@ fn elements_by_pool_and_address() {
     e.user.addrs.push("192.0.2.1".parse().unwrap());
     assert_eq!(bed.ask(both, &registration(ECHO, e)), accepted(ECHO, 3));
     let key = bed.r.handlespace().find(&handle(ECHO), rserpool::wire::ElementId(3)).unwrap();
-    assert_eq!(bed.r.handlespace().element(key).unwrap().info.user.addrs, element(3, 2).user.addrs);
+    assert_eq!(bed.r.handlespace().element(key).unwrap().info().user.addrs, element(3, 2).user.addrs);
     assert_eq!(bed.r.statistics().refused(RefusalReason::ElementNotAllowed), 2);
     assert_eq!(bed.resolve(b, ECHO, None), [1, 3], "as a user it is welcome");
 }
@@ -131,7 +131,8 @@ fn reconnecting_escapes_no_rate() {
     // After a second, ten more, and the log tells how many it left out.
     bed.pass(Duration::from_secs(1));
     let flooder = bed.client_at(&["10.0.0.66:999"], None);
-    let again = (0..30).filter(|_| matches!(bed.ask(flooder, &resolution(ECHO, None)), AsapMessage::HandleResolutionResponse { error: None, .. }));
+    let again =
+        (0..30).filter(|_| matches!(bed.ask(flooder, &resolution(ECHO, None)), AsapMessage::HandleResolutionResponse { error: None, .. }));
     assert_eq!(again.count(), 10);
     assert!(bed.events.iter().any(|(_, e)| *e == RegistrarEvent::Unsaid { why: RefusalReason::ResolutionRate, count: 79 }));
 }
@@ -191,7 +192,7 @@ fn numbers_of_one_peer() {
     let mut opened = 0;
     for n in 0..20 {
         let c = bed.client_at(&[&format!("10.0.0.66:{}", 2_000 + n)], None);
-        if bed.out() == [] {
+        if bed.out().is_empty() {
             opened += 1;
             bed.lose(c, true);
         }

@@ -168,7 +168,10 @@ fn the_end_of_the_association_ends_the_subscription() {
 #[test]
 fn updates_name_what_is_of_use_to_the_subscriber() {
     let mut bed = Bed::new();
-    let on_loopback = |id| PoolElement { user: rserpool::wire::Transport::sctp(1, rserpool::wire::TransportUse::DATA, ["127.0.0.1".parse().unwrap()]), ..element(id, 1) };
+    let on_loopback = |id| PoolElement {
+        user: rserpool::wire::Transport::sctp(1, rserpool::wire::TransportUse::DATA, ["127.0.0.1".parse().unwrap()]),
+        ..element(id, 1)
+    };
     let local = bed.client_at(&["127.0.0.1:50000"], None);
     assert_eq!(bed.ask(local, &registration(ECHO, on_loopback(1))), accepted(ECHO, 1));
     let pe = bed.registered(ECHO, 2, 2);
@@ -233,7 +236,8 @@ fn who_may_not_resolve_may_not_subscribe() {
     });
     bed.registered(ECHO, 1, 1);
     let stranger = bed.client(8);
-    let AsapMessage::HandleResolutionResponse { subscribed: false, error: Some(e), .. } = bed.ask(stranger, &subscription(ECHO, None)) else {
+    let AsapMessage::HandleResolutionResponse { subscribed: false, error: Some(e), .. } = bed.ask(stranger, &subscription(ECHO, None))
+    else {
         panic!()
     };
     assert_eq!(e.code(), CauseCode::SECURITY);
