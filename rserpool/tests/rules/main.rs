@@ -9,4 +9,3 @@ mod bed;
 mod rfc5352_registrar;
 mod rfc5352_session;
 mod rfc5354;
-mod rfc5356;
