@@ -9,7 +9,7 @@
 //! Elements have random identifiers, one address for users and one for registrars, an association of their own, a life and
 //! a timer. A batch takes a quarter of them, at most 50,000, in random order. Time is CPU time. Of three runs the table has
 //! the median, and for the longest operation the best one.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a benchmark")]
 
 mod bed;
 mod longest;
