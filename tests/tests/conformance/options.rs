@@ -22,7 +22,9 @@ fn exists(option: &str, sources: &BTreeMap<String, String>) -> bool {
     }
     let Some((ty, member)) = option.split_once("::") else { return false };
     let member = member.trim_end_matches("()");
-    let declares = |text: &str| ["struct", "enum"].iter().any(|kind| text.contains(&format!("{kind} {ty} ")));
+    let declares = |text: &str| {
+        [" ", "<", ";", "("].iter().any(|end| text.contains(&format!("struct {ty}{end}")) || text.contains(&format!("enum {ty}{end}")))
+    };
     let has = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == member);
     sources.values().any(|text| declares(text) && has(text))
 }
