@@ -32,7 +32,7 @@ fn a_registration_is_complete_and_keeps_its_random_identifier() {
     assert_eq!((first.life, &first.user), (Life(90_000), &Transport::sctp(5000, TransportUse::DATA, [LOCAL])));
     b.accept_registration(home, &key);
     b.run_until(ms(30_000));
-    assert_eq!(registrations(&mut b), [first.clone()]);
+    assert_eq!(registrations(&mut b), std::slice::from_ref(first));
     let mut ids: Vec<u32> = (0..50).map(|_| b.asap.register(b.now, ElementSpec::new(pool(), 5000)).unwrap().id.0).collect();
     assert!(ids.iter().any(|id| *id > 1 << 31) && ids.iter().any(|id| *id < 1 << 31), "all 32 bits");
     ids.sort_unstable();
@@ -108,8 +108,7 @@ fn failed_registrations_are_counted_and_reported() {
     b.drain();
     let timeout = AsapEvent::RegistrationFailed { key: key.clone(), error: RegisterError::Timeout };
     let told = |b: &Bench| b.events.iter().filter(|e| **e == timeout).count();
-    let mut next_load = 1;
-    for again in [false, true, false] {
+    for (load, again) in (1..).zip([false, true, false]) {
         for attempt in 1..=2 {
             b.run_until_registering();
             assert_eq!(told(&b), 0, "attempt {attempt}");
@@ -124,8 +123,7 @@ fn failed_registrations_are_counted_and_reported() {
         }
         let home = b.sent.last().unwrap().0;
         b.accept_registration(home, &key);
-        b.asap.update(b.now, &key, PolicyParam::LeastUsed { load: next_load });
-        next_load += 1;
+        b.asap.update(b.now, &key, PolicyParam::LeastUsed { load });
         b.events.clear();
     }
 }
