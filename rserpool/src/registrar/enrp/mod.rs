@@ -1,0 +1,152 @@
+//! The registrars among each other (RFC 5353).
+//!
+//! | file | does |
+//! | --- | --- |
+//! | `peers.rs` | the peer list |
+//! | `links.rs` | associations with peers: opened, lost, messages over them |
+//! | `presence.rs` | telling that we are there, hearing who else is, noticing who is no longer |
+//! | `startup.rs` | the mentor, and what is asked of it |
+//! | `table.rs` | answers to requests for the handlespace and for the peer list |
+//! | `audit.rs` | comparing checksums, and putting right what differs |
+//! | `update.rs` | what changes at home is told to the peers, and what they tell |
+//! | `takeover.rs` | a dead peer's elements find a new home |
+//! | `claims.rs` | who is an element's home if two say that they are: the element decides |
+//! | `identity.rs` | two registrars with one identifier |
+//!
+//! What must never happen is that registrars fight over an element, or that each thinks the other one owns it. An
+//! element has one home association. A registrar over whose association it registered, or acknowledged a keep-alive with
+//! the H flag, *holds* it. Whoever claims an element that another holds makes that one ask the element; what the element
+//! answers, or that its association is gone, decides. See `claims.rs`.
+
+mod audit;
+mod claims;
+pub mod config;
+mod identity;
+mod links;
+mod peers;
+mod presence;
+mod startup;
+mod table;
+mod takeover;
+mod update;
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use sctp_user::Time;
+
+use self::config::EnrpConfig;
+use self::links::{Contact, Link, Purpose};
+use self::peers::Peers;
+use self::startup::Phase;
+use self::takeover::Acks;
+use super::{AssocKey, ConnectToken, Registrar, Timer};
+use crate::wire::{EnrpMessage, RegistrarId};
+
+/// What a timer of ours is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum EnrpTimer {
+    /// Work begins; later, the time to find a mentor is over.
+    Start,
+    /// The mentor has not answered.
+    Mentor,
+    /// The next presence.
+    Heartbeat,
+    /// A peer was silent, does not answer, or is not taken over by anybody.
+    Peer(RegistrarId),
+    /// A table transfer to us does not go on.
+    Sync(RegistrarId),
+}
+
+/// What a registrar knows of the others.
+#[derive(Debug)]
+pub(super) struct Enrp {
+    phase: Phase,
+    peers: Peers,
+    /// Associations at the ENRP port, at most twice as many as peers.
+    links: BTreeMap<AssocKey, Link>,
+    /// Associations being opened, and to whom.
+    connects: BTreeMap<ConnectToken, Purpose>,
+    next_token: u64,
+    /// The configured peers.
+    contacts: Vec<Contact>,
+    /// The takeovers that we are at, with those who have not acknowledged; for each a peer in state `TakingOver`.
+    takeovers: BTreeMap<RegistrarId, Acks>,
+    /// When we last objected to being taken over.
+    objected: Option<Time>,
+}
+
+impl Enrp {
+    pub(super) fn new(cfg: &EnrpConfig) -> Self {
+        Self {
+            phase: if cfg.targets.is_empty() && cfg.peers.is_empty() { Phase::Serving } else { Phase::Starting { mentor: None } },
+            peers: Peers::new(cfg.max_peers),
+            links: BTreeMap::new(),
+            connects: BTreeMap::new(),
+            next_token: 0,
+            contacts: cfg.peers.iter().map(|addrs| Contact::new(addrs.clone())).collect(),
+            takeovers: BTreeMap::new(),
+            objected: None,
+        }
+    }
+
+    /// Whether the handlespace is complete, as far as can be known: the registrar may be found.
+    pub(super) const fn is_serving(&self) -> bool {
+        matches!(self.phase, Phase::Serving)
+    }
+
+    pub(super) fn has_link(&self, assoc: AssocKey) -> bool {
+        self.links.contains_key(&assoc)
+    }
+}
+
+/// How far heartbeats are spread to both sides: 12.5 %.
+const SPREAD_PERMILLE: u32 = 125;
+
+impl Registrar {
+    pub(super) fn enrp_timeout(&mut self, now: Time, timer: EnrpTimer) {
+        match timer {
+            EnrpTimer::Start => self.start_timeout(now),
+            EnrpTimer::Mentor => self.mentor_timeout(now),
+            EnrpTimer::Heartbeat => self.heartbeat(now),
+            EnrpTimer::Peer(id) => self.peer_timeout(now, id),
+            EnrpTimer::Sync(id) => self.sync_timeout(now, id),
+        }
+    }
+
+    fn enrp_timer(&mut self, timer: EnrpTimer, at: Option<Time>) {
+        self.timers.set(Timer::Enrp(timer), at);
+    }
+
+    /// A message from a peer. Those that we know nothing of become known by it (RFC 5353 section 3.4.1).
+    fn enrp_dispatch(&mut self, now: Time, assoc: AssocKey, message: EnrpMessage) {
+        let sender = message.sender();
+        match message {
+            EnrpMessage::Presence { reply_required, checksum, server, .. } => {
+                self.presence(now, assoc, sender, reply_required, checksum, server.as_ref());
+            }
+            EnrpMessage::HandleTableRequest { own_only, .. } => self.table_requested(now, assoc, sender, own_only),
+            EnrpMessage::HandleTableResponse { reject, more, pools, .. } => self.table_arrived(now, assoc, sender, reject, more, pools),
+            EnrpMessage::HandleUpdate { action, takeover_suggested, handle, element, .. } => {
+                self.updated(now, sender, action, takeover_suggested, &handle, element);
+            }
+            EnrpMessage::ListRequest { .. } => self.list_requested(assoc, sender),
+            EnrpMessage::ListResponse { reject, servers, .. } => self.list_arrived(now, sender, reject, &servers),
+            EnrpMessage::InitTakeover { target, .. } => self.takeover_announced(now, assoc, sender, target),
+            EnrpMessage::InitTakeoverAck { target, .. } => self.takeover_acknowledged(now, sender, target),
+            EnrpMessage::TakeoverServer { target, .. } => self.taken_over(now, sender, target),
+            EnrpMessage::Error { error, .. } => self.event(super::RegistrarEvent::RemoteError { assoc, error }),
+        }
+    }
+
+    /// A random time of at most `d`.
+    fn up_to(&mut self, d: Duration) -> Duration {
+        Duration::from_nanos(self.entropy.below(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX).max(1)))
+    }
+}
+
+/// The smallest of the addresses: one for events.
+fn first(addrs: &[SocketAddr]) -> Option<SocketAddr> {
+    addrs.iter().min().copied()
+}
