@@ -17,6 +17,7 @@
 //! | `registration.rs` | registration, deregistration, the life's end |
 //! | `resolution.rs` | handle resolution |
 //! | `watch.rs` | keep-alives, unreachable reports, lost associations: whether an element is alive |
+//! | `changes.rs` | who is told of changes |
 //! | `announce.rs` | announces, and hearing those of others |
 //! | `client.rs` | one association: addresses, rate limit, requests that wait |
 //!
@@ -28,6 +29,7 @@
 //! element. Each input leads to a bounded number of outputs.
 
 mod announce;
+mod changes;
 mod client;
 pub mod config;
 mod io;
@@ -128,7 +130,7 @@ impl Registrar {
             Input::Restarted { assoc } => self.restarted(now, assoc),
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
-            Input::ConnectFailed { token } => self.connect_failed(token),
+            Input::ConnectFailed { token } => self.connect_failed(now, token),
             Input::Datagram { service: Service::Asap, bytes, .. } => self.announce_heard(now, bytes),
             Input::Datagram { service: Service::Enrp, .. } => {}
             Input::Addresses(addrs) => self.addresses(addrs),
@@ -139,7 +141,7 @@ impl Registrar {
     /// The time of [`Registrar::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(key) = self.space.pop_expired(now) {
-            self.life_expired(key);
+            self.life_expired(now, key);
         }
         // Ends, for what is served is set to a later time or, an element out of time, removed the next time round.
         while let Some(timer) = self.timers.pop_expired(now) {
@@ -213,7 +215,7 @@ impl Registrar {
             self.event(RegistrarEvent::Limited { assoc, what: "associations" });
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
             if let Some(token) = token {
-                self.connect_failed(token);
+                self.connect_failed(now, token);
             }
             return;
         }
@@ -282,7 +284,7 @@ impl Registrar {
     fn dispatch(&mut self, now: Time, assoc: AssocKey, message: AsapMessage) {
         match message {
             AsapMessage::Registration { handle, element } => self.register(now, assoc, handle, element),
-            AsapMessage::Deregistration { handle, id } => self.deregister(assoc, handle, id),
+            AsapMessage::Deregistration { handle, id } => self.deregister(now, assoc, handle, id),
             AsapMessage::HandleResolution { handle, items, .. } => self.resolve(assoc, handle, items),
             AsapMessage::KeepAliveAck { handle, id } => self.acknowledged(now, assoc, &handle, id),
             AsapMessage::Unreachable { handle, id } => self.reported(now, assoc, &handle, id),

@@ -3,6 +3,7 @@
 use sctp_user::Time;
 use sctp_user::net::canonical;
 
+use super::changes::Change;
 use super::client::Client;
 use super::watch::Watched;
 use super::{AssocKey, Registrar, RegistrarEvent, RemovalReason};
@@ -126,6 +127,7 @@ impl Registrar {
         if let Some(known) = self.space.find(&handle, id) {
             self.stop_reaching(known);
         }
+        let before = self.space.find(&handle, id).and_then(|key| self.space.element(key)).map(|e| e.info.clone());
         let registered = match self.space.register(now, &handle, info) {
             Ok(r) => r,
             Err(e) => return self.refuse(assoc, handle, id, e.into()),
@@ -138,12 +140,23 @@ impl Registrar {
             client.elements.insert(registered.key);
         }
         self.watch(now, registered.key, assoc);
+        self.note_registration(now, registered.key, before.as_ref());
         self.event(if registered.new_element {
             RegistrarEvent::Registered { handle: handle.clone(), id, assoc, new_pool: registered.new_pool }
         } else {
             RegistrarEvent::Renewed { handle: handle.clone(), id, assoc }
         });
         self.send(assoc, &AsapMessage::RegistrationResponse { reject: false, handle, id, error: None });
+    }
+
+    /// Tells who wants to know what a registration has changed.
+    fn note_registration(&mut self, now: Time, key: ElementKey, before: Option<&PoolElement>) {
+        let Some(e) = self.space.element(key) else { return };
+        let change = match before {
+            Some(before) if before.home == e.info.home => Change::Renewed { changed: *before != e.info },
+            _ => Change::Added,
+        };
+        self.element_changed(now, key, change);
     }
 
     fn refuse(&mut self, assoc: AssocKey, handle: PoolHandle, id: ElementId, refusal: Refusal) {
@@ -169,14 +182,14 @@ impl Registrar {
         }
     }
 
-    pub(super) fn deregister(&mut self, assoc: AssocKey, handle: PoolHandle, id: ElementId) {
+    pub(super) fn deregister(&mut self, now: Time, assoc: AssocKey, handle: PoolHandle, id: ElementId) {
         let Some(client) = self.clients.get(&assoc) else { return };
         let mut error = None;
         // An element that is not known is as good as gone (RFC 5352 section 3.2).
         if let Some(key) = self.space.find(&handle, id) {
             let same_place = || self.space.element(key).and_then(|e| e.info.asap.as_ref()).is_some_and(|t| client.is_at(t));
             if client.elements.contains(&key) || same_place() {
-                self.remove(key, RemovalReason::Deregistered);
+                self.remove(now, key, RemovalReason::Deregistered);
             } else {
                 let (cause, why) = (CauseCode::SECURITY, "an element can only be deregistered by itself");
                 self.event(RegistrarEvent::Refused { handle: handle.clone(), id, assoc, cause, why });
@@ -187,16 +200,21 @@ impl Registrar {
     }
 
     /// A registration was not renewed in time: the element is told (RFC 5352 section 2.2.4).
-    pub(super) fn life_expired(&mut self, key: ElementKey) {
+    pub(super) fn life_expired(&mut self, now: Time, key: ElementKey) {
         if let (Some(assoc), Some(e)) = (self.watched.get(&key).and_then(Watched::assoc), self.space.element(key)) {
             let told = AsapMessage::DeregistrationResponse { handle: e.handle.clone(), id: e.info.id, error: None };
             self.send(assoc, &told);
         }
-        self.remove(key, RemovalReason::LifeExpired);
+        self.remove(now, key, RemovalReason::LifeExpired);
     }
 
     /// Removes an element with all that is known of it.
-    pub(super) fn remove(&mut self, key: ElementKey, why: RemovalReason) {
+    pub(super) fn remove(&mut self, now: Time, key: ElementKey, why: RemovalReason) {
+        if self.watched.contains_key(&key) {
+            self.element_changed(now, key, Change::Removed);
+        } else if let Some(handle) = self.space.element(key).map(|e| e.handle.clone()) {
+            self.pool_changed(now, &handle);
+        }
         self.stop_reaching(key);
         let contender = self.unwatch(key);
         if let Some((e, pool_gone)) = self.space.remove(key) {

@@ -165,20 +165,20 @@ impl Registrar {
         match self.watched.get(&key).map(|w| w.state) {
             None => {}
             Some(State::Quiet) => self.ask(now, key, ka.timeout, ka.retries, RemovalReason::KeepAliveTimeout),
-            Some(State::Asked { left: 0, reason }) => self.give_up(key, reason),
+            Some(State::Asked { left: 0, reason }) => self.give_up(now, key, reason),
             Some(State::Asked { left, reason }) => {
                 self.suspect(key, "no answer to a keep-alive");
                 self.ask(now, key, ka.retry_interval, left - 1, reason);
             }
-            Some(State::Reaching) => self.give_up(key, RemovalReason::AssociationLost),
+            Some(State::Reaching) => self.give_up(now, key, RemovalReason::AssociationLost),
         }
     }
 
     /// The element does not answer. Its association goes too if nothing else is registered over it: should its process
     /// only have slept, it will notice and register again.
-    fn give_up(&mut self, key: ElementKey, reason: RemovalReason) {
+    fn give_up(&mut self, now: Time, key: ElementKey, reason: RemovalReason) {
         let assoc = self.watched.get(&key).and_then(|w| w.assoc);
-        self.remove(key, reason);
+        self.remove(now, key, reason);
         if let Some(assoc) = assoc.filter(|a| self.clients.get(a).is_some_and(|c| c.elements.is_empty())) {
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
             self.forget(assoc);
@@ -233,7 +233,7 @@ impl Registrar {
             watched.reporters.insert(assoc, now);
         }
         if watched.reporters.len() > reports.max {
-            self.remove(key, RemovalReason::Reported);
+            self.remove(now, key, RemovalReason::Reported);
             return;
         }
         let recently = watched.last_asked_by_report.is_some_and(|t| now.saturating_since(t) < reports.min_interval);
@@ -288,9 +288,9 @@ impl Registrar {
             let second =
                 self.watched.get(&key).is_some_and(|w| matches!(w.state, State::Asked { reason: RemovalReason::AssociationLost, .. }));
             if process_dead {
-                self.remove(key, RemovalReason::ProcessDied);
+                self.remove(now, key, RemovalReason::ProcessDied);
             } else if self.cfg.remove_on_loss || self.stopping || second {
-                self.remove(key, RemovalReason::AssociationLost);
+                self.remove(now, key, RemovalReason::AssociationLost);
             } else {
                 self.reach(now, key);
             }
@@ -349,11 +349,11 @@ impl Registrar {
         }
     }
 
-    pub(super) fn connect_failed(&mut self, token: ConnectToken) {
+    pub(super) fn connect_failed(&mut self, now: Time, token: ConnectToken) {
         let Some(place) = self.reaching.place(token) else { return };
         for key in self.reaching.take(place) {
             if self.watched.get(&key).is_some_and(|w| w.state == State::Reaching) {
-                self.give_up(key, RemovalReason::AssociationLost);
+                self.give_up(now, key, RemovalReason::AssociationLost);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::cause::OperationError;
 use super::element::PoolElement;
 use super::handle::PoolHandle;
 use super::ids::{ElementId, RegistrarId};
-use super::param::{DecodeError, DecodeErrorKind, Param, ParamWriter, Params, Reports, kind};
+use super::param::{DecodeError, DecodeErrorKind, Param, ParamWriter, Params, Reports, kind, missing, once};
 use super::policy::PolicyParam;
 use super::transport::Transport;
 
@@ -193,14 +193,6 @@ struct Collected {
     error: Option<OperationError>,
 }
 
-fn once<T>(slot: &mut Option<T>, p: &Param<'_>, value: Result<T, DecodeError>) -> Result<(), DecodeError> {
-    if slot.is_some() {
-        return Err(p.unexpected());
-    }
-    *slot = Some(value?);
-    Ok(())
-}
-
 impl Collected {
     fn add(&mut self, p: &Param<'_>, reports: &mut Reports) -> Result<(), DecodeError> {
         match p.kind {
@@ -274,10 +266,6 @@ impl Collected {
             _ => AsapMessage::Error(s.error()?),
         })
     }
-}
-
-const fn missing(k: u16) -> DecodeError {
-    DecodeError { offset: 4, kind: DecodeErrorKind::Missing(k) }
 }
 
 impl AsapMessage {

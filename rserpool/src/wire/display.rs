@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::asap::AsapMessage;
 use super::cause::OperationError;
+use super::enrp::{EnrpMessage, UpdateAction};
 
 impl fmt::Display for OperationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,6 +69,49 @@ impl fmt::Display for AsapMessage {
                 elements.iter().try_for_each(|e| write!(f, "; {e}"))
             }
             Self::Error(error) => write!(f, ": {error}"),
+        }
+    }
+}
+
+impl fmt::Display for EnrpMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flag = |set: bool, name: &'static str| if set { name } else { "" };
+        write!(f, "ENRP {}", self.name())?;
+        f.write_str(match self {
+            Self::Presence { reply_required, .. } => flag(*reply_required, " [R]"),
+            Self::HandleTableRequest { own_only, .. } => flag(*own_only, " [W]"),
+            Self::HandleTableResponse { reject, .. } | Self::ListResponse { reject, .. } => flag(*reject, " [R]"),
+            Self::HandleUpdate { takeover_suggested, .. } => flag(*takeover_suggested, " [T]"),
+            _ => "",
+        })?;
+        if let Self::HandleTableResponse { more, .. } = self {
+            f.write_str(flag(*more, " [M]"))?;
+        }
+        write!(f, " from {} to {}", self.sender(), self.receiver())?;
+        match self {
+            Self::HandleTableRequest { .. } | Self::ListRequest { .. } => Ok(()),
+            Self::Presence { checksum, server, .. } => {
+                if let Some(checksum) = checksum {
+                    write!(f, " checksum 0x{checksum:04x}")?;
+                }
+                optional(f, "; ", server.as_ref())
+            }
+            Self::HandleTableResponse { pools, .. } => pools.iter().try_for_each(|(handle, elements)| {
+                write!(f, " \"{handle}\":")?;
+                elements.iter().try_for_each(|e| write!(f, " {e};"))
+            }),
+            Self::HandleUpdate { action, handle, element, .. } => {
+                let action = match action {
+                    UpdateAction::Add => "add",
+                    UpdateAction::Delete => "delete",
+                };
+                write!(f, " {action} \"{handle}\" {element}")
+            }
+            Self::ListResponse { servers, .. } => servers.iter().try_for_each(|s| write!(f, "; {s}")),
+            Self::InitTakeover { target, .. } | Self::InitTakeoverAck { target, .. } | Self::TakeoverServer { target, .. } => {
+                write!(f, " target {target}")
+            }
+            Self::Error { error, .. } => write!(f, ": {error}"),
         }
     }
 }

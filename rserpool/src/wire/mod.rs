@@ -1,4 +1,4 @@
-//! The codec of RSerPool: ASAP messages (RFC 5352), the parameters and error causes that they are made of (RFC 5354)
+//! The codec of RSerPool: ASAP messages (RFC 5352), ENRP messages (RFC 5353), the parameters and error causes that they are made of (RFC 5354)
 //! and the policies (RFC 5356). No state, no time.
 //!
 //! Messages are decoded into small owned values: they are few, and most of them are kept (an element in the
@@ -14,19 +14,21 @@
 //! assert_eq!(AsapMessage::decode(&bytes)?.message, request);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! The ENRP messages (RFC 5353) belong into a sibling module `enrp`, over the same parameters.
 
 pub mod asap;
 mod cause;
 mod display;
 mod element;
+pub mod enrp;
 mod handle;
 mod ids;
 pub mod param;
 mod policy;
+mod server;
 mod transport;
 
+#[cfg(test)]
+mod enrp_test;
 #[cfg(test)]
 mod golden_test;
 #[cfg(test)]
@@ -35,10 +37,12 @@ mod prop_test;
 pub use asap::{AsapMessage, Decoded, EncodeError, EncodeOptions};
 pub use cause::{CauseCode, ErrorCause, OperationError};
 pub use element::PoolElement;
+pub use enrp::{DecodedEnrp, EnrpMessage, UpdateAction};
 pub use handle::{HandleError, PoolHandle};
 pub use ids::{ElementId, Life, LifeUnit, RegistrarId};
 pub use param::{DecodeError, DecodeErrorKind};
 pub use policy::PolicyParam;
+pub use server::ServerInformation;
 pub use transport::{MAX_ADDRESSES, Protocol, Scope, Transport, TransportUse};
 
 /// SCTP payload protocol identifier of ASAP (RFC 5352 section 8.3).

@@ -74,6 +74,8 @@ pub enum DecodeErrorKind {
     Unexpected(u16),
     /// A parameter of this type holds a value that is not allowed.
     Invalid(u16),
+    /// A Handle Update asks for something that is neither adding nor deleting (RFC 5353 section 2.4).
+    UnknownAction(u16),
 }
 
 impl fmt::Display for DecodeErrorKind {
@@ -86,6 +88,7 @@ impl fmt::Display for DecodeErrorKind {
             Self::Missing(k) => write!(f, "missing parameter 0x{k:04x}"),
             Self::Unexpected(k) => write!(f, "unexpected parameter 0x{k:04x}"),
             Self::Invalid(k) => write!(f, "invalid value in parameter 0x{k:04x}"),
+            Self::UnknownAction(n) => write!(f, "unknown update action 0x{n:04x}"),
         }
     }
 }
@@ -109,7 +112,7 @@ impl DecodeError {
             DecodeErrorKind::UnknownParameter(k) if Action::of_param(k).reports() => (CauseCode::UNRECOGNIZED_PARAMETER, quote(param)),
             DecodeErrorKind::UnknownParameter(_) => return None,
             DecodeErrorKind::Unexpected(_) | DecodeErrorKind::Invalid(_) => (CauseCode::INVALID_VALUES, quote(param)),
-            DecodeErrorKind::Truncated | DecodeErrorKind::BadLength | DecodeErrorKind::Missing(_) => {
+            DecodeErrorKind::Truncated | DecodeErrorKind::BadLength | DecodeErrorKind::Missing(_) | DecodeErrorKind::UnknownAction(_) => {
                 (CauseCode::INVALID_VALUES, Vec::new())
             }
         };
@@ -180,6 +183,20 @@ impl<'a> Params<'a> {
             Some(Err(_)) => Err(DecodeError { offset, kind: DecodeErrorKind::BadLength }),
         }
     }
+}
+
+/// Fills `slot` with what parameter `p` was decoded to; a second parameter of its type is one too many.
+pub(crate) fn once<T>(slot: &mut Option<T>, p: &Param<'_>, value: Result<T, DecodeError>) -> Result<(), DecodeError> {
+    if slot.is_some() {
+        return Err(p.unexpected());
+    }
+    *slot = Some(value?);
+    Ok(())
+}
+
+/// A parameter of type `k` is missing from the message.
+pub(crate) const fn missing(k: u16) -> DecodeError {
+    DecodeError { offset: 4, kind: DecodeErrorKind::Missing(k) }
 }
 
 /// Most unknown parameters of one message that are reported to its sender.

@@ -3,7 +3,6 @@
 //! A test names the rows that it shows in its doc comment, at most five.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-mod conformance;
 mod hostile;
 mod s01_terms;
 mod s03_chunks;

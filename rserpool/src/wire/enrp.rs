@@ -1,0 +1,482 @@
+//! The messages of ENRP (RFC 5353 section 2).
+
+use sctp_user::wire::cursor::{Reader, padded};
+
+use super::asap::{EncodeError, EncodeOptions};
+use super::cause::OperationError;
+use super::element::PoolElement;
+use super::handle::PoolHandle;
+use super::ids::RegistrarId;
+use super::param::{DecodeError, DecodeErrorKind, Param, ParamWriter, Params, Reports, kind, missing, once};
+use super::server::ServerInformation;
+
+/// What a Handle Update wants done (RFC 5353 section 2.4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UpdateAction {
+    /// Add the element, or replace what is known of it (`ADD_PE`).
+    Add,
+    /// Delete it (`DEL_PE`).
+    Delete,
+}
+
+impl UpdateAction {
+    const fn number(self) -> u16 {
+        match self {
+            Self::Add => 0,
+            Self::Delete => 1,
+        }
+    }
+
+    const fn from_number(n: u16) -> Option<Self> {
+        match n {
+            0 => Some(Self::Add),
+            1 => Some(Self::Delete),
+            _ => None,
+        }
+    }
+}
+
+/// An ENRP message. The order of the variants is that of their type numbers, which begin with 1.
+///
+/// `sender` is the registrar that sent it; `receiver` the one that it is for, undefined if it is for all or if the
+/// sender does not know (RFC 5353 section 2.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EnrpMessage {
+    /// A registrar tells that it is there, or asks whether a peer is (RFC 5353 section 2.1).
+    Presence {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// Whether the receiver shall answer with a Presence of its own (R flag).
+        reply_required: bool,
+        /// The checksum over the elements that the sender owns. RSPLIB does not hear a Presence without it.
+        checksum: Option<u16>,
+        /// Where the sender is reached. RSPLIB answers a Presence without it with an error.
+        server: Option<ServerInformation>,
+    },
+    /// A registrar asks for the handlespace (section 2.2).
+    HandleTableRequest {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// Whether only elements that the receiver owns are wanted (W flag).
+        own_only: bool,
+    },
+    /// The answer, or a part of it (section 2.3).
+    HandleTableResponse {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// Whether the request was refused (R flag).
+        reject: bool,
+        /// Whether another request gets more (M flag).
+        more: bool,
+        /// Elements by pool; no pool is without elements. A pool may come again in the same message or in a later one.
+        pools: Vec<(PoolHandle, Vec<PoolElement>)>,
+    },
+    /// The home of an element tells what became of it (section 2.4).
+    HandleUpdate {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// What to do.
+        action: UpdateAction,
+        /// Whether the sender suggests that the receiver becomes the element's home (T flag of
+        /// draft-dreibholz-rserpool-enrp-takeover).
+        takeover_suggested: bool,
+        /// The pool.
+        handle: PoolHandle,
+        /// The element.
+        element: PoolElement,
+    },
+    /// A registrar asks for the peers that another one knows (section 2.5).
+    ListRequest {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+    },
+    /// The answer (section 2.6).
+    ListResponse {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// Whether the request was refused (R flag).
+        reject: bool,
+        /// The peers.
+        servers: Vec<ServerInformation>,
+    },
+    /// A registrar wants to take over the elements of another one (section 2.7).
+    InitTakeover {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// The registrar whose elements are to be taken over.
+        target: RegistrarId,
+    },
+    /// The sender does not object (section 2.8).
+    InitTakeoverAck {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// The registrar whose elements are to be taken over.
+        target: RegistrarId,
+    },
+    /// The sender has taken over (section 2.9).
+    TakeoverServer {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// The registrar whose elements it owns now.
+        target: RegistrarId,
+    },
+    /// Something in a message was not understood (section 2.10).
+    Error {
+        /// Who sent it.
+        sender: RegistrarId,
+        /// Whom it is for.
+        receiver: RegistrarId,
+        /// What was wrong.
+        error: OperationError,
+    },
+}
+
+/// What [`EnrpMessage::decode`] finds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecodedEnrp {
+    /// The message.
+    pub message: EnrpMessage,
+    /// With these options it is encoded to the same bytes again, provided that it had nothing unknown in it.
+    pub options: EncodeOptions,
+    /// Unknown parameters that were skipped and are to be reported (RFC 5354 section 3, action 11), at most eight.
+    pub reports: Vec<Vec<u8>>,
+}
+
+/// Message types.
+const PRESENCE: u8 = 0x01;
+const HANDLE_TABLE_REQUEST: u8 = 0x02;
+const HANDLE_TABLE_RESPONSE: u8 = 0x03;
+const HANDLE_UPDATE: u8 = 0x04;
+const LIST_REQUEST: u8 = 0x05;
+const LIST_RESPONSE: u8 = 0x06;
+const INIT_TAKEOVER: u8 = 0x07;
+const INIT_TAKEOVER_ACK: u8 = 0x08;
+const TAKEOVER_SERVER: u8 = 0x09;
+const ERROR: u8 = 0x0a;
+
+/// The lowest flag: R (reply required, reject), W, and T.
+const FLAG: u8 = 0x01;
+/// M of a Handle Table Response.
+const MORE: u8 = 0x02;
+
+/// Which parameters a message type may hold.
+const fn allowed(message: u8) -> &'static [u16] {
+    match message {
+        PRESENCE => &[kind::CHECKSUM, kind::SERVER_INFORMATION],
+        HANDLE_TABLE_RESPONSE | HANDLE_UPDATE => &[kind::POOL_HANDLE, kind::POOL_ELEMENT],
+        LIST_RESPONSE => &[kind::SERVER_INFORMATION],
+        ERROR => &[kind::ERROR],
+        _ => &[],
+    }
+}
+
+/// The fixed fields behind the header.
+#[derive(Debug)]
+struct Fixed {
+    sender: RegistrarId,
+    receiver: RegistrarId,
+    target: RegistrarId,
+    action: UpdateAction,
+}
+
+impl Fixed {
+    fn decode(message: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut id = || r.u32().map(RegistrarId).ok_or(TRUNCATED);
+        let (sender, receiver) = (id()?, id()?);
+        let target = match message {
+            INIT_TAKEOVER | INIT_TAKEOVER_ACK | TAKEOVER_SERVER => id()?,
+            _ => RegistrarId::UNDEFINED,
+        };
+        let action = match message {
+            HANDLE_UPDATE => {
+                let (Some(action), Some(_reserved)) = (r.u16(), r.u16()) else { return Err(TRUNCATED) };
+                let unknown = DecodeError { offset: 12, kind: DecodeErrorKind::UnknownAction(action) };
+                UpdateAction::from_number(action).ok_or(unknown)?
+            }
+            _ => UpdateAction::Add,
+        };
+        Ok(Self { sender, receiver, target, action })
+    }
+}
+
+/// The parameters of a message. Only the order of handles and elements means something: elements belong to the handle
+/// in front of them.
+#[derive(Debug, Default)]
+struct Collected {
+    checksum: Option<u16>,
+    servers: Vec<ServerInformation>,
+    pools: Vec<(PoolHandle, Vec<PoolElement>)>,
+    /// Where the last handle without an element is.
+    bare: Option<usize>,
+    error: Option<OperationError>,
+}
+
+impl Collected {
+    fn add(&mut self, p: &Param<'_>, reports: &mut Reports) -> Result<(), DecodeError> {
+        match p.kind {
+            kind::CHECKSUM => {
+                let mut r = p.reader();
+                once(&mut self.checksum, p, r.u16().filter(|_| r.is_empty()).ok_or_else(|| p.invalid()))?;
+            }
+            kind::SERVER_INFORMATION => self.servers.push(ServerInformation::decode(p, reports)?),
+            kind::POOL_HANDLE => {
+                self.no_bare_handle()?;
+                self.pools.push((PoolHandle::decode(p)?, Vec::new()));
+                self.bare = Some(p.offset);
+            }
+            kind::POOL_ELEMENT => {
+                let missing = DecodeError { offset: p.offset, kind: DecodeErrorKind::Missing(kind::POOL_HANDLE) };
+                let (_, elements) = self.pools.last_mut().ok_or(missing)?;
+                elements.push(PoolElement::decode(p, reports)?);
+                self.bare = None;
+            }
+            _ => once(&mut self.error, p, OperationError::decode(p))?,
+        }
+        Ok(())
+    }
+
+    /// A pool entry is a handle and one or more elements (RFC 5353 section 2.3).
+    const fn no_bare_handle(&self) -> Result<(), DecodeError> {
+        match self.bare {
+            Some(offset) => Err(DecodeError { offset, kind: DecodeErrorKind::Missing(kind::POOL_ELEMENT) }),
+            None => Ok(()),
+        }
+    }
+
+    /// The one pool with the one element of an update.
+    fn update(&mut self) -> Result<(PoolHandle, PoolElement), DecodeError> {
+        let (handle, mut elements) = self.pools.pop().ok_or_else(|| missing(kind::POOL_HANDLE))?;
+        let element = elements.pop().ok_or_else(|| missing(kind::POOL_ELEMENT))?;
+        match (self.pools.is_empty(), elements.is_empty()) {
+            (true, true) => Ok((handle, element)),
+            (false, _) => Err(DecodeError { offset: 4, kind: DecodeErrorKind::Unexpected(kind::POOL_HANDLE) }),
+            (_, false) => Err(DecodeError { offset: 4, kind: DecodeErrorKind::Unexpected(kind::POOL_ELEMENT) }),
+        }
+    }
+
+    fn server(&mut self) -> Result<Option<ServerInformation>, DecodeError> {
+        let server = self.servers.pop();
+        let twice = DecodeError { offset: 4, kind: DecodeErrorKind::Unexpected(kind::SERVER_INFORMATION) };
+        if self.servers.is_empty() { Ok(server) } else { Err(twice) }
+    }
+
+    fn finish(mut self, message: u8, flags: u8, fixed: &Fixed) -> Result<EnrpMessage, DecodeError> {
+        self.no_bare_handle()?;
+        let &Fixed { sender, receiver, target, action } = fixed;
+        let flag = flags & FLAG != 0;
+        Ok(match message {
+            PRESENCE => {
+                let server = self.server()?;
+                EnrpMessage::Presence { sender, receiver, reply_required: flag, checksum: self.checksum, server }
+            }
+            HANDLE_TABLE_REQUEST => EnrpMessage::HandleTableRequest { sender, receiver, own_only: flag },
+            HANDLE_TABLE_RESPONSE => {
+                let more = flags & MORE != 0;
+                EnrpMessage::HandleTableResponse { sender, receiver, reject: flag, more, pools: self.pools }
+            }
+            HANDLE_UPDATE => {
+                let (handle, element) = self.update()?;
+                EnrpMessage::HandleUpdate { sender, receiver, action, takeover_suggested: flag, handle, element }
+            }
+            LIST_REQUEST => EnrpMessage::ListRequest { sender, receiver },
+            LIST_RESPONSE => EnrpMessage::ListResponse { sender, receiver, reject: flag, servers: self.servers },
+            INIT_TAKEOVER => EnrpMessage::InitTakeover { sender, receiver, target },
+            INIT_TAKEOVER_ACK => EnrpMessage::InitTakeoverAck { sender, receiver, target },
+            TAKEOVER_SERVER => EnrpMessage::TakeoverServer { sender, receiver, target },
+            _ => EnrpMessage::Error { sender, receiver, error: self.error.ok_or_else(|| missing(kind::ERROR))? },
+        })
+    }
+}
+
+const TRUNCATED: DecodeError = DecodeError { offset: 0, kind: DecodeErrorKind::Truncated };
+
+impl EnrpMessage {
+    /// Decodes a message. Its length may count the padding of the last parameter or not, the padding itself may be
+    /// missing, and what follows behind the length is not looked at. Parameters may come in any order, but for elements,
+    /// which follow their pool's handle.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where; [`DecodeError::to_report`] tells what to answer, and
+    /// [`EnrpMessage::sender_of`] whom.
+    pub fn decode(bytes: &[u8]) -> Result<DecodedEnrp, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let (Some(message), Some(flags), Some(len)) = (r.u8(), r.u8(), r.u16()) else {
+            return Err(TRUNCATED);
+        };
+        if !(PRESENCE..=ERROR).contains(&message) {
+            return Err(DecodeError { offset: 0, kind: DecodeErrorKind::UnknownMessage(message) });
+        }
+        let body = usize::from(len).checked_sub(4).and_then(|n| r.take(n)).ok_or(TRUNCATED)?;
+        let mut r = Reader::new(body);
+        let fixed = Fixed::decode(message, &mut r)?;
+        let mut params = Params::new(r.rest(), 4 + body.len() - r.len());
+        let mut collected = Collected::default();
+        let mut reports = Reports::default();
+        while let Some(p) = params.next()? {
+            if allowed(message).contains(&p.kind) {
+                collected.add(&p, &mut reports)?;
+            } else {
+                reports.unknown(&p)?;
+            }
+        }
+        let count_padding = params.ragged && len.is_multiple_of(4);
+        let message = collected.finish(message, flags, &fixed)?;
+        Ok(DecodedEnrp { message, options: EncodeOptions { count_padding }, reports: reports.0 })
+    }
+
+    /// Who sent the message in `bytes`, which need not be one that is understood: an error goes back there.
+    #[must_use]
+    pub fn sender_of(bytes: &[u8]) -> Option<RegistrarId> {
+        let mut r = Reader::new(bytes);
+        let _header = r.u32()?;
+        r.u32().map(RegistrarId)
+    }
+
+    /// The message as bytes; the padding is always there, `options` says whether it counts.
+    ///
+    /// # Errors
+    /// It is longer than a length field can tell.
+    pub fn encode(&self, options: EncodeOptions) -> Result<Vec<u8>, EncodeError> {
+        let mut out = Vec::with_capacity(128);
+        let mut w = ParamWriter::new(&mut out);
+        w.u8(self.number());
+        w.u8(self.flags());
+        w.u16(0);
+        w.u32(self.sender().0);
+        w.u32(self.receiver().0);
+        self.encode_body(&mut w);
+        let len = if options.count_padding { padded(w.len()) } else { w.len() };
+        let field = u16::try_from(len).map_err(|_| EncodeError { len })?;
+        w.patch_u16(2, field);
+        w.pad4();
+        Ok(out)
+    }
+
+    /// What follows the sender and the receiver.
+    fn encode_body(&self, w: &mut ParamWriter<'_>) {
+        match self {
+            Self::Presence { checksum, server, .. } => {
+                if let Some(checksum) = checksum {
+                    w.param(kind::CHECKSUM, |w| w.u16(*checksum));
+                }
+                server.iter().for_each(|s| s.encode(w));
+            }
+            Self::HandleTableRequest { .. } | Self::ListRequest { .. } => {}
+            Self::HandleTableResponse { pools, .. } => {
+                for (handle, elements) in pools {
+                    handle.encode(w);
+                    elements.iter().for_each(|e| e.encode(w));
+                }
+            }
+            Self::HandleUpdate { action, handle, element, .. } => {
+                w.u16(action.number());
+                w.u16(0);
+                handle.encode(w);
+                element.encode(w);
+            }
+            Self::ListResponse { servers, .. } => servers.iter().for_each(|s| s.encode(w)),
+            Self::InitTakeover { target, .. } | Self::InitTakeoverAck { target, .. } | Self::TakeoverServer { target, .. } => {
+                w.u32(target.0);
+            }
+            Self::Error { error, .. } => error.encode(w),
+        }
+    }
+
+    /// The registrar that sent it.
+    #[must_use]
+    pub const fn sender(&self) -> RegistrarId {
+        match self {
+            Self::Presence { sender, .. }
+            | Self::HandleTableRequest { sender, .. }
+            | Self::HandleTableResponse { sender, .. }
+            | Self::HandleUpdate { sender, .. }
+            | Self::ListRequest { sender, .. }
+            | Self::ListResponse { sender, .. }
+            | Self::InitTakeover { sender, .. }
+            | Self::InitTakeoverAck { sender, .. }
+            | Self::TakeoverServer { sender, .. }
+            | Self::Error { sender, .. } => *sender,
+        }
+    }
+
+    /// The registrar that it is for; undefined if it is for all, or if the sender does not know.
+    #[must_use]
+    pub const fn receiver(&self) -> RegistrarId {
+        match self {
+            Self::Presence { receiver, .. }
+            | Self::HandleTableRequest { receiver, .. }
+            | Self::HandleTableResponse { receiver, .. }
+            | Self::HandleUpdate { receiver, .. }
+            | Self::ListRequest { receiver, .. }
+            | Self::ListResponse { receiver, .. }
+            | Self::InitTakeover { receiver, .. }
+            | Self::InitTakeoverAck { receiver, .. }
+            | Self::TakeoverServer { receiver, .. }
+            | Self::Error { receiver, .. } => *receiver,
+        }
+    }
+
+    /// The type number.
+    #[must_use]
+    pub const fn number(&self) -> u8 {
+        match self {
+            Self::Presence { .. } => PRESENCE,
+            Self::HandleTableRequest { .. } => HANDLE_TABLE_REQUEST,
+            Self::HandleTableResponse { .. } => HANDLE_TABLE_RESPONSE,
+            Self::HandleUpdate { .. } => HANDLE_UPDATE,
+            Self::ListRequest { .. } => LIST_REQUEST,
+            Self::ListResponse { .. } => LIST_RESPONSE,
+            Self::InitTakeover { .. } => INIT_TAKEOVER,
+            Self::InitTakeoverAck { .. } => INIT_TAKEOVER_ACK,
+            Self::TakeoverServer { .. } => TAKEOVER_SERVER,
+            Self::Error { .. } => ERROR,
+        }
+    }
+
+    /// The type's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Presence { .. } => "Presence",
+            Self::HandleTableRequest { .. } => "Handle Table Request",
+            Self::HandleTableResponse { .. } => "Handle Table Response",
+            Self::HandleUpdate { .. } => "Handle Update",
+            Self::ListRequest { .. } => "List Request",
+            Self::ListResponse { .. } => "List Response",
+            Self::InitTakeover { .. } => "Init Takeover",
+            Self::InitTakeoverAck { .. } => "Init Takeover Ack",
+            Self::TakeoverServer { .. } => "Takeover Server",
+            Self::Error { .. } => "Error",
+        }
+    }
+
+    const fn flags(&self) -> u8 {
+        let (flag, more) = match self {
+            Self::Presence { reply_required: flag, .. }
+            | Self::HandleTableRequest { own_only: flag, .. }
+            | Self::HandleUpdate { takeover_suggested: flag, .. }
+            | Self::ListResponse { reject: flag, .. } => (*flag, false),
+            Self::HandleTableResponse { reject, more, .. } => (*reject, *more),
+            _ => (false, false),
+        };
+        (if flag { FLAG } else { 0 }) | (if more { MORE } else { 0 })
+    }
+}

@@ -1,0 +1,135 @@
+//! Compares the tables of rules, `docs/rfc*.md`, with the tests: each row names a test that carries its id, each id that a test
+//! carries has its row.
+//!
+//! With the environment `CONFORMANCE=write` cells that are empty or name no such test are filled with a test that carries the row's id.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod sources;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use sources::{all_tests, module, root, sources, tests};
+use table::{Kind, Row, compare, compare_counts, counts, fill, rows};
+
+/// Compares the table of one RFC with the tests whose doc comments have rows of this RFC; sections that are `open` need not be shown yet.
+#[track_caller]
+fn check(rfc: u32, open: &[&str]) {
+    let file = root().join(format!("docs/rfc{rfc}.md"));
+    let (tests, mut wrong) = all_tests(&sources(), &format!("RFC {rfc} rows:"));
+    assert!(tests.len() > 500, "the tests were not found");
+    let mut document = fs::read_to_string(&file).unwrap();
+    if std::env::var("CONFORMANCE").is_ok_and(|v| v == "write") {
+        document = fill(&document, &tests);
+        fs::write(&file, &document).unwrap();
+    }
+    let rows = rows(&document);
+    wrong.extend(compare(&rows, &tests, open));
+    wrong.extend(compare_counts(&rows, &counts(&document)));
+    let of = |kind| rows.iter().filter(|r| r.parts().1 == kind).count();
+    let empty = rows.iter().filter(|r| r.shown.is_empty() || r.shown.starts_with("deviation:")).count();
+    println!(
+        "RFC {rfc}: {} rows: {} as written, {} deviations ({empty} of these without a test so far), {} do not apply, {} not in this version",
+        rows.len(),
+        of(Kind::Shown),
+        of(Kind::Deviation),
+        of(Kind::NotApplicable),
+        of(Kind::NotInThisVersion),
+    );
+    assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn each_rule_of_sctp_has_its_test_and_each_test_its_rule() {
+    check(9260, &[]);
+}
+
+#[test]
+fn each_rule_of_asap_has_its_test_and_each_test_its_rule() {
+    check(5352, OPEN);
+}
+
+#[test]
+fn each_rule_of_enrp_has_its_test_and_each_test_its_rule() {
+    check(5353, OPEN);
+}
+
+#[test]
+fn each_rule_of_the_parameters_has_its_test_and_each_test_its_rule() {
+    check(5354, OPEN);
+}
+
+#[test]
+fn each_rule_of_the_policies_has_its_test_and_each_test_its_rule() {
+    check(5356, OPEN);
+}
+
+/// Sections of RFC 5352 to 5356 that are worked at.
+const OPEN: &[&str] = &["1", "2", "3", "4", "5", "6"];
+
+fn row(id: &str, shown: &str) -> Row {
+    Row {
+        section: id.split_once('-').unwrap().0.to_owned(),
+        id: id.to_owned(),
+        key: "MUST".to_owned(),
+        rule: "a rule of some length".to_owned(),
+        shown: shown.to_owned(),
+    }
+}
+
+#[test]
+fn the_comparison_finds_what_is_wrong() {
+    let tests = BTreeMap::from([("a::b".to_owned(), vec!["99.1-1".to_owned()]), ("a::c".to_owned(), Vec::new())]);
+    let good = [row("99.1-1", "`a::b`"), row("99.1-2", "n/a: for a good reason"), row("99.1-3", "not in this version: for a good reason")];
+    assert_eq!(compare(&good, &tests, &[]), [""; 0]);
+    assert_eq!(compare(&[row("99.1-1", "`a::b` deviation: something else, `--option`")], &tests, &[]), [""; 0]);
+    assert_eq!(compare(&[row("99.1-1", "`a::b`"), row("99.1-2", "")], &tests, &["99"]), [""; 0]);
+    for (rows, complaint) in [
+        (vec![row("99.1-1", "")], "the cell is empty"),
+        (vec![row("99.1-1", "`a::c`")], "does not carry"),
+        (vec![row("99.1-1", "`a::d`")], "there is no test"),
+        (vec![row("99.1-1", "`a::b`"), row("99.1-2", "")], "no test shows it"),
+        (vec![row("99.1-1", "`a::b`"), row("99.1-2", "n/a: no")], "without a reason"),
+        (vec![row("99.1-1", "`a::b`"), row("99.1-2", "not in this version:")], "without a reason"),
+        (vec![row("99.1-1", "n/a: but there is a test")], "and yet"),
+        (vec![row("99.1-1", "`a::b` deviation: we do something else")], "names no option"),
+        (vec![row("99.1-1", "`a::b`"), row("99.1-2", "deviation: something else, `--option`")], "no test shows it"),
+        (vec![row("99.1-2", "n/a: for a good reason")], "which is no row"),
+    ] {
+        let found = compare(&rows, &tests, &[]);
+        assert!(found.iter().any(|f| f.contains(complaint)), "{complaint}: {found:?}");
+    }
+    let many = BTreeMap::from([("a::b".to_owned(), vec!["99.1-1".to_owned(); 6])]);
+    assert!(compare(&[row("99.1-1", "`a::b`")], &many, &[]).iter().any(|f| f.contains("more than 5")));
+}
+
+#[test]
+fn cells_are_filled() {
+    let tests = BTreeMap::from([("a::b".to_owned(), ["9-1", "9-2", "9-3"].map(str::to_owned).to_vec())]);
+    let before =
+        "## 9 Title\n| 9-1 | MUST | a rule | |\n| 9-2 | MUST | a rule | deviation: else, `--x` |\n| 9-3 | MUST | a rule | n/a: why |\n";
+    let after = "## 9 Title\n| 9-1 | MUST | a rule | `a::b` |\n| 9-2 | MUST | a rule | `a::b` deviation: else, `--x` |\n| 9-3 | MUST | a rule | n/a: why |\n";
+    assert_eq!(fill(before, &tests), after);
+    assert_eq!(fill(after, &tests), after);
+}
+
+#[test]
+fn tests_are_found_with_their_ids() {
+    let text = "/// What it shows.\n///\n/// RFC 9260 rows: 1.2-3, 4-5. And more. RFC 5352 rows: 7-7.\n#[test]\nfn one() {}\n\
+        mod tests {\n    #[test]\n    #[ignore = \"slow\"]\n    fn two() {}\n}\nproptest! {\n    /// RFC 9260 rows: 6-7.\n    #[test]\n    fn three(x in 0..9) {}\n}\n\
+        /// RFC 9260 rows: 8-9.\nfn none() {}\n";
+    let ids = |s: &[&str]| s.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let (found, stray) = tests("m", text, "RFC 9260 rows:");
+    assert_eq!(
+        found,
+        [("m::one".to_owned(), ids(&["1.2-3", "4-5"])), ("m::tests::two".to_owned(), ids(&[])), ("m::three".to_owned(), ids(&["6-7"]))]
+    );
+    assert_eq!(stray.len(), 1);
+    let (found, stray) = tests("m", text, "RFC 5352 rows:");
+    assert_eq!((&found[0].1, stray.len()), (&ids(&["7-7"]), 0));
+    assert_eq!(module("sctp-user/src/stack/ladder_test.rs"), "sctp_user::stack::ladder_test");
+    assert_eq!(module("tests/tests/sim/main.rs"), "sim");
+    assert_eq!(module("tests/src/puppet/mod.rs"), "testbed::puppet");
+    assert_eq!(module("udp-encap/src/lib.rs"), "udp_encap");
+}
