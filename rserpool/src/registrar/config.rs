@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use sctp_user::ConfigError;
 
 use crate::handlespace::Limits;
+use crate::registrar::enrp::config::EnrpConfig;
 use crate::wire::{ASAP_PORT, ENRP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
 
 /// Configuration of a registrar.
@@ -42,6 +43,8 @@ pub struct RegistrarConfig {
     pub min_scope: Option<Scope>,
     /// Announces; none without targets.
     pub announce: AnnounceConfig,
+    /// The other registrars.
+    pub enrp: EnrpConfig,
     /// How many requests an association may make.
     pub rate: Rate,
     /// Associations without elements are shut down after this time without a message; `None`: never.
@@ -72,6 +75,7 @@ impl Default for RegistrarConfig {
             id_check: true,
             min_scope: None,
             announce: AnnounceConfig::default(),
+            enrp: EnrpConfig::default(),
             rate: Rate { per_second: 20_000, burst: 20_000 },
             idle_timeout: Some(Duration::from_secs(300)),
             max_associations: 50_000,
@@ -116,7 +120,7 @@ impl RegistrarConfig {
         if self.enrp_port == 0 || self.enrp_port == self.asap_port {
             return err("enrp_port", "the port that was claimed, another one than ASAP's");
         }
-        Ok(())
+        self.enrp.validate()
     }
 }
 

@@ -21,8 +21,7 @@
 //! | `announce.rs` | announces, and hearing those of others |
 //! | `client.rs` | one association: addresses, rate limit, requests that wait |
 //!
-//! A registrar that knows no peers serves at once. The table of peers, the synchronisation of the handlespace and the
-//! takeover (RFC 5353) belong beside these files, and their port into [`RegistrarConfig`].
+//! The other half are the registrars among each other (RFC 5353): [`enrp`].
 //!
 //! Everything that a client can make grow has a limit: pools and elements ([`Limits`](crate::handlespace::Limits)),
 //! associations and elements on each, the rate of requests, requests that wait for an earlier one's answer, reports per
@@ -32,6 +31,7 @@ mod announce;
 mod changes;
 mod client;
 pub mod config;
+pub mod enrp;
 mod io;
 mod registration;
 mod resolution;
@@ -62,6 +62,8 @@ enum Timer {
     Watch(ElementKey),
     /// An association without elements may have been idle for too long.
     Idle(AssocKey),
+    /// Something among registrars.
+    Enrp(enrp::EnrpTimer),
 }
 
 /// A registrar.
@@ -84,6 +86,10 @@ pub struct Registrar {
     timers: DeadlineSet<Timer>,
     heard: announce::Heard,
     local: Vec<IpAddr>,
+    /// The other registrars.
+    enrp: enrp::Enrp,
+    /// How many associations with other registrars are to other hosts.
+    remote_peers: usize,
     stopping: bool,
     outputs: VecDeque<Output>,
     /// Associations that waited for the fate of an element, and whether it lives; at most one each. Served one after the other,
@@ -100,7 +106,10 @@ impl Registrar {
             id = RegistrarId(entropy.u32());
         }
         let mut timers = DeadlineSet::default();
-        if !cfg.announce.targets.is_empty() {
+        let enrp = enrp::Enrp::new(&cfg.enrp);
+        if !enrp.is_serving() {
+            timers.set(Timer::Enrp(enrp::EnrpTimer::Start), Some(Time::ZERO));
+        } else if !cfg.announce.targets.is_empty() {
             timers.set(Timer::Announce, Some(Time::ZERO));
         }
         Self {
@@ -115,6 +124,8 @@ impl Registrar {
             timers,
             heard: announce::Heard::default(),
             local: Vec::new(),
+            enrp,
+            remote_peers: 0,
             stopping: false,
             outputs: VecDeque::new(),
             resumptions: VecDeque::new(),
@@ -126,13 +137,20 @@ impl Registrar {
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         match input {
             Input::Connected { assoc, token, peer, service: Service::Asap } => self.connected(now, assoc, token, peer),
-            Input::Connected { assoc, service: Service::Enrp, .. } => self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort }),
+            Input::Connected { assoc, token, peer, service: Service::Enrp } => self.enrp_connected(now, assoc, token, peer),
+            Input::Restarted { assoc } if self.enrp.has_link(assoc) => self.enrp_restarted(now, assoc),
             Input::Restarted { assoc } => self.restarted(now, assoc),
+            Input::Lost { assoc, .. } if self.enrp.has_link(assoc) => self.enrp_lost(now, assoc),
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
+            Input::Message { assoc, ppid, bytes, .. } if self.enrp.has_link(assoc) => self.enrp_message(now, assoc, ppid, bytes),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
-            Input::ConnectFailed { token } => self.connect_failed(now, token),
+            Input::ConnectFailed { token } => {
+                if !self.enrp_token_failed(now, token) {
+                    self.connect_failed(now, token);
+                }
+            }
             Input::Datagram { service: Service::Asap, bytes, .. } => self.announce_heard(now, bytes),
-            Input::Datagram { service: Service::Enrp, .. } => {}
+            Input::Datagram { service: Service::Enrp, src, bytes } => self.presence_heard(now, src, bytes),
             Input::Addresses(addrs) => self.addresses(addrs),
         }
         self.run_resumptions(now);
@@ -149,6 +167,7 @@ impl Registrar {
                 Timer::Announce => self.announce(now),
                 Timer::Watch(key) => self.watch_timeout(now, key),
                 Timer::Idle(assoc) => self.check_idle(now, assoc),
+                Timer::Enrp(timer) => self.enrp_timeout(now, timer),
             }
         }
         self.run_resumptions(now);
@@ -176,6 +195,7 @@ impl Registrar {
     pub fn stop(&mut self) {
         self.stopping = true;
         self.timers.set(Timer::Announce, None);
+        self.enrp_stop();
         let all: Vec<AssocKey> = self.clients.keys().copied().collect();
         for assoc in all {
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Shutdown });
@@ -207,6 +227,7 @@ impl Registrar {
             client.on_this_host = is_of_host(&client.addrs, &self.local);
         }
         self.remote_clients = self.clients.values().filter(|c| !c.on_this_host).count();
+        self.enrp_addresses();
     }
 
     fn connected(&mut self, now: Time, assoc: AssocKey, token: Option<ConnectToken>, peer: &[SocketAddr]) {

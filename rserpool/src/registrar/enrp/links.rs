@@ -58,6 +58,11 @@ impl Contact {
     pub(super) const fn new(addrs: Vec<SocketAddr>) -> Self {
         Self { addrs, connecting: false, link: None }
     }
+
+    /// Whether it may yet turn out to be there.
+    pub(super) const fn is_promising(&self) -> bool {
+        self.connecting || self.link.is_some()
+    }
 }
 
 impl Registrar {
@@ -133,7 +138,7 @@ impl Registrar {
                 if matches!(peer.state, PeerState::Asked { .. }) && peer.link.is_none() {
                     self.peer_died(now, id);
                 } else if !peer.confirmed {
-                    self.remove_peer(id);
+                    self.remove_peer(id, true);
                 }
             }
         }
@@ -142,8 +147,7 @@ impl Registrar {
     /// An association at the ENRP port is gone. Its peer is asked at once over a new one; if its process is known to be
     /// dead, that will fail soon.
     pub(in crate::registrar) fn enrp_lost(&mut self, now: Time, assoc: AssocKey) {
-        let Some(link) = self.forget_link(assoc) else { return };
-        if let Some(id) = link.peer.filter(|id| self.enrp.peers.get(*id).is_some_and(|p| p.link.is_none() && p.is_active())) {
+        for id in self.forget_link(assoc) {
             self.abort_sync(now, id);
             if !self.stopping {
                 self.ask_peer(now, id);
@@ -151,24 +155,28 @@ impl Registrar {
         }
     }
 
-    fn forget_link(&mut self, assoc: AssocKey) -> Option<Link> {
-        let link = self.enrp.links.remove(&assoc)?;
+    /// Forgets an association; returns the peers that we have none with any more.
+    fn forget_link(&mut self, assoc: AssocKey) -> Vec<RegistrarId> {
+        let Some(link) = self.enrp.links.remove(&assoc) else { return Vec::new() };
         if let Some(contact) = link.contact.and_then(|n| self.enrp.contacts.get_mut(n)) {
             contact.link = contact.link.filter(|a| *a != assoc);
         }
-        if let Some(id) = link.peer {
-            // There may be a second one: both may have opened one at the same time.
-            let other = self.enrp.links.iter().find(|(_, l)| l.peer == Some(id)).map(|(a, _)| *a);
-            if let Some(peer) = self.enrp.peers.get_mut(id).filter(|p| p.link == Some(assoc)) {
-                peer.link = other;
+        let links = &self.enrp.links;
+        let mut cut_off = Vec::new();
+        for (id, peer) in self.enrp.peers.iter_mut().filter(|(_, p)| p.link == Some(assoc)) {
+            // There may be a second one: both ends may have opened one at the same time.
+            peer.link = links.iter().find(|(_, l)| l.peer == Some(id)).map(|(a, _)| *a);
+            if peer.link.is_none() {
+                cut_off.push(id);
             }
         }
         self.count_remote_peers();
-        Some(link)
+        cut_off
     }
 
     pub(super) fn close_link(&mut self, assoc: AssocKey, how: CloseHow) {
-        if self.forget_link(assoc).is_some() {
+        if self.enrp.has_link(assoc) {
+            self.forget_link(assoc);
             self.outputs.push_back(Output::Close { assoc, how });
         }
     }
@@ -259,7 +267,7 @@ impl Registrar {
         }
     }
 
-    fn tell_bytes(&mut self, id: RegistrarId, bytes: &Bytes) {
+    pub(super) fn tell_bytes(&mut self, id: RegistrarId, bytes: &Bytes) {
         let Some(peer) = self.enrp.peers.get_mut(id) else { return };
         if let Some(assoc) = peer.link {
             self.outputs.push_back(Output::Send { assoc, ppid: ENRP_PPID, sid: 0, bytes: bytes.clone() });
@@ -272,7 +280,7 @@ impl Registrar {
     /// Sends to all peers that live: what RFC 5353 section 1.1 calls a group-cast, one copy over each association.
     pub(super) fn tell_all(&mut self, message: &EnrpMessage) {
         let Some(bytes) = self.enrp_encode(message) else { return };
-        for id in self.enrp.peers.active() {
+        for (id, _) in self.enrp.told() {
             self.tell_bytes(id, &bytes);
         }
     }

@@ -39,10 +39,12 @@ use sctp_user::Time;
 use self::config::EnrpConfig;
 use self::links::{Contact, Link, Purpose};
 use self::peers::Peers;
-use self::startup::Phase;
+use self::startup::{Phase, Start};
 use self::takeover::Acks;
-use super::{AssocKey, ConnectToken, Registrar, Timer};
-use crate::wire::{EnrpMessage, RegistrarId};
+pub(super) use self::claims::Tenure;
+use super::{AssocKey, ConnectToken, Registrar, RegistrarEvent, Timer};
+use crate::handlespace::ElementKey;
+use crate::wire::{EnrpMessage, RegistrarId, Scope};
 
 /// What a timer of ours is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,6 +59,8 @@ pub(super) enum EnrpTimer {
     Peer(RegistrarId),
     /// A table transfer to us does not go on.
     Sync(RegistrarId),
+    /// Elements wait to be asked whose they are.
+    Ask,
 }
 
 /// What a registrar knows of the others.
@@ -75,12 +79,14 @@ pub(super) struct Enrp {
     takeovers: BTreeMap<RegistrarId, Acks>,
     /// When we last objected to being taken over.
     objected: Option<Time>,
+    /// Elements to be asked whether we are their home.
+    questions: claims::Queue,
 }
 
 impl Enrp {
     pub(super) fn new(cfg: &EnrpConfig) -> Self {
         Self {
-            phase: if cfg.targets.is_empty() && cfg.peers.is_empty() { Phase::Serving } else { Phase::Starting { mentor: None } },
+            phase: if cfg.targets.is_empty() && cfg.peers.is_empty() { Phase::Serving } else { Phase::Starting(Start::default()) },
             peers: Peers::new(cfg.max_peers),
             links: BTreeMap::new(),
             connects: BTreeMap::new(),
@@ -88,12 +94,23 @@ impl Enrp {
             contacts: cfg.peers.iter().map(|addrs| Contact::new(addrs.clone())).collect(),
             takeovers: BTreeMap::new(),
             objected: None,
+            questions: claims::Queue::new(),
         }
     }
 
     /// Whether the handlespace is complete, as far as can be known: the registrar may be found.
     pub(super) const fn is_serving(&self) -> bool {
         matches!(self.phase, Phase::Serving)
+    }
+
+    /// Whom updates go to, and what addresses are of use there: also peers that seem dead but have an association with us.
+    fn told(&self) -> Vec<(RegistrarId, Scope)> {
+        self.peers.iter().filter(|(_, p)| p.is_active() || p.link.is_some()).map(|(id, _)| (id, self.reach_of(id))).collect()
+    }
+
+    fn reach_of(&self, id: RegistrarId) -> Scope {
+        let link = self.peers.get(id).and_then(|p| p.link).and_then(|a| self.links.get(&a));
+        link.map_or(Scope::SiteLocal, Link::reach)
     }
 
     pub(super) fn has_link(&self, assoc: AssocKey) -> bool {
@@ -112,6 +129,7 @@ impl Registrar {
             EnrpTimer::Heartbeat => self.heartbeat(now),
             EnrpTimer::Peer(id) => self.peer_timeout(now, id),
             EnrpTimer::Sync(id) => self.sync_timeout(now, id),
+            EnrpTimer::Ask => self.ask_next(now),
         }
     }
 
@@ -119,15 +137,27 @@ impl Registrar {
         self.timers.set(Timer::Enrp(timer), at);
     }
 
-    /// A message from a peer. Those that we know nothing of become known by it (RFC 5353 section 3.4.1).
+    fn enrp_timer_unless_set(&mut self, timer: EnrpTimer, at: Time) {
+        if self.timers.get(&Timer::Enrp(timer)).is_none() {
+            self.enrp_timer(timer, Some(at));
+        }
+    }
+
+    /// A message from a peer. One that we know nothing of becomes known by it (RFC 5353 section 3.4.1).
     fn enrp_dispatch(&mut self, now: Time, assoc: AssocKey, message: EnrpMessage) {
         let sender = message.sender();
+        let Some(is_new) = self.met(now, assoc, sender) else {
+            if let EnrpMessage::HandleTableRequest { own_only, .. } = message {
+                self.table_requested(now, assoc, sender, own_only, true);
+            }
+            return;
+        };
         match message {
             EnrpMessage::Presence { reply_required, checksum, server, .. } => {
                 self.presence(now, assoc, sender, reply_required, checksum, server.as_ref());
             }
-            EnrpMessage::HandleTableRequest { own_only, .. } => self.table_requested(now, assoc, sender, own_only),
-            EnrpMessage::HandleTableResponse { reject, more, pools, .. } => self.table_arrived(now, assoc, sender, reject, more, pools),
+            EnrpMessage::HandleTableRequest { own_only, .. } => self.table_requested(now, assoc, sender, own_only, is_new),
+            EnrpMessage::HandleTableResponse { reject, more, pools, .. } => self.table_arrived(now, sender, reject, more, pools),
             EnrpMessage::HandleUpdate { action, takeover_suggested, handle, element, .. } => {
                 self.updated(now, sender, action, takeover_suggested, &handle, element);
             }
@@ -136,8 +166,12 @@ impl Registrar {
             EnrpMessage::InitTakeover { target, .. } => self.takeover_announced(now, assoc, sender, target),
             EnrpMessage::InitTakeoverAck { target, .. } => self.takeover_acknowledged(now, sender, target),
             EnrpMessage::TakeoverServer { target, .. } => self.taken_over(now, sender, target),
-            EnrpMessage::Error { error, .. } => self.event(super::RegistrarEvent::RemoteError { assoc, error }),
+            EnrpMessage::Error { error, .. } => self.event(RegistrarEvent::RemoteError { assoc, error }),
         }
+    }
+
+    fn keys_owned_by(&self, owner: RegistrarId) -> Vec<ElementKey> {
+        self.space.owned_by(owner).collect()
     }
 
     /// A random time of at most `d`.

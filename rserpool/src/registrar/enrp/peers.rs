@@ -48,6 +48,8 @@ pub(super) struct Peer {
     /// A table transfer from it to us.
     pub(super) sync: Option<Sync>,
     pub(super) audit: Audit,
+    /// How many times we have tried to take it over.
+    pub(super) rounds: u32,
 }
 
 impl Peer {
@@ -63,6 +65,7 @@ impl Peer {
             confirmed: false,
             sync: None,
             audit: Audit::default(),
+            rounds: 0,
         }
     }
 
@@ -130,13 +133,17 @@ impl Peers {
         self.by_id.iter().map(|(id, peer)| (*id, peer))
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (RegistrarId, &mut Peer)> {
+        self.by_id.iter_mut().map(|(id, peer)| (*id, peer))
+    }
+
     /// The peers that take part in what the registrars tell each other.
     pub(super) fn active(&self) -> Vec<RegistrarId> {
         self.iter().filter(|(_, p)| p.is_active()).map(|(id, _)| id).collect()
     }
 
-    pub(super) fn ids(&self) -> Vec<RegistrarId> {
-        self.by_id.keys().copied().collect()
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
     }
 
     /// The peers that are said to be at one of these addresses.

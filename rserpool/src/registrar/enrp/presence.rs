@@ -7,7 +7,7 @@ use sctp_user::net::canonical;
 
 use super::peers::PeerState;
 use super::{EnrpTimer, SPREAD_PERMILLE, first};
-use crate::registrar::{AssocKey, CloseHow, Output, Registrar, RegistrarEvent, Service};
+use crate::registrar::{AssocKey, CloseHow, Output, Registrar, RegistrarEvent, Service, Timer};
 use crate::wire::{EnrpMessage, RegistrarId, Scope, ServerInformation, Transport, TransportUse};
 
 impl Registrar {
@@ -71,11 +71,14 @@ impl Registrar {
         let is_new = match self.enrp.peers.get_mut(id) {
             Some(peer) => {
                 // The latest association counts: a peer that came back elsewhere is where it speaks from.
-                if first_time && peer.link.is_none_or(|l| l != assoc) {
+                if first_time || peer.link.is_none() {
                     peer.link = Some(assoc);
                 }
-                let unheard = !peer.confirmed;
+                let unheard = !peer.confirmed || peer.addrs.is_empty();
                 peer.confirmed = true;
+                if peer.addrs.is_empty() {
+                    peer.addrs.clone_from(&places);
+                }
                 unheard
             }
             None => {
@@ -124,9 +127,6 @@ impl Registrar {
         checksum: Option<u16>,
         server: Option<&ServerInformation>,
     ) {
-        if self.met(now, assoc, id).is_none() {
-            return;
-        }
         let Some(link) = self.enrp.links.get(&assoc) else { return };
         // Of what it says of itself only addresses count that the association has: nobody can send us elsewhere. RSPLIB
         // listens on the very port that it sends from.
@@ -186,7 +186,7 @@ impl Registrar {
         let Some(peer) = self.enrp.peers.get_mut(id) else { return };
         peer.last_heard = now;
         let before = core::mem::replace(&mut peer.state, PeerState::Active);
-        if before == PeerState::Active && self.timers.get(&super::super::Timer::Enrp(EnrpTimer::Peer(id))).is_some() {
+        if before == PeerState::Active && self.timers.get(&Timer::Enrp(EnrpTimer::Peer(id))).is_some() {
             return;
         }
         self.arm_peer(now, id);
@@ -238,7 +238,7 @@ impl Registrar {
         let Some(peer) = self.enrp.peers.get_mut(id) else { return };
         peer.take_queue();
         peer.state = PeerState::Inactive { until: now };
-        self.event(RegistrarEvent::PeerLost { id, elements: self.space.owned_by(id).count() });
+        self.event(RegistrarEvent::PeerLost { id, elements: self.space.owned_count(id) });
         self.strike_off(now, id);
         self.mentor_lost(now, id);
         self.bury(now, id);
@@ -246,14 +246,15 @@ impl Registrar {
 
     /// A dead peer is forgotten, once nobody's home is there.
     fn bury(&mut self, now: Time, id: RegistrarId) {
-        if self.space.owned_by(id).next().is_none() {
-            self.remove_peer(id);
+        if self.space.owned_count(id) == 0 {
+            self.remove_peer(id, true);
         } else {
             self.begin_takeover(now, id);
         }
     }
 
-    pub(super) fn remove_peer(&mut self, id: RegistrarId) {
+    /// Forgets a peer; `close` its association as well, or go on with it should it be heard on it again.
+    pub(super) fn remove_peer(&mut self, id: RegistrarId, close: bool) {
         self.enrp_timer(EnrpTimer::Peer(id), None);
         self.enrp_timer(EnrpTimer::Sync(id), None);
         self.enrp.takeovers.remove(&id);
@@ -261,7 +262,7 @@ impl Registrar {
         if let Some(token) = peer.connecting {
             self.enrp.connects.remove(&token);
         }
-        if let Some(assoc) = peer.link {
+        if let Some(assoc) = peer.link.filter(|_| close) {
             self.close_link(assoc, CloseHow::Abort);
         }
     }

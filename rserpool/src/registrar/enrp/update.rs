@@ -22,7 +22,7 @@ impl Registrar {
             return;
         }
         // What a peer can use of the addresses depends on where it is.
-        let peers: Vec<(RegistrarId, Scope)> = self.enrp.told().map(|(id, reach)| (id, reach)).collect();
+        let peers = self.enrp.told();
         for reach in [Scope::Loopback, Scope::SiteLocal] {
             let mut receivers = peers.iter().filter(|(_, r)| *r == reach).map(|(id, _)| *id).peekable();
             if receivers.peek().is_none() {
@@ -139,7 +139,7 @@ impl Registrar {
     pub(super) fn take_in(&mut self, now: Time, from: RegistrarId, handle: &PoolHandle, element: &PoolElement) -> Option<ElementKey> {
         match self.space.register(now, handle, element) {
             Ok(r) => {
-                if r.is_change() {
+                if r.changed {
                     self.pool_changed(now, handle);
                 }
                 Some(r.key)
