@@ -30,7 +30,7 @@ fn register_resolve_deregister() {
     // The registrar itself knows where to ask the element: at the other end of its association.
     let key = bed.r.handlespace().find(&handle(ECHO), ElementId(1)).unwrap();
     let asap = Transport::sctp(50_000, TransportUse::DATA, ["10.0.0.1".parse().unwrap()]);
-    assert_eq!(bed.r.handlespace().element(key).unwrap().info.asap, Some(asap));
+    assert_eq!(bed.r.handlespace().element(key).unwrap().asap(), Some(asap));
 
     let gone = AsapMessage::DeregistrationResponse { handle: handle(ECHO), id: ElementId(1), error: None };
     let leave = AsapMessage::Deregistration { handle: handle(ECHO), id: ElementId(1) };
@@ -132,7 +132,7 @@ fn registrations_are_checked() {
     let both = Transport::sctp(1, TransportUse::DATA, ["10.0.0.1".parse().unwrap(), "10.0.0.77".parse().unwrap()]);
     assert_eq!(bed.ask(pe, &registration(ECHO, PoolElement { user: both, ..element(2, 1) })), accepted(ECHO, 2));
     let key = bed.r.handlespace().find(&pool(), ElementId(2)).unwrap();
-    assert_eq!(bed.r.handlespace().element(key).unwrap().info.user.addrs, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(bed.r.handlespace().element(key).unwrap().user().addrs, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
 }
 
 #[test]

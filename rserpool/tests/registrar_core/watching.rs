@@ -258,7 +258,7 @@ fn an_identifier_belongs_to_who_answers() {
     let out = bed.pass(ms(2_000));
     assert_eq!(out, [(2_000, Out::Close(holder, CloseHow::Abort)), (2_000, Out::Said(thief, accepted(ECHO, 1)))]);
     let key = bed.r.handlespace().find(&handle(ECHO), ElementId(1)).unwrap();
-    assert_eq!(bed.r.handlespace().element(key).unwrap().info.user, element(1, 2).user);
+    assert_eq!(bed.r.handlespace().element(key).unwrap().user(), element(1, 2).user);
 
     // Who wanted it and went is forgotten.
     let holder = thief;
