@@ -170,7 +170,7 @@ const LIST_RESPONSE: u8 = 0x06;
 const INIT_TAKEOVER: u8 = 0x07;
 const INIT_TAKEOVER_ACK: u8 = 0x08;
 const TAKEOVER_SERVER: u8 = 0x09;
-const ERROR: u8 = 0x0a;
+const ERROR: u8 = EnrpMessage::ERROR;
 
 /// The lowest flag: R (reply required, reject), W, and T.
 const FLAG: u8 = 0x01;
@@ -309,6 +309,9 @@ impl Collected {
 const TRUNCATED: DecodeError = DecodeError { offset: 0, kind: DecodeErrorKind::Truncated };
 
 impl EnrpMessage {
+    /// Type number of an Error.
+    pub(crate) const ERROR: u8 = 0x0a;
+
     /// Decodes a message. Its length may count the padding of the last parameter or not, the padding itself may be
     /// missing, and what follows behind the length is not looked at. Parameters may come in any order, but for elements,
     /// which follow their pool's handle.

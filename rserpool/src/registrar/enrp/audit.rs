@@ -7,7 +7,7 @@ use core::time::Duration;
 use sctp_user::Time;
 
 use super::EnrpTimer;
-use crate::registrar::{AssocKey, Registrar, RegistrarEvent, RemovalReason};
+use crate::registrar::{Registrar, RegistrarEvent, RemovalReason};
 use crate::wire::{ElementId, EnrpMessage, PoolElement, PoolHandle, RegistrarId};
 
 /// The checksum of no elements.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sctp_user::Time;
 use sctp_user::net::canonical;
 
+use super::{EnrpTimer, SPREAD_PERMILLE};
 use super::peers::PeerState;
 use super::table::Session;
 use crate::registrar::client::is_of_host;
@@ -97,6 +98,9 @@ impl Registrar {
             None => {}
         }
         self.count_remote_peers();
+        // A registrar that was told of no peers has not sent heartbeats so far.
+        let at = now + self.spread(self.cfg.enrp.timers.heartbeat, SPREAD_PERMILLE);
+        self.enrp_timer_unless_set(EnrpTimer::Heartbeat, at);
     }
 
     /// An association to a peer is up: what waits for it leaves. It need not be the peer that we meant who is there.
@@ -302,15 +306,17 @@ impl Registrar {
     /// Opens associations to the configured peers that there are none with.
     pub(super) fn contact_all(&mut self) {
         for n in 0..self.enrp.contacts.len() {
-            let Some(contact) = self.enrp.contacts.get_mut(n) else { continue };
+            let Some(contact) = self.enrp.contacts.get(n) else { continue };
             let addrs = contact.addrs.clone();
             // It may have been found by other means, or it may be ourselves.
             let known = self.enrp.links.values().any(|l| l.places.iter().any(|p| addrs.contains(p)));
             let ourselves = addrs.iter().any(|a| self.is_own_place(*a));
-            if contact.connecting || contact.link.is_some() || known || ourselves || self.stopping {
+            if contact.is_promising() || known || ourselves || self.stopping {
                 continue;
             }
-            contact.connecting = true;
+            if let Some(contact) = self.enrp.contacts.get_mut(n) {
+                contact.connecting = true;
+            }
             let token = ConnectToken(FIRST_TOKEN | self.enrp.next_token);
             self.enrp.next_token += 1;
             self.enrp.connects.insert(token, Purpose::Contact(n));

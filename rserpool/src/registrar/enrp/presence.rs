@@ -57,6 +57,10 @@ impl Registrar {
         self.present_to_all();
         self.contact_all();
         self.sweep_links(now);
+        let enrp = &self.enrp;
+        if self.stopping || (enrp.links.is_empty() && enrp.peers.is_empty() && enrp.contacts.is_empty() && self.cfg.enrp.targets.is_empty()) {
+            return;
+        }
         let at = now + self.spread(self.cfg.enrp.timers.heartbeat, SPREAD_PERMILLE);
         self.enrp_timer(EnrpTimer::Heartbeat, Some(at));
     }

@@ -128,7 +128,7 @@ impl Registrar {
         if self.enrp.is_serving() {
             return;
         }
-        self.enrp.phase = super::Phase::Serving;
+        self.enrp.phase = Phase::Serving;
         self.enrp_timer(EnrpTimer::Start, None);
         self.enrp_timer(EnrpTimer::Mentor, None);
         let peers = self.enrp.peers.active().len();

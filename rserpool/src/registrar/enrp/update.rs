@@ -125,7 +125,7 @@ impl Registrar {
     }
 
     /// An element's home is a peer, if only one that nothing else is known of: should it not appear, it is taken over.
-    fn know_home(&mut self, now: Time, home: RegistrarId) -> bool {
+    pub(super) fn know_home(&mut self, now: Time, home: RegistrarId) -> bool {
         if self.enrp.peers.contains(home) {
             return true;
         }
