@@ -82,6 +82,10 @@ impl Registrar {
             if e.user.port == 0 {
                 return Err(Refusal::invalid(offered, "the port is zero"));
             }
+            // RFC 5354 section 3.4: one of two values. In other transports the field is reserved.
+            if e.user.protocol == Protocol::Sctp && !e.user.usage.is_defined() {
+                return Err(Refusal::invalid(offered, "the use of the transport is neither of the two that there are"));
+            }
             e.user.addrs.iter_mut().for_each(|a| *a = canonical(*a));
             e.user.addrs.retain(|a| client.addrs.contains(a) && self.cfg.min_scope.is_none_or(|min| Scope::of(*a) >= min));
             let Some(scope) = e.user.addrs.iter().map(|a| Scope::of(*a)).max() else {
@@ -149,13 +153,9 @@ impl Registrar {
     }
 
     /// Tells who wants to know what a registration has changed.
-    fn note_registration(&mut self, now: Time, registered: &Registered) {
-        let change = if registered.new_element || registered.moved_from.is_some() {
-            Change::Added
-        } else {
-            Change::Renewed { changed: registered.changed }
-        };
-        self.element_changed(now, registered.key, change);
+    fn note_registration(&mut self, now: Time, done: &Registered) {
+        let change = if done.new_element || done.moved_from.is_some() { Change::Added } else { Change::Renewed { changed: done.changed } };
+        self.element_changed(now, done.key, change);
     }
 
     fn refuse(&mut self, assoc: AssocKey, handle: PoolHandle, id: ElementId, refusal: Refusal) {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::param::{DecodeError, Param, ParamWriter, kind};
+use super::param::{ParamWriter, kind};
 
 /// A cause code. RFC 5354 defines 0 to 10; RSPLIB has private ones beyond, which are understood but never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,15 +112,6 @@ impl OperationError {
     #[must_use]
     pub fn code(&self) -> CauseCode {
         self.causes.first().map_or(CauseCode::UNSPECIFIED, |c| c.code)
-    }
-
-    pub(crate) fn decode(p: &Param<'_>) -> Result<Self, DecodeError> {
-        let mut causes = Vec::new();
-        let mut items = p.nested(&p.reader());
-        while let Some(c) = items.next()? {
-            causes.push(ErrorCause { code: CauseCode(c.kind), data: c.value.to_vec() });
-        }
-        if causes.is_empty() { Err(p.invalid()) } else { Ok(Self { causes }) }
     }
 
     pub(crate) fn encode(&self, w: &mut ParamWriter<'_>) {

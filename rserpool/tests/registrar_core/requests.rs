@@ -13,6 +13,7 @@ use sctp_user::Time;
 
 use crate::bed::*;
 
+/// RFC 5352 rows: 3.1-29, 3.2-7, 3.2-8, 3.3-17.
 #[test]
 fn register_resolve_deregister() {
     let mut bed = Bed::new();
@@ -41,6 +42,7 @@ fn register_resolve_deregister() {
     bed.pass_quietly(20_000);
 }
 
+/// RFC 5352 rows: 3.1-24.
 #[test]
 fn registration_again_updates() {
     let mut bed = Bed::new();
@@ -55,6 +57,8 @@ fn registration_again_updates() {
     assert!(bed.events.iter().any(|(_, e)| matches!(e, RegistrarEvent::Renewed { id: ElementId(1), .. })));
 }
 
+/// RFC 5352 rows: 3.3-15.
+/// RFC 5356 rows: 4.1.2-1, 4.1.2-2, 4.1.2-3, 4.1.2-4.
 #[test]
 fn number_of_items() {
     let mut bed = Bed::new();
@@ -98,6 +102,7 @@ fn refused(bed: &mut Bed, assoc: rserpool::registrar::AssocKey, pool: PoolHandle
     assert_eq!(answer, AsapMessage::RegistrationResponse { reject: true, handle: pool, id, error });
 }
 
+/// RFC 5352 rows: 2.2.1-4, 3.1-22.
 #[test]
 fn registrations_are_checked() {
     let mut bed = Bed::new();
@@ -204,6 +209,7 @@ fn registration_life() {
     assert_eq!(seconds.pass(Duration::from_millis(1)).len(), 1);
 }
 
+/// RFC 5352 rows: 2.2.14-1, 2.2.14-2.
 #[test]
 fn malformed_requests() {
     let mut bed = Bed::new();
@@ -276,6 +282,7 @@ fn announces() {
     assert_eq!((*group, AsapMessage::decode(bytes).unwrap().message), (net, named));
 }
 
+/// RFC 5352 rows: 3.6-1.
 #[test]
 fn announces_are_rarer_among_many_but_never_outdated() {
     let (mut bed, ..) = announcing(3863);
