@@ -56,14 +56,7 @@ pub(super) struct Watched {
 
 impl Watched {
     fn new(state: State) -> Self {
-        Self {
-            assoc: None,
-            state,
-            reporters: BTreeMap::new(),
-            last_asked_by_report: None,
-            contender: None,
-            tenure: Tenure::default(),
-        }
+        Self { assoc: None, state, reporters: BTreeMap::new(), last_asked_by_report: None, contender: None, tenure: Tenure::default() }
     }
 
     /// The association that it is registered over, unless that is lost.

@@ -173,9 +173,8 @@ impl Bus {
 
     /// The process is dead, and its port's owner says so; or the whole host is gone.
     pub(crate) fn kill(&mut self, now: Time, host: Host, noticed: bool) {
-        let its: Vec<usize> = (0..self.assocs.len())
-            .filter(|n| self.assocs[*n].as_ref().is_some_and(|a| a.ends.iter().any(|e| e.host == host)))
-            .collect();
+        let its: Vec<usize> =
+            (0..self.assocs.len()).filter(|n| self.assocs[*n].as_ref().is_some_and(|a| a.ends.iter().any(|e| e.host == host))).collect();
         let addrs: Vec<IpAddr> = self.hosts.iter().filter(|(_, h)| **h == host).map(|(a, _)| *a).collect();
         if noticed {
             its.into_iter().for_each(|n| self.end(now, n, true));

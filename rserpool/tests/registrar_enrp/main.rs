@@ -4,5 +4,6 @@
 mod bed;
 mod bus;
 mod element;
+mod partition;
 mod startup;
 mod takeover;

@@ -41,7 +41,11 @@ fn of_a_registrar_that_is_gone() {
             }
             bed.run(100);
             let dead = hosts[1];
-            if noticed { bed.kill(dead) } else { bed.vanish(dead) };
+            if noticed {
+                bed.kill(dead);
+            } else {
+                bed.vanish(dead);
+            }
             bed.run(if noticed { 1000 } else { BOUND });
             bed.agree();
             assert!(bed.count(None, begun) >= 1);

@@ -110,8 +110,7 @@ impl EnrpTimers {
         takeover_expiry: Duration::from_secs(5),
     };
     /// The values of RFC 5353 section 4.2.
-    pub const RFC: Self =
-        Self { heartbeat: Duration::from_secs(30), max_time_last_heard: Duration::from_secs(61), ..Self::RSPLIB };
+    pub const RFC: Self = Self { heartbeat: Duration::from_secs(30), max_time_last_heard: Duration::from_secs(61), ..Self::RSPLIB };
 }
 
 /// Who goes on when two registrars want to take over the same one.

@@ -8,12 +8,14 @@ use bytes::Bytes;
 use sctp_user::Time;
 use sctp_user::net::canonical;
 
-use super::{EnrpTimer, SPREAD_PERMILLE};
 use super::peers::PeerState;
 use super::table::Session;
+use super::{EnrpTimer, SPREAD_PERMILLE};
 use crate::registrar::client::is_of_host;
 use crate::registrar::{AssocKey, CloseHow, ConnectToken, Output, Registrar, RegistrarEvent, Service};
-use crate::wire::{CauseCode, DecodeError, ENRP_PPID, EncodeOptions, EnrpMessage, ErrorCause, MAX_ADDRESSES, OperationError, RegistrarId, Scope};
+use crate::wire::{
+    CauseCode, DecodeError, ENRP_PPID, EncodeOptions, EnrpMessage, ErrorCause, MAX_ADDRESSES, OperationError, RegistrarId, Scope,
+};
 
 /// Tokens of ENRP begin here; ASAP's count from zero.
 const FIRST_TOKEN: u64 = 1 << 63;

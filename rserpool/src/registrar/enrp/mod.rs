@@ -36,15 +36,15 @@ use std::net::SocketAddr;
 
 use sctp_user::Time;
 
+pub(super) use self::claims::Tenure;
 use self::config::EnrpConfig;
 use self::links::{Contact, Link, Purpose};
 use self::peers::Peers;
 use self::startup::{Phase, Start};
 use self::takeover::Acks;
-pub(super) use self::claims::Tenure;
 use super::{AssocKey, ConnectToken, Registrar, RegistrarEvent, Timer};
 use crate::handlespace::ElementKey;
-use crate::wire::{EnrpMessage, RegistrarId, Scope};
+use crate::wire::{EnrpMessage, RegistrarId, Scope, UpdateAction};
 
 /// What a timer of ours is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -154,12 +154,21 @@ impl Registrar {
         };
         match message {
             EnrpMessage::Presence { reply_required, checksum, server, .. } => {
-                self.presence(now, assoc, sender, reply_required, checksum, server.as_ref());
+                self.located(assoc, sender, server.as_ref());
+                if reply_required {
+                    self.present(assoc, sender, false);
+                }
+                if let Some(checksum) = checksum {
+                    self.audit(now, sender, checksum);
+                }
             }
             EnrpMessage::HandleTableRequest { own_only, .. } => self.table_requested(now, assoc, sender, own_only, is_new),
             EnrpMessage::HandleTableResponse { reject, more, pools, .. } => self.table_arrived(now, sender, reject, more, pools),
-            EnrpMessage::HandleUpdate { action, takeover_suggested, handle, element, .. } => {
-                self.updated(now, sender, action, takeover_suggested, &handle, element);
+            EnrpMessage::HandleUpdate { action: UpdateAction::Add, takeover_suggested, handle, element, .. } => {
+                self.added(now, sender, &handle, element, takeover_suggested);
+            }
+            EnrpMessage::HandleUpdate { action: UpdateAction::Delete, handle, element, .. } => {
+                self.deleted(now, sender, &handle, element.id);
             }
             EnrpMessage::ListRequest { .. } => self.list_requested(assoc, sender),
             EnrpMessage::ListResponse { reject, servers, .. } => self.list_arrived(now, sender, reject, &servers),

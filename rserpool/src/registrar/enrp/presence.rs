@@ -58,7 +58,8 @@ impl Registrar {
         self.contact_all();
         self.sweep_links(now);
         let enrp = &self.enrp;
-        if self.stopping || (enrp.links.is_empty() && enrp.peers.is_empty() && enrp.contacts.is_empty() && self.cfg.enrp.targets.is_empty()) {
+        if self.stopping || (enrp.links.is_empty() && enrp.peers.is_empty() && enrp.contacts.is_empty() && self.cfg.enrp.targets.is_empty())
+        {
             return;
         }
         let at = now + self.spread(self.cfg.enrp.timers.heartbeat, SPREAD_PERMILLE);
@@ -121,16 +122,8 @@ impl Registrar {
         }
     }
 
-    /// A presence over an association.
-    pub(super) fn presence(
-        &mut self,
-        now: Time,
-        assoc: AssocKey,
-        id: RegistrarId,
-        reply_required: bool,
-        checksum: Option<u16>,
-        server: Option<&ServerInformation>,
-    ) {
+    /// Where a peer is reached, as it says over an association.
+    pub(super) fn located(&mut self, assoc: AssocKey, id: RegistrarId, server: Option<&ServerInformation>) {
         let Some(link) = self.enrp.links.get(&assoc) else { return };
         // Of what it says of itself only addresses count that the association has: nobody can send us elsewhere. RSPLIB
         // listens on the very port that it sends from.
@@ -144,12 +137,6 @@ impl Registrar {
         }
         if let Some(peer) = self.enrp.peers.get_mut(id) {
             peer.addrs = addrs;
-        }
-        if reply_required {
-            self.present(assoc, id, false);
-        }
-        if let Some(checksum) = checksum {
-            self.audit(now, id, checksum);
         }
     }
 

@@ -69,7 +69,8 @@ impl Registrar {
     /// A part of the table, from where the last answer to this peer ended. A requester that we did not know before is
     /// refused, as by RSPLIB; by the time of its next request it is known.
     pub(super) fn table_requested(&mut self, now: Time, assoc: AssocKey, from: RegistrarId, own_only: bool, is_new: bool) {
-        let reply = |reject, more, pools| EnrpMessage::HandleTableResponse { sender: RegistrarId::UNDEFINED, receiver: from, reject, more, pools };
+        let reply =
+            |reject, more, pools| EnrpMessage::HandleTableResponse { sender: RegistrarId::UNDEFINED, receiver: from, reject, more, pools };
         let others = self.enrp.links.iter().filter(|(a, l)| **a != assoc && l.session.as_ref().is_some_and(|s| s.until > now)).count();
         let reject = is_new || !self.enrp.is_serving() || others >= self.cfg.enrp.max_table_sessions;
         let Some(link) = self.enrp.links.get_mut(&assoc) else { return };

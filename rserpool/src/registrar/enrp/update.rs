@@ -9,7 +9,7 @@ use sctp_user::Time;
 use super::table::shown;
 use crate::handlespace::ElementKey;
 use crate::registrar::{Registrar, RegistrarEvent, RemovalReason};
-use crate::wire::{EnrpMessage, PoolElement, PoolHandle, RegistrarId, Scope, UpdateAction};
+use crate::wire::{ElementId, EnrpMessage, PoolElement, PoolHandle, RegistrarId, Scope, UpdateAction};
 
 impl Registrar {
     /// An element whose home we are was added, renewed, or is about to be removed.
@@ -63,35 +63,24 @@ impl Registrar {
         }
     }
 
-    /// A peer tells of an element that it is the home of.
-    pub(super) fn updated(
-        &mut self,
-        now: Time,
-        from: RegistrarId,
-        action: UpdateAction,
-        takeover_suggested: bool,
-        handle: &PoolHandle,
-        element: PoolElement,
-    ) {
-        match action {
-            UpdateAction::Add => {
-                let id = element.id;
-                self.learn(now, from, handle, element, false);
-                if takeover_suggested && self.cfg.enrp.suggest_takeovers {
-                    self.pull(now, handle, id);
-                }
-            }
-            UpdateAction::Delete => {
-                let Some(key) = self.space.find(handle, element.id) else { return };
-                let Some(home) = self.space.element(key).map(|e| e.home()) else { return };
-                // Only its home knows that an element is gone. Of a home that is dead, whoever cares may tell.
-                let may_tell = home == from || (home != self.id && self.enrp.peers.get(home).is_none_or(|p| !p.is_active()));
-                if may_tell {
-                    self.remove(now, key, RemovalReason::HomeSaidSo);
-                } else {
-                    self.claim_withdrawn(key, from);
-                }
-            }
+    /// A peer tells of an element that it is the home of (RFC 5353 section 3.3.1).
+    pub(super) fn added(&mut self, now: Time, from: RegistrarId, handle: &PoolHandle, element: PoolElement, takeover_suggested: bool) {
+        let id = element.id;
+        self.learn(now, from, handle, element, false);
+        if takeover_suggested && self.cfg.enrp.suggest_takeovers {
+            self.pull(now, handle, id);
+        }
+    }
+
+    /// A peer tells that an element is gone (RFC 5353 section 3.3.2). Only its home knows that. Of a home that is dead,
+    /// whoever cares may tell.
+    pub(super) fn deleted(&mut self, now: Time, from: RegistrarId, handle: &PoolHandle, id: ElementId) {
+        let Some(key) = self.space.find(handle, id) else { return };
+        let Some(home) = self.space.element(key).map(|e| e.home()) else { return };
+        if home == from || (home != self.id && self.enrp.peers.get(home).is_none_or(|p| !p.is_active())) {
+            self.remove(now, key, RemovalReason::HomeSaidSo);
+        } else {
+            self.claim_withdrawn(key, from);
         }
     }
 
