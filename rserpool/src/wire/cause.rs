@@ -36,6 +36,11 @@ impl CauseCode {
     /// RSPLIB: a parameter has an invalid value.
     pub const RSPLIB_INVALID_VALUE: Self = Self(0x0011);
 
+    /// RSPLIB: the association has no address that others can use.
+    pub const RSPLIB_NO_ASAP_ADDRESSES: Self = Self(0xf007);
+    /// RSPLIB: none of the element's addresses is one of the association and usable.
+    pub const RSPLIB_NO_USER_ADDRESSES: Self = Self(0xf008);
+
     /// What it means, or nothing if it is unknown.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
