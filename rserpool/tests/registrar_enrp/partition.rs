@@ -1,6 +1,7 @@
 //! Partitions that heal: each element has one home in the end, which is where it thinks that its home is.
 
 use rserpool::registrar::RegistrarEvent;
+use rserpool::registrar::enrp::EnrpEvent;
 
 use super::bed::Bed;
 use super::bus::Host;
@@ -53,5 +54,5 @@ fn too_short_to_matter() {
     bed.cut(&r[..2], &r[2..], false);
     bed.run(TOGETHER);
     bed.agree();
-    assert_eq!(bed.count(None, |e| matches!(e, RegistrarEvent::TakeoverBegun { .. })), 0);
+    assert_eq!(bed.count(None, |e| matches!(e, RegistrarEvent::Enrp(EnrpEvent::TakeoverBegun { .. }))), 0);
 }

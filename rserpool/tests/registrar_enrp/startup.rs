@@ -1,11 +1,12 @@
 //! Start-up, the peer list, and the transfer of the table (RFC 5353 sections 3.2 and 3.4).
 
 use rserpool::registrar::RegistrarEvent;
+use rserpool::registrar::enrp::EnrpEvent;
 
 use super::bed::{Bed, place};
 
 fn serving(e: &RegistrarEvent) -> bool {
-    matches!(e, RegistrarEvent::Serving { .. })
+    matches!(e, RegistrarEvent::Enrp(EnrpEvent::Serving { .. }))
 }
 
 /// RFC 5353 section 3.2.2.1: who meets nobody is alone, and serves; who was told of nobody, at once.

@@ -1,6 +1,7 @@
 //! Takeovers (RFC 5353 section 3.5).
 
 use rserpool::registrar::RegistrarEvent;
+use rserpool::registrar::enrp::EnrpEvent;
 
 use super::bed::Bed;
 use super::bus::Host;
@@ -25,7 +26,7 @@ fn cluster(n: u8) -> (Bed, Vec<Host>) {
 }
 
 fn begun(e: &RegistrarEvent) -> bool {
-    matches!(e, RegistrarEvent::TakeoverBegun { .. })
+    matches!(e, RegistrarEvent::Enrp(EnrpEvent::TakeoverBegun { .. }))
 }
 
 /// RFC 5353 sections 3.4.3 and 3.5, with 2, 3 and 5 registrars. The elements do not notice anything themselves: they are

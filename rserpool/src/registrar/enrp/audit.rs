@@ -7,7 +7,8 @@ use core::time::Duration;
 use sctp_user::Time;
 
 use super::EnrpTimer;
-use crate::registrar::{Registrar, RegistrarEvent, RemovalReason};
+use super::event::EnrpEvent;
+use crate::registrar::{Registrar, RemovalReason};
 use crate::wire::{ElementId, EnrpMessage, PoolElement, PoolHandle, RegistrarId};
 
 /// The checksum of no elements.
@@ -72,7 +73,7 @@ impl Registrar {
         if lasting {
             audit.not_before = now + LASTING_MISMATCH;
         }
-        self.event(RegistrarEvent::Mismatch { id, theirs, ours, lasting });
+        self.event(EnrpEvent::Mismatch { id, theirs, ours, lasting });
         if !first_time {
             self.start_sync(now, id, true);
         }
@@ -128,7 +129,7 @@ impl Registrar {
         // A peer that always has more, but never says what, or more than there can be, would keep us busy for ever.
         let endless = more && (empty || sync.elements > self.cfg.limits.elements.saturating_mul(2));
         if reject || endless {
-            self.event(RegistrarEvent::TableRefused { id: from });
+            self.event(EnrpEvent::TableRefused { id: from });
             self.mentor_lost(now, from);
         } else if more {
             if let Some(peer) = self.enrp.peers.get_mut(from) {
@@ -152,7 +153,7 @@ impl Registrar {
                 peer.audit.table = sync.digest;
             }
         }
-        self.event(RegistrarEvent::Synchronised { id: from, elements: sync.elements, removed });
+        self.event(EnrpEvent::Synchronised { id: from, elements: sync.elements, removed });
         if self.is_mentor(from) {
             self.serve_peers(now);
         }

@@ -24,9 +24,10 @@ use std::collections::VecDeque;
 use sctp_user::Time;
 
 use super::EnrpTimer;
+use super::event::EnrpEvent;
 use crate::handlespace::ElementKey;
+use crate::registrar::Registrar;
 use crate::registrar::changes::Change;
-use crate::registrar::{Registrar, RegistrarEvent};
 use crate::wire::{ElementId, PoolElement, PoolHandle, RegistrarId};
 
 /// How long a successful defence counts.
@@ -170,7 +171,7 @@ impl Registrar {
         }
         self.take_as_said(now, key, claim);
         if let Some((handle, id)) = self.space.element(key).map(|e| (e.handle().clone(), e.id())) {
-            self.event(RegistrarEvent::Moved { handle, id, to });
+            self.event(EnrpEvent::Moved { handle, id, to });
         }
     }
 
@@ -207,7 +208,7 @@ impl Registrar {
         if adopted || claim.is_some() {
             self.space.set_home(key, self.id);
             if let Some((handle, id)) = self.space.element(key).map(|e| (e.handle().clone(), e.id())) {
-                self.event(RegistrarEvent::Adopted { handle, id });
+                self.event(EnrpEvent::Adopted { handle, id });
             }
             self.element_changed(now, key, Change::Added);
         }

@@ -8,8 +8,9 @@
 
 use sctp_user::Time;
 
+use super::event::EnrpEvent;
 use super::peers::PeerState;
-use crate::registrar::{AssocKey, Registrar, RegistrarEvent};
+use crate::registrar::{AssocKey, Registrar};
 use crate::wire::{EnrpMessage, RegistrarId};
 
 /// The checksum of no elements.
@@ -41,7 +42,7 @@ impl Registrar {
         if give_way {
             self.renumber(now);
         }
-        self.event(RegistrarEvent::DuplicateId { id: old, new: give_way.then_some(self.id) });
+        self.event(EnrpEvent::DuplicateId { id: old, new: give_way.then_some(self.id) });
         if give_way {
             self.present_to_all();
         }

@@ -12,7 +12,7 @@ use super::peers::PeerState;
 use super::table::Session;
 use super::{EnrpTimer, SPREAD_PERMILLE};
 use crate::registrar::client::is_of_host;
-use crate::registrar::{AssocKey, CloseHow, ConnectToken, Output, Registrar, RegistrarEvent, Service};
+use crate::registrar::{AssocKey, CloseHow, ConnectToken, Output, RefusalReason, Registrar, RegistrarEvent, Service};
 use crate::wire::{
     CauseCode, DecodeError, ENRP_PPID, EncodeOptions, EnrpMessage, ErrorCause, MAX_ADDRESSES, OperationError, RegistrarId, Scope,
 };
@@ -71,9 +71,12 @@ impl Contact {
 impl Registrar {
     pub(in crate::registrar) fn enrp_connected(&mut self, now: Time, assoc: AssocKey, token: Option<ConnectToken>, peer: &[SocketAddr]) {
         let purpose = token.and_then(|t| self.enrp.connects.remove(&t));
+        let addr = peer.first().map_or(IpAddr::from([0; 4]), |p| canonical(p.ip()));
         let full = self.enrp.links.len() >= self.cfg.enrp.max_peers.saturating_mul(2);
-        if full || self.stopping || peer.is_empty() || self.enrp.links.contains_key(&assoc) {
-            self.event(RegistrarEvent::Limited { assoc, what: "associations with peers" });
+        let allowed = self.cfg.access.allows_registrar(addr);
+        if full || !allowed || self.stopping || peer.is_empty() || self.enrp.links.contains_key(&assoc) {
+            let why = if allowed { RefusalReason::Peers } else { RefusalReason::RegistrarNotAllowed };
+            self.refused(now, why, RegistrarEvent::Denied { assoc: Some(assoc), addr, why });
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
             if let Some(purpose) = purpose {
                 self.enrp_connect_failed(now, purpose);
@@ -215,14 +218,14 @@ impl Registrar {
         let Some(link) = self.enrp.links.get_mut(&assoc) else { return };
         link.last_heard = now;
         if ppid != ENRP_PPID {
-            self.event(RegistrarEvent::WrongProtocol { assoc, ppid });
+            self.refused(now, RefusalReason::WrongProtocol, RegistrarEvent::WrongProtocol { assoc, ppid });
             return;
         }
         match EnrpMessage::decode(bytes) {
             Ok(decoded) => {
                 let sender = decoded.message.sender();
                 if sender.is_undefined() {
-                    self.event(RegistrarEvent::Limited { assoc, what: "messages without a sender" });
+                    self.limited(now, assoc, RefusalReason::NoSender);
                 } else if sender == self.id {
                     self.own_id_heard(now, assoc, &decoded.message);
                 } else {
@@ -232,13 +235,13 @@ impl Registrar {
                     }
                 }
             }
-            Err(error) => self.enrp_malformed(assoc, bytes, error),
+            Err(error) => self.enrp_malformed(now, assoc, bytes, error),
         }
     }
 
     /// What is not understood is answered by an error if it wants to be (RFC 5353 section 3.7), but no error is.
-    fn enrp_malformed(&mut self, assoc: AssocKey, bytes: &[u8], error: DecodeError) {
-        self.event(RegistrarEvent::Malformed { assoc, error });
+    fn enrp_malformed(&mut self, now: Time, assoc: AssocKey, bytes: &[u8], error: DecodeError) {
+        self.refused(now, RefusalReason::Malformed, RegistrarEvent::Malformed { assoc, error });
         let sender = EnrpMessage::sender_of(bytes).unwrap_or(RegistrarId::UNDEFINED);
         if bytes.first() != Some(&EnrpMessage::ERROR)
             && let Some(report) = error.to_report(bytes)
@@ -254,7 +257,7 @@ impl Registrar {
     pub(super) fn enrp_encode(&mut self, message: &EnrpMessage) -> Option<Bytes> {
         let encoded = message.encode(EncodeOptions { count_padding: self.cfg.count_padding });
         if encoded.is_err() {
-            self.event(RegistrarEvent::TooLong { what: "message to a peer" });
+            self.stats.count_refusal(RefusalReason::Length);
         }
         encoded.ok().map(Bytes::from)
     }

@@ -21,6 +21,7 @@
 mod audit;
 mod claims;
 pub mod config;
+mod event;
 mod identity;
 mod links;
 mod peers;
@@ -38,11 +39,12 @@ use sctp_user::Time;
 
 pub(super) use self::claims::Tenure;
 use self::config::EnrpConfig;
+pub use self::event::EnrpEvent;
 use self::links::{Contact, Link, Purpose};
 use self::peers::Peers;
 use self::startup::{Phase, Start};
 use self::takeover::Acks;
-use super::{AssocKey, ConnectToken, Registrar, RegistrarEvent, Timer};
+use super::{AssocKey, ConnectToken, RefusalReason, Registrar, RegistrarEvent, Timer};
 use crate::handlespace::ElementKey;
 use crate::wire::{EnrpMessage, RegistrarId, Scope, UpdateAction};
 
@@ -175,7 +177,10 @@ impl Registrar {
             EnrpMessage::InitTakeover { target, .. } => self.takeover_announced(now, assoc, sender, target),
             EnrpMessage::InitTakeoverAck { target, .. } => self.takeover_acknowledged(now, sender, target),
             EnrpMessage::TakeoverServer { target, .. } => self.taken_over(now, sender, target),
-            EnrpMessage::Error { error, .. } => self.event(RegistrarEvent::RemoteError { assoc, error }),
+            EnrpMessage::Error { error, .. } => {
+                self.stats.errors_received += 1;
+                self.refused(now, RefusalReason::RemoteError, RegistrarEvent::RemoteError { assoc, error });
+            }
         }
     }
 

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use sctp_user::Time;
 use sctp_user::net::canonical;
 
+use super::event::EnrpEvent;
 use super::peers::PeerState;
 use super::{EnrpTimer, SPREAD_PERMILLE, first};
-use crate::registrar::{AssocKey, CloseHow, Output, Registrar, RegistrarEvent, Service, Timer};
+use crate::registrar::{AssocKey, CloseHow, Output, RefusalReason, Registrar, Service, Timer};
 use crate::wire::{EnrpMessage, RegistrarId, Scope, ServerInformation, Transport, TransportUse};
 
 impl Registrar {
@@ -88,7 +89,7 @@ impl Registrar {
             }
             None => {
                 if !self.enrp.peers.add(now, id, places.clone(), true) {
-                    self.event(RegistrarEvent::Limited { assoc, what: "peers" });
+                    self.limited(now, assoc, RefusalReason::Peers);
                     return None;
                 }
                 if let Some(peer) = self.enrp.peers.get_mut(id) {
@@ -102,7 +103,7 @@ impl Registrar {
         }
         self.heard(now, id);
         if is_new {
-            self.event(RegistrarEvent::PeerFound { id, at: first(&places) });
+            self.event(EnrpEvent::PeerFound { id, at: first(&places) });
             self.present(assoc, id, true);
             self.welcome(now, id);
         }
@@ -182,7 +183,7 @@ impl Registrar {
         }
         self.arm_peer(now, id);
         if self.enrp.takeovers.remove(&id).is_some() {
-            self.event(RegistrarEvent::TakeoverLost { target: id, why: "it lives" });
+            self.event(EnrpEvent::TakeoverLost { target: id, why: "it lives" });
         }
     }
 
@@ -229,7 +230,7 @@ impl Registrar {
         let Some(peer) = self.enrp.peers.get_mut(id) else { return };
         peer.take_queue();
         peer.state = PeerState::Inactive { until: now };
-        self.event(RegistrarEvent::PeerLost { id, elements: self.space.owned_count(id) });
+        self.event(EnrpEvent::PeerLost { id, elements: self.space.owned_count(id) });
         self.strike_off(now, id);
         self.mentor_lost(now, id);
         self.bury(now, id);

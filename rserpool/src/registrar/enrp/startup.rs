@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use sctp_user::Time;
 
 use super::EnrpTimer;
-use crate::registrar::{Registrar, RegistrarEvent, Timer};
+use super::event::EnrpEvent;
+use crate::registrar::{Registrar, Timer};
 use crate::wire::{EnrpMessage, RegistrarId, ServerInformation};
 
 /// How far a registrar has come.
@@ -72,7 +73,8 @@ impl Registrar {
             // RSPLIB lists configured peers, too, whose identifiers it does not know.
             let unknown = !server.id.is_undefined() && server.id != self.id && !self.enrp.peers.contains(server.id);
             let addrs: Vec<_> = server.transport.socket_addrs().filter(|a| a.port() != 0 && !self.is_own_place(*a)).collect();
-            if unknown && !addrs.is_empty() && self.enrp.peers.add(now, server.id, addrs, false) {
+            let allowed = addrs.iter().all(|a| self.cfg.access.allows_registrar(a.ip()));
+            if unknown && allowed && !addrs.is_empty() && self.enrp.peers.add(now, server.id, addrs, false) {
                 self.arm_peer(now, server.id);
                 self.connect_peer(server.id);
             }
@@ -132,7 +134,7 @@ impl Registrar {
         self.enrp_timer(EnrpTimer::Start, None);
         self.enrp_timer(EnrpTimer::Mentor, None);
         let peers = self.enrp.peers.active().len();
-        self.event(RegistrarEvent::Serving { peers, elements: self.space.element_count() });
+        self.event(EnrpEvent::Serving { peers, elements: self.space.element_count() });
         if !self.cfg.announce.targets.is_empty() && !self.stopping {
             self.timers.set(Timer::Announce, Some(now));
         }

@@ -2,9 +2,10 @@
 
 use sctp_user::Time;
 
+use super::event::EnrpEvent;
 use super::links::Link;
 use crate::handlespace::TableCursor;
-use crate::registrar::{AssocKey, Registrar, RegistrarEvent};
+use crate::registrar::{AssocKey, Registrar};
 use crate::wire::{EnrpMessage, PoolElement, PoolHandle, RegistrarId, Scope, ServerInformation, Transport, TransportUse};
 
 /// Room for peers in a List Response, in bytes.
@@ -91,7 +92,7 @@ impl Registrar {
         if let EnrpMessage::HandleTableResponse { sender, .. } = &mut answer {
             *sender = self.id;
         }
-        self.event(RegistrarEvent::TableRequested { id: from, own_only, reject });
+        self.event(EnrpEvent::TableRequested { id: from, own_only, reject });
         self.reply(assoc, &answer);
     }
 

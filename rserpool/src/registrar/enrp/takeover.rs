@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 use sctp_user::Time;
 
 use super::EnrpTimer;
+use super::event::EnrpEvent;
 use super::peers::PeerState;
-use crate::registrar::{AssocKey, Registrar, RegistrarEvent};
+use crate::registrar::{AssocKey, Registrar};
 use crate::wire::{EnrpMessage, RegistrarId};
 
 /// How many rounds are waited for acknowledgements.
@@ -36,7 +37,7 @@ impl Registrar {
         peer.state = PeerState::TakingOver;
         let enough = peer.rounds >= MAX_ROUNDS;
         peer.rounds = peer.rounds.saturating_add(1);
-        self.event(RegistrarEvent::TakeoverBegun { target, peers: waiting.len() });
+        self.event(EnrpEvent::TakeoverBegun { target, peers: waiting.len() });
         let message = EnrpMessage::InitTakeover { sender: self.id, receiver: RegistrarId::UNDEFINED, target };
         self.tell_all(&message);
         // The target may yet object.
@@ -62,7 +63,7 @@ impl Registrar {
     /// Not everybody has acknowledged in time.
     pub(super) fn takeover_expired(&mut self, now: Time, target: RegistrarId) {
         self.enrp.takeovers.remove(&target);
-        self.event(RegistrarEvent::TakeoverLost { target, why: "not all peers have acknowledged it" });
+        self.event(EnrpEvent::TakeoverLost { target, why: "not all peers have acknowledged it" });
         let pause = self.up_to(self.cfg.enrp.timers.takeover_expiry);
         if let Some(peer) = self.enrp.peers.get_mut(target) {
             peer.state = PeerState::Inactive { until: now + pause };
@@ -98,7 +99,7 @@ impl Registrar {
                 return;
             }
             self.enrp.takeovers.remove(&target);
-            self.event(RegistrarEvent::TakeoverLost { target, why: "another registrar goes before" });
+            self.event(EnrpEvent::TakeoverLost { target, why: "another registrar goes before" });
         }
         if self.enrp.peers.contains(target) {
             self.abort_sync(now, target);
@@ -109,7 +110,7 @@ impl Registrar {
 
     /// We are said to be dead, and are not.
     fn object(&mut self, now: Time, assoc: AssocKey, from: RegistrarId) {
-        self.event(RegistrarEvent::Suspecting { by: from });
+        self.event(EnrpEvent::Suspecting { by: from });
         self.present(assoc, from, false);
         if self.enrp.objected.is_none_or(|t| now.saturating_since(t) >= OBJECTION_INTERVAL) {
             self.enrp.objected = Some(now);
@@ -127,13 +128,13 @@ impl Registrar {
             self.adopt(now, *key);
         }
         self.remove_peer(target, true);
-        self.event(RegistrarEvent::TakenOver { target, by: self.id, elements: keys.len() });
+        self.event(EnrpEvent::TakenOver { target, by: self.id, elements: keys.len() });
     }
 
     /// A peer has taken over another one, perhaps us.
     pub(super) fn taken_over(&mut self, now: Time, by: RegistrarId, target: RegistrarId) {
         let keys = self.keys_owned_by(target);
-        self.event(RegistrarEvent::TakenOver { target, by, elements: keys.len() });
+        self.event(EnrpEvent::TakenOver { target, by, elements: keys.len() });
         if target == self.id {
             // We live, and our elements know us: each is asked whose it is.
             for key in keys {

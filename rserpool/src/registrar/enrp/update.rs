@@ -6,9 +6,10 @@
 
 use sctp_user::Time;
 
+use super::event::EnrpEvent;
 use super::table::shown;
 use crate::handlespace::ElementKey;
-use crate::registrar::{Registrar, RegistrarEvent, RemovalReason};
+use crate::registrar::{Registrar, RemovalReason};
 use crate::wire::{ElementId, EnrpMessage, PoolElement, PoolHandle, RegistrarId, Scope, UpdateAction};
 
 impl Registrar {
@@ -92,7 +93,7 @@ impl Registrar {
         let acceptable = element.id.0 != 0 && element.life.0 != 0 && handle.as_bytes().len() <= self.cfg.max_handle;
         // Of what belongs to others only a mentor tells.
         if !acceptable || (element.home != from && !complete) {
-            self.event(RegistrarEvent::Ignored { from, handle: handle.clone(), id: element.id, why: "what is said of it is impossible" });
+            self.event(EnrpEvent::Ignored { from, handle: handle.clone(), id: element.id, why: "what is said of it is impossible" });
             return;
         }
         let known = self.space.find(handle, element.id);
@@ -109,7 +110,7 @@ impl Registrar {
         } else if self.know_home(now, element.home) {
             self.take_in(now, from, handle, &element);
         } else {
-            self.event(RegistrarEvent::Ignored { from, handle: handle.clone(), id: element.id, why: "too many registrars" });
+            self.event(EnrpEvent::Ignored { from, handle: handle.clone(), id: element.id, why: "too many registrars" });
         }
     }
 
@@ -135,7 +136,7 @@ impl Registrar {
             }
             Err(_) => {
                 let why = "it does not fit into its pool, or there is no room";
-                self.event(RegistrarEvent::Ignored { from, handle: handle.clone(), id: element.id, why });
+                self.event(EnrpEvent::Ignored { from, handle: handle.clone(), id: element.id, why });
                 None
             }
         }
