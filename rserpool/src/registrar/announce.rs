@@ -74,7 +74,7 @@ impl Registrar {
             return None;
         }
         let scope = if source.is_loopback() { Scope::Loopback } else { Scope::SiteLocal };
-        let usable = self.local.iter().copied().chain([source]).filter(|a| Scope::of(*a) >= scope);
+        let usable = self.local.iter().copied().chain([source]).filter(|a| Scope::of(*a) >= scope && Scope::of(*a) != Scope::LinkLocal);
         let usable: BTreeSet<IpAddr> = usable.collect();
         let transport = Transport::sctp(self.cfg.asap_port, TransportUse::DATA, usable);
         (!transport.addrs.is_empty()).then_some(transport)
