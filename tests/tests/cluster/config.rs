@@ -1,0 +1,47 @@
+//! The configurations of a cluster's registrars and clients.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rserpool::asap::AsapConfig;
+use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
+use rserpool::wire::{ASAP_PORT, ENRP_PORT, RegistrarId};
+
+use crate::plan::Plan;
+
+/// The multicast groups of ASAP and ENRP.
+pub(crate) fn groups() -> [SocketAddr; 2] {
+    [SocketAddr::from(([239, 0, 0, 50], ASAP_PORT)), SocketAddr::from(([239, 0, 0, 51], ENRP_PORT))]
+}
+
+/// Makes configurations.
+#[derive(Clone, Debug)]
+pub(crate) struct Configs {
+    multicast: bool,
+    /// The addresses of all hosts that may be registrars.
+    registrars: Vec<IpAddr>,
+}
+
+impl Configs {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self { multicast: plan.multicast, registrars: plan.registrar_hosts().map(|h| plan.addrs[h]).collect() }
+    }
+
+    pub(crate) fn registrar(&self, host: usize, id: RegistrarId) -> RegistrarConfig {
+        let mut cfg = RegistrarConfig::default();
+        cfg.id = id;
+        let [asap, enrp] = groups();
+        cfg.enrp_group = enrp;
+        if self.multicast {
+            cfg.announce.targets = vec![AnnounceTarget { source: self.registrars[host], group: asap }];
+        }
+        cfg
+    }
+
+    pub(crate) fn client(&self) -> AsapConfig {
+        let mut cfg = AsapConfig::default();
+        if !self.multicast {
+            cfg.registrars = self.registrars.iter().map(|a| vec![SocketAddr::new(*a, ASAP_PORT)]).collect();
+        }
+        cfg
+    }
+}
