@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sctp_user::{Entropy, Time};
 
-use crate::handlespace::policy::{self, Policy};
+use crate::handlespace::policy::{Policies, Policy};
 use crate::wire::{ElementId, PoolElement, PoolHandle, Transport};
 
 /// Most pools in the cache; the one that was resolved longest ago makes room.
@@ -19,9 +19,9 @@ pub const MAX_EXCLUDED: usize = 1024;
 struct Entry {
     /// When the registrar answered.
     at: Time,
-    /// At most as many elements as one message holds.
+    /// At most as many elements as one message holds; each in the seat that is its index.
     elements: Vec<PoolElement>,
-    /// Chooses among them; `None` if the policy is not implemented: then the registrar's order is kept.
+    /// Chooses among the seats; `None` if the policy is not implemented: then the registrar's order is kept.
     policy: Option<Box<dyn Policy>>,
 }
 
@@ -44,10 +44,10 @@ impl Cache {
                 self.pools.remove(&oldest);
             }
         }
-        let mut policy = elements.first().and_then(|e| policy::of_number(e.policy.number()));
+        let mut policy = elements.first().and_then(|e| Policies::standard().of_number(e.policy.number()));
         if let Some(policy) = &mut policy {
             for e in elements {
-                policy.update(e.id, &e.policy);
+                policy.join(&e.policy);
             }
         }
         self.pools.insert(handle.clone(), Entry { at: now, elements: elements.to_vec(), policy });
@@ -60,17 +60,19 @@ impl Cache {
             return None;
         }
         let Some(policy) = &mut entry.policy else { return Some(entry.elements.clone()) };
-        let mut ids = Vec::new();
-        policy.select(entry.elements.len(), 1, rng, &mut ids);
-        Some(ids.iter().filter_map(|id| entry.elements.iter().find(|e| e.id == *id)).cloned().collect())
+        let mut seats = Vec::new();
+        policy.select(entry.elements.len(), Some(1), rng, &mut seats);
+        Some(seats.iter().filter_map(|seat| entry.elements.get(*seat as usize)).cloned().collect())
     }
 
     /// Forgets an element that failed.
     pub(super) fn remove(&mut self, handle: &PoolHandle, id: ElementId) {
         let Some(entry) = self.pools.get_mut(handle) else { return };
-        entry.elements.retain(|e| e.id != id);
-        if let Some(policy) = &mut entry.policy {
-            policy.remove(id);
+        while let Some(seat) = entry.elements.iter().position(|e| e.id == id) {
+            entry.elements.swap_remove(seat);
+            if let (Some(policy), Ok(seat)) = (&mut entry.policy, u32::try_from(seat)) {
+                policy.leave(seat);
+            }
         }
         if entry.elements.is_empty() {
             self.pools.remove(handle);

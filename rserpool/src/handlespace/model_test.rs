@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sctp_user::SeededEntropy;
 
 use super::*;
-use crate::wire::{Life, TransportUse};
+use crate::wire::{Life, LifeUnit, TransportUse};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -95,14 +95,14 @@ proptest! {
     #[test]
     fn like_the_model(ops in vec(op(), 1..80)) {
         let limits = Limits { elements_per_pool: MAX_IN_POOL, ..Limits::default() };
-        let mut space = Handlespace::new(limits, LifeUnit::Milliseconds);
-        let mut model = Model::default();
         let mut rng = SeededEntropy::new(0);
+        let mut space = Handlespace::new(Config { limits, ..Config::default() }, &mut rng);
+        let mut model = Model::default();
         let mut now = 0;
         for op in ops {
             match op {
                 Op::Register { pool, id, home, life, load } => {
-                    let taken = space.register(Time::from_millis(now), &handle(pool), element(id, home, life, load));
+                    let taken = space.register(Time::from_millis(now), &handle(pool), &element(id, home, life, load));
                     prop_assert_eq!(taken.is_ok(), model.register(now, (pool, id), home, life, load));
                 }
                 Op::Remove { pool, id } => {
@@ -110,8 +110,8 @@ proptest! {
                     let before = model.rows.len();
                     model.rows.retain(|r| (r.pool, r.id) != (pool, id));
                     prop_assert_eq!(gone.is_some(), model.rows.len() < before);
-                    if let Some((_, pool_gone)) = gone {
-                        prop_assert_eq!(pool_gone, model.rows.iter().all(|r| r.pool != pool));
+                    if let Some(gone) = gone {
+                        prop_assert_eq!(gone.pool_gone, model.rows.iter().all(|r| r.pool != pool));
                     }
                 }
                 Op::Wait(ms) => {
@@ -123,8 +123,8 @@ proptest! {
                 }
                 Op::Select { pool, n, increment } => {
                     let mut keys = Vec::new();
-                    space.select(&handle(pool), n, increment, &mut rng, &mut keys);
-                    let ids: Vec<u32> = keys.iter().map(|k| space.element(*k).unwrap().info.id.0).collect();
+                    space.select(&handle(pool), n, Some(increment), &mut rng, &mut keys);
+                    let ids: Vec<u32> = keys.iter().map(|k| space.element(*k).unwrap().id().0).collect();
                     prop_assert_eq!(ids, model.select(pool, n, increment));
                 }
             }
@@ -142,11 +142,14 @@ proptest! {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let mut space = Handlespace::new(Limits { pools: 1, elements: 2, elements_per_pool: 2 }, LifeUnit::Seconds);
+    let mut space = Handlespace::new(
+        Config { limits: Limits { pools: 1, elements: 2, elements_per_pool: 2 }, life_unit: LifeUnit::Seconds, ..Config::default() },
+        &mut SeededEntropy::new(0),
+    );
     let pool = handle(0);
-    let mut register = |handle: &PoolHandle, e: PoolElement| space.register(Time::ZERO, handle, e).map(|r| (r.new_pool, r.new_element));
-    let random = PoolElement { policy: PolicyParam::Random {}, ..element(1, 1, 1, None) };
-    assert_eq!(register(&pool, random.clone()), Err(RegisterError::UnsupportedPolicy(3)));
+    let mut register = |handle: &PoolHandle, e: PoolElement| space.register(Time::ZERO, handle, &e).map(|r| (r.new_pool, r.new_element));
+    let random = PoolElement { policy: PolicyParam::Other { number: 99, values: Vec::new() }, ..element(1, 1, 1, None) };
+    assert_eq!(register(&pool, random.clone()), Err(RegisterError::UnsupportedPolicy(99)));
     assert_eq!(register(&pool, element(1, 1, 1, None)), Ok((true, true)));
     assert_eq!(register(&pool, random), Err(RegisterError::InconsistentPolicy(PolicyParam::RoundRobin {})));
     let control = PoolElement { user: Transport::sctp(1, TransportUse::DATA_PLUS_CONTROL, []), ..element(2, 1, 1, None) };

@@ -15,12 +15,13 @@ pub struct Pool {
     pub(super) protocol: Protocol,
     pub(super) usage: Option<TransportUse>,
     pub(super) members: BTreeMap<ElementId, ElementKey>,
+    pub(super) seats: Vec<ElementKey>,
 }
 
 impl Pool {
     pub(super) fn new(handle: PoolHandle, policy: Box<dyn Policy>, first: &PoolElement) -> Self {
         let protocol = first.user.protocol.clone();
-        Self { handle, policy, usage: usage_of(first), protocol, members: BTreeMap::new() }
+        Self { handle, policy, usage: usage_of(first), protocol, members: BTreeMap::new(), seats: Vec::new() }
     }
 
     /// Its name.
@@ -40,11 +41,6 @@ impl Pool {
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
-    }
-
-    /// Its elements in the order of their identifiers.
-    pub fn members(&self) -> impl Iterator<Item = (ElementId, ElementKey)> + '_ {
-        self.members.iter().map(|(id, key)| (*id, *key))
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Change {
 impl Registrar {
     /// An element whose home we are has changed. Called once per change, while the element is in the handlespace.
     pub(super) fn element_changed(&mut self, now: Time, key: ElementKey, change: Change) {
-        let Some(handle) = self.space.element(key).map(|e| e.handle.clone()) else { return };
+        let Some(handle) = self.space.element(key).map(|e| e.handle().clone()) else { return };
         if change != (Change::Renewed { changed: false }) {
             self.pool_changed(now, &handle);
         }

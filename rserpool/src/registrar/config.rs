@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use sctp_user::ConfigError;
 
 use crate::handlespace::Limits;
+use crate::handlespace::policy::Policies;
 use crate::wire::{ASAP_PORT, ENRP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
 
 /// Configuration of a registrar.
@@ -28,8 +29,8 @@ pub struct RegistrarConfig {
     pub max_handle: usize,
     /// How many elements a resolution names that does not ask for a number; `None`: all.
     pub max_items: Option<usize>,
-    /// How many of the named elements count as used (RSPLIB: MaxIncrement).
-    pub max_increment: usize,
+    /// How many of the named elements count as used (RSPLIB: MaxIncrement); `None`: as suits the pool's policy.
+    pub max_increment: Option<usize>,
     /// Keep-alives.
     pub keep_alive: KeepAliveConfig,
     /// Unreachable reports.
@@ -52,6 +53,8 @@ pub struct RegistrarConfig {
     pub max_elements_per_association: usize,
     /// Limits of the handlespace.
     pub limits: Limits,
+    /// The policies that pools may have.
+    pub policies: Policies,
 }
 
 impl Default for RegistrarConfig {
@@ -65,7 +68,7 @@ impl Default for RegistrarConfig {
             count_padding: false,
             max_handle: PoolHandle::MAX_LEN,
             max_items: Some(3),
-            max_increment: 1,
+            max_increment: None,
             keep_alive: KeepAliveConfig::default(),
             reports: ReportConfig::default(),
             remove_on_loss: false,
@@ -77,6 +80,7 @@ impl Default for RegistrarConfig {
             max_associations: 50_000,
             max_elements_per_association: 10_000,
             limits: Limits::default(),
+            policies: Policies::standard(),
         }
     }
 }

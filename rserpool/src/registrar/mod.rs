@@ -49,7 +49,7 @@ use sctp_user::{Entropy, Time};
 use self::client::{Client, is_of_host};
 use self::config::RegistrarConfig;
 use self::watch::Watched;
-use crate::handlespace::{ElementKey, Handlespace};
+use crate::handlespace::{self, ElementKey, Handlespace};
 use crate::wire::{ASAP_PPID, AsapMessage, CauseCode, DecodeError, EncodeOptions, OperationError, RegistrarId};
 
 pub use self::io::{AssocKey, CloseHow, ConnectToken, Input, Output, RegistrarEvent, RemovalReason, Service};
@@ -103,10 +103,12 @@ impl Registrar {
         if !cfg.announce.targets.is_empty() {
             timers.set(Timer::Announce, Some(Time::ZERO));
         }
+        let config = handlespace::Config { limits: cfg.limits, life_unit: cfg.life_unit, policies: cfg.policies.clone() };
+        let space = Handlespace::new(config, entropy.as_mut());
         Self {
             id,
             entropy,
-            space: Handlespace::new(cfg.limits, cfg.life_unit),
+            space,
             clients: BTreeMap::new(),
             places: BTreeMap::new(),
             remote_clients: 0,

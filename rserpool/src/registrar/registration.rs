@@ -7,7 +7,7 @@ use super::changes::Change;
 use super::client::Client;
 use super::watch::Watched;
 use super::{AssocKey, Registrar, RegistrarEvent, RemovalReason};
-use crate::handlespace::{ElementKey, RegisterError};
+use crate::handlespace::{ElementKey, RegisterError, Registered};
 use crate::wire::{AsapMessage, CauseCode, ElementId, ErrorCause, PoolElement, PoolHandle, Protocol, Scope};
 
 /// Why a registration is refused: what the element is told, and what the log says.
@@ -82,6 +82,10 @@ impl Registrar {
             if e.user.port == 0 {
                 return Err(Refusal::invalid(offered, "the port is zero"));
             }
+            // RFC 5354 section 3.4: one of two values. In other transports the field is reserved.
+            if e.user.protocol == Protocol::Sctp && !e.user.usage.is_defined() {
+                return Err(Refusal::invalid(offered, "the use of the transport is neither of the two that there are"));
+            }
             e.user.addrs.iter_mut().for_each(|a| *a = canonical(*a));
             e.user.addrs.retain(|a| client.addrs.contains(a) && self.cfg.min_scope.is_none_or(|min| Scope::of(*a) >= min));
             let Some(scope) = e.user.addrs.iter().map(|a| Scope::of(*a)).max() else {
@@ -117,7 +121,7 @@ impl Registrar {
         else {
             return false;
         };
-        let same_place = element.info.asap.as_ref().is_some_and(|t| client.is_at(t));
+        let same_place = element.asap().is_some_and(|t| client.is_at(&t));
         let gone = watched.assoc().is_none_or(|a| !self.clients.contains_key(&a));
         self.cfg.id_check && watched.assoc() != Some(assoc) && !same_place && !gone
     }
@@ -127,8 +131,7 @@ impl Registrar {
         if let Some(known) = self.space.find(&handle, id) {
             self.stop_reaching(known);
         }
-        let before = self.space.find(&handle, id).and_then(|key| self.space.element(key)).map(|e| e.info.clone());
-        let registered = match self.space.register(now, &handle, info) {
+        let registered = match self.space.register(now, &handle, &info) {
             Ok(r) => r,
             Err(e) => return self.refuse(assoc, handle, id, e.into()),
         };
@@ -140,7 +143,7 @@ impl Registrar {
             client.elements.insert(registered.key);
         }
         self.watch(now, registered.key, assoc);
-        self.note_registration(now, registered.key, before.as_ref());
+        self.note_registration(now, &registered);
         self.event(if registered.new_element {
             RegistrarEvent::Registered { handle: handle.clone(), id, assoc, new_pool: registered.new_pool }
         } else {
@@ -150,13 +153,9 @@ impl Registrar {
     }
 
     /// Tells who wants to know what a registration has changed.
-    fn note_registration(&mut self, now: Time, key: ElementKey, before: Option<&PoolElement>) {
-        let Some(e) = self.space.element(key) else { return };
-        let change = match before {
-            Some(before) if before.home == e.info.home => Change::Renewed { changed: *before != e.info },
-            _ => Change::Added,
-        };
-        self.element_changed(now, key, change);
+    fn note_registration(&mut self, now: Time, done: &Registered) {
+        let change = if done.new_element || done.moved_from.is_some() { Change::Added } else { Change::Renewed { changed: done.changed } };
+        self.element_changed(now, done.key, change);
     }
 
     fn refuse(&mut self, assoc: AssocKey, handle: PoolHandle, id: ElementId, refusal: Refusal) {
@@ -187,7 +186,7 @@ impl Registrar {
         let mut error = None;
         // An element that is not known is as good as gone (RFC 5352 section 3.2).
         if let Some(key) = self.space.find(&handle, id) {
-            let same_place = || self.space.element(key).and_then(|e| e.info.asap.as_ref()).is_some_and(|t| client.is_at(t));
+            let same_place = || self.space.element(key).and_then(|e| e.asap()).is_some_and(|t| client.is_at(&t));
             if client.elements.contains(&key) || same_place() {
                 self.remove(now, key, RemovalReason::Deregistered);
             } else {
@@ -202,7 +201,7 @@ impl Registrar {
     /// A registration was not renewed in time: the element is told (RFC 5352 section 2.2.4).
     pub(super) fn life_expired(&mut self, now: Time, key: ElementKey) {
         if let (Some(assoc), Some(e)) = (self.watched.get(&key).and_then(Watched::assoc), self.space.element(key)) {
-            let told = AsapMessage::DeregistrationResponse { handle: e.handle.clone(), id: e.info.id, error: None };
+            let told = AsapMessage::DeregistrationResponse { handle: e.handle().clone(), id: e.id(), error: None };
             self.send(assoc, &told);
         }
         self.remove(now, key, RemovalReason::LifeExpired);
@@ -212,13 +211,13 @@ impl Registrar {
     pub(super) fn remove(&mut self, now: Time, key: ElementKey, why: RemovalReason) {
         if self.watched.contains_key(&key) {
             self.element_changed(now, key, Change::Removed);
-        } else if let Some(handle) = self.space.element(key).map(|e| e.handle.clone()) {
+        } else if let Some(handle) = self.space.element(key).map(|e| e.handle().clone()) {
             self.pool_changed(now, &handle);
         }
         self.stop_reaching(key);
         let contender = self.unwatch(key);
-        if let Some((e, pool_gone)) = self.space.remove(key) {
-            self.event(RegistrarEvent::Removed { handle: e.handle, id: e.info.id, why, pool_gone });
+        if let Some(gone) = self.space.remove(key) {
+            self.event(RegistrarEvent::Removed { handle: gone.handle, id: gone.id, why, pool_gone: gone.pool_gone });
         }
         if let Some(assoc) = contender {
             self.resumptions.push_back((assoc, false));

@@ -47,7 +47,7 @@ impl Registrar {
         if out.len() < keys.len() {
             // Some are out of reach: look further, which does not count as use.
             let mut more = Vec::new();
-            self.space.select(handle, MAX_LOOK, 0, self.entropy.as_mut(), &mut more);
+            self.space.select(handle, MAX_LOOK, Some(0), self.entropy.as_mut(), &mut more);
             let others = more.iter().filter(|k| !keys.contains(k)).filter_map(|k| self.usable(*k, reach, &mut room));
             let missing = n.saturating_sub(out.len());
             let others: Vec<PoolElement> = others.take(missing).collect();
@@ -58,7 +58,7 @@ impl Registrar {
 
     /// The element as it is shown to somebody of this reach, if there is an address and room for it.
     fn usable(&self, key: ElementKey, reach: Scope, room: &mut usize) -> Option<PoolElement> {
-        let mut info = self.space.element(key)?.info.clone();
+        let mut info = self.space.element(key)?.info();
         let had_addresses = !info.user.addrs.is_empty();
         info.user.addrs.retain(|a| Scope::of(*a) >= reach);
         if had_addresses && info.user.addrs.is_empty() {

@@ -154,8 +154,8 @@ impl Registrar {
         let (Some(watched), Some(e)) = (self.watched.get_mut(&key), self.space.element(key)) else { return };
         let Some(assoc) = watched.assoc else { return };
         watched.state = State::Asked { left: retries, reason };
-        let id = self.cfg.keep_alive.with_id.then_some(e.info.id);
-        let message = AsapMessage::KeepAlive { new_home: false, registrar: self.id, handle: e.handle.clone(), id };
+        let id = self.cfg.keep_alive.with_id.then_some(e.id());
+        let message = AsapMessage::KeepAlive { new_home: false, registrar: self.id, handle: e.handle().clone(), id };
         self.timers.set(Timer::Watch(key), Some(now + timeout));
         self.send(assoc, &message);
     }
@@ -187,7 +187,7 @@ impl Registrar {
 
     fn suspect(&mut self, key: ElementKey, why: &'static str) {
         if let Some(e) = self.space.element(key) {
-            let event = RegistrarEvent::Suspected { handle: e.handle.clone(), id: e.info.id, why };
+            let event = RegistrarEvent::Suspected { handle: e.handle().clone(), id: e.id(), why };
             self.event(event);
         }
     }
@@ -195,7 +195,7 @@ impl Registrar {
     /// How long a suspected element may take to answer.
     fn suspect_timeout(&self, key: ElementKey) -> Duration {
         let ka = self.cfg.keep_alive;
-        let transport = self.space.element(key).and_then(|e| e.info.asap.as_ref());
+        let transport = self.space.element(key).and_then(|e| e.asap());
         let local = transport.is_some_and(|t| is_of_host(&t.addrs, &self.local));
         if local { ka.suspect_timeout_local } else { ka.suspect_timeout }
     }
@@ -204,7 +204,7 @@ impl Registrar {
     pub(super) fn acknowledged(&mut self, now: Time, assoc: AssocKey, handle: &PoolHandle, id: ElementId) {
         let Some(key) = self.space.find(handle, id) else { return };
         let (Some(watched), Some(client)) = (self.watched.get(&key), self.clients.get(&assoc)) else { return };
-        let same_place = || self.space.element(key).and_then(|e| e.info.asap.as_ref()).is_some_and(|t| client.is_at(t));
+        let same_place = || self.space.element(key).and_then(|e| e.asap()).is_some_and(|t| client.is_at(&t));
         if watched.state == State::Quiet || !(watched.assoc == Some(assoc) || same_place()) {
             return;
         }
@@ -300,7 +300,7 @@ impl Registrar {
     /// Looks for another way to an element whose association is lost.
     fn reach(&mut self, now: Time, key: ElementKey) {
         let timeout = self.suspect_timeout(key);
-        let Some(transport) = self.space.element(key).and_then(|e| e.info.asap.clone()) else { return };
+        let Some(transport) = self.space.element(key).and_then(|e| e.asap()) else { return };
         let Some(watched) = self.watched.get_mut(&key) else { return };
         watched.assoc = None;
         watched.state = State::Reaching;
@@ -320,7 +320,7 @@ impl Registrar {
 
     /// The element needs no new association any more.
     pub(super) fn stop_reaching(&mut self, key: ElementKey) {
-        let transport = self.space.element(key).and_then(|e| e.info.asap.as_ref());
+        let transport = self.space.element(key).and_then(|e| e.asap());
         if let Some(place) = transport.and_then(|t| t.socket_addrs().next()) {
             self.reaching.remove(place, key);
         }

@@ -109,6 +109,8 @@ fn connected_to(outputs: &[Output]) -> Vec<(LinkId, u8)> {
     outputs.iter().filter_map(connect).collect()
 }
 
+/// RFC 5352 rows: 6.5.5-1.
+/// RFC 5356 rows: 4.1.3-1, 4.2.3-1.
 #[test]
 fn candidates_are_begun_each_quarter_second_and_at_once_after_a_failure() {
     let mut b = Bench::new();
@@ -132,6 +134,7 @@ fn candidates_are_begun_each_quarter_second_and_at_once_after_a_failure() {
     assert_eq!(b.s.state(), SessionState::Up(ElementId(3)), "too late");
 }
 
+/// RFC 5352 rows: 3.8-1.
 #[test]
 fn the_latest_cookie_is_the_first_message_at_the_next_element() {
     let mut b = Bench::up();
@@ -250,6 +253,7 @@ fn silence_is_probed_only_while_something_is_expected() {
     assert_eq!(now.saturating_since(heard), Duration::from_millis(650));
 }
 
+/// RFC 5352 rows: 5-3.
 #[test]
 fn the_queue_is_bounded_and_bad_messages_are_refused() {
     let cfg = SessionConfig { send_queue: 10, ..SessionConfig::default() };

@@ -72,6 +72,12 @@ impl TransportUse {
     pub const DATA: Self = Self(0);
     /// Data plus control: the peers of a session exchange ASAP messages on it.
     pub const DATA_PLUS_CONTROL: Self = Self(1);
+
+    /// Whether RFC 5354 section 3.4 gives the value a meaning.
+    #[must_use]
+    pub const fn is_defined(self) -> bool {
+        matches!(self, Self::DATA | Self::DATA_PLUS_CONTROL)
+    }
 }
 
 /// A transport: where something is reached, and how.

@@ -13,6 +13,7 @@ use sctp_user::Time;
 
 use crate::bed::*;
 
+/// RFC 5352 rows: 3.1-29, 3.2-7, 3.2-8, 3.3-17.
 #[test]
 fn register_resolve_deregister() {
     let mut bed = Bed::new();
@@ -30,7 +31,7 @@ fn register_resolve_deregister() {
     // The registrar itself knows where to ask the element: at the other end of its association.
     let key = bed.r.handlespace().find(&handle(ECHO), ElementId(1)).unwrap();
     let asap = Transport::sctp(50_000, TransportUse::DATA, ["10.0.0.1".parse().unwrap()]);
-    assert_eq!(bed.r.handlespace().element(key).unwrap().info.asap, Some(asap));
+    assert_eq!(bed.r.handlespace().element(key).unwrap().asap(), Some(asap));
 
     let gone = AsapMessage::DeregistrationResponse { handle: handle(ECHO), id: ElementId(1), error: None };
     let leave = AsapMessage::Deregistration { handle: handle(ECHO), id: ElementId(1) };
@@ -41,6 +42,7 @@ fn register_resolve_deregister() {
     bed.pass_quietly(20_000);
 }
 
+/// RFC 5352 rows: 3.1-24.
 #[test]
 fn registration_again_updates() {
     let mut bed = Bed::new();
@@ -55,6 +57,8 @@ fn registration_again_updates() {
     assert!(bed.events.iter().any(|(_, e)| matches!(e, RegistrarEvent::Renewed { id: ElementId(1), .. })));
 }
 
+/// RFC 5352 rows: 3.3-15.
+/// RFC 5356 rows: 4.1.2-1, 4.1.2-2, 4.1.2-3, 4.1.2-4.
 #[test]
 fn number_of_items() {
     let mut bed = Bed::new();
@@ -98,6 +102,7 @@ fn refused(bed: &mut Bed, assoc: rserpool::registrar::AssocKey, pool: PoolHandle
     assert_eq!(answer, AsapMessage::RegistrationResponse { reject: true, handle: pool, id, error });
 }
 
+/// RFC 5352 rows: 2.2.1-4, 3.1-22.
 #[test]
 fn registrations_are_checked() {
     let mut bed = Bed::new();
@@ -132,7 +137,7 @@ fn registrations_are_checked() {
     let both = Transport::sctp(1, TransportUse::DATA, ["10.0.0.1".parse().unwrap(), "10.0.0.77".parse().unwrap()]);
     assert_eq!(bed.ask(pe, &registration(ECHO, PoolElement { user: both, ..element(2, 1) })), accepted(ECHO, 2));
     let key = bed.r.handlespace().find(&pool(), ElementId(2)).unwrap();
-    assert_eq!(bed.r.handlespace().element(key).unwrap().info.user.addrs, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(bed.r.handlespace().element(key).unwrap().user().addrs, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
 }
 
 #[test]
@@ -204,6 +209,7 @@ fn registration_life() {
     assert_eq!(seconds.pass(Duration::from_millis(1)).len(), 1);
 }
 
+/// RFC 5352 rows: 2.2.14-1, 2.2.14-2.
 #[test]
 fn malformed_requests() {
     let mut bed = Bed::new();
@@ -276,6 +282,7 @@ fn announces() {
     assert_eq!((*group, AsapMessage::decode(bytes).unwrap().message), (net, named));
 }
 
+/// RFC 5352 rows: 3.6-1.
 #[test]
 fn announces_are_rarer_among_many_but_never_outdated() {
     let (mut bed, ..) = announcing(3863);

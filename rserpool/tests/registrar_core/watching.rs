@@ -11,6 +11,7 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+/// RFC 5352 rows: 3.5-9.
 #[test]
 fn an_element_that_answers_stays() {
     let mut bed = Bed::new();
@@ -23,6 +24,7 @@ fn an_element_that_answers_stays() {
     assert_eq!(bed.resolve(pe, ECHO, None), [1]);
 }
 
+/// RFC 5352 rows: 3.5-12, 3.5-13.
 #[test]
 fn a_silent_element_is_asked_three_times() {
     let mut bed = Bed::new();
@@ -62,6 +64,7 @@ fn elements_on_one_association_are_watched_one_by_one() {
     assert_eq!(bed.r.handlespace().element_count(), 2);
 }
 
+/// RFC 5352 rows: 3.5-14.
 #[test]
 fn periods_are_spread() {
     let mut bed = Bed::with(|cfg| cfg.keep_alive.spread_percent = 50);
@@ -90,6 +93,7 @@ fn short_periods_for_the_impatient() {
     assert_eq!(bed.removed(), [(800, 1, RemovalReason::KeepAliveTimeout)]);
 }
 
+/// RFC 5352 rows: 3.5-5, 3.5-6, 3.5-7, 3.5-8.
 #[test]
 fn a_report_is_checked_at_once() {
     let mut bed = Bed::new();
@@ -111,6 +115,7 @@ fn a_report_is_checked_at_once() {
     assert_eq!(bed.say(pu, &unreachable(ECHO, 1)), [], "about nobody");
 }
 
+/// RFC 5352 rows: 3.5-10, 3.5-11.
 #[test]
 fn reports_of_more_than_three_remove_an_element_that_answers() {
     let mut bed = Bed::new();
@@ -258,7 +263,7 @@ fn an_identifier_belongs_to_who_answers() {
     let out = bed.pass(ms(2_000));
     assert_eq!(out, [(2_000, Out::Close(holder, CloseHow::Abort)), (2_000, Out::Said(thief, accepted(ECHO, 1)))]);
     let key = bed.r.handlespace().find(&handle(ECHO), ElementId(1)).unwrap();
-    assert_eq!(bed.r.handlespace().element(key).unwrap().info.user, element(1, 2).user);
+    assert_eq!(bed.r.handlespace().element(key).unwrap().user(), element(1, 2).user);
 
     // Who wanted it and went is forgotten.
     let holder = thief;

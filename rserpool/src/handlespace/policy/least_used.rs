@@ -31,29 +31,27 @@ impl Order for LeastUsed {
 mod tests {
     use sctp_user::SeededEntropy;
 
-    use super::super::of_number;
-    use crate::wire::{ElementId, PolicyParam};
+    use super::super::Policies;
+    use crate::wire::PolicyParam;
 
     #[test]
     fn lowest_load_first_and_equals_in_turn() {
-        let mut policy = of_number(0x4000_0001).unwrap();
+        let mut policy = Policies::standard().of_number(0x4000_0001).unwrap();
         let mut rng = SeededEntropy::new(1);
-        for (id, load) in [(1, 50), (2, 10), (3, 10), (4, 90)] {
-            policy.update(ElementId(id), &PolicyParam::LeastUsed { load });
+        for load in [50, 10, 10, 90] {
+            policy.join(&PolicyParam::LeastUsed { load });
         }
-        let mut select = |n| {
+        let mut select = |policy: &mut dyn super::super::Policy, n| {
             let mut out = Vec::new();
-            policy.select(n, 1, &mut rng, &mut out);
-            out.into_iter().map(|id| id.0).collect::<Vec<_>>()
+            policy.select(n, None, &mut rng, &mut out);
+            out
         };
-        assert_eq!(select(3), [2, 3, 1]);
-        assert_eq!(select(3), [3, 2, 1]);
-        assert_eq!(select(1), [2]);
-        policy.update(ElementId(4), &PolicyParam::LeastUsed { load: 0 });
+        assert_eq!(select(policy.as_mut(), 3), [1, 2, 0]);
+        assert_eq!(select(policy.as_mut(), 3), [2, 1, 0]);
+        assert_eq!(select(policy.as_mut(), 1), [1]);
+        policy.renew(3, &PolicyParam::LeastUsed { load: 0 });
         // Values of another policy are none.
-        policy.update(ElementId(4), &PolicyParam::Random {});
-        let mut out = Vec::new();
-        policy.select(1, 1, &mut rng, &mut out);
-        assert_eq!(out, [ElementId(4)]);
+        policy.renew(3, &PolicyParam::Random {});
+        assert_eq!(select(policy.as_mut(), 1), [3]);
     }
 }

@@ -1,10 +1,44 @@
 //! Pool member selection policies (RFC 5356): which elements a resolution names.
 //!
-//! A pool has one policy object, which keeps its own index of the pool's elements. Policies that choose in an order
-//! are instances of [`sorted::Sorted`]; those that draw lots will share a weighted tree beside it. [`of_number`] is the
-//! one list of what is implemented.
+//! A pool with n elements has seats 0 to n - 1, one element each. Its policy object knows nothing but the seats and what
+//! the elements registered. [`Policies`] is the list of what can be used; an application may add its own:
+//!
+//! ```
+//! use rserpool::handlespace::policy::{Policies, Policy};
+//! use rserpool::wire::PolicyParam;
+//! use sctp_user::Entropy;
+//!
+//! /// Always those who joined last.
+//! #[derive(Debug, Default)]
+//! struct Latest {
+//!     seats: u32,
+//! }
+//!
+//! impl Policy for Latest {
+//!     fn number(&self) -> u32 {
+//!         0xb000_7777
+//!     }
+//!     fn join(&mut self, _values: &PolicyParam) {
+//!         self.seats += 1;
+//!     }
+//!     fn renew(&mut self, _seat: u32, _values: &PolicyParam) {}
+//!     fn leave(&mut self, _seat: u32) {
+//!         self.seats -= 1;
+//!     }
+//!     fn select(&mut self, n: usize, _increment: Option<usize>, _rng: &mut dyn Entropy, out: &mut Vec<u32>) {
+//!         out.extend((0..self.seats).rev().take(n));
+//!     }
+//!     fn len(&self) -> usize {
+//!         self.seats as usize
+//!     }
+//! }
+//!
+//! let policies = Policies::standard().with(0xb000_7777, || Box::<Latest>::default());
+//! assert_eq!(policies.of_number(0xb000_7777).map(|p| p.number()), Some(0xb000_7777));
+//! ```
 
 mod least_used;
+mod registry;
 mod round_robin;
 pub mod sorted;
 
@@ -12,41 +46,42 @@ use core::fmt;
 
 use sctp_user::Entropy;
 
-use crate::wire::{ElementId, PolicyParam};
+pub use registry::Policies;
 
-/// A pool's policy with its index of the pool's elements.
+use crate::wire::PolicyParam;
+
+/// A pool's policy with its index of the pool's seats.
 pub trait Policy: fmt::Debug + Send {
     /// The number on the wire.
     fn number(&self) -> u32;
 
-    /// Takes an element in, or new values for one that it has; values of another policy change nothing.
-    fn update(&mut self, id: ElementId, param: &PolicyParam);
+    /// An element joins: it takes the seat behind the last one.
+    fn join(&mut self, values: &PolicyParam);
 
-    /// Forgets an element.
-    fn remove(&mut self, id: ElementId);
+    /// The element in this seat registered again, perhaps with other values.
+    fn renew(&mut self, seat: u32, values: &PolicyParam);
 
-    /// Appends up to `n` distinct elements, the best first, to `out`. The first `increment` of them count as used, so
-    /// that the next selection prefers others (RSPLIB: MaxIncrement, 1 for a registrar).
-    fn select(&mut self, n: usize, increment: usize, rng: &mut dyn Entropy, out: &mut Vec<ElementId>);
+    /// The element in this seat leaves. Who has the last seat moves to this one, so that no seat is empty.
+    fn leave(&mut self, seat: u32);
 
-    /// How many elements it knows.
+    /// Appends up to `n` distinct seats, the best first, to `out`. The first `increment` of them count as used, so that
+    /// the next selection prefers others (RSPLIB: MaxIncrement); `None` stands for what suits the policy: 1, or 0 if
+    /// being used makes no difference to it.
+    fn select(&mut self, n: usize, increment: Option<usize>, rng: &mut dyn Entropy, out: &mut Vec<u32>);
+
+    /// How many seats there are.
     fn len(&self) -> usize;
 
-    /// Whether it knows none.
+    /// Whether there is none.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it knows this element.
-    fn contains(&self, id: ElementId) -> bool;
-}
-
-/// A new, empty policy object for the policy of this number, if it is implemented.
-#[must_use]
-pub fn of_number(number: u32) -> Option<Box<dyn Policy>> {
-    match number {
-        0x0000_0001 => Some(Box::new(sorted::Sorted::new(round_robin::RoundRobin))),
-        0x4000_0001 => Some(Box::new(sorted::Sorted::new(least_used::LeastUsed))),
-        _ => None,
+    /// Checks the index against itself: for tests.
+    ///
+    /// # Errors
+    /// What does not agree.
+    fn audit(&self) -> Result<(), String> {
+        Ok(())
     }
 }

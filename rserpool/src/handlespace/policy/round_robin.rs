@@ -26,30 +26,29 @@ impl Order for RoundRobin {
 mod tests {
     use sctp_user::SeededEntropy;
 
-    use super::super::of_number;
-    use crate::wire::{ElementId, PolicyParam};
+    use super::super::Policies;
+    use crate::wire::PolicyParam;
 
     #[test]
     fn in_turn_by_the_first_one_of_each_list() {
-        let mut policy = of_number(1).unwrap();
+        let mut policy = Policies::standard().of_number(1).unwrap();
         let mut rng = SeededEntropy::new(1);
-        for id in [3, 1, 2] {
-            policy.update(ElementId(id), &PolicyParam::RoundRobin {});
+        for _ in 0..3 {
+            policy.join(&PolicyParam::RoundRobin {});
         }
         let mut lists = Vec::new();
         for _ in 0..4 {
             let mut out = Vec::new();
-            policy.select(2, 1, &mut rng, &mut out);
-            lists.push(out.iter().map(|id| id.0).collect::<Vec<_>>());
+            policy.select(2, Some(1), &mut rng, &mut out);
+            lists.push(out);
         }
-        assert_eq!(lists, [[3, 1], [1, 2], [2, 3], [3, 1]]);
-        // A renewal changes no turn, a new element comes last, a removed one is gone.
-        policy.update(ElementId(1), &PolicyParam::RoundRobin {});
-        policy.update(ElementId(9), &PolicyParam::RoundRobin {});
-        policy.remove(ElementId(2));
+        assert_eq!(lists, [[0, 1], [1, 2], [2, 0], [0, 1]]);
+        // A renewal changes no turn, a new element comes last; the last one moves to the seat of one that leaves.
+        policy.renew(1, &PolicyParam::RoundRobin {});
+        policy.join(&PolicyParam::RoundRobin {});
+        policy.leave(2);
         let mut out = Vec::new();
-        policy.select(10, 10, &mut rng, &mut out);
-        assert_eq!(out, [ElementId(1), ElementId(3), ElementId(9)]);
-        assert!(policy.contains(ElementId(9)) && !policy.contains(ElementId(2)));
+        policy.select(10, Some(10), &mut rng, &mut out);
+        assert_eq!(out, [1, 0, 2]);
     }
 }

@@ -1,13 +1,15 @@
 //! Policies that choose in an order: the elements with the least keys, and among equals the one that was chosen longest
 //! ago. A selection of n elements out of m takes O(n log m).
 
+#![allow(clippy::cast_possible_truncation, reason = "a pool has fewer than 2^32 seats")]
+
 use core::fmt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sctp_user::Entropy;
 
 use super::Policy;
-use crate::wire::{ElementId, PolicyParam};
+use crate::wire::PolicyParam;
 
 /// What makes a policy out of the order.
 pub trait Order: fmt::Debug + Send {
@@ -43,8 +45,9 @@ struct Entry<O: Order> {
 #[derive(Debug)]
 pub struct Sorted<O: Order> {
     order: O,
-    entries: BTreeMap<ElementId, Entry<O>>,
-    sorted: BTreeSet<(O::Key, u64, ElementId)>,
+    /// By seat.
+    entries: Vec<Entry<O>>,
+    sorted: BTreeSet<(O::Key, u64, u32)>,
     /// Counts the turns: each element that joins or is used goes behind all others. 64 bits never wrap.
     turn: u64,
 }
@@ -52,22 +55,17 @@ pub struct Sorted<O: Order> {
 impl<O: Order> Sorted<O> {
     /// An empty one.
     pub const fn new(order: O) -> Self {
-        Self { order, entries: BTreeMap::new(), sorted: BTreeSet::new(), turn: 0 }
+        Self { order, entries: Vec::new(), sorted: BTreeSet::new(), turn: 0 }
     }
 
-    fn next_turn(&mut self) -> u64 {
+    fn mark_used(&mut self, seat: u32) {
         self.turn += 1;
-        self.turn
-    }
-
-    fn mark_used(&mut self, id: ElementId) {
-        let turn = self.next_turn();
-        let Some(e) = self.entries.get_mut(&id) else { return };
-        self.sorted.remove(&(e.key, e.turn, id));
+        let Some(e) = self.entries.get_mut(seat as usize) else { return };
+        self.sorted.remove(&(e.key, e.turn, seat));
         self.order.used(&mut e.state);
         e.key = self.order.key(&e.state);
-        e.turn = turn;
-        self.sorted.insert((e.key, e.turn, id));
+        e.turn = self.turn;
+        self.sorted.insert((e.key, e.turn, seat));
     }
 }
 
@@ -76,41 +74,47 @@ impl<O: Order> Policy for Sorted<O> {
         self.order.number()
     }
 
-    fn update(&mut self, id: ElementId, param: &PolicyParam) {
-        let old = self.entries.get(&id);
-        let Some(state) = self.order.state(param, old.map(|e| &e.state)) else { return };
-        let key = self.order.key(&state);
+    fn join(&mut self, values: &PolicyParam) {
+        let Some(state) = self.order.state(values, None) else { return };
+        self.turn += 1;
+        let (key, turn, seat) = (self.order.key(&state), self.turn, self.len() as u32);
+        self.entries.push(Entry { state, key, turn });
+        self.sorted.insert((key, turn, seat));
+    }
+
+    fn renew(&mut self, seat: u32, values: &PolicyParam) {
+        let Some(e) = self.entries.get_mut(seat as usize) else { return };
+        let Some(state) = self.order.state(values, Some(&e.state)) else { return };
+        self.sorted.remove(&(e.key, e.turn, seat));
         // A renewal is no reason to lose or to win a turn.
-        let turn = match old {
-            Some(e) => e.turn,
-            None => self.next_turn(),
-        };
-        if let Some(e) = self.entries.insert(id, Entry { state, key, turn }) {
-            self.sorted.remove(&(e.key, e.turn, id));
-        }
-        self.sorted.insert((key, turn, id));
+        e.key = self.order.key(&state);
+        e.state = state;
+        self.sorted.insert((e.key, e.turn, seat));
     }
 
-    fn remove(&mut self, id: ElementId) {
-        if let Some(e) = self.entries.remove(&id) {
-            self.sorted.remove(&(e.key, e.turn, id));
+    fn leave(&mut self, seat: u32) {
+        if seat as usize >= self.entries.len() {
+            return;
+        }
+        let e = self.entries.swap_remove(seat as usize);
+        self.sorted.remove(&(e.key, e.turn, seat));
+        let last = self.len() as u32;
+        if let Some(moved) = self.entries.get(seat as usize) {
+            self.sorted.remove(&(moved.key, moved.turn, last));
+            self.sorted.insert((moved.key, moved.turn, seat));
         }
     }
 
-    fn select(&mut self, n: usize, increment: usize, _rng: &mut dyn Entropy, out: &mut Vec<ElementId>) {
+    fn select(&mut self, n: usize, increment: Option<usize>, _rng: &mut dyn Entropy, out: &mut Vec<u32>) {
         let from = out.len();
-        out.extend(self.sorted.iter().take(n).map(|(_, _, id)| *id));
-        let used: Vec<ElementId> = out.iter().skip(from).take(increment).copied().collect();
-        for id in used {
-            self.mark_used(id);
+        out.extend(self.sorted.iter().take(n).map(|(_, _, seat)| *seat));
+        let used: Vec<u32> = out.iter().skip(from).take(increment.unwrap_or(1)).copied().collect();
+        for seat in used {
+            self.mark_used(seat);
         }
     }
 
     fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    fn contains(&self, id: ElementId) -> bool {
-        self.entries.get(&id).is_some_and(|e| self.sorted.contains(&(e.key, e.turn, id)))
     }
 }
