@@ -14,8 +14,13 @@ pub(crate) struct Seen {
 /// All elements, ordered by pool and identifier.
 pub(crate) fn elements(registrar: &Registrar) -> Vec<Seen> {
     let space = registrar.handlespace();
-    let keys = space.pools().flat_map(|p| p.members().map(|(_, key)| key));
-    keys.filter_map(|key| space.element(key)).map(|e| Seen { handle: e.handle.clone(), info: e.info.clone() }).collect()
+    let mut all: Vec<Seen> = space
+        .pools()
+        .flat_map(|p| space.members(p.handle()))
+        .map(|e| Seen { handle: e.handle().clone(), info: e.info() })
+        .collect();
+    all.sort_by(|a, b| (&a.handle, a.info.id).cmp(&(&b.handle, b.info.id)));
+    all
 }
 
 pub(crate) fn checksum(registrar: &Registrar, owner: RegistrarId) -> u16 {
@@ -29,5 +34,5 @@ pub(crate) fn audit(registrar: &Registrar) -> Result<(), String> {
 /// Whether a registrar believes that it is the home of an element.
 pub(crate) fn is_watched(registrar: &Registrar, key: &ElementKey) -> bool {
     let space = registrar.handlespace();
-    space.find(&key.handle, key.id).and_then(|k| space.element(k)).is_some_and(|e| e.info.home == registrar.id())
+    space.find(&key.handle, key.id).and_then(|k| space.element(k)).is_some_and(|e| e.home() == registrar.id())
 }
