@@ -41,6 +41,14 @@ pub struct AsapConfig {
     pub encode: EncodeOptions,
     /// Registrars known by configuration: the addresses (IP and SCTP port) of each.
     pub registrars: Vec<Vec<SocketAddr>>,
+    /// Registrars known by the name of their host, such as `registrar.example.org:3863`. Who drives the core looks them up,
+    /// see [`super::Output::LookUp`].
+    pub registrar_names: Vec<String>,
+    /// How long "no such pool" is believed without asking again, but never longer than the answers that the user accepts.
+    pub negative: Duration,
+    /// How many of the elements that a cached answer names count as used, so that others come first the next time; `None`: as
+    /// suits the policy, that is one, since a session uses the first one. RSPLIB counts all; its sessions ask for one.
+    pub cache_increment: Option<usize>,
 }
 
 impl AsapConfig {
@@ -64,6 +72,9 @@ impl AsapConfig {
             life_unit: LifeUnit::Milliseconds,
             encode: EncodeOptions::default(),
             registrars: Vec::new(),
+            registrar_names: Vec::new(),
+            negative: Duration::from_secs(1),
+            cache_increment: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The core itself: inputs, outputs, the home registrar, timers.
+//! The core itself: inputs, outputs, timers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -11,16 +11,12 @@ use super::cache::{Cache, Exclusions};
 use super::config::AsapConfig;
 use super::element::{ElementKey, OwnElement};
 use super::error::{RegisterError, ResolveError};
+use super::home::{Home, Visitor};
 use super::hunt::Hunt;
 use super::request::Request;
+use super::subscribe::Subscription;
 
 use crate::wire::{AsapMessage, CauseCode, ElementId, ErrorCause, OperationError, PoolElement, PoolHandle, RegistrarId, Scope};
-
-/// Most associations that registrars opened to us and that are not our home; more are refused.
-const MAX_VISITORS: usize = 16;
-
-/// How long such an association may be silent before it is closed (RSPLIB's value).
-const VISITOR_IDLE: core::time::Duration = core::time::Duration::from_secs(30);
 
 /// Type number of ASAP_ERROR, which is never answered by another one.
 const ERROR_TYPE: u8 = 0x0e;
@@ -69,6 +65,13 @@ pub enum Input<'a> {
         /// The datagram.
         bytes: &'a [u8],
     },
+    /// A look-up of [`Output::LookUp`] has ended.
+    LookedUp {
+        /// The name, as it was asked for.
+        name: &'a str,
+        /// All its addresses with the port; none if it was not found.
+        addrs: Vec<SocketAddr>,
+    },
 }
 
 /// How an association is ended.
@@ -104,6 +107,11 @@ pub enum Output {
         /// How.
         how: Ending,
     },
+    /// Look the name of a registrar's host up, and tell the result by [`Input::LookedUp`] in any case.
+    LookUp {
+        /// A name of [`AsapConfig::registrar_names`].
+        name: String,
+    },
     /// Something that the process may want to know.
     Event(AsapEvent),
 }
@@ -131,6 +139,13 @@ pub enum AsapEvent {
         /// Elements in the order in which they are to be tried, at least one.
         result: Result<Vec<PoolElement>, ResolveError>,
     },
+    /// A pool that is followed ([`Asap::subscribe`]) has changed, or how it stands is known again.
+    PoolChanged {
+        /// The pool.
+        handle: PoolHandle,
+        /// Its elements, in the order in which they are to be tried.
+        result: Result<Vec<PoolElement>, ResolveError>,
+    },
     /// An element is registered; again with each renewal.
     Registered {
         /// Which.
@@ -150,35 +165,17 @@ pub enum AsapEvent {
     },
 }
 
-/// The home registrar.
-#[derive(Debug)]
-pub(super) struct Home {
-    pub(super) link: LinkId,
-    pub(super) registrar: RegistrarId,
-    /// Where the hunt found it; empty if it came to us.
-    addrs: Vec<SocketAddr>,
-    /// Our addresses in the association.
-    pub(super) local: Vec<IpAddr>,
-}
-
-/// An association that a registrar opened to us.
-#[derive(Debug)]
-struct Visitor {
-    local: Vec<IpAddr>,
-    last_used: Time,
-}
-
 /// The client side of ASAP in one process. See the [module's documentation](super).
 #[derive(Debug)]
 pub struct Asap {
     pub(super) cfg: AsapConfig,
     pub(super) entropy: Box<dyn Entropy>,
-    hunt: Hunt,
+    pub(super) hunt: Hunt,
     pub(super) home: Option<Home>,
     /// When the search for a registrar began.
-    hunting_since: Time,
-    /// At most [`MAX_VISITORS`].
-    visitors: BTreeMap<LinkId, Visitor>,
+    pub(super) hunting_since: Time,
+    /// At most as many as [`Asap::accept`] lets in.
+    pub(super) visitors: BTreeMap<LinkId, Visitor>,
     /// Requests without an answer, oldest first: all are in flight if there is a home, none if there is none.
     pub(super) queue: VecDeque<Request>,
     /// When the first of them became the first, or was sent.
@@ -188,13 +185,15 @@ pub struct Asap {
     pub(super) due: DeadlineSet<ElementKey>,
     /// Reports that wait for a home, at most [`super::user::MAX_REPORTS`].
     pub(super) reports: VecDeque<(PoolHandle, ElementId)>,
+    /// Pools that are followed, at most [`super::MAX_SUBSCRIPTIONS`].
+    pub(super) subscriptions: BTreeMap<PoolHandle, Subscription>,
     pub(super) cache: Cache,
     pub(super) excluded: Exclusions,
     pub(super) out: VecDeque<Output>,
-    next_link: u64,
+    pub(super) next_link: u64,
     pub(super) next_request: u64,
     /// When it was last driven.
-    driven: Time,
+    pub(super) driven: Time,
 }
 
 impl Asap {
@@ -213,6 +212,7 @@ impl Asap {
             elements: BTreeMap::new(),
             due: DeadlineSet::default(),
             reports: VecDeque::new(),
+            subscriptions: BTreeMap::new(),
             cache: Cache::default(),
             excluded: Exclusions::default(),
             out: VecDeque::new(),
@@ -230,18 +230,9 @@ impl Asap {
             Input::LocalAddrs { link, local } => self.on_local_addrs(now, link, local),
             Input::Message { link, bytes } => self.on_message(now, link, bytes),
             Input::Announce { src, bytes } => self.on_announce(now, src, bytes),
+            Input::LookedUp { name, addrs } => self.hunt.looked_up(now, name, &addrs),
         }
         self.drive(now);
-    }
-
-    /// A registrar opened an association to us. `None` if there are too many: it is to be aborted.
-    pub fn accept(&mut self, now: Time, local: Vec<IpAddr>) -> Option<LinkId> {
-        if self.visitors.len() >= MAX_VISITORS {
-            return None;
-        }
-        let link = self.new_link();
-        self.visitors.insert(link, Visitor { local, last_used: now });
-        Some(link)
     }
 
     /// The time of [`Self::poll_timeout`] has come.
@@ -249,11 +240,7 @@ impl Asap {
         for link in self.hunt.expire(now) {
             self.close(link, Ending::Abort);
         }
-        let idle: Vec<LinkId> = self.visitors.iter().filter(|(_, v)| v.last_used + VISITOR_IDLE <= now).map(|(link, _)| *link).collect();
-        for link in idle {
-            self.visitors.remove(&link);
-            self.close(link, Ending::Graceful);
-        }
+        self.close_idle_visitors(now);
         if self.home.is_none() {
             self.give_up_requests(now);
         } else if self.request_deadline().is_some_and(|t| t <= now) {
@@ -266,15 +253,14 @@ impl Asap {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let idle = self.visitors.values().map(|v| v.last_used + VISITOR_IDLE).min();
         let rest = if self.home.is_some() {
-            [self.request_deadline(), self.due.next()]
+            [self.request_deadline(), self.due.next(), self.follow_deadline()]
         } else if self.wants_home() {
-            [self.hunt.poll_timeout(self.driven), self.give_up_deadline()]
+            [self.hunt.poll_timeout(self.driven), self.give_up_deadline(), None]
         } else {
-            [None, None]
+            [None; 3]
         };
-        rest.into_iter().flatten().chain(idle).min()
+        rest.into_iter().chain([self.visitor_deadline()]).flatten().min()
     }
 
     /// The next thing to do.
@@ -289,12 +275,24 @@ impl Asap {
         self.reports.clear();
         self.elements.clear();
         self.due = DeadlineSet::default();
+        self.subscriptions.clear();
         let visitors = core::mem::take(&mut self.visitors).into_keys();
         for link in self.home.take().map(|h| h.link).into_iter().chain(visitors) {
             self.out.push_back(Output::Close { link, how: Ending::Graceful });
         }
-        for link in self.hunt.stop() {
-            self.close(link, Ending::Abort);
+        self.stop_hunt();
+    }
+
+    /// Does what can be done now: looks for a home, or asks it for what is due.
+    pub(super) fn drive(&mut self, now: Time) {
+        self.driven = now;
+        if self.home.is_some() {
+            self.register_due(now);
+            self.follow_due(now);
+        } else if self.wants_home() {
+            self.hunt_on(now);
+        } else {
+            self.stop_hunt();
         }
     }
 
@@ -308,108 +306,6 @@ impl Asap {
     #[must_use]
     pub fn registrars_known(&self, now: Time) -> usize {
         self.hunt.known(now)
-    }
-
-    // ---- the home registrar ------------------------------------------------------------------------------------
-
-    fn new_link(&mut self) -> LinkId {
-        self.next_link += 1;
-        LinkId(self.next_link)
-    }
-
-    fn wants_home(&self) -> bool {
-        !self.queue.is_empty() || !self.elements.is_empty() || !self.reports.is_empty()
-    }
-
-    /// Does what can be done now: begins associations, or registers what is due.
-    pub(super) fn drive(&mut self, now: Time) {
-        self.driven = now;
-        if self.home.is_some() {
-            self.register_due(now);
-            return;
-        }
-        if !self.wants_home() {
-            for link in self.hunt.stop() {
-                self.close(link, Ending::Abort);
-            }
-            return;
-        }
-        while let Some(addrs) = self.hunt.next(now, &mut *self.entropy) {
-            let link = self.new_link();
-            self.out.push_back(Output::Connect { link, peer: addrs.clone() });
-            self.hunt.began(now, link, addrs);
-        }
-    }
-
-    fn on_connected(&mut self, now: Time, link: LinkId, local: Vec<IpAddr>) {
-        let Some((addrs, losers)) = self.hunt.succeeded(link) else { return };
-        for loser in losers {
-            self.close(loser, Ending::Abort);
-        }
-        let registrar = self.hunt.id_at(&addrs);
-        self.settle_at(now, Home { link, registrar, addrs, local });
-    }
-
-    /// Makes a registrar the home: everything without an answer is sent to it, and all elements register with it.
-    fn settle_at(&mut self, now: Time, home: Home) {
-        tracing::info!(registrar = %home.registrar, "home registrar found");
-        self.out.push_back(Output::Event(AsapEvent::HomeFound { registrar: home.registrar, addrs: home.addrs.clone() }));
-        self.home = Some(home);
-        self.resend_requests(now);
-        self.renew_all(now);
-        while let Some((handle, id)) = self.reports.pop_front() {
-            self.send_home(&AsapMessage::Unreachable { handle, id });
-        }
-    }
-
-    fn on_lost(&mut self, now: Time, link: LinkId) {
-        if self.home.as_ref().is_some_and(|h| h.link == link) {
-            tracing::info!("association with the registrar lost");
-            self.fail_home(now, false);
-        } else if !self.hunt.failed(now, link) {
-            self.visitors.remove(&link);
-        }
-    }
-
-    /// Leaves the home for lost. What it has not answered is sent to the next one.
-    pub(super) fn fail_home(&mut self, now: Time, abort: bool) {
-        let Some(home) = self.home.take() else { return };
-        self.hunt.punish(now, &home.addrs);
-        if abort {
-            self.close(home.link, Ending::Abort);
-        }
-        self.hunting_since = now;
-        self.out.push_back(Output::Event(AsapEvent::HomeLost { registrar: home.registrar }));
-        self.drop_exhausted_requests(now);
-    }
-
-    fn on_local_addrs(&mut self, now: Time, link: LinkId, local: Vec<IpAddr>) {
-        if let Some(visitor) = self.visitors.get_mut(&link) {
-            visitor.local = local;
-        } else if let Some(home) = self.home.as_mut().filter(|h| h.link == link && h.local != local) {
-            home.local = local;
-            self.renew_all(now);
-        }
-    }
-
-    /// How long requests wait for a home.
-    fn patience(&self, now: Time) -> core::time::Duration {
-        if self.hunt.known(now) > 0 { self.cfg.reach_limit } else { self.cfg.hunt_limit }
-    }
-
-    /// When requests without a home are given up.
-    fn give_up_deadline(&self) -> Option<Time> {
-        let limit = self.patience(self.driven);
-        self.queue.iter().map(|r| r.queued.max(self.hunting_since) + limit).min()
-    }
-
-    fn give_up_requests(&mut self, now: Time) {
-        let (since, limit) = (self.hunting_since, self.patience(now));
-        let (late, rest): (Vec<Request>, Vec<Request>) = self.queue.drain(..).partition(|r| r.queued.max(since) + limit <= now);
-        self.queue = rest.into();
-        for request in late {
-            self.fail_request(now, request, ResolveError::NoRegistrar, RegisterError::NoRegistrar);
-        }
     }
 
     // ---- messages ----------------------------------------------------------------------------------------------
@@ -430,9 +326,7 @@ impl Asap {
 
     fn on_message(&mut self, now: Time, link: LinkId, bytes: &[u8]) {
         let at_home = self.home.as_ref().is_some_and(|h| h.link == link);
-        if let Some(visitor) = self.visitors.get_mut(&link) {
-            visitor.last_used = now;
-        } else if !at_home {
+        if !self.visitor_speaks(now, link) && !at_home {
             return;
         }
         let decoded = match AsapMessage::decode(bytes) {
@@ -452,40 +346,11 @@ impl Asap {
         }
         match decoded.message {
             AsapMessage::KeepAlive { new_home, registrar, handle, id } => {
-                self.on_keep_alive(now, link, new_home.then_some(registrar), &handle, id);
+                self.on_keep_alive(now, link, (registrar, new_home), &handle, id);
             }
             message if at_home => self.on_answer(now, message),
             message => tracing::debug!(message = message.name(), "ignored: not from the home registrar"),
         }
-    }
-
-    /// A keep-alive (RFC 5352 section 4.1): acknowledged where it came from; with the H flag its sender is the home now.
-    fn on_keep_alive(&mut self, now: Time, link: LinkId, new_home: Option<RegistrarId>, pool: &PoolHandle, id: Option<ElementId>) {
-        let ids = self.elements_asked_for(pool, id);
-        if ids.is_empty() {
-            return;
-        }
-        for id in ids {
-            self.send(link, &AsapMessage::KeepAliveAck { handle: pool.clone(), id });
-        }
-        let Some(registrar) = new_home else { return };
-        if let Some(home) = self.home.as_mut().filter(|h| h.link == link) {
-            home.registrar = registrar;
-        } else if let Some(visitor) = self.visitors.remove(&link) {
-            self.move_to(now, Home { link, registrar, addrs: Vec::new(), local: visitor.local });
-        }
-    }
-
-    /// A registrar has taken us over (RFC 5353 section 3.5).
-    fn move_to(&mut self, now: Time, home: Home) {
-        if let Some(old) = self.home.take() {
-            self.out.push_back(Output::Event(AsapEvent::HomeLost { registrar: old.registrar }));
-            self.close(old.link, Ending::Abort);
-        }
-        for link in self.hunt.stop() {
-            self.close(link, Ending::Abort);
-        }
-        self.settle_at(now, home);
     }
 
     pub(super) fn close(&mut self, link: LinkId, how: Ending) {
@@ -498,7 +363,7 @@ impl Asap {
         }
     }
 
-    fn send(&mut self, link: LinkId, message: &AsapMessage) {
+    pub(super) fn send(&mut self, link: LinkId, message: &AsapMessage) {
         match message.encode(self.cfg.encode) {
             Ok(bytes) => self.out.push_back(Output::Send { link, bytes: bytes.into() }),
             Err(error) => tracing::warn!(%error, message = message.name(), "not sent"),

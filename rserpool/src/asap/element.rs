@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use sctp_user::Time;
 
 use super::core::{Asap, AsapEvent};
-use super::error::RegisterError;
+use super::error::{RegisterError, may_pass};
 use super::request::RequestKind;
 use crate::wire::{
     AsapMessage, CauseCode, ElementId, Life, OperationError, PolicyParam, PoolElement, PoolHandle, RegistrarId, Scope, Transport,
@@ -243,6 +243,9 @@ impl Asap {
         }
         element.told = false;
         if !reject {
+            if let Some(warning) = error {
+                tracing::warn!(pool = %key.handle, element = %key.id, code = %warning.code(), "registered, with a warning");
+            }
             element.pause = FIRST_PAUSE;
             element.was_registered = true;
             element.state = ElementState::Registered;
@@ -253,8 +256,8 @@ impl Asap {
         }
         let code = error.map_or(CauseCode::UNSPECIFIED, OperationError::code);
         tracing::warn!(pool = %key.handle, element = %key.id, %code, "registration rejected");
-        if code == CauseCode::LACK_OF_RESOURCES && element.was_registered {
-            // The error is the registrar's, and it may soon be over.
+        let passing = may_pass(code, element.was_registered);
+        if passing {
             element.state = ElementState::Registering;
             let at = now + element.pause;
             element.pause = element.pause.saturating_mul(2).min(self.cfg.retran_max);
@@ -265,7 +268,8 @@ impl Asap {
         } else {
             element.state = ElementState::Rejected(code);
         }
-        self.event(AsapEvent::RegistrationFailed { key: key.clone(), error: RegisterError::Rejected(code) });
+        let error = if passing { RegisterError::Postponed(code) } else { RegisterError::Rejected(code) };
+        self.event(AsapEvent::RegistrationFailed { key: key.clone(), error });
     }
 
     /// A registration got no answer, or found no registrar.

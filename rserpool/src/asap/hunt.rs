@@ -8,6 +8,7 @@ use sctp_user::{Entropy, Time};
 
 use super::config::AsapConfig;
 use super::core::LinkId;
+use super::names::{self, NameIndex, Names};
 use crate::wire::{RegistrarId, Scope};
 
 /// Most registrars that are remembered from announces; more are not listened to until others expire.
@@ -22,13 +23,23 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The longest such pause.
 const MAX_PAUSE: Duration = Duration::from_secs(4);
 
+/// How a registrar is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    /// By configuration.
+    Fixed,
+    /// By a name of the configuration, one entry for each address: they may be those of several registrars.
+    Named(NameIndex),
+    /// By an announce, which becomes too old then (T7).
+    Heard(Time),
+}
+
 /// A registrar that is known.
 #[derive(Debug)]
 struct Entry {
     id: RegistrarId,
     addrs: Vec<SocketAddr>,
-    /// When its announce becomes too old; `None` if it is known by configuration.
-    expires: Option<Time>,
+    origin: Origin,
     /// Not to be connected to before.
     not_before: Time,
     /// Failures since it last served us.
@@ -36,12 +47,22 @@ struct Entry {
 }
 
 impl Entry {
+    const fn new(id: RegistrarId, addrs: Vec<SocketAddr>, origin: Origin) -> Self {
+        Self { id, addrs, origin, not_before: Time::ZERO, failures: 0 }
+    }
+
     fn is_loopback(&self) -> bool {
         self.addrs.iter().all(|a| Scope::of(a.ip()) <= Scope::Loopback)
     }
 
     fn alive(&self, now: Time) -> bool {
-        self.expires.is_none_or(|t| t > now)
+        !matches!(self.origin, Origin::Heard(until) if until <= now)
+    }
+
+    /// Whether this is the registrar of an attempt, as far as that is known.
+    fn is_tried_by(&self, attempt: &Attempt) -> bool {
+        let same_id = !self.id.is_undefined() && self.id == attempt.id;
+        same_id || self.addrs.iter().any(|a| attempt.addrs.contains(a))
     }
 
     /// The lower, the better.
@@ -54,6 +75,7 @@ impl Entry {
 #[derive(Debug)]
 struct Attempt {
     link: LinkId,
+    id: RegistrarId,
     addrs: Vec<SocketAddr>,
 }
 
@@ -61,6 +83,7 @@ struct Attempt {
 #[derive(Debug)]
 pub(super) struct Hunt {
     entries: Vec<Entry>,
+    names: Names,
     attempts: ArrayVec<Attempt, MAX_ATTEMPTS>,
     /// Expiry of T5, which runs while there are attempts.
     deadline: Option<Time>,
@@ -73,15 +96,10 @@ pub(super) struct Hunt {
 
 impl Hunt {
     pub(super) fn new(cfg: &AsapConfig) -> Self {
-        let fixed = |addrs: &Vec<SocketAddr>| Entry {
-            id: RegistrarId::UNDEFINED,
-            addrs: addrs.clone(),
-            expires: None,
-            not_before: Time::ZERO,
-            failures: 0,
-        };
+        let fixed = |addrs: &Vec<SocketAddr>| Entry::new(RegistrarId::UNDEFINED, addrs.clone(), Origin::Fixed);
         Self {
             entries: cfg.registrars.iter().filter(|a| !a.is_empty()).map(fixed).collect(),
+            names: Names::new(&cfg.registrar_names, cfg.retran_max),
             attempts: ArrayVec::new(),
             deadline: None,
             t5: cfg.t5_hunt,
@@ -94,21 +112,53 @@ impl Hunt {
 
     /// An announce of a registrar at `addrs` was heard.
     pub(super) fn heard(&mut self, now: Time, id: RegistrarId, addrs: Vec<SocketAddr>) {
-        let expires = now + self.t7;
+        let until = now + self.t7;
+        // The configuration may name some of its addresses only.
+        for entry in self.entries.iter_mut().filter(|e| !matches!(e.origin, Origin::Heard(_))) {
+            if entry.addrs.iter().any(|a| addrs.contains(a)) {
+                entry.id = id;
+            }
+        }
         if let Some(entry) = self.entries.iter_mut().find(|e| e.addrs == addrs) {
             entry.id = id;
-            entry.expires = entry.expires.map(|_| expires);
+            if let Origin::Heard(t) = &mut entry.origin {
+                *t = until;
+            }
             return;
         }
         self.entries.retain(|e| e.alive(now));
-        if addrs.is_empty() || self.entries.len() >= MAX_HEARD {
+        let heard = self.entries.iter().filter(|e| matches!(e.origin, Origin::Heard(_))).count();
+        if addrs.is_empty() || heard >= MAX_HEARD {
             return;
         }
-        let mut entry = Entry { id, addrs, expires: Some(expires), not_before: now, failures: 0 };
+        let mut entry = Entry::new(id, addrs, Origin::Heard(until));
         if entry.is_loopback() {
             entry.not_before = now + self.settle;
         }
         self.entries.push(entry);
+    }
+
+    /// A name that is to be looked up, if a registrar is wanted: one whose addresses are unknown, or have all failed.
+    pub(super) fn next_name(&mut self, now: Time) -> Option<String> {
+        let entries = &self.entries;
+        self.names.next(now, |name| is_in_need(entries, name))
+    }
+
+    /// What a look-up found; nothing if it failed, and then what was known before will have to do.
+    pub(super) fn looked_up(&mut self, now: Time, name: &str, addrs: &[SocketAddr]) {
+        let Some(name) = self.names.answered(now, name) else { return };
+        let addrs = names::usable(addrs);
+        if addrs.is_empty() {
+            return;
+        }
+        let origin = Origin::Named(name);
+        // Those that are still there keep their record of failures.
+        self.entries.retain(|e| e.origin != origin || addrs.iter().any(|a| e.addrs == [*a]));
+        for addr in addrs {
+            if !self.entries.iter().any(|e| e.origin == origin && e.addrs == [addr]) {
+                self.entries.push(Entry::new(RegistrarId::UNDEFINED, vec![addr], origin));
+            }
+        }
     }
 
     /// Who is announced at these addresses.
@@ -116,9 +166,9 @@ impl Hunt {
         self.entries.iter().find(|e| e.addrs == addrs).map_or(RegistrarId::UNDEFINED, |e| e.id)
     }
 
-    /// How many registrars are known.
+    /// How many registrars are known, by name at least.
     pub(super) fn known(&self, now: Time) -> usize {
-        self.entries.iter().filter(|e| e.alive(now)).count()
+        self.entries.iter().filter(|e| e.alive(now)).count().max(self.names.len())
     }
 
     /// The next registrar to connect to, if there is a reason to connect to one more.
@@ -129,7 +179,7 @@ impl Hunt {
         if self.attempts.is_full() {
             return None;
         }
-        let open = |e: &&Entry| e.alive(now) && e.not_before <= now && self.attempts.iter().all(|a| a.addrs != e.addrs);
+        let open = |e: &&Entry| e.alive(now) && e.not_before <= now && !self.attempts.iter().any(|a| e.is_tried_by(a));
         let best = self.entries.iter().filter(open).map(Entry::rank).min()?;
         // A loopback registrar would always win a race against one behind a network.
         if best.1 && self.attempts.iter().any(|a| a.addrs.iter().any(|a| Scope::of(a.ip()) > Scope::Loopback)) {
@@ -145,7 +195,8 @@ impl Hunt {
         if self.deadline.is_none() {
             self.deadline = Some(now + self.t5);
         }
-        let _ = self.attempts.try_push(Attempt { link, addrs });
+        let id = self.id_at(&addrs);
+        let _ = self.attempts.try_push(Attempt { link, id, addrs });
     }
 
     /// The attempt `link` succeeded: its addresses, and the other attempts, which are of no use any more.
@@ -154,6 +205,9 @@ impl Hunt {
         let winner = self.attempts.remove(at);
         if let Some(entry) = self.entries.iter_mut().find(|e| e.addrs == winner.addrs) {
             entry.failures = 0;
+            if let Origin::Named(name) = entry.origin {
+                self.names.serves(name);
+            }
         }
         self.t5 = self.t5_initial;
         Some((winner.addrs, self.stop()))
@@ -179,6 +233,17 @@ impl Hunt {
         }
     }
 
+    /// The registrar of this identifier was lost, wherever it is.
+    pub(super) fn punish_id(&mut self, now: Time, id: RegistrarId) {
+        if id.is_undefined() {
+            return;
+        }
+        let all: Vec<Vec<SocketAddr>> = self.entries.iter().filter(|e| e.id == id).map(|e| e.addrs.clone()).collect();
+        for addrs in all {
+            self.punish(now, &addrs);
+        }
+    }
+
     /// Ends all attempts: their links.
     pub(super) fn stop(&mut self) -> Vec<LinkId> {
         self.deadline = None;
@@ -201,8 +266,14 @@ impl Hunt {
     /// When there is something to do, provided that a registrar is wanted.
     pub(super) fn poll_timeout(&self, now: Time) -> Option<Time> {
         let waiting = self.entries.iter().filter(|e| e.alive(now) && e.not_before > now).map(|e| e.not_before);
-        waiting.chain(self.deadline).min()
+        let names = self.names.poll_timeout(now, |name| is_in_need(&self.entries, name));
+        waiting.chain(self.deadline).chain(names).min()
     }
+}
+
+/// Whether none of a name's addresses is known to be worth trying.
+fn is_in_need(entries: &[Entry], name: NameIndex) -> bool {
+    entries.iter().filter(|e| e.origin == Origin::Named(name)).all(|e| e.failures > 0)
 }
 
 #[cfg(test)]
@@ -257,6 +328,76 @@ mod tests {
         assert_eq!(h.known(ms(11_999)), 5);
         assert_eq!(h.known(ms(12_000)), 0);
         assert_eq!(h.next(ms(12_000), &mut rng), None);
+    }
+
+    #[test]
+    fn one_registrar_is_not_tried_at_two_addresses_at_once() {
+        let mut rng = SeededEntropy::new(3);
+        let cfg = AsapConfig { registrars: vec![[at("10.0.0.1:1"), at("10.1.0.1:1")].concat()], ..AsapConfig::default() };
+        let mut h = Hunt::new(&cfg);
+        h.heard(ms(0), RegistrarId(1), at("10.0.0.1:1"));
+        h.heard(ms(0), RegistrarId(1), at("10.2.0.1:1"));
+        let addrs = h.next(ms(0), &mut rng).unwrap();
+        h.began(ms(0), LinkId(1), addrs);
+        assert_eq!(h.next(ms(0), &mut rng), None);
+        h.heard(ms(0), RegistrarId(2), at("10.2.0.2:1"));
+        assert_eq!(h.next(ms(0), &mut rng), Some(at("10.2.0.2:1")));
+        h.failed(ms(1), LinkId(1));
+        let mut others: Vec<_> = std::iter::from_fn(|| {
+            let addrs = h.next(ms(1), &mut rng)?;
+            h.began(ms(1), LinkId(2), addrs.clone());
+            h.failed(ms(1), LinkId(2));
+            Some(addrs)
+        })
+        .collect();
+        others.sort();
+        assert_eq!(others.len(), 3, "SH4: another transport address of it: {others:?}");
+    }
+
+    #[test]
+    fn a_name_is_looked_up_again_with_back_off_when_all_its_addresses_fail() {
+        let mut rng = SeededEntropy::new(3);
+        let cfg = AsapConfig { registrar_names: vec!["r.example:3863".into()], ..AsapConfig::default() };
+        let mut h = Hunt::new(&cfg);
+        assert_eq!(h.next(ms(0), &mut rng), None);
+        assert_eq!(h.next_name(ms(0)).as_deref(), Some("r.example:3863"));
+        assert_eq!(h.next_name(ms(0)), None, "asked already");
+        h.looked_up(ms(5), "other.example:3863", &at("10.0.0.9:3863"));
+        assert_eq!(h.entries.len(), 0);
+        let both = [at("10.0.0.1:3863"), at("10.0.0.2:3863"), at("0.0.0.0:3863"), at("10.0.0.2:3863")].concat();
+        h.looked_up(ms(5), "r.example:3863", &both);
+        assert_eq!(h.entries.len(), 2, "each usable address once");
+        for link in [1, 2] {
+            assert_eq!(h.next_name(ms(2_000)), None, "there is one to try");
+            let addrs = h.next(ms(2_000), &mut rng).unwrap();
+            h.began(ms(2_000), LinkId(link), addrs);
+            h.failed(ms(2_000), LinkId(link));
+        }
+        // The first look-up is over for a second; later ones pause twice as long each.
+        let mut at_times = vec![];
+        let mut now = ms(2_000);
+        for _ in 0..9 {
+            assert!(h.next_name(now).is_some());
+            at_times.push(now);
+            h.looked_up(now, "r.example:3863", &[]);
+            assert_eq!(h.next_name(now), None);
+            now = h.names.poll_timeout(now, |_| true).unwrap();
+        }
+        let pauses: Vec<_> = at_times.windows(2).map(|w| (w[1] - w[0]).as_secs()).collect();
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60], "up to RETRAN-MAX");
+        assert_eq!(h.entries.len(), 2, "a look-up that fails takes nothing away");
+        h.looked_up(now, "r.example:3863", &[]);
+        assert!(h.next_name(now).is_some());
+        h.looked_up(now, "r.example:3863", &at("10.0.0.3:3863"));
+        assert_eq!(h.entries.len(), 1);
+        let addrs = h.next(now, &mut rng).unwrap();
+        h.began(now, LinkId(3), addrs);
+        assert!(h.succeeded(LinkId(3)).is_some());
+        h.punish(now, &at("10.0.0.3:3863"));
+        let later = now + Duration::from_secs(60);
+        assert!(h.next_name(later).is_some());
+        h.looked_up(later, "r.example:3863", &[]);
+        assert!(h.next_name(later + Duration::from_secs(1)).is_some(), "the pauses began anew when it served");
     }
 
     #[test]

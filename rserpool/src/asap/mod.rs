@@ -9,9 +9,12 @@
 //! | --- | --- |
 //! | `core.rs` | inputs, outputs, timers |
 //! | `hunt.rs` | which registrars are known, and which to connect to |
+//! | `names.rs` | registrars known by name: when to look them up |
+//! | `home.rs` | the home registrar, and others that come to us |
 //! | `request.rs` | requests in flight; answers come in their order (there is no transaction number) |
 //! | `element.rs` | the process's own pool elements |
 //! | `user.rs` | resolutions and reports |
+//! | `subscribe.rs` | pools whose changes are followed |
 //! | `cache.rs` | resolved handles, and elements that failed lately |
 
 mod cache;
@@ -19,8 +22,11 @@ mod config;
 mod core;
 mod element;
 mod error;
+mod home;
 mod hunt;
+mod names;
 mod request;
+mod subscribe;
 mod user;
 
 #[cfg(test)]
@@ -31,3 +37,4 @@ pub use config::AsapConfig;
 pub use core::{Asap, AsapEvent, Ending, Input, LinkId, Output, RequestId};
 pub use element::{ElementKey, ElementSpec, ElementState};
 pub use error::{RegisterError, ResolveError};
+pub use subscribe::MAX_SUBSCRIPTIONS;

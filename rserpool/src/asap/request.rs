@@ -4,6 +4,7 @@
 
 use sctp_user::Time;
 
+use super::cache::Listing;
 use super::core::{Asap, AsapEvent, Output};
 use super::element::ElementKey;
 use super::error::{RegisterError, ResolveError};
@@ -61,7 +62,7 @@ impl Asap {
         match kind {
             RequestKind::Register(key) => self.registration_of(now, key),
             RequestKind::Deregister(key) => Some(AsapMessage::Deregistration { handle: key.handle.clone(), id: key.id }),
-            RequestKind::Resolve(r) => Some(r.message()),
+            RequestKind::Resolve(r) => Some(self.resolution_of(r)),
         }
     }
 
@@ -129,6 +130,9 @@ impl Asap {
             AsapMessage::Error(error) if self.queue.is_empty() => {
                 tracing::warn!(error = %error.code(), "the registrar reports an error");
             }
+            AsapMessage::HandleResolutionResponse { handle, policy, elements, error, .. } if self.may_be_update(&handle) => {
+                self.on_update(now, handle, Listing::new(policy, elements), error.as_ref());
+            }
             AsapMessage::Error(_)
             | AsapMessage::RegistrationResponse { .. }
             | AsapMessage::HandleResolutionResponse { subscribed: false, .. } => {
@@ -144,9 +148,15 @@ impl Asap {
             (RequestKind::Register(key), AsapMessage::RegistrationResponse { reject, error, .. }) => {
                 self.on_registration_response(now, &key, reject, error.as_ref());
             }
-            (RequestKind::Deregister(key), _) => self.forget_element(&key),
-            (RequestKind::Resolve(r), AsapMessage::HandleResolutionResponse { elements, error, .. }) => {
-                self.on_resolution_response(now, r, elements, error.as_ref());
+            (RequestKind::Deregister(key), message) => {
+                if let AsapMessage::DeregistrationResponse { error: Some(error), .. } = message {
+                    // It ends nevertheless: keep-alives for it are not answered any more.
+                    tracing::warn!(pool = %key.handle, element = %key.id, code = %error.code(), "deregistration refused");
+                }
+                self.forget_element(&key);
+            }
+            (RequestKind::Resolve(r), AsapMessage::HandleResolutionResponse { subscribed, policy, elements, error, .. }) => {
+                self.on_resolution_response(now, r, (Listing::new(policy, elements), subscribed), error.as_ref());
             }
             _ => {}
         }

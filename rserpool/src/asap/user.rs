@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sctp_user::Time;
 
-use super::cache::Excluded;
+use super::cache::{Excluded, Listing};
 use super::core::{Asap, AsapEvent, RequestId};
 use super::error::ResolveError;
 use super::request::RequestKind;
@@ -17,23 +17,18 @@ const MAX_REQUESTS: usize = 4096;
 const MAX_REPORTS: usize = 256;
 
 /// As many elements as RSPLIB gives at most.
-const ALL: u32 = 128;
+pub(super) const ALL: u32 = 128;
 
 /// A resolution without an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Resolution {
-    pub(super) request: RequestId,
+    /// Who waits for it; nobody if it is for the cache.
+    pub(super) request: Option<RequestId>,
     pub(super) handle: PoolHandle,
     /// How many elements the user wants.
-    items: usize,
+    pub(super) items: usize,
     /// How many elements are asked for; `None` leaves it to the registrar.
-    asked: Option<u32>,
-}
-
-impl Resolution {
-    pub(super) fn message(&self) -> AsapMessage {
-        AsapMessage::HandleResolution { subscribe: false, handle: self.handle.clone(), items: self.asked }
-    }
+    pub(super) asked: Option<u32>,
 }
 
 impl Asap {
@@ -45,13 +40,13 @@ impl Asap {
         self.next_request += 1;
         let request = RequestId(self.next_request);
         let items = items.clamp(1, ALL as usize);
-        if let Some(elements) = self.look_up_cache(now, handle, items, stale) {
-            self.event(AsapEvent::Resolved { request, result: Ok(elements) });
+        if let Some(result) = self.look_up_cache(now, handle, items, stale) {
+            self.event(AsapEvent::Resolved { request, result });
         } else if self.queue.len() >= MAX_REQUESTS {
             self.event(AsapEvent::Resolved { request, result: Err(ResolveError::TooManyRequests) });
         } else {
             let asked = stale.is_zero().then(|| u32::try_from(items).unwrap_or(ALL));
-            self.request(now, RequestKind::Resolve(Resolution { request, handle: handle.clone(), items, asked }));
+            self.request(now, RequestKind::Resolve(Resolution { request: Some(request), handle: handle.clone(), items, asked }));
             self.drive(now);
         }
         request
@@ -61,7 +56,7 @@ impl Asap {
     pub fn cancel(&mut self, request: RequestId) {
         // If it is in flight, its answer is still to come and takes its place in the order.
         if self.home.is_none() {
-            self.queue.retain(|r| !matches!(&r.kind, RequestKind::Resolve(r) if r.request == request));
+            self.queue.retain(|r| !matches!(&r.kind, RequestKind::Resolve(r) if r.request == Some(request)));
         }
     }
 
@@ -74,6 +69,10 @@ impl Asap {
     }
 
     /// Tells the registrar that an element seems not to answer; it may still be chosen.
+    ///
+    /// A report is no request: it is sent once to the registrar that is the home then, or to the next one if there is none at
+    /// present. What a registrar that is just failing was sent is not repeated, as a report counts once for each failure (RFC
+    /// 5352 section 3.5).
     pub fn report_only(&mut self, now: Time, handle: &PoolHandle, id: ElementId) {
         if self.home.is_some() {
             self.send_home(&AsapMessage::Unreachable { handle: handle.clone(), id });
@@ -99,10 +98,35 @@ impl Asap {
         self.excluded.of(now, handle)
     }
 
-    fn look_up_cache(&mut self, now: Time, handle: &PoolHandle, items: usize, stale: Duration) -> Option<Vec<PoolElement>> {
-        let elements = self.cache.select(now, handle, stale, &mut *self.entropy)?;
+    /// Forgets what is known about a pool (RFC 5352 section 6.4).
+    pub fn purge(&mut self, handle: &PoolHandle) {
+        self.cache.purge(handle);
+    }
+
+    /// Asks the registrar for a pool, so that the cache knows it (RFC 5352 section 6.3), unless it does.
+    pub fn populate(&mut self, now: Time, handle: &PoolHandle) {
+        if !self.cache.holds(handle) && self.queue.len() < MAX_REQUESTS {
+            let resolution = Resolution { request: None, handle: handle.clone(), items: ALL as usize, asked: Some(ALL) };
+            self.request(now, RequestKind::Resolve(resolution));
+            self.drive(now);
+        }
+    }
+
+    /// What the cache has for a resolution, if it is fresh enough.
+    fn look_up_cache(
+        &mut self,
+        now: Time,
+        handle: &PoolHandle,
+        items: usize,
+        stale: Duration,
+    ) -> Option<Result<Vec<PoolElement>, ResolveError>> {
+        let stale = if self.is_followed(handle) && !stale.is_zero() { Duration::MAX } else { stale };
+        if self.cache.is_negative(now, handle, stale.min(self.cfg.negative)) {
+            return Some(Err(ResolveError::UnknownPoolHandle(handle.clone())));
+        }
+        let elements = self.cache.select(now, handle, stale, self.cfg.cache_increment, &mut *self.entropy)?;
         let elements = self.usable(now, handle, elements, items);
-        (!elements.is_empty()).then_some(elements)
+        (!elements.is_empty()).then_some(Ok(elements))
     }
 
     fn usable(&self, now: Time, handle: &PoolHandle, mut elements: Vec<PoolElement>, items: usize) -> Vec<PoolElement> {
@@ -111,42 +135,69 @@ impl Asap {
         elements
     }
 
+    pub(super) fn resolution_of(&mut self, r: &Resolution) -> AsapMessage {
+        AsapMessage::HandleResolution { subscribe: self.subscribes(&r.handle), handle: r.handle.clone(), items: r.asked }
+    }
+
     pub(super) fn on_resolution_response(
         &mut self,
         now: Time,
         mut r: Resolution,
-        elements: Vec<PoolElement>,
+        (listing, granted): (Listing, bool),
         error: Option<&OperationError>,
     ) {
+        self.follow_answered(now, &r.handle, r.request.is_none(), granted && error.is_none());
         if let Some(error) = error {
-            self.cache.store(now, &r.handle, &[]);
-            self.excluded.learn(&r.handle, &[], true);
-            let result = Err(ResolveError::of(&r.handle, error));
-            self.event(AsapEvent::Resolved { request: r.request, result });
+            let error = ResolveError::of(&r.handle, error);
+            if matches!(error, ResolveError::UnknownPoolHandle(_)) {
+                self.cache.store(now, &r.handle, &Listing::none());
+                self.excluded.learn(&r.handle, &[], true);
+            }
+            self.tell(r, Err(error));
             return;
         }
-        let complete = r.asked.is_some_and(|n| elements.len() < n as usize);
-        self.excluded.learn(&r.handle, &elements, complete);
-        self.cache.store(now, &r.handle, &elements);
+        let complete = r.asked.is_some_and(|n| listing.elements.len() < n as usize);
+        self.excluded.learn(&r.handle, &listing.elements, complete);
+        self.cache.store(now, &r.handle, &listing);
+        let elements = listing.elements;
         let none_at_all = elements.is_empty();
+        // If the registrar was asked for more than is wanted, the policy is applied here; else it was applied there.
+        let elements = match r.asked {
+            None => self.cache.select(now, &r.handle, Duration::MAX, self.cfg.cache_increment, &mut *self.entropy).unwrap_or(elements),
+            Some(_) => elements,
+        };
         let usable = self.usable(now, &r.handle, elements, r.items);
         let result = if !usable.is_empty() {
             Ok(usable)
         } else if none_at_all {
-            Err(ResolveError::UnknownPoolHandle(r.handle))
+            Err(ResolveError::UnknownPoolHandle(r.handle.clone()))
         } else if complete || r.asked == Some(ALL) {
-            Err(ResolveError::AllExcluded(r.handle))
+            Err(ResolveError::AllExcluded(r.handle.clone()))
         } else {
             // There may be others behind those that failed.
             r.asked = Some(ALL);
             self.request(now, RequestKind::Resolve(r));
             return;
         };
-        self.event(AsapEvent::Resolved { request: r.request, result });
+        self.tell(r, result);
     }
 
     pub(super) fn resolution_failed(&mut self, now: Time, r: Resolution, error: ResolveError) {
-        let result = self.look_up_cache(now, &r.handle, r.items, Duration::MAX).ok_or(error);
-        self.event(AsapEvent::Resolved { request: r.request, result });
+        if r.request.is_none() {
+            // Nobody waits for it; a subscription is asked for again in a while.
+            self.follow_answered(now, &r.handle, true, false);
+            return;
+        }
+        let result = self.look_up_cache(now, &r.handle, r.items, Duration::MAX).unwrap_or(Err(error));
+        self.tell(r, result);
+    }
+
+    /// A resolution has ended: tells who wanted it, or who follows the pool.
+    fn tell(&mut self, r: Resolution, result: Result<Vec<PoolElement>, ResolveError>) {
+        if let Some(request) = r.request {
+            self.event(AsapEvent::Resolved { request, result });
+        } else if self.follows(&r.handle) {
+            self.event(AsapEvent::PoolChanged { handle: r.handle, result });
+        }
     }
 }

@@ -48,6 +48,15 @@ enum Role {
     Element(AcceptedId),
 }
 
+impl Role {
+    const fn registrar(self) -> Option<LinkId> {
+        match self {
+            Self::Registrar(link) => Some(link),
+            _ => None,
+        }
+    }
+}
+
 /// Called with the number of each SCTP port that is not used any more.
 pub struct PortHook(pub Box<dyn FnMut(u16) + Send>);
 
@@ -81,6 +90,8 @@ pub struct PoolNode {
     /// The last news about each element of this host.
     registrations: BTreeMap<ElementKey, Result<(), RegisterError>>,
     events: VecDeque<AsapEvent>,
+    /// Names of registrars that are to be looked up; each of the configuration at most once.
+    lookups: VecDeque<String>,
     released: Option<PortHook>,
     next_id: u64,
 }
@@ -111,6 +122,7 @@ impl PoolNode {
             answers: BTreeMap::new(),
             registrations: BTreeMap::new(),
             events: VecDeque::new(),
+            lookups: VecDeque::new(),
             released: None,
             next_id: 0,
         })

@@ -1,16 +1,16 @@
 //! The messages of ASAP (RFC 5352 section 2.2).
 
 use bytes::Bytes;
-use sctp_user::wire::cursor::{Reader, padded};
-use thiserror::Error;
 
 use super::cause::OperationError;
 use super::element::PoolElement;
 use super::handle::PoolHandle;
 use super::ids::{ElementId, RegistrarId};
-use super::param::{DecodeError, DecodeErrorKind, Param, ParamWriter, Params, Reports, kind, missing, once};
+use super::message::{self, EncodeError, EncodeOptions};
+use super::param::{DecodeError, ParamWriter, kind};
 use super::policy::PolicyParam;
 use super::transport::Transport;
+use super::view::{AsapView, Viewed};
 
 /// An ASAP message. The order of the variants is that of their type numbers, which begin with 1.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,21 +120,6 @@ pub enum AsapMessage {
     Error(OperationError),
 }
 
-/// How a message is written.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct EncodeOptions {
-    /// Whether the message length counts the padding of the last parameter. RFC 5354 section 4 says no; RSPLIB does it.
-    pub count_padding: bool,
-}
-
-/// A message does not fit into its length field.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("message of {len} bytes, at most 65535 are possible")]
-pub struct EncodeError {
-    /// Its length in bytes.
-    pub len: usize,
-}
-
 /// What [`AsapMessage::decode`] finds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decoded {
@@ -147,126 +132,23 @@ pub struct Decoded {
 }
 
 /// Message types.
-const REGISTRATION: u8 = 0x01;
-const DEREGISTRATION: u8 = 0x02;
-const REGISTRATION_RESPONSE: u8 = 0x03;
-const DEREGISTRATION_RESPONSE: u8 = 0x04;
-const HANDLE_RESOLUTION: u8 = 0x05;
-const HANDLE_RESOLUTION_RESPONSE: u8 = 0x06;
-const KEEP_ALIVE: u8 = 0x07;
-const KEEP_ALIVE_ACK: u8 = AsapMessage::KEEP_ALIVE_ACK;
-const UNREACHABLE: u8 = 0x09;
-const SERVER_ANNOUNCE: u8 = 0x0a;
-const COOKIE: u8 = 0x0b;
-const COOKIE_ECHO: u8 = 0x0c;
-const BUSINESS_CARD: u8 = 0x0d;
-const ERROR: u8 = AsapMessage::ERROR;
+pub(super) const REGISTRATION: u8 = 0x01;
+pub(super) const DEREGISTRATION: u8 = 0x02;
+pub(super) const REGISTRATION_RESPONSE: u8 = 0x03;
+pub(super) const DEREGISTRATION_RESPONSE: u8 = 0x04;
+pub(super) const HANDLE_RESOLUTION: u8 = 0x05;
+pub(super) const HANDLE_RESOLUTION_RESPONSE: u8 = 0x06;
+pub(super) const KEEP_ALIVE: u8 = 0x07;
+pub(super) const KEEP_ALIVE_ACK: u8 = AsapMessage::KEEP_ALIVE_ACK;
+pub(super) const UNREACHABLE: u8 = 0x09;
+pub(super) const SERVER_ANNOUNCE: u8 = 0x0a;
+pub(super) const COOKIE: u8 = 0x0b;
+pub(super) const COOKIE_ECHO: u8 = 0x0c;
+pub(super) const BUSINESS_CARD: u8 = 0x0d;
+pub(super) const ERROR: u8 = AsapMessage::ERROR;
 
 /// The only flag of each message that has one: R, S, A and H.
-const FLAG: u8 = 0x01;
-
-/// Which parameters a message type may hold.
-const fn allowed(message: u8) -> &'static [u16] {
-    match message {
-        REGISTRATION => &[kind::POOL_HANDLE, kind::POOL_ELEMENT, kind::ERROR],
-        DEREGISTRATION | KEEP_ALIVE | KEEP_ALIVE_ACK | UNREACHABLE => &[kind::POOL_HANDLE, kind::ELEMENT_ID],
-        REGISTRATION_RESPONSE | DEREGISTRATION_RESPONSE => &[kind::POOL_HANDLE, kind::ELEMENT_ID, kind::ERROR],
-        HANDLE_RESOLUTION => &[kind::POOL_HANDLE, kind::RESOLUTION_OPTION],
-        HANDLE_RESOLUTION_RESPONSE => &[kind::POOL_HANDLE, kind::POLICY, kind::POOL_ELEMENT, kind::ERROR],
-        SERVER_ANNOUNCE => &[kind::SCTP, kind::TCP],
-        COOKIE | COOKIE_ECHO => &[kind::COOKIE],
-        BUSINESS_CARD => &[kind::POOL_HANDLE, kind::POLICY, kind::POOL_ELEMENT],
-        _ => &[kind::ERROR],
-    }
-}
-
-/// The parameters of a message, collected whatever their order.
-#[derive(Debug, Default)]
-struct Collected {
-    handle: Option<PoolHandle>,
-    id: Option<ElementId>,
-    elements: Vec<PoolElement>,
-    policy: Option<PolicyParam>,
-    items: Option<u32>,
-    transports: Vec<Transport>,
-    cookie: Option<Bytes>,
-    error: Option<OperationError>,
-}
-
-impl Collected {
-    fn add(&mut self, p: &Param<'_>, reports: &mut Reports) -> Result<(), DecodeError> {
-        match p.kind {
-            kind::POOL_HANDLE => once(&mut self.handle, p, PoolHandle::decode(p)),
-            kind::ELEMENT_ID => once(&mut self.id, p, p.u32().map(ElementId)),
-            kind::POLICY => once(&mut self.policy, p, PolicyParam::decode(p)),
-            kind::RESOLUTION_OPTION => once(&mut self.items, p, p.u32()),
-            kind::COOKIE => once(&mut self.cookie, p, Ok(Bytes::copy_from_slice(p.value))),
-            kind::ERROR => once(&mut self.error, p, OperationError::decode(p)),
-            kind::POOL_ELEMENT => {
-                self.elements.push(PoolElement::decode(p, reports)?);
-                Ok(())
-            }
-            _ => {
-                self.transports.push(Transport::decode(p, reports)?);
-                Ok(())
-            }
-        }
-    }
-
-    fn handle(&mut self) -> Result<PoolHandle, DecodeError> {
-        self.handle.take().ok_or_else(|| missing(kind::POOL_HANDLE))
-    }
-
-    fn id(&mut self) -> Result<ElementId, DecodeError> {
-        self.id.take().ok_or_else(|| missing(kind::ELEMENT_ID))
-    }
-
-    fn cookie(&mut self) -> Result<Bytes, DecodeError> {
-        self.cookie.take().ok_or_else(|| missing(kind::COOKIE))
-    }
-
-    fn error(&mut self) -> Result<OperationError, DecodeError> {
-        self.error.take().ok_or_else(|| missing(kind::ERROR))
-    }
-
-    /// The one element of a registration.
-    fn element(&mut self) -> Result<PoolElement, DecodeError> {
-        match (self.elements.pop(), self.elements.is_empty()) {
-            (Some(element), true) => Ok(element),
-            (None, _) => Err(missing(kind::POOL_ELEMENT)),
-            (Some(_), false) => Err(DecodeError { offset: 4, kind: DecodeErrorKind::Unexpected(kind::POOL_ELEMENT) }),
-        }
-    }
-
-    /// Builds the message; `registrar` is the fixed field of those that have one.
-    fn finish(mut self, message: u8, flag: bool, registrar: RegistrarId) -> Result<AsapMessage, DecodeError> {
-        let s = &mut self;
-        Ok(match message {
-            REGISTRATION => AsapMessage::Registration { handle: s.handle()?, element: s.element()? },
-            DEREGISTRATION => AsapMessage::Deregistration { handle: s.handle()?, id: s.id()? },
-            REGISTRATION_RESPONSE => {
-                AsapMessage::RegistrationResponse { reject: flag, handle: s.handle()?, id: s.id()?, error: self.error }
-            }
-            DEREGISTRATION_RESPONSE => AsapMessage::DeregistrationResponse { handle: s.handle()?, id: s.id()?, error: self.error },
-            HANDLE_RESOLUTION => AsapMessage::HandleResolution { subscribe: flag, handle: s.handle()?, items: self.items },
-            HANDLE_RESOLUTION_RESPONSE => AsapMessage::HandleResolutionResponse {
-                subscribed: flag,
-                handle: s.handle()?,
-                policy: self.policy,
-                elements: self.elements,
-                error: self.error,
-            },
-            KEEP_ALIVE => AsapMessage::KeepAlive { new_home: flag, registrar, handle: s.handle()?, id: self.id },
-            KEEP_ALIVE_ACK => AsapMessage::KeepAliveAck { handle: s.handle()?, id: s.id()? },
-            UNREACHABLE => AsapMessage::Unreachable { handle: s.handle()?, id: s.id()? },
-            SERVER_ANNOUNCE => AsapMessage::ServerAnnounce { registrar, transports: self.transports },
-            COOKIE => AsapMessage::Cookie(s.cookie()?),
-            COOKIE_ECHO => AsapMessage::CookieEcho(s.cookie()?),
-            BUSINESS_CARD => AsapMessage::BusinessCard { handle: s.handle()?, policy: self.policy, elements: self.elements },
-            _ => AsapMessage::Error(s.error()?),
-        })
-    }
-}
+pub(super) const FLAG: u8 = 0x01;
 
 impl AsapMessage {
     /// Type number of an Endpoint Keep-Alive Ack.
@@ -280,33 +162,8 @@ impl AsapMessage {
     /// # Errors
     /// What is wrong with it, and where; [`DecodeError::to_report`] tells what to answer.
     pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
-        const TRUNCATED: DecodeError = DecodeError { offset: 0, kind: DecodeErrorKind::Truncated };
-        let mut r = Reader::new(bytes);
-        let (Some(message), Some(flags), Some(len)) = (r.u8(), r.u8(), r.u16()) else {
-            return Err(TRUNCATED);
-        };
-        if !(REGISTRATION..=ERROR).contains(&message) {
-            return Err(DecodeError { offset: 0, kind: DecodeErrorKind::UnknownMessage(message) });
-        }
-        let body = usize::from(len).checked_sub(4).and_then(|n| r.take(n)).ok_or(TRUNCATED)?;
-        let mut r = Reader::new(body);
-        let registrar = match message {
-            KEEP_ALIVE | SERVER_ANNOUNCE => RegistrarId(r.u32().ok_or(TRUNCATED)?),
-            _ => RegistrarId::UNDEFINED,
-        };
-        let mut params = Params::new(r.rest(), 4 + body.len() - r.len());
-        let mut collected = Collected::default();
-        let mut reports = Reports::default();
-        while let Some(p) = params.next()? {
-            if allowed(message).contains(&p.kind) {
-                collected.add(&p, &mut reports)?;
-            } else {
-                reports.unknown(&p)?;
-            }
-        }
-        let count_padding = params.ragged && len.is_multiple_of(4);
-        let message = collected.finish(message, flags & FLAG != 0, registrar)?;
-        Ok(Decoded { message, options: EncodeOptions { count_padding }, reports: reports.0 })
+        let Viewed { message, options, reports } = AsapView::decode(bytes)?;
+        Ok(Decoded { message: message.into(), options, reports: reports.to_vecs() })
     }
 
     /// The message as bytes; the padding is always there, `options` says whether it counts.
@@ -315,16 +172,17 @@ impl AsapMessage {
     /// It is longer than a length field can tell.
     pub fn encode(&self, options: EncodeOptions) -> Result<Vec<u8>, EncodeError> {
         let mut out = Vec::with_capacity(128);
-        let mut w = ParamWriter::new(&mut out);
-        w.u8(self.number());
-        w.u8(if self.flag() { FLAG } else { 0 });
-        w.u16(0);
-        self.encode_body(&mut w);
-        let len = if options.count_padding { padded(w.len()) } else { w.len() };
-        let field = u16::try_from(len).map_err(|_| EncodeError { len })?;
-        w.patch_u16(2, field);
-        w.pad4();
+        self.encode_into(options, &mut out)?;
         Ok(out)
+    }
+
+    /// Appends the message to `out`, which may be a buffer that is used again and again.
+    ///
+    /// # Errors
+    /// It is longer than a length field can tell; `out` is as it was.
+    pub fn encode_into(&self, options: EncodeOptions, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let flags = if self.flag() { FLAG } else { 0 };
+        message::write(out, (self.number(), flags), options, |w| self.encode_body(w))
     }
 
     fn encode_body(&self, w: &mut ParamWriter<'_>) {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::param::{DecodeError, Param, ParamWriter, kind};
+use super::param::{ParamWriter, kind};
 
 /// A cause code. RFC 5354 defines 0 to 10; RSPLIB has private ones beyond, which are understood but never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,11 @@ impl CauseCode {
     pub const RSPLIB_INVALID_MESSAGE: Self = Self(0x0010);
     /// RSPLIB: a parameter has an invalid value.
     pub const RSPLIB_INVALID_VALUE: Self = Self(0x0011);
+
+    /// RSPLIB: the association has no address that others can use.
+    pub const RSPLIB_NO_ASAP_ADDRESSES: Self = Self(0xf007);
+    /// RSPLIB: none of the element's addresses is one of the association and usable.
+    pub const RSPLIB_NO_USER_ADDRESSES: Self = Self(0xf008);
 
     /// What it means, or nothing if it is unknown.
     #[must_use]
@@ -112,15 +117,6 @@ impl OperationError {
     #[must_use]
     pub fn code(&self) -> CauseCode {
         self.causes.first().map_or(CauseCode::UNSPECIFIED, |c| c.code)
-    }
-
-    pub(crate) fn decode(p: &Param<'_>) -> Result<Self, DecodeError> {
-        let mut causes = Vec::new();
-        let mut items = p.nested(&p.reader());
-        while let Some(c) = items.next()? {
-            causes.push(ErrorCause { code: CauseCode(c.kind), data: c.value.to_vec() });
-        }
-        if causes.is_empty() { Err(p.invalid()) } else { Ok(Self { causes }) }
     }
 
     pub(crate) fn encode(&self, w: &mut ParamWriter<'_>) {

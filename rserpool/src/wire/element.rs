@@ -2,8 +2,10 @@
 
 use core::fmt;
 
+use sctp_user::wire::cursor::padded;
+
 use super::ids::{ElementId, Life, RegistrarId};
-use super::param::{DecodeError, DecodeErrorKind, Param, ParamWriter, Reports, kind};
+use super::param::{ParamWriter, kind};
 use super::policy::PolicyParam;
 use super::transport::Transport;
 
@@ -25,32 +27,6 @@ pub struct PoolElement {
 }
 
 impl PoolElement {
-    pub(crate) fn decode(p: &Param<'_>, reports: &mut Reports) -> Result<Self, DecodeError> {
-        let mut r = p.reader();
-        let (Some(id), Some(home), Some(life)) = (r.u32(), r.u32(), r.u32()) else {
-            return Err(p.invalid());
-        };
-        let (mut user, mut policy, mut asap) = (None, None, None);
-        let mut items = p.nested(&r);
-        while let Some(item) = items.next()? {
-            match item.kind {
-                k if Transport::is_kind(k) && user.is_none() => user = Some(Transport::decode(&item, reports)?),
-                kind::SCTP if asap.is_none() => asap = Some(Transport::decode(&item, reports)?),
-                kind::POLICY if policy.is_none() => policy = Some(PolicyParam::decode(&item)?),
-                _ => reports.unknown(&item)?,
-            }
-        }
-        let missing = |k| DecodeError { offset: p.offset, kind: DecodeErrorKind::Missing(k) };
-        Ok(Self {
-            id: ElementId(id),
-            home: RegistrarId(home),
-            life: Life(life),
-            user: user.ok_or(missing(kind::SCTP))?,
-            policy: policy.ok_or(missing(kind::POLICY))?,
-            asap,
-        })
-    }
-
     pub(crate) fn encode(&self, w: &mut ParamWriter<'_>) {
         w.param(kind::POOL_ELEMENT, |w| {
             w.u32(self.id.0);
@@ -67,11 +43,8 @@ impl PoolElement {
     /// The length of the parameter on the wire, in bytes, padding included.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let mut out = Vec::new();
-        let mut w = ParamWriter::new(&mut out);
-        self.encode(&mut w);
-        w.pad4();
-        out.len()
+        let asap = self.asap.as_ref().map_or(0, Transport::raw_len);
+        padded(16 + padded(self.user.raw_len()) + padded(self.policy.raw_len()) + asap)
     }
 }
 

@@ -1,14 +1,15 @@
 //! The messages of ENRP (RFC 5353 section 2).
 
-use sctp_user::wire::cursor::{Reader, padded};
+use sctp_user::wire::cursor::Reader;
 
-use super::asap::{EncodeError, EncodeOptions};
 use super::cause::OperationError;
 use super::element::PoolElement;
 use super::handle::PoolHandle;
 use super::ids::RegistrarId;
-use super::param::{DecodeError, DecodeErrorKind, Param, ParamWriter, Params, Reports, kind, missing, once};
+use super::message::{self, EncodeError, EncodeOptions};
+use super::param::{DecodeError, ParamWriter, kind};
 use super::server::ServerInformation;
+use super::view::{EnrpView, Viewed};
 
 /// What a Handle Update wants done (RFC 5353 section 2.4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,7 +28,7 @@ impl UpdateAction {
         }
     }
 
-    const fn from_number(n: u16) -> Option<Self> {
+    pub(super) const fn from_number(n: u16) -> Option<Self> {
         match n {
             0 => Some(Self::Add),
             1 => Some(Self::Delete),
@@ -161,152 +162,21 @@ pub struct DecodedEnrp {
 }
 
 /// Message types.
-const PRESENCE: u8 = 0x01;
-const HANDLE_TABLE_REQUEST: u8 = 0x02;
-const HANDLE_TABLE_RESPONSE: u8 = 0x03;
-const HANDLE_UPDATE: u8 = 0x04;
-const LIST_REQUEST: u8 = 0x05;
-const LIST_RESPONSE: u8 = 0x06;
-const INIT_TAKEOVER: u8 = 0x07;
-const INIT_TAKEOVER_ACK: u8 = 0x08;
-const TAKEOVER_SERVER: u8 = 0x09;
-const ERROR: u8 = 0x0a;
+pub(super) const PRESENCE: u8 = 0x01;
+pub(super) const HANDLE_TABLE_REQUEST: u8 = 0x02;
+pub(super) const HANDLE_TABLE_RESPONSE: u8 = 0x03;
+pub(super) const HANDLE_UPDATE: u8 = 0x04;
+pub(super) const LIST_REQUEST: u8 = 0x05;
+pub(super) const LIST_RESPONSE: u8 = 0x06;
+pub(super) const INIT_TAKEOVER: u8 = 0x07;
+pub(super) const INIT_TAKEOVER_ACK: u8 = 0x08;
+pub(super) const TAKEOVER_SERVER: u8 = 0x09;
+pub(super) const ERROR: u8 = 0x0a;
 
 /// The lowest flag: R (reply required, reject), W, and T.
-const FLAG: u8 = 0x01;
+pub(super) const FLAG: u8 = 0x01;
 /// M of a Handle Table Response.
-const MORE: u8 = 0x02;
-
-/// Which parameters a message type may hold.
-const fn allowed(message: u8) -> &'static [u16] {
-    match message {
-        PRESENCE => &[kind::CHECKSUM, kind::SERVER_INFORMATION],
-        HANDLE_TABLE_RESPONSE | HANDLE_UPDATE => &[kind::POOL_HANDLE, kind::POOL_ELEMENT],
-        LIST_RESPONSE => &[kind::SERVER_INFORMATION],
-        ERROR => &[kind::ERROR],
-        _ => &[],
-    }
-}
-
-/// The fixed fields behind the header.
-#[derive(Debug)]
-struct Fixed {
-    sender: RegistrarId,
-    receiver: RegistrarId,
-    target: RegistrarId,
-    action: UpdateAction,
-}
-
-impl Fixed {
-    fn decode(message: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut id = || r.u32().map(RegistrarId).ok_or(TRUNCATED);
-        let (sender, receiver) = (id()?, id()?);
-        let target = match message {
-            INIT_TAKEOVER | INIT_TAKEOVER_ACK | TAKEOVER_SERVER => id()?,
-            _ => RegistrarId::UNDEFINED,
-        };
-        let action = match message {
-            HANDLE_UPDATE => {
-                let (Some(action), Some(_reserved)) = (r.u16(), r.u16()) else { return Err(TRUNCATED) };
-                let unknown = DecodeError { offset: 12, kind: DecodeErrorKind::UnknownAction(action) };
-                UpdateAction::from_number(action).ok_or(unknown)?
-            }
-            _ => UpdateAction::Add,
-        };
-        Ok(Self { sender, receiver, target, action })
-    }
-}
-
-/// The parameters of a message. Only the order of handles and elements means something: elements belong to the handle
-/// in front of them.
-#[derive(Debug, Default)]
-struct Collected {
-    checksum: Option<u16>,
-    servers: Vec<ServerInformation>,
-    pools: Vec<(PoolHandle, Vec<PoolElement>)>,
-    /// Where the last handle without an element is.
-    bare: Option<usize>,
-    error: Option<OperationError>,
-}
-
-impl Collected {
-    fn add(&mut self, p: &Param<'_>, reports: &mut Reports) -> Result<(), DecodeError> {
-        match p.kind {
-            kind::CHECKSUM => {
-                let mut r = p.reader();
-                once(&mut self.checksum, p, r.u16().filter(|_| r.is_empty()).ok_or_else(|| p.invalid()))?;
-            }
-            kind::SERVER_INFORMATION => self.servers.push(ServerInformation::decode(p, reports)?),
-            kind::POOL_HANDLE => {
-                self.no_bare_handle()?;
-                self.pools.push((PoolHandle::decode(p)?, Vec::new()));
-                self.bare = Some(p.offset);
-            }
-            kind::POOL_ELEMENT => {
-                let missing = DecodeError { offset: p.offset, kind: DecodeErrorKind::Missing(kind::POOL_HANDLE) };
-                let (_, elements) = self.pools.last_mut().ok_or(missing)?;
-                elements.push(PoolElement::decode(p, reports)?);
-                self.bare = None;
-            }
-            _ => once(&mut self.error, p, OperationError::decode(p))?,
-        }
-        Ok(())
-    }
-
-    /// A pool entry is a handle and one or more elements (RFC 5353 section 2.3).
-    const fn no_bare_handle(&self) -> Result<(), DecodeError> {
-        match self.bare {
-            Some(offset) => Err(DecodeError { offset, kind: DecodeErrorKind::Missing(kind::POOL_ELEMENT) }),
-            None => Ok(()),
-        }
-    }
-
-    /// The one pool with the one element of an update.
-    fn update(&mut self) -> Result<(PoolHandle, PoolElement), DecodeError> {
-        let (handle, mut elements) = self.pools.pop().ok_or_else(|| missing(kind::POOL_HANDLE))?;
-        let element = elements.pop().ok_or_else(|| missing(kind::POOL_ELEMENT))?;
-        match (self.pools.is_empty(), elements.is_empty()) {
-            (true, true) => Ok((handle, element)),
-            (false, _) => Err(DecodeError { offset: 4, kind: DecodeErrorKind::Unexpected(kind::POOL_HANDLE) }),
-            (_, false) => Err(DecodeError { offset: 4, kind: DecodeErrorKind::Unexpected(kind::POOL_ELEMENT) }),
-        }
-    }
-
-    fn server(&mut self) -> Result<Option<ServerInformation>, DecodeError> {
-        let server = self.servers.pop();
-        let twice = DecodeError { offset: 4, kind: DecodeErrorKind::Unexpected(kind::SERVER_INFORMATION) };
-        if self.servers.is_empty() { Ok(server) } else { Err(twice) }
-    }
-
-    fn finish(mut self, message: u8, flags: u8, fixed: &Fixed) -> Result<EnrpMessage, DecodeError> {
-        self.no_bare_handle()?;
-        let &Fixed { sender, receiver, target, action } = fixed;
-        let flag = flags & FLAG != 0;
-        Ok(match message {
-            PRESENCE => {
-                let server = self.server()?;
-                EnrpMessage::Presence { sender, receiver, reply_required: flag, checksum: self.checksum, server }
-            }
-            HANDLE_TABLE_REQUEST => EnrpMessage::HandleTableRequest { sender, receiver, own_only: flag },
-            HANDLE_TABLE_RESPONSE => {
-                let more = flags & MORE != 0;
-                EnrpMessage::HandleTableResponse { sender, receiver, reject: flag, more, pools: self.pools }
-            }
-            HANDLE_UPDATE => {
-                let (handle, element) = self.update()?;
-                EnrpMessage::HandleUpdate { sender, receiver, action, takeover_suggested: flag, handle, element }
-            }
-            LIST_REQUEST => EnrpMessage::ListRequest { sender, receiver },
-            LIST_RESPONSE => EnrpMessage::ListResponse { sender, receiver, reject: flag, servers: self.servers },
-            INIT_TAKEOVER => EnrpMessage::InitTakeover { sender, receiver, target },
-            INIT_TAKEOVER_ACK => EnrpMessage::InitTakeoverAck { sender, receiver, target },
-            TAKEOVER_SERVER => EnrpMessage::TakeoverServer { sender, receiver, target },
-            _ => EnrpMessage::Error { sender, receiver, error: self.error.ok_or_else(|| missing(kind::ERROR))? },
-        })
-    }
-}
-
-const TRUNCATED: DecodeError = DecodeError { offset: 0, kind: DecodeErrorKind::Truncated };
+pub(super) const MORE: u8 = 0x02;
 
 impl EnrpMessage {
     /// Decodes a message. Its length may count the padding of the last parameter or not, the padding itself may be
@@ -317,29 +187,8 @@ impl EnrpMessage {
     /// What is wrong with it, and where; [`DecodeError::to_report`] tells what to answer, and
     /// [`EnrpMessage::sender_of`] whom.
     pub fn decode(bytes: &[u8]) -> Result<DecodedEnrp, DecodeError> {
-        let mut r = Reader::new(bytes);
-        let (Some(message), Some(flags), Some(len)) = (r.u8(), r.u8(), r.u16()) else {
-            return Err(TRUNCATED);
-        };
-        if !(PRESENCE..=ERROR).contains(&message) {
-            return Err(DecodeError { offset: 0, kind: DecodeErrorKind::UnknownMessage(message) });
-        }
-        let body = usize::from(len).checked_sub(4).and_then(|n| r.take(n)).ok_or(TRUNCATED)?;
-        let mut r = Reader::new(body);
-        let fixed = Fixed::decode(message, &mut r)?;
-        let mut params = Params::new(r.rest(), 4 + body.len() - r.len());
-        let mut collected = Collected::default();
-        let mut reports = Reports::default();
-        while let Some(p) = params.next()? {
-            if allowed(message).contains(&p.kind) {
-                collected.add(&p, &mut reports)?;
-            } else {
-                reports.unknown(&p)?;
-            }
-        }
-        let count_padding = params.ragged && len.is_multiple_of(4);
-        let message = collected.finish(message, flags, &fixed)?;
-        Ok(DecodedEnrp { message, options: EncodeOptions { count_padding }, reports: reports.0 })
+        let Viewed { message, options, reports } = EnrpView::decode(bytes)?;
+        Ok(DecodedEnrp { message: message.into(), options, reports: reports.to_vecs() })
     }
 
     /// Who sent the message in `bytes`, which need not be one that is understood: an error goes back there.
@@ -356,18 +205,20 @@ impl EnrpMessage {
     /// It is longer than a length field can tell.
     pub fn encode(&self, options: EncodeOptions) -> Result<Vec<u8>, EncodeError> {
         let mut out = Vec::with_capacity(128);
-        let mut w = ParamWriter::new(&mut out);
-        w.u8(self.number());
-        w.u8(self.flags());
-        w.u16(0);
-        w.u32(self.sender().0);
-        w.u32(self.receiver().0);
-        self.encode_body(&mut w);
-        let len = if options.count_padding { padded(w.len()) } else { w.len() };
-        let field = u16::try_from(len).map_err(|_| EncodeError { len })?;
-        w.patch_u16(2, field);
-        w.pad4();
+        self.encode_into(options, &mut out)?;
         Ok(out)
+    }
+
+    /// Appends the message to `out`, which may be a buffer that is used again and again.
+    ///
+    /// # Errors
+    /// It is longer than a length field can tell; `out` is as it was.
+    pub fn encode_into(&self, options: EncodeOptions, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        message::write(out, (self.number(), self.flags()), options, |w| {
+            w.u32(self.sender().0);
+            w.u32(self.receiver().0);
+            self.encode_body(w);
+        })
     }
 
     /// What follows the sender and the receiver.

@@ -174,8 +174,16 @@ fn malformed_messages() {
     refused(&format!("04000010 {IDS} 00000000"), K::Missing(kind::POOL_HANDLE), invalid);
     refused(&format!("0400001c {IDS} 00000000 {PH}"), K::Missing(kind::POOL_ELEMENT), invalid);
     refused(&format!("0400006c {IDS} 00020000 {PH} {PE}"), K::UnknownAction(2), invalid);
-    refused(&format!("040000bc {IDS} 00000000 {PH} {PE} {PE}"), K::Unexpected(kind::POOL_ELEMENT), invalid_values_of_nothing());
-    refused(&format!("040000c8 {IDS} 00000000 {PH} {PE} {PH} {PE}"), K::Unexpected(kind::POOL_HANDLE), invalid_values_of_nothing());
+    refused(
+        &format!("040000bc {IDS} 00000000 {PH} {PE} {PE}"),
+        K::Unexpected(kind::POOL_ELEMENT),
+        Some(&format!("000c0058 00030054 {PE}")),
+    );
+    refused(
+        &format!("040000c8 {IDS} 00000000 {PH} {PE} {PH} {PE}"),
+        K::Unexpected(kind::POOL_HANDLE),
+        Some(&format!("000c0014 00030010 {PH}")),
+    );
     refused(&format!("0300005c {IDS} {PE}"), K::Missing(kind::POOL_HANDLE), invalid);
     refused(&format!("03000018 {IDS} {PH}"), K::Missing(kind::POOL_ELEMENT), invalid);
     refused(&format!("03000074 {IDS} {PH} {PE} {PH}"), K::Missing(kind::POOL_ELEMENT), invalid);
@@ -186,11 +194,6 @@ fn malformed_messages() {
     refused("7f000004", K::UnknownMessage(0x7f), Some("000c000c 00020008 7f000004"));
     refused("0b000004", K::UnknownMessage(0x0b), None);
     refused("00000004", K::UnknownMessage(0), None);
-}
-
-/// Where a parameter is one too many, the cause names the first bytes of the body, which are no parameter.
-const fn invalid_values_of_nothing() -> Option<&'static str> {
-    Some("000c0008 00030004")
 }
 
 #[test]

@@ -185,8 +185,8 @@ fn hr_response(params: &[u8]) -> Vec<u8> {
 
 #[test]
 fn policy_without_codec_is_kept() {
-    let m = AsapMessage::decode(&hr_response(&hex("0008000c b000200400000001"))).unwrap().message;
-    let other = PolicyParam::Other { number: 0xb000_2004, values: vec![0, 0, 0, 1] };
+    let m = AsapMessage::decode(&hr_response(&hex("0008000c b000300400000001"))).unwrap().message;
+    let other = PolicyParam::Other { number: 0xb000_3004, values: vec![0, 0, 0, 1] };
     assert!(matches!(m, AsapMessage::HandleResolutionResponse { policy: Some(p), .. } if p == other));
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::param::{DecodeError, Param, ParamWriter, kind};
+use super::param::{ParamWriter, kind};
 
 /// The name of a pool: a string of at least one byte (RFC 5354 section 3.9). Cloning shares the bytes.
 ///
@@ -58,8 +58,9 @@ impl PoolHandle {
         }
     }
 
-    pub(crate) fn decode(p: &Param<'_>) -> Result<Self, DecodeError> {
-        if p.value.is_empty() { Err(p.invalid()) } else { Ok(Self(p.value.into())) }
+    /// The handle with these bytes of a message that has been checked: at least one.
+    pub(crate) fn from_wire(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 
     pub(crate) fn encode(&self, w: &mut ParamWriter<'_>) {

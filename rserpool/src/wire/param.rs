@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use arrayvec::ArrayVec;
 use sctp_user::wire::cursor::Reader;
 use sctp_user::wire::tlv::{Action, Tlv, TlvIter};
 use thiserror::Error;
@@ -172,6 +173,11 @@ impl<'a> Params<'a> {
         Self { iter: TlvIter::new(bytes), len: bytes.len(), base, ragged: false }
     }
 
+    /// Those not looked at yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.iter.rest()
+    }
+
     pub(crate) fn next(&mut self) -> Result<Option<Param<'a>>, DecodeError> {
         let offset = self.base + (self.len - self.iter.rest().len());
         match self.iter.next() {
@@ -202,13 +208,13 @@ pub(crate) const fn missing(k: u16) -> DecodeError {
 /// Most unknown parameters of one message that are reported to its sender.
 const MAX_REPORTS: usize = 8;
 
-/// Unknown parameters that were skipped and whose sender wants to know.
-#[derive(Debug, Default)]
-pub(crate) struct Reports(pub(crate) Vec<Vec<u8>>);
+/// Unknown parameters that were skipped and whose sender wants to know (RFC 5354 section 3, action 11), at most eight.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Reports<'a>(ArrayVec<&'a [u8], MAX_REPORTS>);
 
-impl Reports {
+impl<'a> Reports<'a> {
     /// Deals with a parameter that the decoder has no use for, by its action bits (RFC 5354 section 3).
-    pub(crate) fn unknown(&mut self, p: &Param<'_>) -> Result<(), DecodeError> {
+    pub(crate) fn unknown(&mut self, p: &Param<'a>) -> Result<(), DecodeError> {
         if matches!(p.kind, kind::IPV4..=kind::OPAQUE) {
             return Err(p.unexpected());
         }
@@ -216,10 +222,34 @@ impl Reports {
         if !action.continues() {
             return Err(DecodeError { offset: p.offset, kind: DecodeErrorKind::UnknownParameter(p.kind) });
         }
-        if action.reports() && self.0.len() < MAX_REPORTS && p.raw.len() <= MAX_QUOTE {
-            self.0.push(p.raw.to_vec());
+        if action.reports() && p.raw.len() <= MAX_QUOTE {
+            // Beyond the eighth they go unreported.
+            let _full = self.0.try_push(p.raw);
         }
         Ok(())
+    }
+
+    /// The parameters as they came, without padding.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A copy that outlives the message.
+    #[must_use]
+    pub fn to_vecs(&self) -> Vec<Vec<u8>> {
+        self.iter().map(<[u8]>::to_vec).collect()
     }
 }
 

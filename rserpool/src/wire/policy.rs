@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use super::param::{DecodeError, Param, ParamWriter, kind};
+use sctp_user::wire::cursor::Reader;
+
+use super::param::{ParamWriter, kind};
 
 /// Declares the policies once: variant, number on the wire, name, fields in their order on the wire.
 macro_rules! policies {
@@ -39,13 +41,17 @@ macro_rules! policies {
                 }
             }
 
-            /// The policy of this number with its values, as many as it has; the rest is not looked at.
-            pub(crate) fn decode(p: &Param<'_>) -> Result<Self, DecodeError> {
-                let mut r = p.reader();
-                let number = r.u32().ok_or_else(|| p.invalid())?;
-                Ok(match number {
-                    $($number => Self::$variant { $($field: r.u32().ok_or_else(|| p.invalid())?),* },)+
-                    _ => Self::Other { number, values: r.rest().to_vec() },
+            /// Whether the policy of this number has a codec here.
+            pub(crate) const fn is_known(number: u32) -> bool {
+                matches!(number, $($number)|+)
+            }
+
+            /// The policy of this number with its values, as many as it has; the rest is not looked at. `None` if it has
+            /// no codec, or if values are missing.
+            pub(crate) fn from_values(number: u32, mut r: Reader<'_>) -> Option<Self> {
+                Some(match number {
+                    $($number => Self::$variant { $($field: r.u32()?),* },)+
+                    _ => return None,
                 })
             }
 
@@ -53,6 +59,14 @@ macro_rules! policies {
                 match self {
                     $(Self::$variant { $($field),* } => { $(w.u32(*$field);)* })+
                     Self::Other { values, .. } => w.bytes(values),
+                }
+            }
+
+            /// The length of the values in bytes.
+            fn values_len(&self) -> usize {
+                match self {
+                    $(Self::$variant { .. } => { let names: &[&str] = &[$(stringify!($field)),*]; 4 * names.len() })+
+                    Self::Other { values, .. } => values.len(),
                 }
             }
 
@@ -116,6 +130,11 @@ policies! {
     LeastUsedDpf = 0xb000_2002, "LeastUsedDPF" { load, load_dpf, distance };
     /// draft-dreibholz-rserpool-delay: `LeastUsedDegradation`, with distance as load.
     LeastUsedDegradationDpf = 0xb000_2003, "LeastUsedDegradationDPF" { load, degradation, load_dpf, distance };
+    /// RSPLIB: `PriorityLeastUsed`, with distance as load. RSPLIB selects by it, but has no codec: the layout is ours,
+    /// and not for RSPLIB, which refuses it.
+    PriorityLeastUsedDpf = 0xb000_2004, "PriorityLeastUsedDPF" { load, degradation, load_dpf, distance };
+    /// RSPLIB: `PriorityLeastUsedDegradation`, with distance as load. Not for RSPLIB either.
+    PriorityLeastUsedDegradationDpf = 0xb000_2005, "PriorityLeastUsedDegradationDPF" { load, degradation, load_dpf, distance };
 }
 
 impl PolicyParam {
@@ -124,6 +143,17 @@ impl PolicyParam {
             w.u32(self.number());
             self.encode_values(w);
         });
+    }
+
+    /// The length of the parameter on the wire, in bytes, without padding.
+    pub(crate) fn raw_len(&self) -> usize {
+        8 + self.values_len()
+    }
+
+    /// Whether RSPLIB understands the parameter. Of an unknown policy nothing is known, so it is assumed.
+    #[must_use]
+    pub const fn for_rsplib(&self) -> bool {
+        !matches!(self, Self::PriorityLeastUsedDpf { .. } | Self::PriorityLeastUsedDegradationDpf { .. })
     }
 
     /// The parameter alone, as the data of an error cause (RFC 5354 section 3.12.6).
@@ -147,7 +177,9 @@ impl PolicyParam {
             | Self::PriorityLeastUsedDegradation { load, .. }
             | Self::RandomizedPriorityLeastUsedDegradation { load, .. }
             | Self::LeastUsedDpf { load, .. }
-            | Self::LeastUsedDegradationDpf { load, .. } => Some(*load),
+            | Self::LeastUsedDegradationDpf { load, .. }
+            | Self::PriorityLeastUsedDpf { load, .. }
+            | Self::PriorityLeastUsedDegradationDpf { load, .. } => Some(*load),
             _ => None,
         }
     }

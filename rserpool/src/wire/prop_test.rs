@@ -70,7 +70,11 @@ fn error() -> impl Strategy<Value = OperationError> {
     })
 }
 
-fn message() -> impl Strategy<Value = AsapMessage> {
+fn server() -> impl Strategy<Value = ServerInformation> {
+    (any::<u32>(), sctp_transport()).prop_map(|(id, transport)| ServerInformation { id: RegistrarId(id), transport })
+}
+
+fn asap() -> impl Strategy<Value = AsapMessage> {
     let id = || any::<u32>().prop_map(ElementId);
     prop_oneof![
         (handle(), element()).prop_map(|(handle, element)| AsapMessage::Registration { handle, element }),
@@ -113,9 +117,80 @@ fn message() -> impl Strategy<Value = AsapMessage> {
     ]
 }
 
+fn enrp() -> impl Strategy<Value = EnrpMessage> {
+    let id = || any::<u32>().prop_map(RegistrarId);
+    let ids = || (id(), id());
+    let action = prop_oneof![Just(UpdateAction::Add), Just(UpdateAction::Delete)];
+    prop_oneof![
+        (ids(), any::<bool>(), any::<Option<u16>>(), option::of(server())).prop_map(
+            |((sender, receiver), reply_required, checksum, server)| EnrpMessage::Presence {
+                sender,
+                receiver,
+                reply_required,
+                checksum,
+                server
+            }
+        ),
+        (ids(), any::<bool>()).prop_map(|((sender, receiver), own_only)| EnrpMessage::HandleTableRequest { sender, receiver, own_only }),
+        (ids(), any::<[bool; 2]>(), vec((handle(), vec(element(), 1..4)), 0..4)).prop_map(|((sender, receiver), [reject, more], pools)| {
+            EnrpMessage::HandleTableResponse { sender, receiver, reject, more, pools }
+        }),
+        (ids(), action, any::<bool>(), handle(), element()).prop_map(
+            |((sender, receiver), action, takeover_suggested, handle, element)| EnrpMessage::HandleUpdate {
+                sender,
+                receiver,
+                action,
+                takeover_suggested,
+                handle,
+                element
+            }
+        ),
+        ids().prop_map(|(sender, receiver)| EnrpMessage::ListRequest { sender, receiver }),
+        (ids(), any::<bool>(), vec(server(), 0..4)).prop_map(|((sender, receiver), reject, servers)| EnrpMessage::ListResponse {
+            sender,
+            receiver,
+            reject,
+            servers
+        }),
+        (ids(), id()).prop_map(|((sender, receiver), target)| EnrpMessage::InitTakeover { sender, receiver, target }),
+        (ids(), id()).prop_map(|((sender, receiver), target)| EnrpMessage::InitTakeoverAck { sender, receiver, target }),
+        (ids(), id()).prop_map(|((sender, receiver), target)| EnrpMessage::TakeoverServer { sender, receiver, target }),
+        (ids(), error()).prop_map(|((sender, receiver), error)| EnrpMessage::Error { sender, receiver, error }),
+    ]
+}
+
+/// Changes one byte and cuts the end off.
+fn damage(mut bytes: Vec<u8>, at: prop::sample::Index, value: u8, cut: prop::sample::Index) -> Vec<u8> {
+    let i = at.index(bytes.len());
+    bytes[i] = value;
+    bytes.truncate(cut.index(bytes.len() + 1).max(1));
+    bytes
+}
+
+/// Puts an unknown parameter of this type between two parameters, or behind the last one. Only fit for messages
+/// without fixed fields.
+fn with_unknown(message: &[u8], kind: u16, place: prop::sample::Index, value: &[u8]) -> Vec<u8> {
+    let mut places = vec![4];
+    let mut rest = &message[4..];
+    while let [_, _, high, low, ..] = rest {
+        let len = usize::from(u16::from_be_bytes([*high, *low])).next_multiple_of(4);
+        rest = rest.get(len..).unwrap_or_default();
+        places.push(message.len() - rest.len());
+    }
+    let mut param = Vec::new();
+    param::ParamWriter::new(&mut param).param(kind, |w| w.bytes(value));
+    param.resize(param.len().next_multiple_of(4), 0);
+    let mut out = message.to_vec();
+    let place = *place.get(&places);
+    out.splice(place..place, param);
+    let len = u16::try_from(out.len()).unwrap();
+    out[2..4].copy_from_slice(&len.to_be_bytes());
+    out
+}
+
 proptest! {
     #[test]
-    fn round_trip(message in message(), count_padding: bool) {
+    fn asap_round_trip(message in asap(), count_padding: bool) {
         let bytes = message.encode(EncodeOptions { count_padding }).unwrap();
         prop_assert_eq!(bytes.len() % 4, 0);
         let decoded = AsapMessage::decode(&bytes).unwrap();
@@ -124,13 +199,36 @@ proptest! {
         prop_assert!(!message.to_string().contains('\n'));
     }
 
+    #[test]
+    fn enrp_round_trip(message in enrp(), count_padding: bool) {
+        let mut bytes = b"before".to_vec();
+        message.encode_into(EncodeOptions { count_padding }, &mut bytes).unwrap();
+        let bytes = &bytes[6..];
+        prop_assert_eq!(bytes.len() % 4, 0);
+        let decoded = EnrpMessage::decode(bytes).unwrap();
+        prop_assert_eq!(&decoded.message, &message);
+        prop_assert_eq!(decoded.message.encode(decoded.options).unwrap(), bytes);
+        prop_assert_eq!(EnrpMessage::sender_of(bytes), Some(message.sender()));
+        prop_assert!(!message.to_string().contains('\n'));
+    }
+
+    /// What is said about a parameter's length is what is written.
+    #[test]
+    fn lengths(element in element(), server in server()) {
+        let mut out = Vec::new();
+        let mut w = param::ParamWriter::new(&mut out);
+        element.encode(&mut w);
+        w.pad4();
+        let after_element = w.len();
+        server.encode(&mut w);
+        w.pad4();
+        prop_assert_eq!((element.encoded_len(), element.encoded_len() + server.encoded_len()), (after_element, w.len()));
+    }
+
     /// Bytes that differ a little from a message: decoded without panic, and what is accepted survives another round.
     #[test]
-    fn damaged(message in message(), at: prop::sample::Index, value: u8, cut: prop::sample::Index) {
-        let mut bytes = message.encode(EncodeOptions::default()).unwrap();
-        let i = at.index(bytes.len());
-        bytes[i] = value;
-        bytes.truncate(cut.index(bytes.len() + 1).max(1));
+    fn damaged_asap(message in asap(), at: prop::sample::Index, value: u8, cut: prop::sample::Index) {
+        let bytes = damage(message.encode(EncodeOptions::default()).unwrap(), at, value, cut);
         match AsapMessage::decode(&bytes) {
             Ok(d) => {
                 let again = d.message.encode(d.options).unwrap();
@@ -146,7 +244,56 @@ proptest! {
     }
 
     #[test]
+    fn damaged_enrp(message in enrp(), at: prop::sample::Index, value: u8, cut: prop::sample::Index) {
+        let bytes = damage(message.encode(EncodeOptions::default()).unwrap(), at, value, cut);
+        match EnrpMessage::decode(&bytes) {
+            Ok(d) => {
+                let again = d.message.encode(d.options).unwrap();
+                prop_assert_eq!(EnrpMessage::decode(&again).unwrap().message, d.message);
+            }
+            Err(e) => {
+                prop_assert!(e.offset <= bytes.len());
+                if let Some(error) = e.to_report(&bytes) {
+                    let answer = EnrpMessage::Error { sender: RegistrarId(1), receiver: RegistrarId(2), error };
+                    prop_assert!(answer.encode(EncodeOptions::default()).is_ok());
+                }
+            }
+        }
+    }
+
+    /// An unknown parameter stops, or is skipped, and is reported, by the two highest bits of its type, wherever it
+    /// stands (RFC 5354 section 3).
+    #[test]
+    fn unknown_parameters_anywhere(
+        m in asap().prop_filter("no fixed field", |m| !matches!(m, AsapMessage::KeepAlive { .. } | AsapMessage::ServerAnnounce { .. })),
+        kind in any::<u16>().prop_filter("unknown", |k| k & 0x3fff > 0x003f),
+        place: prop::sample::Index,
+        value in vec(any::<u8>(), 0..8),
+    ) {
+        let bytes = with_unknown(&m.encode(EncodeOptions { count_padding: true }).unwrap(), kind, place, &value);
+        let quoted = |code| {
+            let mut data = Vec::new();
+            param::ParamWriter::new(&mut data).param(kind, |w| w.bytes(&value));
+            OperationError::from(ErrorCause { code, data })
+        };
+        match (kind >> 14, AsapMessage::decode(&bytes)) {
+            (action @ (2 | 3), Ok(d)) => {
+                prop_assert_eq!(d.message, m);
+                let told = quoted(CauseCode::UNRECOGNIZED_PARAMETER).causes.remove(0).data;
+                prop_assert_eq!(d.reports, if action == 3 { vec![told] } else { vec![] });
+            }
+            (action @ (0 | 1), Err(e)) => {
+                prop_assert_eq!(e.kind, DecodeErrorKind::UnknownParameter(kind));
+                let report = (action == 1).then(|| quoted(CauseCode::UNRECOGNIZED_PARAMETER));
+                prop_assert_eq!(e.to_report(&bytes), report);
+            }
+            (action, other) => prop_assert!(false, "action {}: {:?}", action, other),
+        }
+    }
+
+    #[test]
     fn noise(bytes in vec(any::<u8>(), 0..200)) {
         let _ = AsapMessage::decode(&bytes);
+        let _ = EnrpMessage::decode(&bytes);
     }
 }

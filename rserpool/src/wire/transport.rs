@@ -1,11 +1,11 @@
 //! Transport and address parameters (RFC 5354 sections 3.1 to 3.7 and 3.16).
 
 use core::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use sctp_user::net::canonical;
 
-use super::param::{DecodeError, Param, ParamWriter, Reports, kind};
+use super::param::{ParamWriter, kind};
 
 /// Most addresses in one transport parameter.
 pub const MAX_ADDRESSES: usize = 64;
@@ -112,46 +112,6 @@ impl Transport {
         self.addrs.iter().map(|&ip| SocketAddr::new(ip, self.port))
     }
 
-    /// Whether a parameter of type `k` is a transport.
-    pub(crate) const fn is_kind(k: u16) -> bool {
-        matches!(k, kind::DCCP..=kind::UDP_LITE | kind::OPAQUE)
-    }
-
-    pub(crate) fn decode(p: &Param<'_>, reports: &mut Reports) -> Result<Self, DecodeError> {
-        let mut r = p.reader();
-        if p.kind == kind::OPAQUE {
-            let protocol = Protocol::Opaque(r.rest().to_vec());
-            return Ok(Self { protocol, port: 0, usage: TransportUse::DATA, addrs: Vec::new() });
-        }
-        let port = r.u16().ok_or_else(|| p.invalid())?;
-        let usage = TransportUse(r.u16().ok_or_else(|| p.invalid())?);
-        let (protocol, most) = match p.kind {
-            kind::SCTP => (Protocol::Sctp, MAX_ADDRESSES),
-            kind::TCP => (Protocol::Tcp, 1),
-            kind::UDP => (Protocol::Udp, 1),
-            kind::UDP_LITE => (Protocol::UdpLite, 1),
-            kind::DCCP => (Protocol::Dccp { service: r.u32().ok_or_else(|| p.invalid())? }, 1),
-            _ => return Err(p.unexpected()),
-        };
-        let mut addrs = Vec::new();
-        let mut items = p.nested(&r);
-        while let Some(item) = items.next()? {
-            let addr = match item.kind {
-                kind::IPV4 => item.reader().array().filter(|_| item.value.len() == 4).map(|b: [u8; 4]| Ipv4Addr::from(b).into()),
-                kind::IPV6 => item.reader().array().filter(|_| item.value.len() == 16).map(|b: [u8; 16]| Ipv6Addr::from(b).into()),
-                _ => {
-                    reports.unknown(&item)?;
-                    continue;
-                }
-            };
-            addrs.push(addr.ok_or_else(|| item.invalid())?);
-            if addrs.len() > most {
-                return Err(p.invalid());
-            }
-        }
-        if addrs.is_empty() { Err(p.invalid()) } else { Ok(Self { protocol, port, usage, addrs }) }
-    }
-
     pub(crate) fn encode(&self, w: &mut ParamWriter<'_>) {
         w.param(self.protocol.param(), |w| {
             if let Protocol::Opaque(value) = &self.protocol {
@@ -170,6 +130,16 @@ impl Transport {
                 }
             }
         });
+    }
+
+    /// The length of the parameter on the wire, in bytes, without padding.
+    pub(crate) fn raw_len(&self) -> usize {
+        let addr = |a: &IpAddr| if a.is_ipv4() { 8 } else { 20 };
+        match &self.protocol {
+            Protocol::Opaque(value) => 4 + value.len(),
+            Protocol::Dccp { .. } => 12 + self.addrs.iter().map(addr).sum::<usize>(),
+            _ => 8 + self.addrs.iter().map(addr).sum::<usize>(),
+        }
     }
 
     /// The parameter alone, as the data of an error cause (RFC 5354 section 3.12.8).

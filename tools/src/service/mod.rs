@@ -2,4 +2,5 @@
 
 pub mod echo;
 pub mod fractal;
+pub mod pingpong;
 pub mod session;

@@ -34,6 +34,13 @@ impl Links {
         self.all.remove(&link).map(|l| l.id)
     }
 
+    /// Gives an association another name in the core.
+    pub(super) fn rename(&mut self, old: LinkId, new: LinkId) {
+        if let Some(link) = self.all.remove(&old) {
+            self.all.insert(new, link);
+        }
+    }
+
     /// Sends a message, or keeps it until there is room. `false`: too much waits already.
     pub(super) fn send(&mut self, now: Time, stack: &mut Stack, link: LinkId, bytes: Bytes) -> bool {
         let Some(l) = self.all.get_mut(&link) else { return true };

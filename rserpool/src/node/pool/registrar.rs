@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
-use sctp_user::{AssocId, Event, PeerAddr, Time};
+use sctp_user::{AssocId, ConnectError, Event, PeerAddr, Time};
 
 use super::{MAX_EVENTS, PoolNode, Role, SessionId};
 use crate::asap::{AsapEvent, ElementKey, ElementSpec, Ending, Input, LinkId, Output, RegisterError, RequestId, ResolveError};
@@ -74,6 +74,32 @@ impl PoolNode {
         self.asap.cancel(request);
     }
 
+    /// Follows a pool; its changes are among [`PoolNode::poll_event`].
+    ///
+    /// # Errors
+    /// See [`crate::asap::Asap::subscribe`].
+    pub fn subscribe(&mut self, now: Time, handle: &PoolHandle) -> Result<(), ResolveError> {
+        self.asap.subscribe(now, handle)?;
+        self.pump(now);
+        Ok(())
+    }
+
+    /// Follows a pool no longer.
+    pub fn unsubscribe(&mut self, handle: &PoolHandle) {
+        self.asap.unsubscribe(handle);
+    }
+
+    /// The next name of a registrar that is to be looked up; [`Self::looked_up`] is to follow in any case.
+    pub fn poll_lookup(&mut self) -> Option<String> {
+        self.lookups.pop_front()
+    }
+
+    /// What a look-up found: all addresses with the port, or nothing.
+    pub fn looked_up(&mut self, now: Time, name: &str, addrs: Vec<SocketAddr>) {
+        self.asap.handle(now, Input::LookedUp { name, addrs });
+        self.pump(now);
+    }
+
     /// Tells the registrar that an element does not answer, and does not choose it for a while.
     pub fn report_failure(&mut self, now: Time, handle: &PoolHandle, id: ElementId) {
         self.asap.report_unreachable(now, handle, id, None);
@@ -93,6 +119,7 @@ impl PoolNode {
                 }
             }
             Output::Close { link, how } => self.leave_registrar(now, link, how),
+            Output::LookUp { name } => self.lookups.push_back(name),
             Output::Event(AsapEvent::Resolved { request, result }) => match self.asking.remove(&request) {
                 Some(Asker::Session(id)) => {
                     if let Some(slot) = self.sessions.get_mut(&id) {
@@ -138,11 +165,28 @@ impl PoolNode {
                 self.registrars.insert(link, id);
                 self.roles.insert(id, Role::Registrar(link));
             }
+            Err(ConnectError::AlreadyConnected) if self.adopt_visit(now, link, addrs) => {}
             Err(error) => {
                 tracing::debug!(%error, ?addrs, "no association with a registrar");
                 self.asap.handle(now, Input::Lost { link });
             }
         }
+    }
+
+    /// A registrar that is wanted has opened an association to us by itself, and two between the same ports are impossible: that
+    /// one will do.
+    fn adopt_visit(&mut self, now: Time, link: LinkId, addrs: &[SocketAddr]) -> bool {
+        let Some(id) = addrs.iter().find_map(|a| self.stack.find(self.asap_endpoint, *a)) else { return false };
+        let Some(visit) = self.roles.get(&id).and_then(|role| role.registrar()) else { return false };
+        if !self.asap.is_visit(visit) {
+            return false;
+        }
+        self.registrars.rename(visit, link);
+        self.roles.insert(id, Role::Registrar(link));
+        self.asap.handle(now, Input::Lost { link: visit });
+        let local = self.local_addrs(id);
+        self.asap.handle(now, Input::Connected { link, local });
+        true
     }
 
     fn leave_registrar(&mut self, now: Time, link: LinkId, how: Ending) {
@@ -174,9 +218,11 @@ impl PoolNode {
             }
             Event::Readable => self.read_registrar(now, id, link),
             Event::Writable => self.registrars.flush(now, &mut self.stack, link),
-            // A registrar that restarted knows nothing of our elements.
+            // It knows nothing of what was said before, if it is the same process at all; but it wants to speak with us.
             Event::Restarted => {
-                self.leave_registrar(now, link, Ending::Abort);
+                self.roles.remove(&id);
+                self.registrars.remove(link);
+                self.registrar_came(now, id);
                 self.asap.handle(now, Input::Lost { link });
             }
             Event::Lost { reason } => {

@@ -3,6 +3,7 @@
 
 mod demo;
 mod fractal;
+mod pingpong;
 mod pool;
 mod server;
 mod terminal;
@@ -38,6 +39,8 @@ enum Command {
     Server(server::Options),
     /// Send lines of standard input to an echo pool
     Terminal(terminal::Options),
+    /// Send pings to a pool and see by the replies' numbers whether any was lost
+    Pingpong(pingpong::Options),
     /// Ask a pool for an image and write it as PNG
     Fractal(fractal::Options),
     /// Watch a pool survive the loss of two servers
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Registrar(options) => ("registrar", registrar::run(&options)),
         Command::Server(options) => ("server", server::run(&options)),
         Command::Terminal(options) => ("terminal", terminal::run(&options)),
+        Command::Pingpong(options) => ("pingpong", pingpong::run(&options)),
         Command::Fractal(options) => ("fractal", fractal::run(&options)),
         Command::Demo(options) => ("demo", demo::run(&options)),
     };

@@ -1,6 +1,7 @@
-//! `rsp server`: an element of a pool that echoes, or computes images.
+//! `rsp server`: an element of a pool that echoes, computes images, or plays ping-pong.
 #![allow(clippy::disallowed_methods, reason = "edge: a thread for each session")]
 
+use std::fmt::Display;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,8 +16,7 @@ use rserpool::wire::{ElementId, PolicyParam};
 use sctp_user::socket::MonoClock;
 use tools::priority;
 use tools::service::fractal::job::JobConfig;
-use tools::service::fractal::serve::ServeError;
-use tools::service::{echo, fractal};
+use tools::service::{echo, fractal, pingpong};
 
 use crate::pool::{ElementSession, PoolOptions, Role};
 
@@ -27,6 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   rsp server --echo                          an element of the pool EchoPool: try `rsp terminal`
   rsp server --fractal                       an element of the pool FractalGeneratorPool: try `rsp fractal`
+  rsp server --pingpong                      an element of the pool PingPongPool: try `rsp pingpong`
   rsp server --echo --pool Mine              another pool
   rsp server --fractal --policy least-used   users get the element with the fewest sessions
   rsp server --echo --registrar 192.0.2.7    if announces do not come through
@@ -38,11 +39,14 @@ A registrar must run somewhere: `registrar`, or `rsp registrar`. It runs until S
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Send each message back (the default)
-    #[arg(long, conflicts_with = "fractal")]
+    #[arg(long, conflicts_with_all = ["fractal", "pingpong"])]
     echo: bool,
     /// Compute images (Fractal Generator Protocol)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "pingpong")]
     fractal: bool,
+    /// Answer pings and number the answers (Ping Pong Protocol)
+    #[arg(long)]
+    pingpong: bool,
     /// Identifier of this element, e.g. 0x1234abcd [default: random]
     #[arg(long, value_name = "ID", value_parser = identifier)]
     identifier: Option<u32>,
@@ -67,6 +71,9 @@ pub(crate) struct Options {
     /// Fractal: send (x * y) mod 256 instead of computing
     #[arg(long)]
     test_mode: bool,
+    /// Ping-pong: fail on purpose after so many replies of a session, so that its user moves on to another element
+    #[arg(long, value_name = "N", requires = "pingpong", value_parser = clap::value_parser!(u64).range(1..))]
+    failure_after: Option<u64>,
     #[command(flatten)]
     pool: PoolOptions,
 }
@@ -84,19 +91,20 @@ enum PolicyName {
 enum Service {
     Echo,
     Fractal(JobConfig),
+    PingPong { failure_after: Option<u64> },
 }
 
 impl Options {
     fn service(&self) -> Service {
-        if !self.fractal {
-            return Service::Echo;
+        if self.fractal {
+            return Service::Fractal(JobConfig {
+                data_max_time: self.data_max_time,
+                cookie_max_time: self.cookie_max_time,
+                cookie_max_packets: self.cookie_max_packets,
+                test_mode: self.test_mode,
+            });
         }
-        Service::Fractal(JobConfig {
-            data_max_time: self.data_max_time,
-            cookie_max_time: self.cookie_max_time,
-            cookie_max_packets: self.cookie_max_packets,
-            test_mode: self.test_mode,
-        })
+        if self.pingpong { Service::PingPong { failure_after: self.failure_after } } else { Service::Echo }
     }
 }
 
@@ -108,6 +116,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let handle = match service {
         Service::Echo => echo::POOL_HANDLE,
         Service::Fractal(_) => fractal::POOL_HANDLE,
+        Service::PingPong { .. } => pingpong::POOL_HANDLE,
     };
     let member = options.pool.start(handle, Role::Element)?;
     let mut server = Server { service, stop, policy: options.policy, max_sessions: options.max_threads.into(), sessions: Vec::new() };
@@ -198,19 +207,45 @@ fn serve(mut session: ElementSession, service: Service, stop: &Stop) {
     let stop = || stop.is_requested();
     let clock = MonoClock::new();
     let result = match service {
-        Service::Echo => echo::serve(&mut session, TICK, stop).map_err(ServeError::from),
+        Service::Echo => echo::serve(&mut session, TICK, stop).map_err(Broken::lost),
         Service::Fractal(config) => {
             priority::lower();
-            fractal::serve::serve(&mut session, config, TICK, || clock.now(), stop)
+            fractal::serve::serve(&mut session, config, TICK, || clock.now(), stop).map_err(|err| match err {
+                fractal::serve::ServeError::Io(err) => Broken::lost(err),
+                other => Broken::bad(other),
+            })
         }
+        Service::PingPong { failure_after } => pingpong::serve::serve(&mut session, failure_after, TICK, stop).map_err(|err| match err {
+            pingpong::serve::ServeError::Io(err) => Broken::lost(err),
+            other => Broken::bad(other),
+        }),
     };
-    if let Err(err) = &result {
-        tracing::info!("session: {err}");
-    }
     // Who breaks the protocol is sent away; everyone else gets what is still under way.
     match result {
-        Err(ServeError::Wire(_)) => session.0.abort(),
-        _ => drop(session),
+        Err(Broken { why, abort }) => {
+            tracing::info!("session: {why}");
+            if abort {
+                session.0.abort();
+            }
+        }
+        Ok(()) => drop(session),
+    }
+}
+
+/// How a session ended before its time.
+struct Broken {
+    why: String,
+    /// Whether the user is to be told so.
+    abort: bool,
+}
+
+impl Broken {
+    fn lost(why: impl Display) -> Self {
+        Self { why: why.to_string(), abort: false }
+    }
+
+    fn bad(why: impl Display) -> Self {
+        Self { why: why.to_string(), abort: true }
     }
 }
 
