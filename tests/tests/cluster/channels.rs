@@ -60,6 +60,18 @@ fn sctp_alone() {
     seeds::run("sctp_alone", FEW_STACKS, |seed, record| live_stacks(seed, scale, record).map(|(report, _)| report));
 }
 
+/// Registrars that agree and take over.
+#[test]
+fn channels() {
+    seeds::run("channels::channels", FEW, |seed, record| live(seed, SCALE, record).map(|(report, _)| report));
+}
+
+/// The same with SCTP below.
+#[test]
+fn sctp() {
+    seeds::run("channels::sctp", FEW_STACKS, |seed, record| live_stacks(seed, STACKS, record).map(|(report, _)| report));
+}
+
 /// A registrar without peers: its elements and users in all kinds of trouble.
 #[test]
 fn channels_alone() {

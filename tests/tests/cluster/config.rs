@@ -31,8 +31,12 @@ impl Configs {
         cfg.id = id;
         let [asap, enrp] = groups();
         cfg.enrp_group = enrp;
+        let source = self.registrars[host];
         if self.multicast {
-            cfg.announce.targets = vec![AnnounceTarget { source: self.registrars[host], group: asap }];
+            cfg.announce.targets = vec![AnnounceTarget { source, group: asap }];
+            cfg.enrp.targets = vec![AnnounceTarget { source, group: enrp }];
+        } else {
+            cfg.enrp.peers = self.registrars.iter().filter(|a| **a != source).map(|a| vec![SocketAddr::new(*a, ENRP_PORT)]).collect();
         }
         cfg
     }

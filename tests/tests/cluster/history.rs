@@ -51,6 +51,14 @@ impl History {
         self.stands(now, host, Standing::Up);
     }
 
+    /// A registrar may change its name: it has found out that another one has it.
+    pub(crate) fn renamed(&mut self, now: Time, host: usize, id: RegistrarId) {
+        if self.registrars.insert(host, id) != Some(id) {
+            self.hosts[host].1 = now;
+            self.unrest = now;
+        }
+    }
+
     pub(crate) fn stands(&mut self, now: Time, host: usize, standing: Standing) {
         self.hosts[host] = (standing, now);
         if self.registrars.contains_key(&host) {

@@ -316,6 +316,11 @@ impl<'a, F: Fabric> Story<'a, F> {
     }
 
     fn take_answers(&mut self) {
+        for (host, _) in self.history.running() {
+            if let Some(id) = self.fabric.registrar(host).map(rserpool::registrar::Registrar::id) {
+                self.history.renamed(self.fabric.now(), host, id);
+            }
+        }
         let registrars = self.fabric.take_registrar_answers();
         for answer in &registrars {
             self.judge(answer);

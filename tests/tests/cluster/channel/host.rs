@@ -10,9 +10,9 @@ use rserpool::registrar::{self, AssocKey, CloseHow, ConnectToken, Registrar, Reg
 use rserpool::wire::{ASAP_PORT, ASAP_PPID, AsapMessage, ENRP_PORT, PoolHandle};
 use sctp_user::Time;
 
-use super::end::{Chunk, EndId, Name};
+use super::end::{Chunk, End, EndId, Name};
 use super::{Arrival, Item, Net};
-use crate::fabric::{Answer, CLIENT_PORT, Command};
+use crate::fabric::{Answer, CLIENT_PORT, Command, Fabric as _};
 
 /// Most arrivals that a frozen process finds when it goes on; more were lost, which its peers' retransmissions mend.
 const MAX_INBOX: usize = 100_000;
@@ -195,7 +195,7 @@ impl Net {
 
     /// Somebody opened an association to this end's host.
     pub(super) fn tell_passive(&mut self, id: EndId) {
-        let Some((host, name, _, _, peer)) = self.peer_of(id) else { return };
+        let Some((host, _, _, _, peer)) = self.peer_of(id) else { return };
         if self.hosts[host].is_registrar() {
             return self.tell_connected(id);
         }
@@ -206,11 +206,7 @@ impl Net {
             return;
         };
         self.note(host, "visited", &[], || format!("{link:?} by {peer}"));
-        self.names.remove(&(host, name));
-        self.names.insert((host, Name::Link(link)), id);
-        if let Some(end) = self.ends.get_mut(&id) {
-            end.name = Name::Link(link);
-        }
+        self.rename(host, id, Name::Link(link));
         self.pump(host);
     }
 
@@ -219,9 +215,9 @@ impl Net {
         self.note(host, "restarted", &[], || format!("{name:?}"));
         match name {
             Name::Assoc(assoc) => self.to_registrar(host, registrar::Input::Restarted { assoc }),
-            // A registrar that restarted knows nothing of us (`node/pool/registrar.rs` does the same).
+            // A registrar that restarted knows nothing of us, but wants to speak with us (`node/pool/registrar.rs` does the same).
             Name::Link(link) => {
-                self.abort(id);
+                self.tell_passive(id);
                 self.to_client(host, asap::Input::Lost { link });
             }
         }
@@ -370,6 +366,9 @@ impl Net {
         match output {
             asap::Output::Connect { link, peer } => {
                 self.note(host, "connects", &[], || format!("{link:?} to {peer:?}"));
+                if self.adopt_visit(host, link, &peer) {
+                    return;
+                }
                 if !self.connect(host, CLIENT_PORT, Name::Link(link), None, &peer) {
                     let life = self.hosts[host].life;
                     self.schedule(self.now, Item::ConnectFailed { host, life, name: Name::Link(link), token: None });
@@ -388,22 +387,49 @@ impl Net {
                     self.user_answers.push(Answer { at, registrar: None, user: host, handle, elements });
                 }
             }
+            asap::Output::LookUp { name } => unreachable!("no name is configured: {name}"),
             asap::Output::Event(event) => self.note(host, "event", &[], || format!("{event:?}")),
+        }
+    }
+
+    /// A registrar that is wanted has opened an association to us by itself: that one will do (`node/pool/registrar.rs` does the
+    /// same).
+    fn adopt_visit(&mut self, host: usize, link: LinkId, peer: &[SocketAddr]) -> bool {
+        let Some(id) = peer.iter().find_map(|a| self.end_to(host, CLIENT_PORT, *a)) else { return false };
+        let Some(&End { name: Name::Link(visit), .. }) = self.ends.get(&id) else { return false };
+        if self.client(host).is_none_or(|a| !a.is_visit(visit)) {
+            return false;
+        }
+        self.rename(host, id, Name::Link(link));
+        self.note(host, "adopts", &[], || format!("{visit:?} as {link:?}"));
+        let (life, local) = (self.hosts[host].life, vec![self.hosts[host].addr]);
+        self.schedule(self.now, Item::Adopted { host, life, visit, link, local });
+        true
+    }
+
+    pub(super) fn tell_adopted(&mut self, host: usize, life: u32, visit: LinkId, link: LinkId, local: Vec<IpAddr>) {
+        if self.hosts[host].life == life {
+            self.to_client(host, asap::Input::Lost { link: visit });
+            self.to_client(host, asap::Input::Connected { link, local });
+        }
+    }
+
+    fn rename(&mut self, host: usize, id: EndId, name: Name) {
+        if let Some(end) = self.ends.get_mut(&id) {
+            self.names.remove(&(host, end.name));
+            end.name = name;
+            self.names.insert((host, name), id);
         }
     }
 
     /// The client hears nothing more of it.
     fn client_closes(&mut self, host: usize, link: LinkId, how: Ending) {
         self.note(host, "closes", &[], || format!("{link:?} {how:?}"));
-        let Some(id) = self.names.remove(&(host, Name::Link(link))) else { return };
+        let Some(id) = self.names.get(&(host, Name::Link(link))).copied() else { return };
         match how {
             Ending::Graceful => {
                 // A name that the client does not know: what is still to be told is told to nobody.
-                let name = Name::Link(LinkId(u64::MAX - id.0));
-                if let Some(end) = self.ends.get_mut(&id) {
-                    end.name = name;
-                }
-                self.names.insert((host, name), id);
+                self.rename(host, id, Name::Link(LinkId(u64::MAX - id.0)));
                 self.shutdown(id);
             }
             Ending::Abort => drop(self.abort(id)),

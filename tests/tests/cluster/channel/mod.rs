@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use rserpool::asap::{Asap, AsapConfig};
+use rserpool::asap::{Asap, AsapConfig, LinkId};
 use rserpool::registrar::config::RegistrarConfig;
 use rserpool::registrar::{Input, Registrar, Service};
 use sctp_user::{Entropy as _, SeededEntropy, Time};
@@ -67,6 +67,8 @@ enum Item {
     /// The core hears of something that its own host did.
     ConnectFailed { host: usize, life: u32, name: Name, token: Option<rserpool::registrar::ConnectToken> },
     Lost { host: usize, life: u32, name: Name },
+    /// A client's own connect has ended in an association that a registrar had opened.
+    Adopted { host: usize, life: u32, visit: LinkId, link: LinkId, local: Vec<IpAddr> },
 }
 
 /// One direction between two hosts.
@@ -187,6 +189,7 @@ impl Net {
             Item::Verdict { end, epoch } => self.verdict(end, epoch),
             Item::Arrival { host, life, what } => self.arrive(host, life, what),
             Item::ConnectFailed { host, life, name, token } => self.tell_failed(host, life, name, token),
+            Item::Adopted { host, life, visit, link, local } => self.tell_adopted(host, life, visit, link, local),
             Item::Lost { host, life, name } => self.tell_lost(host, life, name, false),
         }
     }

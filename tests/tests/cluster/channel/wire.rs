@@ -28,6 +28,12 @@ impl Net {
         true
     }
 
+    /// The end of an association between this port and that address, if it is up.
+    pub(super) fn end_to(&self, host: usize, port: u16, addr: SocketAddr) -> Option<EndId> {
+        let place = Place { host, port, peer: *self.by_addr.get(&addr.ip())?, peer_port: addr.port() };
+        self.places.get(&place).copied().filter(|id| self.ends.get(id).is_some_and(|e| e.phase == Phase::Up))
+    }
+
     fn new_end(&mut self, place: Place, name: Name, token: Option<ConnectToken>, phase: Phase) -> EndId {
         self.next_end += 1;
         let id = EndId(self.next_end);
