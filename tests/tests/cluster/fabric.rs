@@ -99,6 +99,15 @@ pub(crate) trait Fabric {
     /// The answers that registrars sent since the last call, if the network sees them.
     fn take_registrar_answers(&mut self) -> Vec<Answer>;
 
+    /// The longest silence after which an association is lost.
+    fn detection(&self) -> Duration;
+
+    /// How many takeovers registrars have completed.
+    fn takeovers(&self) -> usize;
+
+    /// Ends the recording, if there is one, and returns what is not in a file already.
+    fn recorded(&mut self) -> Vec<String>;
+
     /// A number that two runs share only if the same happened in both.
     fn trace_hash(&self) -> u64;
 

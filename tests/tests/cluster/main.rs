@@ -7,12 +7,13 @@
 
 mod bound;
 mod channel;
-mod channels;
 mod config;
 mod describe;
 mod fabric;
 mod history;
 mod plan;
+mod random;
+mod scenes;
 mod seeds;
 mod stacks;
 mod story;

@@ -319,3 +319,27 @@ fn addr(host: usize) -> IpAddr {
 fn index(rng: &mut SeededEntropy, n: usize) -> usize {
     usize::try_from(rng.below(n as u64)).unwrap()
 }
+
+impl Plan {
+    /// A cluster in which nothing happens by itself: registrars on the first hosts and clients behind them start at once, each with
+    /// so many elements, then users.
+    pub(crate) fn quiet(registrars: usize, spares: usize, elements: &[usize], users: usize) -> Self {
+        let pools = vec![pool(0)];
+        let mut clients = Vec::new();
+        let mut next_id = 1;
+        for n in elements.iter().copied().chain(core::iter::repeat_n(0, users)) {
+            let host = registrars + spares + clients.len();
+            let ids = (next_id..).take(n).map(ElementId);
+            let own = ids.map(|id| ElementPlan { key: ElementKey { handle: pools[0].clone(), id }, policy: load(false, 0) }).collect();
+            next_id += u32::try_from(n).unwrap();
+            let resolves = (n == 0).then_some(Duration::from_millis(200));
+            clients.push(ClientPlan { host, elements: own, interval: Duration::from_secs(30), resolves });
+        }
+        let addrs = (0..registrars + spares + clients.len()).map(addr).collect();
+        let ids = [0x1000_0001, 0x7000_0001, 0x4000_0001, 0xf000_0001, 0x2000_0001, 0x6000_0001, 0x3000_0001];
+        let first = (0..registrars).map(|host| (0, Act::Registrar { host, id: RegistrarId(ids[host]) }));
+        let then = clients.iter().map(|c| (0, Act::Client { host: c.host, anew: false }));
+        let script = first.chain(then).collect();
+        Self { seed: 8, addrs, registrars, spares, clients, pools, multicast: true, script, end: 0 }
+    }
+}

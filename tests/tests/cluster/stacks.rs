@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use rserpool::asap::{Asap, AsapConfig, RequestId};
 use rserpool::node::{PoolNode, RegistrarNode};
-use rserpool::registrar::Registrar;
 use rserpool::registrar::config::RegistrarConfig;
-use rserpool::wire::{ASAP_PORT, ENRP_PORT, PoolHandle};
+use rserpool::registrar::{Registrar, RegistrarEvent};
+use rserpool::wire::{ASAP_PORT, ENRP_PORT, PoolElement, PoolHandle};
 use sctp_user::sim::{Crash, Fault, HostConfig, LinkConfig, Loss, NodeId, Pause, World};
 use sctp_user::{
     AddrChange, AssocConfig, Channel, EndpointConfig, Entropy, Meta, NetError, Node, SeededEntropy, Stack, StackConfig, Time, Train, Transmit,
@@ -19,7 +19,7 @@ use crate::fabric::{Answer, CLIENT_PORT, Command, End, Fabric, Weather};
 
 /// The longest silence after which an association is lost, with [`AssocConfig::session`]: a HEARTBEAT interval, then three
 /// time-outs that have grown to RTO.Max (5 s).
-pub(crate) const DETECTION: Duration = Duration::from_secs(17);
+const DETECTION: Duration = Duration::from_secs(17);
 /// Packets that wait at a frozen process.
 const FROZEN_QUEUE: usize = 512;
 /// Datagrams that are held back at most.
@@ -39,7 +39,8 @@ struct Shell {
     /// Datagrams that are held back.
     late: VecDeque<(Time, Meta, Train)>,
     asked: BTreeMap<RequestId, PoolHandle>,
-    answers: Vec<(Time, PoolHandle, Vec<rserpool::wire::PoolElement>)>,
+    answers: Vec<(Time, PoolHandle, Vec<PoolElement>)>,
+    takeovers: usize,
 }
 
 impl Shell {
@@ -63,11 +64,17 @@ impl Shell {
     fn collect(&mut self, now: Time) {
         let Core::Client(c) = &mut self.core else {
             if let Core::Registrar(r) = &mut self.core {
-                while r.poll_event().is_some() {}
+                while let Some(event) = r.poll_event() {
+                    let own = matches!(event, RegistrarEvent::TakenOver { by, .. } if by == r.registrar().id());
+                    self.takeovers += usize::from(own);
+                }
             }
             return;
         };
         while c.poll_event().is_some() {}
+        while let Some(name) = c.poll_lookup() {
+            unreachable!("no name is configured: {name}");
+        }
         let at_home = c.asap().home().is_some();
         for request in self.asked.keys().copied().collect::<Vec<_>>() {
             let Some(result) = c.take_answer(request) else { continue };
@@ -150,6 +157,8 @@ pub(crate) struct Stacks {
     up: Vec<bool>,
     weather: Arc<Mutex<Weather>>,
     answers: Vec<Answer>,
+    /// Of former lives.
+    takeovers: usize,
 }
 
 impl Stacks {
@@ -172,10 +181,11 @@ impl Stacks {
             world.apply(Fault::Crash { host: node.host(), how: Crash::Machine });
             nodes.push(node);
         }
-        Self { world, addrs: addrs.to_vec(), up: vec![false; nodes.len()], nodes, weather, answers: Vec::new() }
+        Self { world, addrs: addrs.to_vec(), up: vec![false; nodes.len()], nodes, weather, answers: Vec::new(), takeovers: 0 }
     }
 
     fn boot(&mut self, host: usize, core: Core) {
+        self.takeovers += self.world.node(self.nodes[host]).takeovers;
         let shell = shell(&mut self.world, &self.weather, core);
         self.nodes[host] = self.world.restart(self.nodes[host], shell);
         self.up[host] = true;
@@ -197,6 +207,7 @@ fn shell(world: &mut World, weather: &Arc<Mutex<Weather>>, core: Core) -> Shell 
         late: VecDeque::new(),
         asked: BTreeMap::new(),
         answers: Vec::new(),
+        takeovers: 0,
     }
 }
 
@@ -317,6 +328,19 @@ impl Fabric for Stacks {
     }
 
     fn take_registrar_answers(&mut self) -> Vec<Answer> {
+        Vec::new()
+    }
+
+    fn detection(&self) -> Duration {
+        DETECTION
+    }
+
+    fn takeovers(&self) -> usize {
+        self.takeovers + self.nodes.iter().map(|n| self.world.node(*n).takeovers).sum::<usize>()
+    }
+
+    fn recorded(&mut self) -> Vec<String> {
+        self.world.finish_recording().unwrap();
         Vec::new()
     }
 

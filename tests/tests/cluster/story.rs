@@ -67,9 +67,9 @@ impl Report {
     }
 }
 
-pub(crate) struct Story<'a, F> {
+pub(crate) struct Story<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) fabric: F,
+    pub(crate) fabric: Box<dyn Fabric>,
     configs: Configs,
     pub(crate) bound: Bound,
     rng: SeededEntropy,
@@ -83,10 +83,11 @@ pub(crate) struct Story<'a, F> {
     pub(crate) complaints: Vec<String>,
 }
 
-impl<'a, F: Fabric> Story<'a, F> {
-    pub(crate) fn new(plan: &'a Plan, fabric: F, detection: Duration) -> Self {
+impl<'a> Story<'a> {
+    pub(crate) fn new(plan: &'a Plan, fabric: Box<dyn Fabric>) -> Self {
+        let detection = fabric.detection();
         let configs = Configs::of(plan);
-        let bound = Bound::of(&configs.registrar(0, RegistrarId(1)), &configs.client(), detection);
+        let bound = Bound::of(&configs.registrar(0, RegistrarId(1)), &configs.client(), detection, plan.registrar_hosts().len());
         let mut this = Self {
             plan,
             fabric,
@@ -121,6 +122,7 @@ impl<'a, F: Fabric> Story<'a, F> {
         self.settle(end);
         self.report.elements = self.plan.clients.iter().map(|c| c.elements.len()).sum();
         self.report.registrars = self.plan.registrars;
+        self.report.takeovers = self.fabric.takeovers();
         self.report.backlog = self.fabric.backlog();
     }
 

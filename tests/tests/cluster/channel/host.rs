@@ -345,7 +345,11 @@ impl Net {
             }
             registrar::Output::Announce { service, target, bytes } => self.multicast(host, service, target.group, &bytes),
             registrar::Output::Event(RegistrarEvent::Resolved { .. }) => {}
-            registrar::Output::Event(event) => self.note(host, "event", &[], || event.to_string()),
+            registrar::Output::Event(event) => {
+                let id = self.registrar(host).map(Registrar::id);
+                self.takeovers += usize::from(matches!(event, RegistrarEvent::TakenOver { by, .. } if Some(by) == id));
+                self.note(host, "event", &[], || event.to_string());
+            }
             other => unreachable!("no host can do {other:?}"),
         }
     }

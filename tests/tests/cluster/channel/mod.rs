@@ -35,9 +35,9 @@ use crate::fabric::{self, Answer, Command, Fabric, Weather};
 /// Waits between the INITs of a connect, as with [`sctp_user::AssocConfig::session`]; after the last one it has failed.
 const INITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 /// Silence after which an end is lost: SCTP's retransmissions and HEARTBEATs, which depend on what was sent when.
-pub(crate) const DETECTION: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(9)];
+const DETECTION: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(9)];
 /// An end speaks at least so often: HEARTBEATs, or what it retransmits.
-pub(crate) const SPEAKS: Duration = Duration::from_secs(1);
+const SPEAKS: Duration = Duration::from_secs(1);
 /// A retransmission follows after so long, twice as long the next time.
 const RETRANSMIT: Duration = Duration::from_millis(200);
 
@@ -97,8 +97,10 @@ pub(crate) struct Net {
     pub(crate) trace: Trace,
     user_answers: Vec<Answer>,
     registrar_answers: Vec<Answer>,
+    /// Bytes that wait, now and at most so far.
     backlog: usize,
     longest: usize,
+    takeovers: usize,
 }
 
 impl Net {
@@ -131,6 +133,7 @@ impl Net {
             registrar_answers: Vec::new(),
             backlog: 0,
             longest: 0,
+            takeovers: 0,
         }
     }
 
@@ -295,6 +298,18 @@ impl Fabric for Net {
 
     fn take_registrar_answers(&mut self) -> Vec<Answer> {
         core::mem::take(&mut self.registrar_answers)
+    }
+
+    fn detection(&self) -> Duration {
+        DETECTION[1]
+    }
+
+    fn takeovers(&self) -> usize {
+        self.takeovers
+    }
+
+    fn recorded(&mut self) -> Vec<String> {
+        self.trace.take()
     }
 
     fn trace_hash(&self) -> u64 {

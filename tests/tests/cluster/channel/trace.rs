@@ -31,7 +31,7 @@ impl Trace {
         self.hash.finish()
     }
 
-    pub(crate) fn lines(&self) -> &[String] {
-        self.lines.as_deref().unwrap_or_default()
+    pub(crate) fn take(&mut self) -> Vec<String> {
+        self.lines.take().unwrap_or_default()
     }
 }
