@@ -114,8 +114,8 @@ pub(crate) trait Fabric {
     /// Something that the story wants in the trace.
     fn remark(&mut self, text: &dyn Fn() -> String);
 
-    /// Bytes that wait in the network, and its longest queue ever.
-    fn backlog(&self) -> usize;
+    /// The most bytes that ever waited in the network at once, as far as it knows.
+    fn longest_backlog(&self) -> usize;
 }
 
 /// Which element an answer, or anything else, is about.

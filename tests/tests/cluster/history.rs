@@ -85,7 +85,9 @@ impl History {
         let changed = if cut { self.cuts.insert((from, to)) } else { self.cuts.remove(&(from, to)) };
         if changed {
             self.links.insert((from.min(to), from.max(to)), now);
-            self.unrest = now;
+            if self.registrars.contains_key(&from) || self.registrars.contains_key(&to) {
+                self.unrest = now;
+            }
         }
     }
 
@@ -110,7 +112,7 @@ impl History {
         self.elements.iter().filter(|(_, l)| l.died.is_none()).map(|(k, l)| (k, l.host))
     }
 
-    /// When anything changed last that concerns registrars: their processes, or any way in the network.
+    /// When anything changed last that concerns registrars: their processes, or a way to one of them.
     pub(crate) const fn unrest(&self) -> Time {
         self.unrest
     }

@@ -24,20 +24,45 @@ pub(crate) struct Scale {
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     /// A registrar starts on a host, with this identifier.
-    Registrar { host: usize, id: RegistrarId },
+    Registrar {
+        host: usize,
+        id: RegistrarId,
+    },
     /// A client starts with the elements of its plan, or with other identifiers for them.
-    Client { host: usize, anew: bool },
-    Kill { host: usize, end: End },
-    Freeze { host: usize },
-    Resume { host: usize, leap: Duration },
+    Client {
+        host: usize,
+        anew: bool,
+    },
+    Kill {
+        host: usize,
+        end: End,
+    },
+    Freeze {
+        host: usize,
+    },
+    Resume {
+        host: usize,
+        leap: Duration,
+    },
     /// No packet passes from any host of the first to any of the second; back neither if `both`.
-    Cut { from: Vec<usize>, to: Vec<usize>, both: bool },
+    Cut {
+        from: Vec<usize>,
+        to: Vec<usize>,
+        both: bool,
+    },
     /// The network is whole again.
     Heal,
     Weather(Weather),
     /// An element's load changes.
-    Load { client: usize, n: usize, load: u32 },
-    Deregister { client: usize, n: usize },
+    Load {
+        client: usize,
+        n: usize,
+        load: u32,
+    },
+    Deregister {
+        client: usize,
+        n: usize,
+    },
 }
 
 /// An element that a client has.
@@ -57,6 +82,19 @@ pub(crate) struct ClientPlan {
     pub(crate) resolves: Option<Duration>,
 }
 
+/// How registrars are configured, all alike.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Habits {
+    /// The period of keep-alives in milliseconds; 0 is the default.
+    pub(crate) keep_alive: u64,
+    /// Whether the higher identifier wins a takeover, as RFC 5353 has it.
+    pub(crate) higher_wins: bool,
+    /// Whether takeovers are suggested.
+    pub(crate) suggests: bool,
+    /// Whether the timers are RFC 5353's, which take minutes.
+    pub(crate) rfc_timers: bool,
+}
+
 /// A cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -69,6 +107,7 @@ pub(crate) struct Plan {
     pub(crate) pools: Vec<PoolHandle>,
     /// Whether registrars are found by multicast; else by configuration.
     pub(crate) multicast: bool,
+    pub(crate) habits: Habits,
     /// What happens, in order of time (milliseconds).
     pub(crate) script: Vec<(u64, Act)>,
     /// The last fault happens before, or ends then (milliseconds).
@@ -96,7 +135,10 @@ impl Plan {
             let mut own = Vec::new();
             for _ in 0..(1 + rng.below(most)).min(left) {
                 let pool = index(&mut rng, pools.len());
-                own.push(ElementPlan { key: ElementKey { handle: pools[pool].clone(), id: ElementId(next_id) }, policy: load(policies[pool], 0) });
+                own.push(ElementPlan {
+                    key: ElementKey { handle: pools[pool].clone(), id: ElementId(next_id) },
+                    policy: load(policies[pool], 0),
+                });
                 next_id += 1;
                 left -= 1;
             }
@@ -117,6 +159,12 @@ impl Plan {
             clients,
             pools,
             multicast: rng.below(100) < 80,
+            habits: Habits {
+                keep_alive: if rng.below(3) == 0 { 500 + rng.below(10_000) } else { 0 },
+                higher_wins: rng.below(4) == 0,
+                suggests: rng.below(5) == 0,
+                rfc_timers: rng.below(16) == 0,
+            },
             script: Vec::new(),
             end: 1_000 * (20 + rng.below(scale.storm.saturating_sub(20).max(1))),
         };
@@ -340,6 +388,6 @@ impl Plan {
         let first = (0..registrars).map(|host| (0, Act::Registrar { host, id: RegistrarId(ids[host]) }));
         let then = clients.iter().map(|c| (0, Act::Client { host: c.host, anew: false }));
         let script = first.chain(then).collect();
-        Self { seed: 8, addrs, registrars, spares, clients, pools, multicast: true, script, end: 0 }
+        Self { seed: 8, addrs, registrars, spares, clients, pools, multicast: true, habits: Habits::default(), script, end: 0 }
     }
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rserpool::asap::{Asap, AsapConfig, RequestId};
@@ -12,7 +13,8 @@ use rserpool::registrar::{Registrar, RegistrarEvent};
 use rserpool::wire::{ASAP_PORT, ENRP_PORT, PoolElement, PoolHandle};
 use sctp_user::sim::{Crash, Fault, HostConfig, LinkConfig, Loss, NodeId, Pause, World};
 use sctp_user::{
-    AddrChange, AssocConfig, Channel, EndpointConfig, Entropy, Meta, NetError, Node, SeededEntropy, Stack, StackConfig, Time, Train, Transmit,
+    AddrChange, AssocConfig, Channel, EndpointConfig, Entropy, Meta, NetError, Node, SeededEntropy, Stack, StackConfig, Time, Train,
+    Transmit,
 };
 
 use crate::fabric::{Answer, CLIENT_PORT, Command, End, Fabric, Weather};
@@ -40,7 +42,7 @@ struct Shell {
     late: VecDeque<(Time, Meta, Train)>,
     asked: BTreeMap<RequestId, PoolHandle>,
     answers: Vec<(Time, PoolHandle, Vec<PoolElement>)>,
-    takeovers: usize,
+    takeovers: Arc<AtomicUsize>,
 }
 
 impl Shell {
@@ -66,15 +68,13 @@ impl Shell {
             if let Core::Registrar(r) = &mut self.core {
                 while let Some(event) = r.poll_event() {
                     let own = matches!(event, RegistrarEvent::TakenOver { by, .. } if by == r.registrar().id());
-                    self.takeovers += usize::from(own);
+                    self.takeovers.fetch_add(usize::from(own), Ordering::Relaxed);
                 }
             }
             return;
         };
         while c.poll_event().is_some() {}
-        while let Some(name) = c.poll_lookup() {
-            unreachable!("no name is configured: {name}");
-        }
+        assert_eq!(c.poll_lookup(), None, "no name is configured");
         let at_home = c.asap().home().is_some();
         for request in self.asked.keys().copied().collect::<Vec<_>>() {
             let Some(result) = c.take_answer(request) else { continue };
@@ -157,8 +157,7 @@ pub(crate) struct Stacks {
     up: Vec<bool>,
     weather: Arc<Mutex<Weather>>,
     answers: Vec<Answer>,
-    /// Of former lives.
-    takeovers: usize,
+    takeovers: Arc<AtomicUsize>,
 }
 
 impl Stacks {
@@ -167,6 +166,7 @@ impl Stacks {
         let mut world = World::new(seed);
         world.set_default_link(LinkConfig { jitter: Duration::from_millis(15), ..LinkConfig::default() });
         let weather = Arc::new(Mutex::new(Weather::FAIR));
+        let takeovers = Arc::default();
         let mut nodes = Vec::new();
         for (n, addr) in addrs.iter().enumerate() {
             let mut cfg = HostConfig::new(&format!("h{n}"), *addr);
@@ -176,17 +176,16 @@ impl Stacks {
                 cfg.groups.push(groups[1].ip());
             }
             cfg.clock_ahead = Duration::from_millis(world.rng().below(10_000_000));
-            let shell = shell(&mut world, &weather, Core::Nobody);
+            let shell = shell(&mut world, &weather, &takeovers, Core::Nobody);
             let node = world.add(cfg, shell);
             world.apply(Fault::Crash { host: node.host(), how: Crash::Machine });
             nodes.push(node);
         }
-        Self { world, addrs: addrs.to_vec(), up: vec![false; nodes.len()], nodes, weather, answers: Vec::new(), takeovers: 0 }
+        Self { world, addrs: addrs.to_vec(), up: vec![false; nodes.len()], nodes, weather, answers: Vec::new(), takeovers }
     }
 
     fn boot(&mut self, host: usize, core: Core) {
-        self.takeovers += self.world.node(self.nodes[host]).takeovers;
-        let shell = shell(&mut self.world, &self.weather, core);
+        let shell = shell(&mut self.world, &self.weather, &self.takeovers, core);
         self.nodes[host] = self.world.restart(self.nodes[host], shell);
         self.up[host] = true;
         let addrs = vec![self.addrs[host]];
@@ -199,7 +198,7 @@ impl Stacks {
     }
 }
 
-fn shell(world: &mut World, weather: &Arc<Mutex<Weather>>, core: Core) -> Shell {
+fn shell(world: &mut World, weather: &Arc<Mutex<Weather>>, takeovers: &Arc<AtomicUsize>, core: Core) -> Shell {
     Shell {
         core,
         weather: Arc::clone(weather),
@@ -207,7 +206,7 @@ fn shell(world: &mut World, weather: &Arc<Mutex<Weather>>, core: Core) -> Shell 
         late: VecDeque::new(),
         asked: BTreeMap::new(),
         answers: Vec::new(),
-        takeovers: 0,
+        takeovers: Arc::clone(takeovers),
     }
 }
 
@@ -268,7 +267,7 @@ impl Fabric for Stacks {
         for a in self.addrs.clone() {
             for b in self.addrs.clone() {
                 if a != b {
-                    let cfg = LinkConfig { jitter: Duration::from_millis(15), loss: loss.clone(), ..LinkConfig::default() };
+                    let cfg = LinkConfig { jitter: Duration::from_millis(15), loss, ..LinkConfig::default() };
                     self.world.set_link(a, b, cfg);
                 }
             }
@@ -276,15 +275,15 @@ impl Fabric for Stacks {
     }
 
     fn registrar(&self, host: usize) -> Option<&Registrar> {
-        match &self.world.node(self.nodes[host]).core {
-            Core::Registrar(r) if self.up[host] => Some(r.registrar()),
+        match &self.up[host].then(|| self.world.node(self.nodes[host]))?.core {
+            Core::Registrar(r) => Some(r.registrar()),
             _ => None,
         }
     }
 
     fn client(&self, host: usize) -> Option<&Asap> {
-        match &self.world.node(self.nodes[host]).core {
-            Core::Client(c) if self.up[host] => Some(c.asap()),
+        match &self.up[host].then(|| self.world.node(self.nodes[host]))?.core {
+            Core::Client(c) => Some(c.asap()),
             _ => None,
         }
     }
@@ -336,7 +335,7 @@ impl Fabric for Stacks {
     }
 
     fn takeovers(&self) -> usize {
-        self.takeovers + self.nodes.iter().map(|n| self.world.node(*n).takeovers).sum::<usize>()
+        self.takeovers.load(Ordering::Relaxed)
     }
 
     fn recorded(&mut self) -> Vec<String> {
@@ -350,7 +349,7 @@ impl Fabric for Stacks {
 
     fn remark(&mut self, _text: &dyn Fn() -> String) {}
 
-    fn backlog(&self) -> usize {
+    fn longest_backlog(&self) -> usize {
         0
     }
 }

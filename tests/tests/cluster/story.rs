@@ -123,7 +123,7 @@ impl<'a> Story<'a> {
         self.report.elements = self.plan.clients.iter().map(|c| c.elements.len()).sum();
         self.report.registrars = self.plan.registrars;
         self.report.takeovers = self.fabric.takeovers();
-        self.report.backlog = self.fabric.backlog();
+        self.report.backlog = self.fabric.longest_backlog();
     }
 
     fn schedule(&mut self, at: Time, todo: Todo) {
@@ -398,7 +398,7 @@ impl<'a> Story<'a> {
     /// Waits until all agree, and go on doing so.
     pub(crate) fn settle(&mut self, end: Time) {
         let limit = end + self.bound.converge;
-        let thorough = self.plan.seed % 8 == 0;
+        let thorough = self.plan.seed.is_multiple_of(8);
         let mut bad_until = end;
         let mut why = None;
         let mut now = end;

@@ -14,11 +14,8 @@ pub(crate) struct Seen {
 /// All elements, ordered by pool and identifier.
 pub(crate) fn elements(registrar: &Registrar) -> Vec<Seen> {
     let space = registrar.handlespace();
-    let mut all: Vec<Seen> = space
-        .pools()
-        .flat_map(|p| space.members(p.handle()))
-        .map(|e| Seen { handle: e.handle().clone(), info: e.info() })
-        .collect();
+    let mut all: Vec<Seen> =
+        space.pools().flat_map(|p| space.members(p.handle())).map(|e| Seen { handle: e.handle().clone(), info: e.info() }).collect();
     all.sort_by(|a, b| (&a.handle, a.info.id).cmp(&(&b.handle, b.info.id)));
     all
 }

@@ -156,7 +156,7 @@ impl Net {
 
     // ---- to the cores ------------------------------------------------------------------------------------------
 
-    fn to_registrar(&mut self, host: usize, input: registrar::Input<'_>) {
+    fn call_registrar(&mut self, host: usize, input: registrar::Input<'_>) {
         let local = self.hosts[host].local(self.now);
         if let Some(Core::Registrar(r)) = &mut self.hosts[host].core {
             r.handle(local, input);
@@ -164,7 +164,7 @@ impl Net {
         self.pump(host);
     }
 
-    fn to_client(&mut self, host: usize, input: asap::Input<'_>) {
+    fn call_client(&mut self, host: usize, input: asap::Input<'_>) {
         let local = self.hosts[host].local(self.now);
         if let Some(Core::Client(a)) = &mut self.hosts[host].core {
             a.handle(local, input);
@@ -184,11 +184,11 @@ impl Net {
         match name {
             Name::Assoc(assoc) => {
                 let service = if port == ENRP_PORT { Service::Enrp } else { Service::Asap };
-                self.to_registrar(host, registrar::Input::Connected { assoc, service, token, peer: &[peer] });
+                self.call_registrar(host, registrar::Input::Connected { assoc, service, token, peer: &[peer] });
             }
             Name::Link(link) => {
                 let local = vec![self.hosts[host].addr];
-                self.to_client(host, asap::Input::Connected { link, local });
+                self.call_client(host, asap::Input::Connected { link, local });
             }
         }
     }
@@ -214,11 +214,11 @@ impl Net {
         let Some((host, name, ..)) = self.peer_of(id) else { return };
         self.note(host, "restarted", &[], || format!("{name:?}"));
         match name {
-            Name::Assoc(assoc) => self.to_registrar(host, registrar::Input::Restarted { assoc }),
+            Name::Assoc(assoc) => self.call_registrar(host, registrar::Input::Restarted { assoc }),
             // A registrar that restarted knows nothing of us, but wants to speak with us (`node/pool/registrar.rs` does the same).
             Name::Link(link) => {
                 self.tell_passive(id);
-                self.to_client(host, asap::Input::Lost { link });
+                self.call_client(host, asap::Input::Lost { link });
             }
         }
     }
@@ -229,9 +229,9 @@ impl Net {
         }
         self.note(host, "failed", &[], || format!("{name:?}"));
         match (name, token) {
-            (Name::Assoc(_), Some(token)) => self.to_registrar(host, registrar::Input::ConnectFailed { token }),
+            (Name::Assoc(_), Some(token)) => self.call_registrar(host, registrar::Input::ConnectFailed { token }),
             (Name::Assoc(_), None) => {}
-            (Name::Link(link), _) => self.to_client(host, asap::Input::Lost { link }),
+            (Name::Link(link), _) => self.call_client(host, asap::Input::Lost { link }),
         }
     }
 
@@ -241,8 +241,8 @@ impl Net {
         }
         self.note(host, "lost", &[u8::from(aborted)], || format!("{name:?}{}", if aborted { " (denied)" } else { "" }));
         match name {
-            Name::Assoc(assoc) => self.to_registrar(host, registrar::Input::Lost { assoc, aborted }),
-            Name::Link(link) => self.to_client(host, asap::Input::Lost { link }),
+            Name::Assoc(assoc) => self.call_registrar(host, registrar::Input::Lost { assoc, aborted }),
+            Name::Link(link) => self.call_client(host, asap::Input::Lost { link }),
         }
     }
 
@@ -250,8 +250,8 @@ impl Net {
         let Some((host, name, _, _, peer)) = self.peer_of(id) else { return };
         self.note(host, "receives", bytes, || format!("{} from {peer}", describe(ppid, bytes)));
         match name {
-            Name::Assoc(assoc) => self.to_registrar(host, registrar::Input::Message { assoc, ppid, sid, bytes }),
-            Name::Link(link) if ppid == ASAP_PPID => self.to_client(host, asap::Input::Message { link, bytes }),
+            Name::Assoc(assoc) => self.call_registrar(host, registrar::Input::Message { assoc, ppid, sid, bytes }),
+            Name::Link(link) if ppid == ASAP_PPID => self.call_client(host, asap::Input::Message { link, bytes }),
             Name::Link(_) => {}
         }
     }
@@ -259,9 +259,9 @@ impl Net {
     pub(super) fn tell_datagram(&mut self, host: usize, service: Service, src: SocketAddr, bytes: &Bytes) {
         self.note(host, "hears", bytes, || format!("{service:?} datagram of {src}"));
         if self.hosts[host].is_registrar() {
-            self.to_registrar(host, registrar::Input::Datagram { service, src, bytes });
+            self.call_registrar(host, registrar::Input::Datagram { service, src, bytes });
         } else {
-            self.to_client(host, asap::Input::Announce { src, bytes });
+            self.call_client(host, asap::Input::Announce { src, bytes });
         }
     }
 
@@ -413,8 +413,8 @@ impl Net {
 
     pub(super) fn tell_adopted(&mut self, host: usize, life: u32, visit: LinkId, link: LinkId, local: Vec<IpAddr>) {
         if self.hosts[host].life == life {
-            self.to_client(host, asap::Input::Lost { link: visit });
-            self.to_client(host, asap::Input::Connected { link, local });
+            self.call_client(host, asap::Input::Lost { link: visit });
+            self.call_client(host, asap::Input::Connected { link, local });
         }
     }
 

@@ -45,30 +45,74 @@ const RETRANSMIT: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 enum Arrival {
     /// The last part of a connect: the passive end comes into being.
-    Established { from: EndId },
+    Established {
+        from: EndId,
+    },
     /// The active end is up.
-    Up { end: EndId },
-    Chunk { from: EndId, to: EndId, chunk: Chunk },
+    Up {
+        end: EndId,
+    },
+    Chunk {
+        from: EndId,
+        to: EndId,
+        chunk: Chunk,
+    },
     /// The other end is gone, or was never there; `bare` if its machine says so and not its user.
-    Abort { end: EndId, bare: bool },
+    Abort {
+        end: EndId,
+        bare: bool,
+    },
     /// The other end took the shutdown.
-    ShutdownComplete { end: EndId },
-    Datagram { service: Service, src: SocketAddr, bytes: Bytes },
+    ShutdownComplete {
+        end: EndId,
+    },
+    Datagram {
+        service: Service,
+        src: SocketAddr,
+        bytes: Bytes,
+    },
 }
 
 #[derive(Debug)]
 enum Item {
     /// The n-th INIT.
-    Init { end: EndId, n: usize },
-    Refused { end: EndId },
+    Init {
+        end: EndId,
+        n: usize,
+    },
+    Refused {
+        end: EndId,
+    },
     /// The end finds out what it has been assessed to find out.
-    Verdict { end: EndId, epoch: u64 },
-    Arrival { host: usize, life: u32, what: Arrival },
+    Verdict {
+        end: EndId,
+        epoch: u64,
+    },
+    Arrival {
+        host: usize,
+        life: u32,
+        what: Arrival,
+    },
     /// The core hears of something that its own host did.
-    ConnectFailed { host: usize, life: u32, name: Name, token: Option<rserpool::registrar::ConnectToken> },
-    Lost { host: usize, life: u32, name: Name },
+    ConnectFailed {
+        host: usize,
+        life: u32,
+        name: Name,
+        token: Option<rserpool::registrar::ConnectToken>,
+    },
+    Lost {
+        host: usize,
+        life: u32,
+        name: Name,
+    },
     /// A client's own connect has ended in an association that a registrar had opened.
-    Adopted { host: usize, life: u32, visit: LinkId, link: LinkId, local: Vec<IpAddr> },
+    Adopted {
+        host: usize,
+        life: u32,
+        visit: LinkId,
+        link: LinkId,
+        local: Vec<IpAddr>,
+    },
 }
 
 /// One direction between two hosts.
@@ -320,7 +364,7 @@ impl Fabric for Net {
         self.trace.note(self.now, 0, "--", &[], text);
     }
 
-    fn backlog(&self) -> usize {
+    fn longest_backlog(&self) -> usize {
         self.longest
     }
 }
