@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use rserpool::asap::{Asap, AsapConfig, RequestId};
 use rserpool::node::{PoolNode, RegistrarNode};
 use rserpool::registrar::config::RegistrarConfig;
+use rserpool::registrar::enrp::EnrpEvent;
 use rserpool::registrar::{Registrar, RegistrarEvent};
 use rserpool::wire::{ASAP_PORT, ENRP_PORT, PoolElement, PoolHandle};
 use sctp_user::sim::{Crash, Fault, HostConfig, LinkConfig, Loss, NodeId, Pause, World};
@@ -67,7 +68,7 @@ impl Shell {
         let Core::Client(c) = &mut self.core else {
             if let Core::Registrar(r) = &mut self.core {
                 while let Some(event) = r.poll_event() {
-                    let own = matches!(event, RegistrarEvent::TakenOver { by, .. } if by == r.registrar().id());
+                    let own = matches!(event, RegistrarEvent::Enrp(EnrpEvent::TakenOver { by, .. }) if by == r.registrar().id());
                     self.takeovers.fetch_add(usize::from(own), Ordering::Relaxed);
                 }
             }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use rserpool::asap::{self, Asap, AsapEvent, Ending, LinkId, RequestId};
+use rserpool::registrar::enrp::EnrpEvent;
 use rserpool::registrar::{self, AssocKey, CloseHow, ConnectToken, Registrar, RegistrarEvent, Service};
 use rserpool::wire::{ASAP_PORT, ASAP_PPID, AsapMessage, ENRP_PORT, PoolHandle};
 use sctp_user::Time;
@@ -347,7 +348,7 @@ impl Net {
             registrar::Output::Event(RegistrarEvent::Resolved { .. }) => {}
             registrar::Output::Event(event) => {
                 let id = self.registrar(host).map(Registrar::id);
-                self.takeovers += usize::from(matches!(event, RegistrarEvent::TakenOver { by, .. } if Some(by) == id));
+                self.takeovers += usize::from(matches!(event, RegistrarEvent::Enrp(EnrpEvent::TakenOver { by, .. }) if Some(by) == id));
                 self.note(host, "event", &[], || event.to_string());
             }
             other => unreachable!("no host can do {other:?}"),
