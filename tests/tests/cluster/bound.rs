@@ -5,6 +5,8 @@ use core::time::Duration;
 use rserpool::asap::AsapConfig;
 use rserpool::registrar::config::RegistrarConfig;
 
+use crate::plan::{ClientPlan, Plan};
+
 /// The bounds of a cluster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
@@ -13,6 +15,8 @@ pub(crate) struct Bound {
     pub(crate) stale: Duration,
     /// Comes on top of it if the home was dead, or cut off too.
     pub(crate) takeover: Duration,
+    /// An answer reaches its user no later than this after it was given.
+    pub(crate) answer: Duration,
     /// All agree so long after the last fault.
     pub(crate) converge: Duration,
 }
@@ -71,6 +75,21 @@ impl Bound {
         // A registrar that comes back, or starts when the last fault ends, is found, or learns all from the others, in less than
         // a takeover takes. Then the dead are noticed, and what went wrong on the way is put right.
         let converge = takeover.max(hunt) + stale + audit;
-        Self { stale, takeover, converge }
+        Self { stale, takeover, answer: client.t1_request, converge }
     }
+}
+
+/// How many messages a second a cluster at rest may exchange: three times as many as its timers make on average.
+pub(crate) fn chatter(plan: &Plan, registrar: &RegistrarConfig) -> f64 {
+    let registrars = plan.registrar_hosts().len() as f64;
+    let rate = |period: Duration| 1.0 / period.as_secs_f64();
+    let per_client = |c: &ClientPlan| {
+        let elements = c.elements.len() as f64;
+        // A registration, its answer, and the updates; a keep-alive and its answer; a resolution and its answer, or two.
+        elements * (registrars + 1.0) * rate(c.interval)
+            + 2.0 * elements * rate(registrar.keep_alive.period)
+            + c.resolves.map_or(0.0, |p| 4.0 * rate(p))
+    };
+    let presences = registrars * registrars * rate(registrar.enrp.timers.heartbeat);
+    3.0 * (10.0 + presences + plan.clients.iter().map(per_client).sum::<f64>())
 }

@@ -34,7 +34,7 @@ impl Configs {
         cfg.id = id;
         let [asap, enrp] = groups();
         cfg.enrp_group = enrp;
-        let Habits { keep_alive, higher_wins, suggests, rfc_timers } = self.habits;
+        let Habits { keep_alive, higher_wins, suggests, rfc_timers, .. } = self.habits;
         if keep_alive > 0 {
             cfg.keep_alive.period = Duration::from_millis(keep_alive);
         }

@@ -114,6 +114,9 @@ pub(crate) trait Fabric {
     /// Something that the story wants in the trace.
     fn remark(&mut self, text: &dyn Fn() -> String);
 
+    /// How many messages have arrived over associations, if the network counts.
+    fn messages(&self) -> usize;
+
     /// The most bytes that ever waited in the network at once, as far as it knows.
     fn longest_backlog(&self) -> usize;
 }

@@ -15,6 +15,7 @@ mod plan;
 mod random;
 mod scenes;
 mod seeds;
+mod sessions;
 mod stacks;
 mod story;
 mod view;

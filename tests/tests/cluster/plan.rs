@@ -93,6 +93,8 @@ pub(crate) struct Habits {
     pub(crate) suggests: bool,
     /// Whether the timers are RFC 5353's, which take minutes.
     pub(crate) rfc_timers: bool,
+    /// Whether SCTP has RFC 9260's values, as in the registrar program, rather than those of sessions.
+    pub(crate) rfc_sctp: bool,
 }
 
 /// A cluster.
@@ -164,6 +166,7 @@ impl Plan {
                 higher_wins: rng.below(4) == 0,
                 suggests: rng.below(5) == 0,
                 rfc_timers: rng.below(16) == 0,
+                rfc_sctp: rng.below(2) == 0,
             },
             script: Vec::new(),
             end: 1_000 * (20 + rng.below(scale.storm.saturating_sub(20).max(1))),

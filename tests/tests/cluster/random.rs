@@ -37,7 +37,7 @@ impl Ground {
                 Box::new(net)
             }
             Self::Sctp => {
-                let mut stacks = Stacks::new(plan.seed, &plan.addrs, plan.registrar_hosts().len(), groups());
+                let mut stacks = Stacks::new(plan, groups());
                 if let Some(path) = record {
                     stacks.world.trace(fs::File::create(path).unwrap());
                     stacks.world.capture(fs::File::create(path.with_extension("pcapng")).unwrap()).unwrap();

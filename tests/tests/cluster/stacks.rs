@@ -19,6 +19,7 @@ use sctp_user::{
 };
 
 use crate::fabric::{Answer, CLIENT_PORT, Command, End, Fabric, Weather};
+use crate::plan::Plan;
 
 /// The longest silence after which an association is lost, with [`AssocConfig::session`]: a HEARTBEAT interval, then three
 /// time-outs that have grown to RTO.Max (5 s).
@@ -153,6 +154,8 @@ impl Node for Shell {
 /// Whole hosts on the simulated network.
 pub(crate) struct Stacks {
     pub(crate) world: World,
+    /// The parameters of registrars' associations.
+    assoc: Arc<AssocConfig>,
     addrs: Vec<IpAddr>,
     nodes: Vec<NodeId<Shell>>,
     up: Vec<bool>,
@@ -162,9 +165,10 @@ pub(crate) struct Stacks {
 }
 
 impl Stacks {
-    /// Hosts with these addresses, none of which runs; the first `registrars` may be registrars.
-    pub(crate) fn new(seed: u64, addrs: &[IpAddr], registrars: usize, groups: [SocketAddr; 2]) -> Self {
-        let mut world = World::new(seed);
+    /// The hosts of a plan, none of which runs.
+    pub(crate) fn new(plan: &Plan, groups: [SocketAddr; 2]) -> Self {
+        let (addrs, registrars) = (&plan.addrs, plan.registrar_hosts().len());
+        let mut world = World::new(plan.seed);
         world.set_default_link(LinkConfig { jitter: Duration::from_millis(15), ..LinkConfig::default() });
         let weather = Arc::new(Mutex::new(Weather::FAIR));
         let takeovers = Arc::default();
@@ -182,7 +186,8 @@ impl Stacks {
             world.apply(Fault::Crash { host: node.host(), how: Crash::Machine });
             nodes.push(node);
         }
-        Self { world, addrs: addrs.to_vec(), up: vec![false; nodes.len()], nodes, weather, answers: Vec::new(), takeovers }
+        let assoc = Arc::new(if plan.habits.rfc_sctp { program() } else { AssocConfig::session() });
+        Self { world, assoc, addrs: addrs.clone(), up: vec![false; nodes.len()], nodes, weather, answers: Vec::new(), takeovers }
     }
 
     fn boot(&mut self, host: usize, core: Core) {
@@ -197,6 +202,14 @@ impl Stacks {
         let stack = Stack::new(StackConfig::default(), self.world.fork_entropy());
         (stack, Box::new(SeededEntropy::new(self.world.rng().u64())))
     }
+}
+
+/// What the registrar program has.
+fn program() -> AssocConfig {
+    let mut assoc = AssocConfig::rfc();
+    assoc.nagle = false;
+    assoc.partial_delivery = false;
+    assoc
 }
 
 fn shell(world: &mut World, weather: &Arc<Mutex<Weather>>, takeovers: &Arc<AtomicUsize>, core: Core) -> Shell {
@@ -222,7 +235,7 @@ impl Fabric for Stacks {
 
     fn boot_registrar(&mut self, host: usize, cfg: RegistrarConfig) {
         let (stack, entropy) = self.stack();
-        let endpoint = |port| EndpointConfig::with(port, Arc::new(AssocConfig::session()));
+        let endpoint = |port| EndpointConfig::with(port, Arc::clone(&self.assoc));
         let node = RegistrarNode::new(stack, endpoint(ASAP_PORT), endpoint(ENRP_PORT), cfg, entropy).unwrap();
         self.boot(host, Core::Registrar(Box::new(node)));
     }
@@ -349,6 +362,10 @@ impl Fabric for Stacks {
     }
 
     fn remark(&mut self, _text: &dyn Fn() -> String) {}
+
+    fn messages(&self) -> usize {
+        0
+    }
 
     fn longest_backlog(&self) -> usize {
         0

@@ -7,7 +7,7 @@ use rserpool::asap::{ElementKey, ElementSpec, ElementState};
 use rserpool::wire::{ElementId, RegistrarId};
 use sctp_user::{Entropy as _, SeededEntropy, Time};
 
-use crate::bound::Bound;
+use crate::bound::{Bound, chatter};
 use crate::config::Configs;
 use crate::fabric::{Answer, Command, End, Fabric, Weather, key};
 use crate::history::{History, Standing};
@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A cluster that has agreed for so long is left alone.
 const STABLE: Duration = Duration::from_secs(15);
+/// Most bytes that may wait because of partitions, in all associations together.
+const BACKLOG: usize = 2 << 20;
 /// More complaints are not kept.
 const ENOUGH: usize = 8;
 
@@ -124,6 +126,9 @@ impl<'a> Story<'a> {
         self.report.registrars = self.plan.registrars;
         self.report.takeovers = self.fabric.takeovers();
         self.report.backlog = self.fabric.longest_backlog();
+        if self.report.backlog > BACKLOG {
+            self.complain(format!("{} bytes waited in the network", self.report.backlog));
+        }
     }
 
     fn schedule(&mut self, at: Time, todo: Todo) {
@@ -325,14 +330,14 @@ impl<'a> Story<'a> {
         }
         let registrars = self.fabric.take_registrar_answers();
         for answer in &registrars {
-            self.judge(answer);
+            self.judge(answer, false);
         }
         for answer in self.fabric.take_user_answers() {
             self.report.resolutions += 1;
             if registrars.is_empty() {
                 let home = self.fabric.client(answer.user).and_then(rserpool::asap::Asap::home);
                 let registrar = home.and_then(|id| self.history.host_of(id));
-                self.judge(&Answer { registrar, ..answer.clone() });
+                self.judge(&Answer { registrar, ..answer.clone() }, true);
             }
             // It tries the first one.
             let Some(first) = answer.elements.first() else { continue };
@@ -348,7 +353,7 @@ impl<'a> Story<'a> {
     }
 
     /// Whether a registrar may still name these elements.
-    fn judge(&mut self, answer: &Answer) {
+    fn judge(&mut self, answer: &Answer, at_user: bool) {
         for named in &answer.elements {
             let element = key(&answer.handle, named.id);
             let Some(life) = self.history.element(&element) else {
@@ -376,6 +381,8 @@ impl<'a> Story<'a> {
             } else {
                 self.history.unrest().max(died).saturating_since(died) + self.bound.stale + self.bound.takeover
             };
+            // What is judged at the user took some time to get there.
+            let allowed = if at_user { allowed + self.bound.answer } else { allowed };
             if age > allowed {
                 let home = named.home;
                 self.complain(format!(
@@ -402,18 +409,25 @@ impl<'a> Story<'a> {
         let mut bad_until = end;
         let mut why = None;
         let mut now = end;
+        let mut said = self.fabric.messages();
         while now < limit {
             now = (now + LOOK).min(limit);
             self.run_until(now);
             why = self.disagreement();
             if why.is_some() {
-                bad_until = now;
+                (bad_until, said) = (now, self.fabric.messages());
             } else if !thorough && now >= bad_until + STABLE {
                 break;
             }
         }
         if let Some(why) = why {
             self.complain(format!("no agreement within {:?}: {why}", self.bound.converge));
+        }
+        // When all agree, nobody has anything more to say than the timers make him.
+        let (rest, said) = (now.saturating_since(bad_until).as_secs_f64(), self.fabric.messages() - said);
+        let most = rest * chatter(self.plan, &self.configs.registrar(0, RegistrarId(1)));
+        if said as f64 > most {
+            self.complain(format!("{said} messages within {rest} s after all have agreed, allowed are {most:.0}"));
         }
         let part = bad_until.saturating_since(end).as_nanos() * 1_000 / self.bound.converge.as_nanos();
         self.report.worst = u64::try_from(part).unwrap();

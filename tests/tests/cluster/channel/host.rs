@@ -249,6 +249,7 @@ impl Net {
 
     pub(super) fn tell_message(&mut self, id: EndId, ppid: u32, sid: u16, bytes: &Bytes) {
         let Some((host, name, _, _, peer)) = self.peer_of(id) else { return };
+        self.messages += 1;
         self.note(host, "receives", bytes, || format!("{} from {peer}", describe(ppid, bytes)));
         match name {
             Name::Assoc(assoc) => self.call_registrar(host, registrar::Input::Message { assoc, ppid, sid, bytes }),

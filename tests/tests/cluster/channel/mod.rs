@@ -145,6 +145,7 @@ pub(crate) struct Net {
     backlog: usize,
     longest: usize,
     takeovers: usize,
+    messages: usize,
 }
 
 impl Net {
@@ -178,6 +179,7 @@ impl Net {
             backlog: 0,
             longest: 0,
             takeovers: 0,
+            messages: 0,
         }
     }
 
@@ -362,6 +364,10 @@ impl Fabric for Net {
 
     fn remark(&mut self, text: &dyn Fn() -> String) {
         self.trace.note(self.now, 0, "--", &[], text);
+    }
+
+    fn messages(&self) -> usize {
+        self.messages
     }
 
     fn longest_backlog(&self) -> usize {
