@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use arbitrary::{Arbitrary, Unstructured};
 use rserpool::handlespace::Limits;
 use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
+use rserpool::registrar::enrp::config::Arbitration;
 use rserpool::registrar::{AssocKey, CloseHow, ConnectToken, Input, Output, Registrar, Service};
 use rserpool::wire::{ASAP_PPID, AsapMessage, ENRP_PPID, EnrpMessage, RegistrarId};
 use sctp_user::{SeededEntropy, Time};
@@ -29,7 +30,7 @@ const MAX_CONNECTS: usize = 200;
 /// What the two registrars and this harness may hold at one time, in bytes.
 const MAX_MEMORY: u64 = 4 << 20;
 /// After so long without a word from anybody everything has been found out.
-const SILENCE: Duration = Duration::from_secs(24 * 3_600);
+const SILENCE: Duration = Duration::from_secs(3_600);
 
 #[derive(Arbitrary, Debug)]
 enum Op {
@@ -95,27 +96,56 @@ struct Bed {
     next: u32,
 }
 
-fn config(enrp: bool) -> RegistrarConfig {
-    let mut cfg = RegistrarConfig::default();
-    cfg.id = RegistrarId(1);
-    cfg.max_associations = 8;
-    cfg.max_associations_per_peer = 4;
-    cfg.max_elements_per_association = 6;
-    cfg.max_elements_per_peer = 8;
-    cfg.limits = Limits { pools: 4, elements: 12, elements_per_pool: 6 };
-    cfg.subscriptions.per_association = 3;
-    cfg.subscriptions.total = 8;
-    cfg.rates.max_prefixes = 4;
-    if enrp {
-        let target = AnnounceTarget { source: IpAddr::from([10, 0, 0, 2]), group: SocketAddr::from(([239, 0, 0, 50], 3863)) };
-        cfg.announce.targets.push(target);
+/// How the registrar is configured.
+#[derive(Arbitrary, Debug)]
+struct Setup {
+    seed: u64,
+    /// Whether it announces itself and looks for peers by multicast.
+    multicast: bool,
+    /// Whether it has a configured peer.
+    contact: Option<(Host, Port)>,
+    suggest: bool,
+    higher_wins: bool,
+    small_tables: bool,
+}
+
+impl Setup {
+    /// Limits that a short story can reach.
+    fn config(&self) -> RegistrarConfig {
+        let mut cfg = RegistrarConfig::default();
+        cfg.id = RegistrarId(1);
+        cfg.max_associations = 8;
+        cfg.max_associations_per_peer = 4;
+        cfg.max_elements_per_association = 6;
+        cfg.max_elements_per_peer = 8;
+        cfg.limits = Limits { pools: 4, elements: 12, elements_per_pool: 6 };
+        cfg.subscriptions.per_association = 3;
+        cfg.subscriptions.total = 8;
+        cfg.rates.max_prefixes = 4;
+        if self.multicast {
+            let target = |port| AnnounceTarget { source: IpAddr::from([10, 0, 0, 2]), group: SocketAddr::from(([239, 0, 0, 50], port)) };
+            cfg.announce.targets.push(target(3863));
+            cfg.enrp.targets.push(target(9901));
+        }
+        cfg.enrp.peers.extend(self.contact.map(|(host, port)| vec![host.at(port)]));
+        cfg.enrp.suggest_takeovers = self.suggest;
+        if self.higher_wins {
+            cfg.enrp.arbitration = Arbitration::HigherWins;
+        }
+        cfg.enrp.max_peers = 4;
+        cfg.enrp.max_table_sessions = 2;
+        cfg.enrp.max_adoption_connects = 2;
+        if self.small_tables {
+            cfg.enrp.max_table_bytes = 256;
+            cfg.enrp.max_table_elements = 2;
+        }
+        cfg
     }
-    cfg
 }
 
 impl Bed {
-    fn new(seed: u64, announces: bool) -> Self {
-        let one = || Registrar::new(config(announces), Box::new(SeededEntropy::new(seed)));
+    fn new(setup: &Setup) -> Self {
+        let one = || Registrar::new(setup.config(), Box::new(SeededEntropy::new(setup.seed)));
         Self { twins: [one(), one()], now: Time::from_millis(1_000), links: BTreeMap::new(), connects: VecDeque::new(), next: 1 }
     }
 
@@ -285,8 +315,8 @@ const fn service(enrp: bool) -> Service {
 pub fn registrar(data: &[u8]) {
     let cost = allocation_counter::measure(|| {
         let mut u = Unstructured::new(data);
-        let Ok((seed, announces)) = <(u64, bool)>::arbitrary(&mut u) else { return };
-        let mut bed = Bed::new(seed, announces);
+        let Ok(setup) = Setup::arbitrary(&mut u) else { return };
+        let mut bed = Bed::new(&setup);
         for _ in 0..MAX_OPS {
             if u.is_empty() {
                 break;
