@@ -71,7 +71,7 @@ fn names() -> Vec<String> {
         };
         name.char_indices().flat_map(before_upper).flatten().collect()
     };
-    PolicyParam::names().iter().copied().map(dashed).collect()
+    PolicyParam::NAMES.iter().copied().map(dashed).collect()
 }
 
 /// A fraction from 0 to 1, of 0xffffffff.

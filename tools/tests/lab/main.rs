@@ -17,6 +17,7 @@ mod common;
 mod dump;
 mod elements;
 mod machine;
+mod peers;
 mod pingpong;
 mod policies;
 mod scene;

@@ -60,14 +60,19 @@ impl Scene {
 
     /// Waits until `name` prints a line that contains `text`; that line.
     pub(crate) fn expect(&self, name: &str, text: &str) -> String {
-        let (log, text) = (format!("/run/bg/{name}.log"), text.replace('\'', r"'\''"));
+        self.expect_one(name, &[text.to_owned()])
+    }
+
+    /// Waits until `name` prints a line that contains one of `texts`; that line.
+    pub(crate) fn expect_one(&self, name: &str, texts: &[String]) -> String {
+        let patterns: String = texts.iter().map(|text| format!(" -e '{}'", text.replace('\'', r"'\''"))).collect();
+        let grep = format!("grep -m1 -F{patterns} /run/bg/{name}.log");
         let seconds = LIMIT.as_secs();
-        let script = format!(
-            "timeout {seconds} sh -c 'until grep -qF -- \"$0\" {log}; do sleep 0.1; done' '{text}' && grep -m1 -F -- '{text}' {log}"
-        );
-        let output = self.machine.run(&script, 2 * LIMIT);
-        assert!(output.status.success(), "{name} does not print {text:?}: {}", self.log(name));
-        text(&output).trim().to_owned()
+        // The shell of the guest looks, so that each look is cheap.
+        let script = format!("n=0; until {grep}; do n=$((n + 1)); [ $n -lt {seconds}0 ] || exit 1; sleep 0.1; done");
+        let output = self.machine.run(&script, 4 * LIMIT);
+        assert!(output.status.success(), "{name} does not print {texts:?}: {}", self.log(name));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     /// Ends `name` by `signal`.
