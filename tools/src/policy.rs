@@ -26,7 +26,7 @@ impl PolicyChoice {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut words = text.split(':');
         let name = words.next().unwrap_or_default().replace('-', "");
-        let policy = (0..=MAX_VALUES).find_map(|n| PolicyParam::from_name(&name, &[0; MAX_VALUES][..n]));
+        let policy = (0..=MAX_VALUES).find_map(|n| PolicyParam::from_name(&name, &vec![0; n]));
         let Some(policy) = policy else {
             return Err(format!("there is no such policy: choose one of {}", names().join(", ")));
         };

@@ -75,9 +75,9 @@ struct Elements {
 
 impl Elements {
     fn start(scene: &Scene, registrar: &Registrar) -> Self {
-        let options = format!("-pingpong -rereginterval=2000 -asapannounce=off -registrar={}", registrar.asap());
+        let options = format!("-pingpong -rereginterval=10000 -asapannounce=off -registrar={}", registrar.asap());
         scene.start("e1", "pe1", "rspserver", &options);
-        let flags = ["--pingpong", "--rereg-interval", "2000", "--announce", SILENCE, "--log", "info", "--registrar"];
+        let flags = ["--pingpong", "--rereg-interval", "10000", "--announce", SILENCE, "--log", "info", "--registrar"];
         let (ours, our_id) = scene.our_element(&[&flags[..], &[&registrar.asap()]].concat());
         let its_id = identifier(&scene.expect("e1", "Trying to register $"));
         Self { _ours: ours, ids: [its_id, our_id] }
