@@ -118,6 +118,18 @@ impl Enrp {
     pub(super) fn has_link(&self, assoc: AssocKey) -> bool {
         self.links.contains_key(&assoc)
     }
+
+    /// Notes the round-trip time of an association with a registrar.
+    pub(super) fn note_rtt(&mut self, assoc: AssocKey, rtt: Duration) {
+        if let Some(link) = self.links.get_mut(&assoc) {
+            link.rtt = Some(rtt);
+        }
+    }
+
+    /// The round-trip time to a registrar, once measured.
+    pub(super) fn rtt_to(&self, id: RegistrarId) -> Option<Duration> {
+        self.links.values().filter(|link| link.peer == Some(id)).find_map(|link| link.rtt)
+    }
 }
 
 /// How far heartbeats are spread to both sides: 12.5 %.
