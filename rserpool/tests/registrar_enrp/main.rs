@@ -5,5 +5,6 @@ mod bed;
 mod bus;
 mod element;
 mod partition;
+mod random;
 mod startup;
 mod takeover;
