@@ -40,8 +40,10 @@ impl Registrar {
         self.event(EnrpEvent::TakeoverBegun { target, peers: waiting.len() });
         let message = EnrpMessage::InitTakeover { sender: self.id, receiver: RegistrarId::UNDEFINED, target };
         self.tell_all(&message);
-        // The target may yet object.
-        self.tell(target, &message);
+        // The target may yet object; as long as there is an association with it, it is among them.
+        if self.enrp.peers.get(target).is_some_and(|p| p.link.is_none()) {
+            self.tell(target, &message);
+        }
         if waiting.is_empty() || enough {
             self.complete_takeover(now, target);
         } else {
