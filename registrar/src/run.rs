@@ -9,13 +9,14 @@ use anyhow::{Context, Result, bail};
 use rserpool::node::RegistrarNode;
 use rserpool::registrar::RegistrarEvent;
 use rserpool::registrar::config::{AnnounceConfig, AnnounceTarget, KeepAliveConfig, RegistrarConfig};
+use rserpool::registrar::enrp::EnrpEvent;
 use rserpool::wire::{ENRP_PORT, RegistrarId};
 use sctp_user::entropy::OsEntropy;
-use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
+use sctp_user::socket::{AnnounceFrom, Handle, Runtime, RuntimeBuilder, RuntimeError};
 use sctp_user::transport::addrs;
 use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack};
 
-use crate::cli::{ASAP_PORT, Options};
+use crate::cli::{ANNOUNCE_GROUP, ASAP_PORT, Options};
 use crate::log;
 use crate::report::{Report, say};
 use crate::signal::Stop;
@@ -60,10 +61,13 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     if let Some(path) = &options.common.pcap {
         builder = builder.pcap(path);
     }
-    let runtime = builder.build()?;
+    let runtime = open(builder, options)?;
     let stack_config = runtime.stack_config();
     let handle = runtime.spawn(Host::default()).context("cannot start a thread")?;
-    let (port, targets) = claim(options, &handle, &sources)?;
+    let asap = Wanted { port: options.asap, registered: ASAP_PORT, flag: "--asap", group: Some(options.announce) };
+    let (port, targets) = claim(options, &handle, &sources, asap)?;
+    let enrp = Wanted { port: options.peers.enrp, registered: ENRP_PORT, flag: "--enrp", group: presence_group(options) };
+    let (enrp, presences) = claim(options, &handle, &sources, enrp)?;
     // Requests are small and wait for answers: nothing is gained by collecting them.
     let mut assoc = AssocConfig::rfc();
     assoc.nagle = false;
@@ -73,21 +77,29 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     let stack = Stack::new(stack_config, Box::new(entropy()?));
     let assoc = Arc::new(assoc);
     let endpoint = |port| EndpointConfig::with(port, Arc::clone(&assoc));
-    let enrp = claim_enrp(&handle)?;
-    let node = RegistrarNode::new(stack, endpoint(port), endpoint(enrp), config(options, targets)?, Box::new(entropy()?))?;
+    let config = config(options, targets, presences)?;
+    let node = RegistrarNode::new(stack, endpoint(port), endpoint(enrp), config, Box::new(entropy()?))?;
     let id = node.registrar().id();
     handle.with(|host, now| host.start(now, node))?;
     let udp = handle.udp_port()?;
     let announce = options.announce;
     if options.child.report {
-        Report::new("ready").with("identifier", format_args!("{:#010x}", id.0)).with("asap", port).with("udp", udp).print();
+        Report::new("ready")
+            .with("identifier", format_args!("{:#010x}", id.0))
+            .with("asap", port)
+            .with("enrp", enrp)
+            .with("udp", udp)
+            .print();
     } else {
-        say(format_args!("registrar {:#010x} is ready: ASAP on SCTP port {port}, UDP port {udp}, announced to {announce}", id.0));
+        say(format_args!(
+            "registrar {:#010x} is ready: ASAP on SCTP port {port}, ENRP on {enrp}, UDP port {udp}, announced to {announce}",
+            id.0
+        ));
     }
     Ok(handle)
 }
 
-fn config(options: &Options, targets: Vec<AnnounceTarget>) -> Result<RegistrarConfig> {
+fn config(options: &Options, targets: Vec<AnnounceTarget>, presences: Vec<AnnounceTarget>) -> Result<RegistrarConfig> {
     let mut config = RegistrarConfig::default();
     config.id = options.identifier.map_or(RegistrarId::UNDEFINED, RegistrarId);
     config.max_items = (options.max_hr_items > 0).then_some(options.max_hr_items);
@@ -97,6 +109,8 @@ fn config(options: &Options, targets: Vec<AnnounceTarget>) -> Result<RegistrarCo
         Some(period) => AnnounceConfig { period, max_period: Some(period), ..announce },
         None => announce,
     };
+    options.peers.apply(&mut config);
+    config.enrp.targets = presences;
     // The port is the endpoint's.
     config.asap_port = ASAP_PORT;
     config.validate()?;
@@ -107,31 +121,70 @@ fn config(options: &Options, targets: Vec<AnnounceTarget>) -> Result<RegistrarCo
 fn sources(options: &Options) -> Result<Vec<IpAddr>> {
     let group = options.announce.ip();
     if !group.is_multicast() {
-        bail!("{group} is not a multicast group: give --announce GROUP:PORT, for example {}", crate::cli::ANNOUNCE_GROUP);
+        bail!("{group} is not a multicast group: give --announce GROUP:PORT, for example {ANNOUNCE_GROUP}");
     }
-    let loopback = match group {
-        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
-    };
+    Ok(sources_for(options, group))
+}
+
+fn sources_for(options: &Options, group: IpAddr) -> Vec<IpAddr> {
+    let loopback = loopback(group);
     if options.loopback_only {
-        return Ok(vec![loopback]);
+        return vec![loopback];
     }
     if !options.interface.is_empty() {
-        return Ok(options.interface.clone());
+        return options.interface.iter().copied().filter(|i| i.is_ipv4() == group.is_ipv4()).collect();
     }
     let mut interfaces: Vec<_> =
         addrs::interfaces().into_iter().filter(|i| i.multicast && !i.loopback && i.addr.is_ipv4() == group.is_ipv4()).collect();
     interfaces.sort_by_key(|i| i.index);
     interfaces.dedup_by_key(|i| i.index);
-    Ok(interfaces.into_iter().map(|i| i.addr).chain([loopback]).collect())
+    interfaces.into_iter().map(|i| i.addr).chain([loopback]).collect()
 }
 
-/// Claims the ASAP port, and the UDP port of the same number for announces: listeners take an announce's source for the
+const fn loopback(group: IpAddr) -> IpAddr {
+    match group {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    }
+}
+
+fn presence_group(options: &Options) -> Option<SocketAddr> {
+    options.peers.presence_group(options.announce.to_string() == ANNOUNCE_GROUP)
+}
+
+/// Opens the UDP port, and listens to the presences of other registrars.
+fn open(builder: RuntimeBuilder, options: &Options) -> Result<Runtime> {
+    let Some(group) = presence_group(options) else { return Ok(builder.build()?) };
+    let interfaces = sources_for(options, group.ip());
+    match builder.clone().announce_listener(group, interfaces).build() {
+        // One interface that cannot do it must not keep us from the rest of the host.
+        Err(err @ RuntimeError::Listen { .. }) if options.interface.is_empty() => {
+            tracing::warn!("listening to other registrars on the loopback interface only: {err}");
+            Ok(builder.announce_listener(group, vec![loopback(group.ip())]).build()?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// A port to be claimed, for one of the services.
+struct Wanted {
+    /// What the user wants.
+    port: Option<u16>,
+    /// What is tried else, before any free one.
+    registered: u16,
+    /// The flag to choose another one with.
+    flag: &'static str,
+    /// The group to announce to.
+    group: Option<SocketAddr>,
+}
+
+/// Claims a service's port, and the UDP port of the same number for what it announces: listeners take the source for the
 /// registrar's SCTP address.
-fn claim(options: &Options, handle: &Handle<Host>, sources: &[IpAddr]) -> Result<(u16, Vec<AnnounceTarget>)> {
-    let wanted = options.asap.unwrap_or(ASAP_PORT);
+fn claim(options: &Options, handle: &Handle<Host>, sources: &[IpAddr], wanted: Wanted) -> Result<(u16, Vec<AnnounceTarget>)> {
+    let Wanted { port, registered, flag, group } = wanted;
+    let wanted = port.unwrap_or(registered);
     let mut candidates = vec![wanted];
-    if options.asap.is_none() {
+    if port.is_none() {
         candidates.extend([0; PORTS_TO_TRY]);
     }
     for candidate in candidates {
@@ -140,22 +193,14 @@ fn claim(options: &Options, handle: &Handle<Host>, sources: &[IpAddr]) -> Result
             Err(err) if err.kind() == ErrorKind::AddrInUse => continue,
             Err(err) => return Err(err).context(format!("cannot claim SCTP port {candidate}")),
         };
-        match announcers(options, handle, sources, port) {
+        let Some(group) = group else { return Ok((port, Vec::new())) };
+        match announcers(options, handle, sources, port, group) {
             Ok(targets) => return Ok((port, targets)),
             Err(Refusal::PortTaken) => handle.release_port(port),
             Err(Refusal::Other(err)) => return Err(err),
         }
     }
-    bail!("port {wanted} is in use by another program: choose another one with --asap PORT, or leave the choice to me")
-}
-
-/// Claims the ENRP port: the registered one, or a free one if another registrar of this host has it.
-fn claim_enrp(handle: &Handle<Host>) -> Result<u16> {
-    match handle.claim_port(ENRP_PORT) {
-        Err(err) if err.kind() == ErrorKind::AddrInUse => handle.claim_port(0),
-        claimed => claimed,
-    }
-    .context("cannot claim an SCTP port for ENRP")
+    bail!("port {wanted} is in use by another program: choose another one with {flag} PORT, or leave the choice to me")
 }
 
 enum Refusal {
@@ -164,11 +209,16 @@ enum Refusal {
     Other(anyhow::Error),
 }
 
-fn announcers(options: &Options, handle: &Handle<Host>, sources: &[IpAddr], port: u16) -> Result<Vec<AnnounceTarget>, Refusal> {
-    let group = options.announce;
+fn announcers(
+    options: &Options,
+    handle: &Handle<Host>,
+    sources: &[IpAddr],
+    port: u16,
+    group: SocketAddr,
+) -> Result<Vec<AnnounceTarget>, Refusal> {
     let mut targets = Vec::new();
     let mut failures: Vec<(IpAddr, io::Error)> = Vec::new();
-    for &source in sources {
+    for &source in sources.iter().filter(|s| s.is_ipv4() == group.is_ipv4()) {
         let from = AnnounceFrom { source: SocketAddr::new(source, port), group, ttl: options.ttl };
         match handle.announce_from(from) {
             Ok(()) => targets.push(AnnounceTarget { source, group }),
@@ -195,6 +245,23 @@ fn note(event: &RegistrarEvent) {
         | RegistrarEvent::WrongProtocol { .. }
         | RegistrarEvent::RemoteError { .. }
         | RegistrarEvent::Limited { .. } => tracing::warn!("{event}"),
+        RegistrarEvent::Enrp(event) => note_peers(event),
+        _ => tracing::debug!("{event}"),
+    }
+}
+
+fn note_peers(event: &EnrpEvent) {
+    match event {
+        EnrpEvent::PeerFound { .. }
+        | EnrpEvent::PeerLost { .. }
+        | EnrpEvent::Serving { .. }
+        | EnrpEvent::TakeoverBegun { .. }
+        | EnrpEvent::TakeoverLost { .. }
+        | EnrpEvent::TakenOver { .. }
+        | EnrpEvent::Adopted { .. }
+        | EnrpEvent::Moved { .. } => tracing::info!("{event}"),
+        EnrpEvent::DuplicateId { .. } | EnrpEvent::Ignored { .. } | EnrpEvent::Suspecting { .. } => tracing::warn!("{event}"),
+        EnrpEvent::Mismatch { lasting: true, .. } => tracing::warn!("{event}"),
         _ => tracing::debug!("{event}"),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, identifier, milliseconds};
+use super::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, PeerOptions, identifier, milliseconds};
 
 /// Flags of the registrar.
 #[derive(Clone, Debug, Args)]
@@ -37,6 +37,9 @@ pub struct Options {
     /// Most elements in one answer to a user; 0 for all
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub max_hr_items: usize,
+    /// Flags about other registrars.
+    #[command(flatten)]
+    pub peers: PeerOptions,
     /// Shared flags.
     #[command(flatten)]
     pub common: CommonOptions,
