@@ -118,7 +118,7 @@ fn registrations_are_checked() {
     refused(&mut bed, pe, pool(), PoolElement { user: no_port.clone(), ..good() }, invalid(no_port.to_param()));
     let foreign = element(1, 77).user;
     refused(&mut bed, pe, pool(), element(1, 77), invalid(foreign.to_param()));
-    let policy = PolicyParam::Random {};
+    let policy = PolicyParam::Other { number: 0x4000_0099, values: vec![0; 4] };
     refused(&mut bed, pe, pool(), PoolElement { policy: policy.clone(), ..good() }, invalid(policy.to_param()));
     assert_eq!(bed.r.handlespace().pool_count(), 0);
 
