@@ -8,18 +8,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rserpool::node::RegistrarNode;
 use rserpool::registrar::RegistrarEvent;
-use rserpool::registrar::config::{AnnounceConfig, AnnounceTarget, KeepAliveConfig, RegistrarConfig};
+use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
 use rserpool::registrar::enrp::EnrpEvent;
-use rserpool::wire::{ENRP_PORT, RegistrarId};
+use rserpool::wire::ENRP_PORT;
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{AnnounceFrom, Handle, Runtime, RuntimeBuilder, RuntimeError};
 use sctp_user::transport::addrs;
 use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack};
 
-use crate::cli::{ANNOUNCE_GROUP, ASAP_PORT, Options};
+use crate::cli::{ASAP_PORT, Options};
 use crate::log;
 use crate::report::{Report, say};
-use crate::signal::Stop;
+use crate::signal::{Asked, Stop};
 
 /// A host that becomes a registrar once its port is claimed.
 type Host = LateNode<RegistrarNode>;
@@ -38,13 +38,20 @@ const PORTS_TO_TRY: usize = 8;
 pub fn run(options: &Options) -> Result<()> {
     log::init(options.common.log.as_deref(), "warn,registrar=info")?;
     let stop = Stop::for_program(&options.child)?;
+    let asked = Asked::for_statistics().context("cannot catch signals")?;
     let handle = start(options)?;
     while !stop.is_requested() {
+        if asked.take() {
+            print_statistics(&handle)?;
+        }
         if let Some(event) = handle.wait(Some(TICK), |host, _| host.node()?.poll_event())? {
             note(&event);
         }
     }
     tracing::info!("stopping");
+    if options.stats {
+        print_statistics(&handle)?;
+    }
     handle.with(|host, now| {
         if let Some(registrar) = host.node() {
             registrar.stop(now);
@@ -55,8 +62,16 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+fn print_statistics(handle: &Handle<Host>) -> Result<()> {
+    let statistics = handle.with(|host, _| host.node().map(|node| node.registrar().statistics()))?;
+    if let Some(statistics) = statistics {
+        say(statistics);
+    }
+    Ok(())
+}
+
 fn start(options: &Options) -> Result<Handle<Host>> {
-    let sources = sources(options)?;
+    let sources = targets_for(options, options.announces.groups())?;
     let mut builder = Runtime::builder().udp_port(options.common.udp_port);
     if let Some(path) = &options.common.pcap {
         builder = builder.pcap(path);
@@ -64,10 +79,9 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     let runtime = open(builder, options)?;
     let stack_config = runtime.stack_config();
     let handle = runtime.spawn(Host::default()).context("cannot start a thread")?;
-    let asap = Wanted { port: options.asap, registered: ASAP_PORT, flag: "--asap", group: Some(options.announce) };
-    let (port, targets) = claim(options, &handle, &sources, asap)?;
-    let enrp = Wanted { port: options.peers.enrp, registered: ENRP_PORT, flag: "--enrp", group: presence_group(options) };
-    let (enrp, presences) = claim(options, &handle, &sources, enrp)?;
+    let (port, targets) = claim(options, &handle, &sources, &Wanted { port: options.asap, registered: ASAP_PORT, flag: "--asap" })?;
+    let wanted = Wanted { port: options.peers.enrp, registered: ENRP_PORT, flag: "--enrp" };
+    let (enrp, presences) = claim(options, &handle, &targets_for(options, options.presence_group())?, &wanted)?;
     // Requests are small and wait for answers: nothing is gained by collecting them.
     let mut assoc = AssocConfig::rfc();
     assoc.nagle = false;
@@ -82,7 +96,8 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     let id = node.registrar().id();
     handle.with(|host, now| host.start(now, node))?;
     let udp = handle.udp_port()?;
-    let announce = options.announce;
+    let groups: Vec<String> = options.announces.groups().map(|g| g.to_string()).collect();
+    let announce = groups.join(", ");
     if options.child.report {
         Report::new("ready")
             .with("identifier", format_args!("{:#010x}", id.0))
@@ -101,15 +116,8 @@ fn start(options: &Options) -> Result<Handle<Host>> {
 
 fn config(options: &Options, targets: Vec<AnnounceTarget>, presences: Vec<AnnounceTarget>) -> Result<RegistrarConfig> {
     let mut config = RegistrarConfig::default();
-    config.id = options.identifier.map_or(RegistrarId::UNDEFINED, RegistrarId);
-    config.max_items = (options.max_hr_items > 0).then_some(options.max_hr_items);
-    config.keep_alive = KeepAliveConfig { period: options.keep_alive_interval, ..KeepAliveConfig::default() };
-    let announce = AnnounceConfig { targets, ..AnnounceConfig::default() };
-    config.announce = match options.announce_interval {
-        Some(period) => AnnounceConfig { period, max_period: Some(period), ..announce },
-        None => announce,
-    };
-    options.peers.apply(&mut config);
+    options.apply(&mut config);
+    config.announce.targets = targets;
     config.enrp.targets = presences;
     // The port is the endpoint's.
     config.asap_port = ASAP_PORT;
@@ -117,50 +125,51 @@ fn config(options: &Options, targets: Vec<AnnounceTarget>, presences: Vec<Announ
     Ok(config)
 }
 
-/// The addresses to announce from, one for each interface.
-fn sources(options: &Options) -> Result<Vec<IpAddr>> {
-    let group = options.announce.ip();
-    if !group.is_multicast() {
-        bail!("{group} is not a multicast group: give --announce GROUP:PORT, for example {ANNOUNCE_GROUP}");
+/// Where to announce to, from which addresses: one for each interface and group.
+fn targets_for(options: &Options, groups: impl IntoIterator<Item = SocketAddr>) -> Result<Vec<AnnounceTarget>> {
+    let mut targets = Vec::new();
+    for group in groups {
+        targets.extend(sources_for(options, group)?.into_iter().map(|source| AnnounceTarget { source, group }));
     }
-    Ok(sources_for(options, group))
+    Ok(targets)
 }
 
-fn sources_for(options: &Options, group: IpAddr) -> Vec<IpAddr> {
+fn sources_for(options: &Options, group: SocketAddr) -> Result<Vec<IpAddr>> {
+    let announces = &options.announces;
+    let fits = |addr: &IpAddr| addr.is_ipv4() == group.is_ipv4();
     let loopback = loopback(group);
-    if options.loopback_only {
-        return vec![loopback];
+    if announces.loopback_only {
+        return Ok(vec![loopback]);
     }
-    if !options.interface.is_empty() {
-        return options.interface.iter().copied().filter(|i| i.is_ipv4() == group.is_ipv4()).collect();
+    if !announces.interface.is_empty() {
+        let named: Vec<IpAddr> = announces.interface.iter().copied().filter(fits).collect();
+        if named.is_empty() {
+            bail!("no address of --interface can announce to {group}: give one of its kind, or another group with --announce");
+        }
+        return Ok(named);
     }
-    let mut interfaces: Vec<_> =
-        addrs::interfaces().into_iter().filter(|i| i.multicast && !i.loopback && i.addr.is_ipv4() == group.is_ipv4()).collect();
+    let mut interfaces: Vec<_> = addrs::interfaces().into_iter().filter(|i| i.multicast && !i.loopback && fits(&i.addr)).collect();
     interfaces.sort_by_key(|i| i.index);
     interfaces.dedup_by_key(|i| i.index);
-    interfaces.into_iter().map(|i| i.addr).chain([loopback]).collect()
+    Ok(interfaces.into_iter().map(|i| i.addr).chain([loopback]).collect())
 }
 
-const fn loopback(group: IpAddr) -> IpAddr {
+const fn loopback(group: SocketAddr) -> IpAddr {
     match group {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     }
-}
-
-fn presence_group(options: &Options) -> Option<SocketAddr> {
-    options.peers.presence_group(options.announce.to_string() == ANNOUNCE_GROUP)
 }
 
 /// Opens the UDP port, and listens to the presences of other registrars.
 fn open(builder: RuntimeBuilder, options: &Options) -> Result<Runtime> {
-    let Some(group) = presence_group(options) else { return Ok(builder.build()?) };
-    let interfaces = sources_for(options, group.ip());
+    let Some(group) = options.presence_group() else { return Ok(builder.build()?) };
+    let interfaces = sources_for(options, group)?;
     match builder.clone().announce_listener(group, interfaces).build() {
         // One interface that cannot do it must not keep us from the rest of the host.
-        Err(err @ RuntimeError::Listen { .. }) if options.interface.is_empty() => {
+        Err(err @ RuntimeError::Listen { .. }) if options.announces.interface.is_empty() => {
             tracing::warn!("listening to other registrars on the loopback interface only: {err}");
-            Ok(builder.announce_listener(group, vec![loopback(group.ip())]).build()?)
+            Ok(builder.announce_listener(group, vec![loopback(group)]).build()?)
         }
         other => Ok(other?),
     }
@@ -174,17 +183,14 @@ struct Wanted {
     registered: u16,
     /// The flag to choose another one with.
     flag: &'static str,
-    /// The group to announce to.
-    group: Option<SocketAddr>,
 }
 
 /// Claims a service's port, and the UDP port of the same number for what it announces: listeners take the source for the
 /// registrar's SCTP address.
-fn claim(options: &Options, handle: &Handle<Host>, sources: &[IpAddr], wanted: Wanted) -> Result<(u16, Vec<AnnounceTarget>)> {
-    let Wanted { port, registered, flag, group } = wanted;
-    let wanted = port.unwrap_or(registered);
+fn claim(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarget], service: &Wanted) -> Result<(u16, Vec<AnnounceTarget>)> {
+    let wanted = service.port.unwrap_or(service.registered);
     let mut candidates = vec![wanted];
-    if port.is_none() {
+    if service.port.is_none() {
         candidates.extend([0; PORTS_TO_TRY]);
     }
     for candidate in candidates {
@@ -193,14 +199,13 @@ fn claim(options: &Options, handle: &Handle<Host>, sources: &[IpAddr], wanted: W
             Err(err) if err.kind() == ErrorKind::AddrInUse => continue,
             Err(err) => return Err(err).context(format!("cannot claim SCTP port {candidate}")),
         };
-        let Some(group) = group else { return Ok((port, Vec::new())) };
-        match announcers(options, handle, sources, port, group) {
+        match announcers(options, handle, sources, port) {
             Ok(targets) => return Ok((port, targets)),
             Err(Refusal::PortTaken) => handle.release_port(port),
             Err(Refusal::Other(err)) => return Err(err),
         }
     }
-    bail!("port {wanted} is in use by another program: choose another one with {flag} PORT, or leave the choice to me")
+    bail!("port {wanted} is in use by another program: choose another one with {} PORT, or leave the choice to me", service.flag)
 }
 
 enum Refusal {
@@ -209,30 +214,24 @@ enum Refusal {
     Other(anyhow::Error),
 }
 
-fn announcers(
-    options: &Options,
-    handle: &Handle<Host>,
-    sources: &[IpAddr],
-    port: u16,
-    group: SocketAddr,
-) -> Result<Vec<AnnounceTarget>, Refusal> {
+fn announcers(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarget], port: u16) -> Result<Vec<AnnounceTarget>, Refusal> {
     let mut targets = Vec::new();
-    let mut failures: Vec<(IpAddr, io::Error)> = Vec::new();
-    for &source in sources.iter().filter(|s| s.is_ipv4() == group.is_ipv4()) {
-        let from = AnnounceFrom { source: SocketAddr::new(source, port), group, ttl: options.ttl };
+    let mut failures: Vec<(AnnounceTarget, io::Error)> = Vec::new();
+    for &target in sources {
+        let from = AnnounceFrom { source: SocketAddr::new(target.source, port), group: target.group, ttl: options.announces.ttl };
         match handle.announce_from(from) {
-            Ok(()) => targets.push(AnnounceTarget { source, group }),
+            Ok(()) => targets.push(target),
             Err(err) if err.kind() == ErrorKind::AddrInUse => return Err(Refusal::PortTaken),
-            Err(err) => failures.push((source, err)),
+            Err(err) => failures.push((target, err)),
         }
     }
-    for (source, err) in failures {
+    for (AnnounceTarget { source, group }, err) in failures {
         // What the user named must work; of what was found by itself, a part will do.
-        if targets.is_empty() || !options.interface.is_empty() {
+        if targets.is_empty() || !options.announces.interface.is_empty() {
             let advice = "choose another one with --interface ADDR, or --loopback-only";
-            return Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source}: {err}: {advice}")));
+            return Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source} to {group}: {err}: {advice}")));
         }
-        tracing::warn!("cannot announce from {source}: {err}");
+        tracing::warn!("cannot announce from {source} to {group}: {err}");
     }
     Ok(targets)
 }
@@ -244,6 +243,8 @@ fn note(event: &RegistrarEvent) {
         | RegistrarEvent::Malformed { .. }
         | RegistrarEvent::WrongProtocol { .. }
         | RegistrarEvent::RemoteError { .. }
+        | RegistrarEvent::Denied { .. }
+        | RegistrarEvent::Unsaid { .. }
         | RegistrarEvent::Limited { .. } => tracing::warn!("{event}"),
         RegistrarEvent::Enrp(event) => note_peers(event),
         _ => tracing::debug!("{event}"),
