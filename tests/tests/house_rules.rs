@@ -27,6 +27,7 @@ const EDGES: &[&str] = &[
     // Programs.
     "registrar/src/",
     "tools/src/",
+    "rserpool/benches/sockets.rs",
     // The benchmark: measures time.
     "tools/bench/",
     // RSerPool on real sockets.
