@@ -194,6 +194,7 @@ impl Net {
     }
 }
 
+/// RFC 5352 rows: 3.3-12.
 #[test]
 fn registered_resolved_and_kept_alive() {
     let mut net = Net::new(1);

@@ -220,6 +220,11 @@ impl Asap {
         element.dirty = false;
         let spec = &element.spec;
         let mut addrs = spec.addrs.clone().unwrap_or_else(|| home.local.clone());
+        // "MUST be a bound IP address in the SCTP endpoint used to communicate with the ENRP server" (RFC 5352 section 6.1). If none
+        // is, the registrar says so.
+        if addrs.iter().any(|a| home.local.contains(a)) {
+            addrs.retain(|a| home.local.contains(a));
+        }
         // What is of no use to anybody else goes, as long as something is left.
         let best = addrs.iter().map(|a| Scope::of(*a)).max().unwrap_or(Scope::None).min(Scope::SiteLocal);
         addrs.retain(|a| Scope::of(*a) >= best);

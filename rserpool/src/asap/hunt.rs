@@ -305,6 +305,7 @@ mod tests {
         assert_eq!(h.next(ms(70), &mut rng), Some(at("127.0.0.1:3863")));
     }
 
+    /// RFC 5352 rows: 3.6-3, 3.6-13, 3.6-14, 3.6-15.
     #[test]
     fn three_at_once_and_entries_expire() {
         let mut rng = SeededEntropy::new(3);

@@ -10,7 +10,7 @@ use sctp_user::{
 };
 
 use crate::registrar::config::{AnnounceTarget, RegistrarConfig};
-use crate::registrar::{AssocKey, CloseHow, ConnectToken, Input, Output, Registrar, RegistrarEvent, Service};
+use crate::registrar::{AssocKey, CloseHow, ConnectToken, Input, Output, RefusalReason, Registrar, RegistrarEvent, Service};
 
 /// Most bytes that wait for room in an association's send buffer; beyond, its peer is not worth waiting for.
 const MAX_BACKLOG: usize = 1 << 20;
@@ -239,7 +239,7 @@ impl RegistrarNode {
         link.backlog.push_back(message);
         self.flush(now, assoc);
         if self.links.get(&assoc).is_some_and(|l| l.backlog_bytes > MAX_BACKLOG) {
-            self.note(RegistrarEvent::Limited { assoc, what: "bytes waiting to be sent" });
+            self.note(RegistrarEvent::Limited { assoc, what: RefusalReason::Backlog });
             self.close(now, assoc, CloseHow::Abort);
         }
     }

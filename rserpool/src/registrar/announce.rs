@@ -42,6 +42,7 @@ impl Registrar {
             && let AsapMessage::ServerAnnounce { registrar, .. } = d.message
             && registrar != self.id
         {
+            self.stats.announces_heard += 1;
             self.heard.note(now, registrar);
         }
     }
@@ -51,6 +52,7 @@ impl Registrar {
             let transports = self.announced(target.source).into_iter().collect();
             let message = AsapMessage::ServerAnnounce { registrar: self.id, transports };
             if let Ok(bytes) = message.encode(EncodeOptions::default()) {
+                self.stats.announces_sent += 1;
                 self.outputs.push_back(Output::Announce { service: Service::Asap, target, bytes: Bytes::from(bytes) });
             }
         }

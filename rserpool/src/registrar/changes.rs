@@ -4,7 +4,6 @@ use sctp_user::Time;
 
 use super::Registrar;
 use crate::handlespace::ElementKey;
-use crate::wire::PoolHandle;
 
 /// What becomes of an element whose home this registrar is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +27,4 @@ impl Registrar {
             self.pool_changed(now, &handle);
         }
     }
-
-    /// A pool has changed, whoever is the home of the element concerned.
-    pub(super) fn pool_changed(&mut self, _now: Time, _handle: &PoolHandle) {}
 }

@@ -1,6 +1,5 @@
 //! The other end of an association: elements, users, or both.
 
-use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +8,8 @@ use sctp_user::Time;
 use sctp_user::net::canonical;
 
 use super::config::Rate;
+use super::prefix::Prefix;
+use super::throttle::Bucket;
 use crate::handlespace::ElementKey;
 use crate::wire::{MAX_ADDRESSES, PoolElement, PoolHandle, Scope, Transport, TransportUse};
 
@@ -22,6 +23,8 @@ pub(super) struct Client {
     /// The peer's addresses, at most [`MAX_ADDRESSES`], and its SCTP port.
     pub(super) addrs: Vec<IpAddr>,
     pub(super) port: u16,
+    /// Whom it counts as.
+    pub(super) prefix: Prefix,
     /// Whether it is a process of this host: at a loopback address, or at one of the host's own.
     pub(super) on_this_host: bool,
     /// The elements registered over it.
@@ -36,12 +39,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(now: Time, peer: &[SocketAddr], host: &[IpAddr]) -> Self {
+    pub(super) fn new(now: Time, peer: &[SocketAddr], host: &[IpAddr], prefix: Prefix) -> Self {
         let addrs: Vec<IpAddr> = peer.iter().take(MAX_ADDRESSES).map(|a| canonical(a.ip())).collect();
         Self {
             on_this_host: is_of_host(&addrs, host),
             addrs,
             port: peer.first().map_or(0, SocketAddr::port),
+            prefix,
             elements: BTreeSet::new(),
             blocked: None,
             queue: VecDeque::new(),
@@ -58,6 +62,11 @@ impl Client {
         }
         let scopes = self.addrs.iter().map(|a| Scope::of(*a)).filter(|s| *s > Scope::None);
         scopes.min().map_or(Scope::SiteLocal, |s| s.min(Scope::SiteLocal))
+    }
+
+    /// The address that the peer is known by: the one that its handshake came from.
+    pub(super) fn addr(&self) -> Option<IpAddr> {
+        self.addrs.first().copied()
     }
 
     /// The peer's addresses with its port.
@@ -102,41 +111,15 @@ pub(super) fn is_of_host(addrs: &[IpAddr], host: &[IpAddr]) -> bool {
     addrs.iter().any(|a| Scope::of(*a) == Scope::Loopback || host.contains(a))
 }
 
-/// A token bucket, told by the time at which it will be full again.
-#[derive(Clone, Copy, Default, Debug)]
-struct Bucket {
-    full_at: Time,
-}
-
-impl Bucket {
-    fn take(&mut self, now: Time, rate: Rate) -> bool {
-        let one = Duration::from_secs(1) / rate.per_second.max(1);
-        let full_at = self.full_at.max(now) + one;
-        if full_at > now + one.saturating_mul(rate.burst) {
-            return false;
-        }
-        self.full_at = full_at;
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn bucket_lets_a_burst_through_and_then_the_rate() {
-        let rate = Rate { per_second: 10, burst: 3 };
-        let mut bucket = Bucket::default();
-        let mut taken = |ms: u64| (0..9).filter(|_| bucket.take(Time::from_millis(ms), rate)).count();
-        assert_eq!((taken(0), taken(50), taken(100), taken(350), taken(10_000)), (3, 0, 1, 2, 3));
-    }
-
-    #[test]
     fn reach_and_host() {
         let client = |addrs: &[&str]| {
             let peer: Vec<SocketAddr> = addrs.iter().map(|a| SocketAddr::new(a.parse().unwrap(), 1)).collect();
-            let client = Client::new(Time::ZERO, &peer, &["192.0.2.9".parse().unwrap()]);
+            let client = Client::new(Time::ZERO, &peer, &["192.0.2.9".parse().unwrap()], Prefix::new(peer[0].ip(), 32));
             (client.on_this_host, client.reach())
         };
         assert_eq!(client(&["127.0.0.1", "192.0.2.1"]), (true, Scope::Loopback));

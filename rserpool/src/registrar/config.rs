@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use sctp_user::ConfigError;
 
+use super::access::AccessConfig;
+use super::prefix::Prefix;
 use crate::handlespace::Limits;
 use crate::handlespace::policy::Policies;
-use crate::wire::{ASAP_PORT, ENRP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
+use crate::wire::{ASAP_PORT, CauseCode, ENRP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
 
 /// Configuration of a registrar.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,14 +45,27 @@ pub struct RegistrarConfig {
     pub min_scope: Option<Scope>,
     /// Announces; none without targets.
     pub announce: AnnounceConfig,
-    /// How many requests an association may make.
+    /// How many messages an association may send, acknowledgements not counted.
     pub rate: Rate,
+    /// What the peers of one address prefix may do together.
+    pub rates: RateConfig,
+    /// What a resolution beyond a rate is answered: [`CauseCode::LACK_OF_RESOURCES`], or RSPLIB's
+    /// [`CauseCode::UNKNOWN_POOL_HANDLE`], which makes a user drop the pool.
+    pub limit_cause: CauseCode,
+    /// Who is allowed to do what.
+    pub access: AccessConfig,
+    /// Subscriptions to changes of pools.
+    pub subscriptions: SubscriptionConfig,
     /// Associations without elements are shut down after this time without a message; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Most associations at once; more are aborted.
     pub max_associations: usize,
+    /// Most associations of one address prefix at once; more are aborted.
+    pub max_associations_per_peer: usize,
     /// Most elements of one association.
     pub max_elements_per_association: usize,
+    /// Most elements of all associations of one address prefix.
+    pub max_elements_per_peer: usize,
     /// Limits of the handlespace.
     pub limits: Limits,
     /// The policies that pools may have.
@@ -76,9 +91,15 @@ impl Default for RegistrarConfig {
             min_scope: None,
             announce: AnnounceConfig::default(),
             rate: Rate { per_second: 20_000, burst: 20_000 },
+            rates: RateConfig::default(),
+            limit_cause: CauseCode::LACK_OF_RESOURCES,
+            access: AccessConfig::default(),
+            subscriptions: SubscriptionConfig::default(),
             idle_timeout: Some(Duration::from_secs(300)),
             max_associations: 50_000,
+            max_associations_per_peer: 20_000,
             max_elements_per_association: 10_000,
+            max_elements_per_peer: 100_000,
             limits: Limits::default(),
             policies: Policies::standard(),
         }
@@ -107,6 +128,13 @@ impl RegistrarConfig {
         }
         if self.rate.per_second == 0 || self.rate.burst == 0 {
             return err("rate", "at least one request");
+        }
+        self.rates.validate()?;
+        if self.limit_cause != CauseCode::LACK_OF_RESOURCES && self.limit_cause != CauseCode::UNKNOWN_POOL_HANDLE {
+            return err("limit_cause", "6 (lack of resources) or 9 (unknown pool handle)");
+        }
+        if self.subscriptions.interval < Duration::from_millis(10) {
+            return err("subscriptions.interval", "at least 10 ms");
         }
         if self.idle_timeout.is_some_and(|t| t < Duration::from_secs(1)) {
             return err("idle_timeout", "at least 1 s");
@@ -211,6 +239,88 @@ pub struct Rate {
     pub per_second: u32,
     /// Requests at once.
     pub burst: u32,
+}
+
+/// What the peers of one address prefix may do together; more is refused, whatever association it comes over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateConfig {
+    /// Registrations and deregistrations.
+    pub registrations: Rate,
+    /// Handle resolutions.
+    pub resolutions: Rate,
+    /// Unreachable reports.
+    pub reports: Rate,
+    /// Datagrams to the multicast groups.
+    pub announces: Rate,
+    /// Associations opened by the peers.
+    pub associations: Rate,
+    /// Messages that are not understood, or tell errors.
+    pub errors: Rate,
+    /// How many bits of an IPv4 address make a peer.
+    pub ipv4_prefix: u8,
+    /// How many bits of an IPv6 address make a peer: a host has 2^64 addresses to choose from.
+    pub ipv6_prefix: u8,
+    /// Most prefixes whose rates are remembered, about 100 bytes each; beyond, new ones share one rate until others
+    /// have been quiet.
+    pub max_prefixes: usize,
+}
+
+impl Default for RateConfig {
+    fn default() -> Self {
+        let rate = |per_second, burst| Rate { per_second, burst };
+        Self {
+            registrations: rate(10_000, 20_000),
+            resolutions: rate(20_000, 20_000),
+            reports: rate(200, 2_000),
+            announces: rate(50, 200),
+            associations: rate(200, 5_000),
+            errors: rate(20, 200),
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+            max_prefixes: 65_536,
+        }
+    }
+}
+
+impl RateConfig {
+    /// Whom an address counts as.
+    #[must_use]
+    pub fn prefix(&self, addr: IpAddr) -> Prefix {
+        Prefix::new(addr, if addr.is_ipv4() { self.ipv4_prefix } else { self.ipv6_prefix })
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let rates = [self.registrations, self.resolutions, self.reports, self.announces, self.associations, self.errors];
+        if rates.iter().any(|r| r.per_second == 0 || r.burst == 0) {
+            return Err(ConfigError { field: "rates", why: "at least one in a second, and one at once" });
+        }
+        if self.ipv4_prefix > 32 || self.ipv6_prefix > 128 {
+            return Err(ConfigError { field: "rates.ipv4_prefix, rates.ipv6_prefix", why: "at most 32 and 128 bits" });
+        }
+        if self.max_prefixes == 0 {
+            return Err(ConfigError { field: "rates.max_prefixes", why: "at least 1" });
+        }
+        Ok(())
+    }
+}
+
+/// Subscriptions to changes of pools (RFC 5352 section 2.2.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SubscriptionConfig {
+    /// Most subscribers of one pool; 0: none are taken.
+    pub per_pool: usize,
+    /// Most pools that one association subscribes to.
+    pub per_association: usize,
+    /// Most subscriptions in all.
+    pub total: usize,
+    /// A subscriber gets at most one update of a pool in this time.
+    pub interval: Duration,
+}
+
+impl Default for SubscriptionConfig {
+    fn default() -> Self {
+        Self { per_pool: 1_000, per_association: 100, total: 100_000, interval: Duration::from_secs(1) }
+    }
 }
 
 #[cfg(test)]

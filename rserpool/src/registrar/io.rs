@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::config::AnnounceTarget;
+use super::refusal::RefusalReason;
 use crate::wire::{CauseCode, DecodeError, ElementId, OperationError, PoolHandle};
 
 /// Names an association towards the registrar; given by whoever drives it, never reused for another one.
@@ -158,6 +159,12 @@ pub enum RemovalReason {
     Reported,
 }
 
+impl RemovalReason {
+    /// All of them.
+    pub const ALL: &'static [Self] =
+        &[Self::Deregistered, Self::LifeExpired, Self::KeepAliveTimeout, Self::AssociationLost, Self::ProcessDied, Self::Reported];
+}
+
 impl fmt::Display for RemovalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -277,7 +284,23 @@ pub enum RegistrarEvent {
         /// The association.
         assoc: AssocKey,
         /// Which limit.
-        what: &'static str,
+        what: RefusalReason,
+    },
+    /// Somebody is not let in, or not heard.
+    Denied {
+        /// The association, if there was one.
+        assoc: Option<AssocKey>,
+        /// Where he is.
+        addr: IpAddr,
+        /// Why.
+        why: RefusalReason,
+    },
+    /// So many events of this reason were left out since the last one.
+    Unsaid {
+        /// The reason.
+        why: RefusalReason,
+        /// How many.
+        count: u64,
     },
 }
 
@@ -307,6 +330,8 @@ impl fmt::Display for RegistrarEvent {
             Self::WrongProtocol { assoc, ppid } => write!(f, "message with PPID {ppid} ignored (association {assoc})"),
             Self::RemoteError { assoc, error } => write!(f, "error reported: {error} (association {assoc})"),
             Self::Limited { assoc, what } => write!(f, "limit: {what} (association {assoc})"),
+            Self::Denied { addr, why, .. } => write!(f, "{addr} denied: {why}"),
+            Self::Unsaid { why, count } => write!(f, "{count} more: {why}"),
         }
     }
 }

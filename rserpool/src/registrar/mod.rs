@@ -16,25 +16,36 @@
 //! | --- | --- |
 //! | `registration.rs` | registration, deregistration, the life's end |
 //! | `resolution.rs` | handle resolution |
+//! | `subscription.rs` | updates for those who want to know when a pool changes |
 //! | `watch.rs` | keep-alives, unreachable reports, lost associations: whether an element is alive |
 //! | `changes.rs` | who is told of changes |
 //! | `announce.rs` | announces, and hearing those of others |
 //! | `client.rs` | one association: addresses, rate limit, requests that wait |
+//! | `access.rs`, `prefix.rs` | who may do what, by address prefix |
+//! | `throttle.rs` | how often each address prefix may do it |
+//! | `refusal.rs`, `statistics.rs` | what is refused is counted and logged; what else is counted |
 //!
 //! A registrar that knows no peers serves at once. The table of peers, the synchronisation of the handlespace and the
 //! takeover (RFC 5353) belong beside these files, and their port into [`RegistrarConfig`].
 //!
 //! Everything that a client can make grow has a limit: pools and elements ([`Limits`](crate::handlespace::Limits)),
-//! associations and elements on each, the rate of requests, requests that wait for an earlier one's answer, reports per
-//! element. Each input leads to a bounded number of outputs.
+//! associations and elements on each and of each address prefix, the rate of requests of each association and of each
+//! address prefix, requests that wait for an earlier one's answer, reports per element, subscriptions. Each input leads to a
+//! bounded number of outputs.
 
+pub mod access;
 mod announce;
 mod changes;
 mod client;
 pub mod config;
 mod io;
+mod prefix;
+mod refusal;
 mod registration;
 mod resolution;
+mod statistics;
+mod subscription;
+mod throttle;
 mod watch;
 
 use core::time::Duration;
@@ -48,11 +59,16 @@ use sctp_user::{Entropy, Time};
 
 use self::client::{Client, is_of_host};
 use self::config::RegistrarConfig;
+use self::subscription::Subscriptions;
+use self::throttle::{Request, Throttle};
 use self::watch::Watched;
 use crate::handlespace::{self, ElementKey, Handlespace};
-use crate::wire::{ASAP_PPID, AsapMessage, CauseCode, DecodeError, EncodeOptions, OperationError, RegistrarId};
+use crate::wire::{ASAP_PPID, AsapMessage, CauseCode, DecodeError, EncodeOptions, ErrorCause, OperationError, RegistrarId};
 
 pub use self::io::{AssocKey, CloseHow, ConnectToken, Input, Output, RegistrarEvent, RemovalReason, Service};
+pub use self::prefix::{Prefix, PrefixError};
+pub use self::refusal::RefusalReason;
+pub use self::statistics::Statistics;
 
 /// What a timer is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -62,6 +78,13 @@ enum Timer {
     Watch(ElementKey),
     /// An association without elements may have been idle for too long.
     Idle(AssocKey),
+}
+
+/// What the associations of one address prefix have together.
+#[derive(Clone, Copy, Default, Debug)]
+struct Peer {
+    associations: usize,
+    elements: usize,
 }
 
 /// A registrar.
@@ -77,6 +100,12 @@ pub struct Registrar {
     places: BTreeMap<SocketAddr, AssocKey>,
     /// How many associations are to other hosts.
     remote_clients: usize,
+    /// What the associations of each address prefix have together; a prefix without any has no entry.
+    peers: BTreeMap<Prefix, Peer>,
+    throttle: Throttle,
+    subscriptions: Subscriptions,
+    log: refusal::LogLimit,
+    stats: Statistics,
     /// The elements whose home this registrar is.
     watched: BTreeMap<ElementKey, Watched>,
     /// Associations being opened, to ask elements over them; at most one per element.
@@ -112,6 +141,11 @@ impl Registrar {
             clients: BTreeMap::new(),
             places: BTreeMap::new(),
             remote_clients: 0,
+            peers: BTreeMap::new(),
+            throttle: Throttle::new(cfg.rates.max_prefixes),
+            subscriptions: Subscriptions::default(),
+            log: refusal::LogLimit::default(),
+            stats: Statistics::default(),
             watched: BTreeMap::new(),
             reaching: watch::Reaching::default(),
             timers,
@@ -133,8 +167,7 @@ impl Registrar {
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
             Input::ConnectFailed { token } => self.connect_failed(now, token),
-            Input::Datagram { service: Service::Asap, bytes, .. } => self.announce_heard(now, bytes),
-            Input::Datagram { service: Service::Enrp, .. } => {}
+            Input::Datagram { service, src, bytes } => self.datagram(now, service, src.ip(), bytes),
             Input::Addresses(addrs) => self.addresses(addrs),
         }
         self.run_resumptions(now);
@@ -154,6 +187,7 @@ impl Registrar {
             }
         }
         self.run_resumptions(now);
+        self.update_subscribers(now);
     }
 
     fn run_resumptions(&mut self, now: Time) {
@@ -170,7 +204,7 @@ impl Registrar {
     /// When [`Registrar::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.timers.next(), self.space.next_expiry()].into_iter().flatten().min()
+        [self.timers.next(), self.space.next_expiry(), self.subscriptions.next()].into_iter().flatten().min()
     }
 
     /// Shuts all associations down: the registrar goes, its elements find another one. It announces itself no more, takes no
@@ -202,6 +236,19 @@ impl Registrar {
         self.clients.len()
     }
 
+    /// What was counted since the start, and how much there is now.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            pools: self.space.pool_count(),
+            elements: self.space.element_count(),
+            associations: self.clients.len(),
+            subscriptions: self.subscriptions.count(),
+            prefixes: self.throttle.len(),
+            ..self.stats
+        }
+    }
+
     /// The host's addresses changed: who is on this host and who is not may have changed with them.
     fn addresses(&mut self, addrs: &[IpAddr]) {
         self.local = addrs.iter().copied().map(canonical).collect();
@@ -212,22 +259,65 @@ impl Registrar {
     }
 
     fn connected(&mut self, now: Time, assoc: AssocKey, token: Option<ConnectToken>, peer: &[SocketAddr]) {
-        let full = self.clients.len() >= self.cfg.max_associations;
-        if full || self.stopping || self.clients.contains_key(&assoc) || peer.is_empty() {
-            self.event(RegistrarEvent::Limited { assoc, what: "associations" });
+        if self.clients.contains_key(&assoc) {
+            return;
+        }
+        let addr = peer.first().map_or(IpAddr::from([0; 4]), |p| canonical(p.ip()));
+        if let Err(why) = self.admit_association(now, addr, token.is_some()) {
+            if let Some(why) = why {
+                self.refused(now, why, RegistrarEvent::Denied { assoc: Some(assoc), addr, why });
+            }
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
             if let Some(token) = token {
                 self.connect_failed(now, token);
             }
             return;
         }
-        let client = Client::new(now, peer, &self.local);
+        let client = Client::new(now, peer, &self.local, self.cfg.rates.prefix(addr));
+        self.peers.entry(client.prefix).or_default().associations += 1;
         self.remote_clients += usize::from(!client.on_this_host);
         self.places.extend(client.places().map(|place| (place, assoc)));
         self.clients.insert(assoc, client);
         self.event(RegistrarEvent::Connected { assoc, peer: peer.to_vec() });
         self.arm_idle(now, assoc);
         self.reached_anew(now, assoc, token);
+    }
+
+    /// Whether an association with this address may be; otherwise why not, unless the registrar stops. Those that we open
+    /// ourselves do not count as opened too fast.
+    fn admit_association(&mut self, now: Time, addr: IpAddr, ours: bool) -> Result<(), Option<RefusalReason>> {
+        let prefix = self.cfg.rates.prefix(addr);
+        let of_peer = self.peers.get(&prefix).map_or(0, |p| p.associations);
+        if self.stopping {
+            Err(None)
+        } else if !self.cfg.access.allows_client(addr) {
+            Err(Some(RefusalReason::UserNotAllowed))
+        } else if self.clients.len() >= self.cfg.max_associations {
+            Err(Some(RefusalReason::Associations))
+        } else if of_peer >= self.cfg.max_associations_per_peer {
+            Err(Some(RefusalReason::PeerAssociations))
+        } else if !ours && !self.throttle.take(now, prefix, Request::Association, &self.cfg.rates) {
+            Err(Some(RefusalReason::AssociationRate))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A datagram to the multicast group of a service. Anybody can send one: other registrars are heard if they are
+    /// allowed, and not too fast.
+    fn datagram(&mut self, now: Time, service: Service, src: IpAddr, bytes: &[u8]) {
+        let addr = canonical(src);
+        let why = if !self.cfg.access.allows_registrar(addr) {
+            RefusalReason::RegistrarNotAllowed
+        } else if !self.throttle.take(now, self.cfg.rates.prefix(addr), Request::Announce, &self.cfg.rates) {
+            RefusalReason::AnnounceRate
+        } else {
+            return match service {
+                Service::Asap => self.announce_heard(now, bytes),
+                Service::Enrp => {}
+            };
+        };
+        self.refused(now, why, RegistrarEvent::Denied { assoc: None, addr, why });
     }
 
     /// Forgets an association; what was registered over it is the caller's business.
@@ -239,6 +329,14 @@ impl Registrar {
                 self.places.remove(&place);
             }
         }
+        if let Some(peer) = self.peers.get_mut(&client.prefix) {
+            peer.associations -= 1;
+            peer.elements -= client.elements.len();
+            if peer.associations == 0 {
+                self.peers.remove(&client.prefix);
+            }
+        }
+        self.subscriptions.forget(assoc);
         self.timers.set(Timer::Idle(assoc), None);
         if let Some((handle, info)) = &client.blocked {
             self.withdraw_contender(assoc, handle, info.id);
@@ -251,13 +349,13 @@ impl Registrar {
         let Some(client) = self.clients.get_mut(&assoc) else { return };
         client.last_heard = now;
         if ppid != ASAP_PPID {
-            self.event(RegistrarEvent::WrongProtocol { assoc, ppid });
+            self.refused(now, RefusalReason::WrongProtocol, RegistrarEvent::WrongProtocol { assoc, ppid });
             return;
         }
         // Answers keep the order of the requests. What needs no answer and tells that an element lives does not wait.
         if client.blocked.is_some() && bytes.first() != Some(&AsapMessage::KEEP_ALIVE_ACK) {
             if !client.enqueue(bytes) {
-                self.event(RegistrarEvent::Limited { assoc, what: "requests waiting" });
+                self.limited(now, assoc, RefusalReason::Waiting);
                 self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort });
                 self.lost(now, assoc, false);
             }
@@ -267,72 +365,100 @@ impl Registrar {
     }
 
     fn serve(&mut self, now: Time, assoc: AssocKey, bytes: &[u8]) {
-        let rate = self.cfg.rate;
-        let Some(client) = self.clients.get_mut(&assoc) else { return };
-        let admitted = client.admit(now, rate);
-        match AsapMessage::decode(bytes) {
-            // An acknowledgement was asked for by us: it never counts as too much.
-            Ok(decoded) if admitted || matches!(decoded.message, AsapMessage::KeepAliveAck { .. }) => {
+        // An acknowledgement was asked for by us: it never counts as too much.
+        let request = Request::of_message(bytes.first());
+        let excess = request.and_then(|r| self.excess(now, assoc, r));
+        match (AsapMessage::decode(bytes), excess) {
+            (Ok(decoded), None) => {
                 self.dispatch(now, assoc, decoded.message);
-                for param in decoded.reports {
-                    self.report(assoc, crate::wire::ErrorCause { code: CauseCode::UNRECOGNIZED_PARAMETER, data: param }.into());
+                for data in decoded.reports {
+                    self.report(now, assoc, ErrorCause { code: CauseCode::UNRECOGNIZED_PARAMETER, data }.into());
                 }
             }
-            Ok(decoded) => self.over_rate(assoc, decoded.message),
-            Err(error) => self.malformed(assoc, bytes, error, admitted),
+            (Ok(decoded), Some(why)) => self.over_rate(now, assoc, decoded.message, why),
+            (Err(error), excess) => self.malformed(now, assoc, bytes, error, excess),
         }
+    }
+
+    /// Whether a request is one too many, for its association or for its peer's address prefix.
+    fn excess(&mut self, now: Time, assoc: AssocKey, request: Request) -> Option<RefusalReason> {
+        let client = self.clients.get_mut(&assoc)?;
+        if !client.admit(now, self.cfg.rate) {
+            return Some(RefusalReason::MessageRate);
+        }
+        let admitted = self.throttle.take(now, client.prefix, request, &self.cfg.rates);
+        (!admitted).then_some(match request {
+            Request::Registration => RefusalReason::RegistrationRate,
+            Request::Resolution => RefusalReason::ResolutionRate,
+            Request::Report => RefusalReason::ReportRate,
+            Request::Announce => RefusalReason::AnnounceRate,
+            Request::Association => RefusalReason::AssociationRate,
+            Request::Error => RefusalReason::ErrorRate,
+        })
     }
 
     fn dispatch(&mut self, now: Time, assoc: AssocKey, message: AsapMessage) {
         match message {
             AsapMessage::Registration { handle, element } => self.register(now, assoc, handle, element),
             AsapMessage::Deregistration { handle, id } => self.deregister(now, assoc, handle, id),
-            AsapMessage::HandleResolution { handle, items, .. } => self.resolve(assoc, handle, items),
+            AsapMessage::HandleResolution { handle, items, subscribe } => self.resolve(now, assoc, handle, items, subscribe),
             AsapMessage::KeepAliveAck { handle, id } => self.acknowledged(now, assoc, &handle, id),
             AsapMessage::Unreachable { handle, id } => self.reported(now, assoc, &handle, id),
-            AsapMessage::Error(error) => self.event(RegistrarEvent::RemoteError { assoc, error }),
+            AsapMessage::Error(error) => {
+                self.stats.errors_received += 1;
+                self.refused(now, RefusalReason::RemoteError, RegistrarEvent::RemoteError { assoc, error });
+            }
             // What a registrar sends itself, or elements and users among each other.
-            _ => {}
+            _ => self.stats.ignored += 1,
         }
     }
 
-    /// A request beyond the rate is refused for lack of resources; "unknown pool handle" would make a user drop the pool.
-    fn over_rate(&mut self, assoc: AssocKey, message: AsapMessage) {
-        self.event(RegistrarEvent::Limited { assoc, what: "requests per second" });
+    /// A request beyond a rate is refused: for lack of resources, unless the configuration wants RSPLIB's "unknown pool
+    /// handle" for a resolution, which makes a user drop the pool.
+    fn over_rate(&mut self, now: Time, assoc: AssocKey, message: AsapMessage, why: RefusalReason) {
+        self.limited(now, assoc, why);
         let error = || Some(CauseCode::LACK_OF_RESOURCES.into());
         let answer = match message {
             AsapMessage::Registration { handle, element } => {
                 AsapMessage::RegistrationResponse { reject: true, handle, id: element.id, error: error() }
             }
             AsapMessage::Deregistration { handle, id } => AsapMessage::DeregistrationResponse { handle, id, error: error() },
-            AsapMessage::HandleResolution { handle, .. } => resolution::refusal(handle, CauseCode::LACK_OF_RESOURCES),
+            AsapMessage::HandleResolution { handle, .. } => resolution::refusal(handle, self.cfg.limit_cause),
             _ => return,
         };
-        self.send(assoc, &answer);
+        self.send(now, assoc, &answer);
     }
 
-    fn malformed(&mut self, assoc: AssocKey, bytes: &[u8], error: DecodeError, admitted: bool) {
-        self.event(RegistrarEvent::Malformed { assoc, error });
+    fn malformed(&mut self, now: Time, assoc: AssocKey, bytes: &[u8], error: DecodeError, excess: Option<RefusalReason>) {
+        if let Some(why) = excess {
+            self.limited(now, assoc, why);
+            return;
+        }
+        self.refused(now, RefusalReason::Malformed, RegistrarEvent::Malformed { assoc, error });
         // No error is answered by an error: two that do not understand each other would never fall silent.
-        if admitted
-            && bytes.first() != Some(&AsapMessage::ERROR)
+        if bytes.first() != Some(&AsapMessage::ERROR)
             && let Some(report) = error.to_report(bytes)
         {
-            self.report(assoc, report);
+            self.report(now, assoc, report);
         }
     }
 
-    fn report(&mut self, assoc: AssocKey, error: OperationError) {
-        self.send(assoc, &AsapMessage::Error(error));
+    fn report(&mut self, now: Time, assoc: AssocKey, error: OperationError) {
+        self.stats.errors_sent += 1;
+        self.send(now, assoc, &AsapMessage::Error(error));
     }
 
-    fn send(&mut self, assoc: AssocKey, message: &AsapMessage) {
+    fn send(&mut self, now: Time, assoc: AssocKey, message: &AsapMessage) {
         let options = EncodeOptions { count_padding: self.cfg.count_padding };
         match message.encode(options) {
             // RSPLIB expects everything on stream 0.
             Ok(bytes) => self.outputs.push_back(Output::Send { assoc, ppid: ASAP_PPID, sid: 0, bytes: Bytes::from(bytes) }),
-            Err(_) => self.event(RegistrarEvent::Limited { assoc, what: "length of a message" }),
+            Err(_) => self.limited(now, assoc, RefusalReason::Length),
         }
+    }
+
+    fn limited(&mut self, now: Time, assoc: AssocKey, what: RefusalReason) {
+        self.refused(now, what, RegistrarEvent::Limited { assoc, what });
     }
 
     fn event(&mut self, event: RegistrarEvent) {
@@ -348,7 +474,8 @@ impl Registrar {
 
     fn check_idle(&mut self, now: Time, assoc: AssocKey) {
         let (Some(client), Some(timeout)) = (self.clients.get(&assoc), self.cfg.idle_timeout) else { return };
-        let since = if client.elements.is_empty() { client.last_heard } else { now };
+        let useless = client.elements.is_empty() && !self.subscriptions.has(assoc);
+        let since = if useless { client.last_heard } else { now };
         if now.saturating_since(since) < timeout {
             self.arm_idle(since, assoc);
         } else {

@@ -1,12 +1,14 @@
 //! Registration and deregistration (RFC 5352 sections 3.1 and 3.2).
 
+use std::net::IpAddr;
+
 use sctp_user::Time;
 use sctp_user::net::canonical;
 
 use super::changes::Change;
 use super::client::Client;
 use super::watch::Watched;
-use super::{AssocKey, Registrar, RegistrarEvent, RemovalReason};
+use super::{AssocKey, RefusalReason, Registrar, RegistrarEvent, RemovalReason};
 use crate::handlespace::{ElementKey, RegisterError, Registered};
 use crate::wire::{AsapMessage, CauseCode, ElementId, ErrorCause, PoolElement, PoolHandle, Protocol, Scope};
 
@@ -18,17 +20,34 @@ struct Refusal {
 
 impl Refusal {
     fn new(code: CauseCode, why: &'static str) -> Self {
-        Self { cause: code.into(), why }
+        Self::with(code.into(), why)
     }
 
     fn invalid(data: Vec<u8>, why: &'static str) -> Self {
-        Self { cause: ErrorCause { code: CauseCode::INVALID_VALUES, data }, why }
+        Self::with(ErrorCause { code: CauseCode::INVALID_VALUES, data }, why)
+    }
+
+    fn with(cause: ErrorCause, why: &'static str) -> Self {
+        Self { cause, why }
+    }
+
+    /// What it counts as.
+    const fn reason(&self) -> RefusalReason {
+        match self.cause.code {
+            CauseCode::NON_UNIQUE_ELEMENT_ID => RefusalReason::IdentifierTaken,
+            CauseCode::INCONSISTENT_POLICY => RefusalReason::PolicyDiffers,
+            CauseCode::INCONSISTENT_TRANSPORT => RefusalReason::TransportDiffers,
+            CauseCode::INCONSISTENT_CONTROL => RefusalReason::ControlDiffers,
+            CauseCode::LACK_OF_RESOURCES => RefusalReason::Resources,
+            CauseCode::SECURITY => RefusalReason::ElementNotAllowed,
+            _ => RefusalReason::InvalidValues,
+        }
     }
 }
 
 impl From<RegisterError> for Refusal {
     fn from(e: RegisterError) -> Self {
-        let with = |code, data, why| Self { cause: ErrorCause { code, data }, why };
+        let with = |code, data, why| Self::with(ErrorCause { code, data }, why);
         match e {
             RegisterError::InconsistentPolicy(p) => with(CauseCode::INCONSISTENT_POLICY, p.to_param(), "the pool has another policy"),
             RegisterError::InconsistentTransport(t) => {
@@ -49,7 +68,7 @@ impl Registrar {
         let id = element.id;
         let info = match self.admit(client, &handle, element) {
             Ok(info) => info,
-            Err(refusal) => return self.refuse(assoc, handle, id, refusal),
+            Err(refusal) => return self.refuse(now, assoc, handle, id, refusal),
         };
         let known = self.space.find(&handle, id);
         if let Some(holder) = known.filter(|key| self.is_held_by_another(*key, assoc)) {
@@ -58,7 +77,7 @@ impl Registrar {
                     client.blocked = Some((handle, info));
                 }
             } else {
-                self.refuse(assoc, handle, id, Refusal::new(CauseCode::NON_UNIQUE_ELEMENT_ID, "the identifier is contended for"));
+                self.refuse(now, assoc, handle, id, Refusal::new(CauseCode::NON_UNIQUE_ELEMENT_ID, "the identifier is contended for"));
             }
             return;
         }
@@ -68,6 +87,9 @@ impl Registrar {
     /// Checks what an element says of itself, and completes it: addresses that are those of its association (RFC 5352
     /// section 2.2.1), its ASAP transport, its home.
     fn admit(&self, client: &Client, handle: &PoolHandle, mut e: PoolElement) -> Result<PoolElement, Refusal> {
+        if client.addr().is_none_or(|addr| !self.cfg.access.allows_element(handle, addr)) {
+            return Err(Refusal::new(CauseCode::SECURITY, "such an element is not allowed from there"));
+        }
         if handle.as_bytes().len() > self.cfg.max_handle {
             return Err(Refusal::new(CauseCode::INVALID_VALUES, "the pool handle is too long"));
         }
@@ -87,7 +109,9 @@ impl Registrar {
                 return Err(Refusal::invalid(offered, "the use of the transport is neither of the two that there are"));
             }
             e.user.addrs.iter_mut().for_each(|a| *a = canonical(*a));
-            e.user.addrs.retain(|a| client.addrs.contains(a) && self.cfg.min_scope.is_none_or(|min| Scope::of(*a) >= min));
+            let access = &self.cfg.access;
+            let wide = |a: &IpAddr| self.cfg.min_scope.is_none_or(|min| Scope::of(*a) >= min);
+            e.user.addrs.retain(|a| client.addrs.contains(a) && wide(a) && access.allows_element(handle, *a));
             let Some(scope) = e.user.addrs.iter().map(|a| Scope::of(*a)).max() else {
                 return Err(Refusal::invalid(offered, "no usable address is one of the association's"));
             };
@@ -101,11 +125,14 @@ impl Registrar {
             let refusal = Refusal::from(error);
             // The offending policy is told; the other causes bring their data along (RFC 5354 section 3.12).
             let data = if refusal.cause.code == CauseCode::INVALID_VALUES { e.policy.to_param() } else { refusal.cause.data };
-            return Err(Refusal { cause: ErrorCause { code: refusal.cause.code, data }, why: refusal.why });
+            return Err(Refusal::with(ErrorCause { code: refusal.cause.code, data }, refusal.why));
         }
         let known = self.space.find(handle, e.id).is_some_and(|key| client.elements.contains(&key));
         if !known && client.elements.len() >= self.cfg.max_elements_per_association {
             return Err(Refusal::new(CauseCode::LACK_OF_RESOURCES, "too many elements on the association"));
+        }
+        if !known && self.peers.get(&client.prefix).is_some_and(|p| p.elements >= self.cfg.max_elements_per_peer) {
+            return Err(Refusal::new(CauseCode::LACK_OF_RESOURCES, "too many elements of the peer's address prefix"));
         }
         Ok(e)
     }
@@ -133,23 +160,26 @@ impl Registrar {
         }
         let registered = match self.space.register(now, &handle, &info) {
             Ok(r) => r,
-            Err(e) => return self.refuse(assoc, handle, id, e.into()),
+            Err(e) => return self.refuse(now, assoc, handle, id, e.into()),
         };
         match self.watched.get(&registered.key).and_then(Watched::assoc) {
             Some(before) if before != assoc => self.detach(before, registered.key),
             _ => {}
         }
-        if let Some(client) = self.clients.get_mut(&assoc) {
-            client.elements.insert(registered.key);
-        }
+        self.attach(registered.key, assoc);
         self.watch(now, registered.key, assoc);
         self.note_registration(now, &registered);
+        if registered.new_element {
+            self.stats.registrations += 1;
+        } else {
+            self.stats.renewals += 1;
+        }
         self.event(if registered.new_element {
             RegistrarEvent::Registered { handle: handle.clone(), id, assoc, new_pool: registered.new_pool }
         } else {
             RegistrarEvent::Renewed { handle: handle.clone(), id, assoc }
         });
-        self.send(assoc, &AsapMessage::RegistrationResponse { reject: false, handle, id, error: None });
+        self.send(now, assoc, &AsapMessage::RegistrationResponse { reject: false, handle, id, error: None });
     }
 
     /// Tells who wants to know what a registration has changed.
@@ -158,10 +188,11 @@ impl Registrar {
         self.element_changed(now, done.key, change);
     }
 
-    fn refuse(&mut self, assoc: AssocKey, handle: PoolHandle, id: ElementId, refusal: Refusal) {
+    fn refuse(&mut self, now: Time, assoc: AssocKey, handle: PoolHandle, id: ElementId, refusal: Refusal) {
+        let reason = refusal.reason();
         let Refusal { cause, why } = refusal;
-        self.event(RegistrarEvent::Refused { handle: handle.clone(), id, assoc, cause: cause.code, why });
-        self.send(assoc, &AsapMessage::RegistrationResponse { reject: true, handle, id, error: Some(cause.into()) });
+        self.refused(now, reason, RegistrarEvent::Refused { handle: handle.clone(), id, assoc, cause: cause.code, why });
+        self.send(now, assoc, &AsapMessage::RegistrationResponse { reject: true, handle, id, error: Some(cause.into()) });
     }
 
     /// The holder of a contended identifier has answered, or is gone: the registration that waits is decided, and what
@@ -170,7 +201,7 @@ impl Registrar {
         let Some((handle, info)) = self.clients.get_mut(&assoc).and_then(|c| c.blocked.take()) else { return };
         if holder_lives {
             let refusal = Refusal::new(CauseCode::NON_UNIQUE_ELEMENT_ID, "another living element has the identifier");
-            self.refuse(assoc, handle, info.id, refusal);
+            self.refuse(now, assoc, handle, info.id, refusal);
         } else {
             // The handlespace may have changed meanwhile: all over again.
             self.register(now, assoc, handle, info);
@@ -191,18 +222,20 @@ impl Registrar {
                 self.remove(now, key, RemovalReason::Deregistered);
             } else {
                 let (cause, why) = (CauseCode::SECURITY, "an element can only be deregistered by itself");
-                self.event(RegistrarEvent::Refused { handle: handle.clone(), id, assoc, cause, why });
+                let event = RegistrarEvent::Refused { handle: handle.clone(), id, assoc, cause, why };
+                self.refused(now, RefusalReason::NotItsOwn, event);
                 error = Some(cause.into());
             }
         }
-        self.send(assoc, &AsapMessage::DeregistrationResponse { handle, id, error });
+        self.stats.deregistrations += u64::from(error.is_none());
+        self.send(now, assoc, &AsapMessage::DeregistrationResponse { handle, id, error });
     }
 
     /// A registration was not renewed in time: the element is told (RFC 5352 section 2.2.4).
     pub(super) fn life_expired(&mut self, now: Time, key: ElementKey) {
         if let (Some(assoc), Some(e)) = (self.watched.get(&key).and_then(Watched::assoc), self.space.element(key)) {
             let told = AsapMessage::DeregistrationResponse { handle: e.handle().clone(), id: e.id(), error: None };
-            self.send(assoc, &told);
+            self.send(now, assoc, &told);
         }
         self.remove(now, key, RemovalReason::LifeExpired);
     }
@@ -217,6 +250,7 @@ impl Registrar {
         self.stop_reaching(key);
         let contender = self.unwatch(key);
         if let Some(gone) = self.space.remove(key) {
+            self.stats.count_removal(why);
             self.event(RegistrarEvent::Removed { handle: gone.handle, id: gone.id, why, pool_gone: gone.pool_gone });
         }
         if let Some(assoc) = contender {

@@ -1,6 +1,8 @@
 //! Handle resolution (RFC 5352 section 3.3).
 
-use super::{AssocKey, Registrar, RegistrarEvent};
+use sctp_user::Time;
+
+use super::{AssocKey, RefusalReason, Registrar, RegistrarEvent};
 use crate::handlespace::ElementKey;
 use crate::wire::{AsapMessage, CauseCode, PoolElement, PoolHandle, Scope};
 
@@ -17,25 +19,51 @@ pub(super) fn refusal(handle: PoolHandle, code: CauseCode) -> AsapMessage {
 }
 
 impl Registrar {
-    /// Answers with as many elements as asked for, by the pool's policy. Updates (the S flag) are not offered: the answer
-    /// never has the A flag (RFC 5352 section 2.2.6).
-    pub(super) fn resolve(&mut self, assoc: AssocKey, handle: PoolHandle, items: Option<u32>) {
+    /// Answers with as many elements as asked for, by the pool's policy (RFC 5352 section 3.3). Who wants updates gets them if
+    /// the answer names elements and there is room for the subscription (section 2.2.6, A flag).
+    pub(super) fn resolve(&mut self, now: Time, assoc: AssocKey, handle: PoolHandle, items: Option<u32>, subscribe: bool) {
         let Some(client) = self.clients.get(&assoc) else { return };
         let reach = client.reach();
+        if let Some(addr) = client.addr().filter(|a| !self.cfg.access.allows_user(*a)) {
+            let why = RefusalReason::UserNotAllowed;
+            self.refused(now, why, RegistrarEvent::Denied { assoc: Some(assoc), addr, why });
+            self.send(now, assoc, &refusal(handle, CauseCode::SECURITY));
+            return;
+        }
+        let (mut answer, elements) = self.answer(&handle, items, reach, false);
+        if elements > 0 {
+            self.stats.resolutions += 1;
+        } else {
+            self.stats.unknown_pools += 1;
+        }
+        if subscribe && elements > 0 {
+            let accepted = self.subscribe(assoc, &handle, items);
+            if let AsapMessage::HandleResolutionResponse { subscribed, .. } = &mut answer {
+                *subscribed = accepted;
+            }
+            if !accepted {
+                self.limited(now, assoc, RefusalReason::Subscriptions);
+            }
+        }
+        self.event(RegistrarEvent::Resolved { handle, assoc, elements });
+        self.send(now, assoc, &answer);
+    }
+
+    /// What a resolution by somebody of this reach is answered now, and how many elements it names. So many are wanted; 0, or
+    /// nothing, leaves it to us.
+    pub(super) fn answer(&mut self, handle: &PoolHandle, items: Option<u32>, reach: Scope, subscribed: bool) -> (AsapMessage, usize) {
         let wanted = match items {
-            Some(n) => usize::try_from(n).unwrap_or(MAX_ITEMS).max(1),
-            None => self.cfg.max_items.unwrap_or(MAX_ITEMS),
+            None | Some(0) => self.cfg.max_items.unwrap_or(MAX_ITEMS),
+            Some(n) => usize::try_from(n).unwrap_or(MAX_ITEMS),
         };
-        let elements = self.choose(&handle, wanted.min(MAX_ITEMS), reach);
-        self.event(RegistrarEvent::Resolved { handle: handle.clone(), assoc, elements: elements.len() });
+        let elements = self.choose(handle, wanted.min(MAX_ITEMS), reach);
+        let (handle, count) = (handle.clone(), elements.len());
         let answer = match elements.first().map(|e| e.policy.clone()) {
             // RSPLIB insists on the policy, which the RFC allows to leave out for round robin.
-            Some(policy) => {
-                AsapMessage::HandleResolutionResponse { subscribed: false, handle, policy: Some(policy), elements, error: None }
-            }
+            Some(policy) => AsapMessage::HandleResolutionResponse { subscribed, handle, policy: Some(policy), elements, error: None },
             None => refusal(handle, CauseCode::UNKNOWN_POOL_HANDLE),
         };
-        self.send(assoc, &answer);
+        (answer, count)
     }
 
     /// Up to `n` elements that somebody of this reach can use.

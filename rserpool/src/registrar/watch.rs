@@ -21,7 +21,8 @@ use std::net::SocketAddr;
 use sctp_user::Time;
 
 use super::client::is_of_host;
-use super::{AssocKey, CloseHow, ConnectToken, Output, Registrar, RegistrarEvent, RemovalReason, Service, Timer};
+use super::prefix::Prefix;
+use super::{AssocKey, CloseHow, ConnectToken, Output, RefusalReason, Registrar, RegistrarEvent, RemovalReason, Service, Timer};
 use crate::handlespace::ElementKey;
 use crate::wire::{AsapMessage, ElementId, PoolHandle};
 
@@ -41,8 +42,8 @@ enum State {
 pub(super) struct Watched {
     assoc: Option<AssocKey>,
     state: State,
-    /// Who reported it as unreachable, and when; at most one more than [`super::config::ReportConfig::max`].
-    reporters: BTreeMap<AssocKey, Time>,
+    /// Who reported it as unreachable, and when: an address prefix counts once, however many associations it has. At most one more than [`super::config::ReportConfig::max`].
+    reporters: BTreeMap<Prefix, Time>,
     /// When a report last led to a keep-alive.
     last_asked_by_report: Option<Time>,
     /// An association that wants to register the same identifier and waits whether this element lives.
@@ -131,8 +132,11 @@ impl Registrar {
 
     /// The element is no longer registered over this association.
     pub(super) fn detach(&mut self, assoc: AssocKey, key: ElementKey) {
-        if let Some(client) = self.clients.get_mut(&assoc) {
-            client.elements.remove(&key);
+        let Some(client) = self.clients.get_mut(&assoc) else { return };
+        if client.elements.remove(&key)
+            && let Some(peer) = self.peers.get_mut(&client.prefix)
+        {
+            peer.elements -= 1;
         }
     }
 
@@ -157,7 +161,8 @@ impl Registrar {
         let id = self.cfg.keep_alive.with_id.then_some(e.id());
         let message = AsapMessage::KeepAlive { new_home: false, registrar: self.id, handle: e.handle().clone(), id };
         self.timers.set(Timer::Watch(key), Some(now + timeout));
-        self.send(assoc, &message);
+        self.stats.keep_alives += 1;
+        self.send(now, assoc, &message);
     }
 
     pub(super) fn watch_timeout(&mut self, now: Time, key: ElementKey) {
@@ -213,24 +218,44 @@ impl Registrar {
             self.stop_reaching(key);
             self.attach(key, assoc);
         }
+        self.stats.acknowledgements += 1;
         self.quiet(now, key);
     }
 
-    fn attach(&mut self, key: ElementKey, assoc: AssocKey) {
-        if let (Some(watched), Some(client)) = (self.watched.get_mut(&key), self.clients.get_mut(&assoc)) {
+    /// The element is registered over this association.
+    pub(super) fn attach(&mut self, key: ElementKey, assoc: AssocKey) {
+        let Some(client) = self.clients.get_mut(&assoc) else { return };
+        if let Some(watched) = self.watched.get_mut(&key) {
             watched.assoc = Some(assoc);
-            client.elements.insert(key);
+        }
+        if client.elements.insert(key)
+            && let Some(peer) = self.peers.get_mut(&client.prefix)
+        {
+            peer.elements += 1;
         }
     }
 
-    /// An unreachable report: the element is asked at once, and removed if too many complain (RFC 5352 section 3.5).
+    /// An unreachable report: the element is asked at once, and removed if too many complain (RFC 5352 section 3.5). Of
+    /// elements of other registrars it is only counted: their homes hear such reports as well, and removing what another
+    /// one owns would make us disagree.
     pub(super) fn reported(&mut self, now: Time, assoc: AssocKey, handle: &PoolHandle, id: ElementId) {
         let reports = self.cfg.reports;
-        let Some(key) = self.space.find(handle, id) else { return };
-        let Some(watched) = self.watched.get_mut(&key) else { return };
+        let Some(client) = self.clients.get(&assoc) else { return };
+        if let Some(addr) = client.addr().filter(|a| !self.cfg.access.allows_user(*a)) {
+            let why = RefusalReason::UserNotAllowed;
+            self.refused(now, why, RegistrarEvent::Denied { assoc: Some(assoc), addr, why });
+            return;
+        }
+        let watched = self.space.find(handle, id).and_then(|key| Some((key, self.watched.get_mut(&key)?)));
+        let Some((key, watched)) = watched else {
+            self.stats.foreign_reports += 1;
+            return;
+        };
+        self.stats.reports += 1;
+        let reporter = client.prefix;
         watched.reporters.retain(|_, t| now.saturating_since(*t) < reports.memory);
-        if watched.reporters.len() <= reports.max || watched.reporters.contains_key(&assoc) {
-            watched.reporters.insert(assoc, now);
+        if watched.reporters.len() <= reports.max || watched.reporters.contains_key(&reporter) {
+            watched.reporters.insert(reporter, now);
         }
         if watched.reporters.len() > reports.max {
             self.remove(now, key, RemovalReason::Reported);

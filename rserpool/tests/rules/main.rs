@@ -7,4 +7,5 @@
 #[path = "../registrar_core/bed.rs"]
 mod bed;
 mod rfc5352_registrar;
+mod rfc5352_session;
 mod rfc5354;

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// RFC 5352 rows: 2.2.1-1, 2.2.1-2, 3.1-6, 3.1-14, 3.1-15.
 #[test]
 fn registers_with_what_the_registrar_knows_us_by_and_renews() {
     let mut b = Bench::new();
@@ -82,6 +83,7 @@ fn updates_do_not_flood_and_the_last_one_counts() {
     assert_eq!(element.policy, PolicyParam::LeastUsed { load: 50 });
 }
 
+/// RFC 5352 rows: 2.2.2-1, 3.2-1, 3.2-3, 3.2-4.
 #[test]
 fn deregistration_and_expiry() {
     let (mut b, home, key) = Bench::registered();
@@ -111,6 +113,8 @@ fn deregistration_without_a_registrar_ends_too() {
 }
 
 /// RFC 5352 section 3.1: a registration is not tried again without the error being corrected; some errors are not its own.
+///
+/// RFC 5352 rows: 3.1-9, 3.1-12.
 #[test]
 fn which_refusals_are_final() {
     let outcome = |before: bool, cause: CauseCode| {

@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// RFC 5352 rows: 2.2.7-1, 3.4-1, 3.4-2.
+/// RFC 5353 rows: 1.1-1, 1.1-2.
 #[test]
 fn keep_alives_are_answered_and_the_h_bit_moves_home() {
     let (mut b, home, key) = Bench::registered();

@@ -19,6 +19,8 @@ fn an_unreachable_static_registrar_ends_in_no_registrar() {
     assert_eq!(b.asap.poll_timeout(), None, "nothing is wanted any more");
 }
 
+/// RFC 5352 rows: 3.6-7, 3.6-8.
+/// RFC 5353 rows: 1.1-3.
 #[test]
 fn the_first_of_three_becomes_home_and_the_others_are_given_up() {
     let mut b = Bench::new();
@@ -41,6 +43,7 @@ fn the_first_of_three_becomes_home_and_the_others_are_given_up() {
     );
 }
 
+/// RFC 5352 rows: 3.6-2.
 #[test]
 fn announces_name_addresses_or_come_from_them() {
     let mut b = Bench::new();
@@ -57,6 +60,7 @@ fn announces_name_addresses_or_come_from_them() {
     b.drain();
     assert_eq!(b.connects[0].1, "10.0.0.3:44".parse().unwrap());
 }
+/// RFC 5352 rows: 3.1-3.
 #[test]
 fn no_registrar_is_told_in_time_and_once_and_tried_on() {
     let mut b = Bench::new();

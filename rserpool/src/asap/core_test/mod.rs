@@ -4,6 +4,7 @@ mod elements;
 mod home;
 mod hunt;
 mod requests;
+mod rules;
 mod subscriptions;
 mod users;
 

@@ -27,6 +27,7 @@ fn answers_belong_to_requests_in_their_order() {
     assert_eq!(b.events, expected);
 }
 
+/// RFC 5352 rows: 3.1-10, 3.3-3, 3.3-5, 3.6-5.
 #[test]
 fn a_wrong_answer_or_none_moves_everything_to_another_registrar() {
     for silent in [false, true] {

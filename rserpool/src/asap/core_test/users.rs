@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// RFC 5352 rows: 3.5-1.
 #[test]
 fn failed_elements_are_reported_and_left_out() {
     let (mut b, home, _) = Bench::registered();
@@ -36,6 +37,7 @@ fn failed_elements_are_reported_and_left_out() {
     assert!(matches!(b.events.last(), Some(AsapEvent::Resolved { result: Ok(e), .. }) if *e == [element(5)]));
 }
 
+/// RFC 5352 rows: 3.3-7, 3.3-8, 3.3-9, 3.3-10, 3.3-11.
 #[test]
 fn the_cache_answers_while_it_is_fresh_and_when_nobody_else_does() {
     let (mut b, home, _) = Bench::registered();
