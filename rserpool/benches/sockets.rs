@@ -63,15 +63,13 @@ fn registrar(quick: bool) {
     let assoc = Arc::new(assoc);
     let stack = Stack::new(runtime.stack_config(), Box::new(OsEntropy::new().unwrap()));
     let endpoint = |port| EndpointConfig::with(port, Arc::clone(&assoc));
-    let node =
-        RegistrarNode::new(stack, endpoint(ASAP_PORT), endpoint(ENRP_PORT), config(), Box::new(OsEntropy::new().unwrap())).unwrap();
+    let node = RegistrarNode::new(stack, endpoint(ASAP_PORT), endpoint(ENRP_PORT), config(), Box::new(OsEntropy::new().unwrap())).unwrap();
     let _handle = runtime.spawn(node).unwrap();
     println!("| request | in flight | per second | p50 | p90 | p99 | p99.9 | max | CPU registrar | CPU client |");
     println!("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
     let seconds = if quick { "0".into() } else { env::var("SECONDS").unwrap_or_else(|_| "3".into()) };
     let me = env::current_exe().unwrap();
-    let mut client =
-        Command::new(me).args([CLIENT, &udp.to_string()]).env("SECONDS", seconds).stdout(Stdio::piped()).spawn().unwrap();
+    let mut client = Command::new(me).args([CLIENT, &udp.to_string()]).env("SECONDS", seconds).stdout(Stdio::piped()).spawn().unwrap();
     // The client says when a row begins and when it ends, so that this process knows what it spent on it.
     let mut before = cpu_time();
     for line in BufReader::new(client.stdout.take().unwrap()).lines().map(Result::unwrap) {

@@ -1,6 +1,7 @@
 //! The command line, and how a program says that something is wrong: in one line.
 
 mod options;
+mod place;
 mod values;
 
 use std::fmt::Display;
@@ -12,7 +13,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
 pub use options::Options;
-pub use values::{identifier, milliseconds, registrar_address};
+pub use place::{Place, registrar_place};
+pub use values::{identifier, milliseconds};
 
 /// SCTP port of ASAP (RFC 5352 section 8.2), and the UDP port of its announces in RSPLIB.
 pub const ASAP_PORT: u16 = 3863;

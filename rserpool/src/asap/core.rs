@@ -302,6 +302,12 @@ impl Asap {
         self.home.as_ref().map(|h| h.registrar)
     }
 
+    /// Whether no request waits for its answer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// How many registrars are known by configuration or by announces.
     #[must_use]
     pub fn registrars_known(&self, now: Time) -> usize {
