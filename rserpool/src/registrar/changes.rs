@@ -4,6 +4,7 @@ use sctp_user::Time;
 
 use super::Registrar;
 use crate::handlespace::ElementKey;
+use crate::wire::UpdateAction;
 
 /// What becomes of an element whose home this registrar is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +24,8 @@ impl Registrar {
     /// An element whose home we are has changed. Called once per change, while the element is in the handlespace.
     pub(super) fn element_changed(&mut self, now: Time, key: ElementKey, change: Change) {
         let Some(handle) = self.space.element(key).map(|e| e.handle().clone()) else { return };
+        let action = if change == Change::Removed { UpdateAction::Delete } else { UpdateAction::Add };
+        self.tell_peers(key, action);
         if change != (Change::Renewed { changed: false }) {
             self.pool_changed(now, &handle);
         }

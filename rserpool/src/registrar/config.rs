@@ -9,6 +9,7 @@ use super::access::AccessConfig;
 use super::prefix::Prefix;
 use crate::handlespace::Limits;
 use crate::handlespace::policy::Policies;
+use crate::registrar::enrp::config::EnrpConfig;
 use crate::wire::{ASAP_PORT, CauseCode, ENRP_PORT, LifeUnit, PoolHandle, RegistrarId, Scope};
 
 /// Configuration of a registrar.
@@ -45,6 +46,8 @@ pub struct RegistrarConfig {
     pub min_scope: Option<Scope>,
     /// Announces; none without targets.
     pub announce: AnnounceConfig,
+    /// The other registrars.
+    pub enrp: EnrpConfig,
     /// How many messages an association may send, acknowledgements not counted.
     pub rate: Rate,
     /// What the peers of one address prefix may do together.
@@ -90,6 +93,7 @@ impl Default for RegistrarConfig {
             id_check: true,
             min_scope: None,
             announce: AnnounceConfig::default(),
+            enrp: EnrpConfig::default(),
             rate: Rate { per_second: 20_000, burst: 20_000 },
             rates: RateConfig::default(),
             limit_cause: CauseCode::LACK_OF_RESOURCES,
@@ -148,7 +152,7 @@ impl RegistrarConfig {
         if self.enrp_port == 0 || self.enrp_port == self.asap_port {
             return err("enrp_port", "the port that was claimed, another one than ASAP's");
         }
-        Ok(())
+        self.enrp.validate()
     }
 }
 

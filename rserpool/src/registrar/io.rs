@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::config::AnnounceTarget;
+use super::enrp::EnrpEvent;
 use super::refusal::RefusalReason;
 use crate::wire::{CauseCode, DecodeError, ElementId, OperationError, PoolHandle};
 
@@ -157,12 +158,24 @@ pub enum RemovalReason {
     ProcessDied,
     /// Too many reported it as unreachable.
     Reported,
+    /// Its home, another registrar, removed it.
+    HomeSaidSo,
+    /// Its home, another registrar, does not list it any more.
+    NotListed,
 }
 
 impl RemovalReason {
     /// All of them.
-    pub const ALL: &'static [Self] =
-        &[Self::Deregistered, Self::LifeExpired, Self::KeepAliveTimeout, Self::AssociationLost, Self::ProcessDied, Self::Reported];
+    pub const ALL: &'static [Self] = &[
+        Self::Deregistered,
+        Self::LifeExpired,
+        Self::KeepAliveTimeout,
+        Self::AssociationLost,
+        Self::ProcessDied,
+        Self::Reported,
+        Self::HomeSaidSo,
+        Self::NotListed,
+    ];
 }
 
 impl fmt::Display for RemovalReason {
@@ -174,6 +187,8 @@ impl fmt::Display for RemovalReason {
             Self::AssociationLost => "association lost",
             Self::ProcessDied => "process died",
             Self::Reported => "reported unreachable too often",
+            Self::HomeSaidSo => "its home removed it",
+            Self::NotListed => "its home does not list it",
         })
     }
 }
@@ -302,6 +317,8 @@ pub enum RegistrarEvent {
         /// How many.
         count: u64,
     },
+    /// Something among registrars.
+    Enrp(EnrpEvent),
 }
 
 impl fmt::Display for RegistrarEvent {
@@ -332,6 +349,13 @@ impl fmt::Display for RegistrarEvent {
             Self::Limited { assoc, what } => write!(f, "limit: {what} (association {assoc})"),
             Self::Denied { addr, why, .. } => write!(f, "{addr} denied: {why}"),
             Self::Unsaid { why, count } => write!(f, "{count} more: {why}"),
+            Self::Enrp(event) => event.fmt(f),
         }
+    }
+}
+
+impl From<EnrpEvent> for RegistrarEvent {
+    fn from(event: EnrpEvent) -> Self {
+        Self::Enrp(event)
     }
 }

@@ -25,8 +25,7 @@
 //! | `throttle.rs` | how often each address prefix may do it |
 //! | `refusal.rs`, `statistics.rs` | what is refused is counted and logged; what else is counted |
 //!
-//! A registrar that knows no peers serves at once. The table of peers, the synchronisation of the handlespace and the
-//! takeover (RFC 5353) belong beside these files, and their port into [`RegistrarConfig`].
+//! The other half are the registrars among each other (RFC 5353): [`enrp`].
 //!
 //! Everything that a client can make grow has a limit: pools and elements ([`Limits`](crate::handlespace::Limits)),
 //! associations and elements on each and of each address prefix, the rate of requests of each association and of each
@@ -38,6 +37,7 @@ mod announce;
 mod changes;
 mod client;
 pub mod config;
+pub mod enrp;
 mod io;
 mod prefix;
 mod refusal;
@@ -78,6 +78,8 @@ enum Timer {
     Watch(ElementKey),
     /// An association without elements may have been idle for too long.
     Idle(AssocKey),
+    /// Something among registrars.
+    Enrp(enrp::EnrpTimer),
 }
 
 /// What the associations of one address prefix have together.
@@ -113,6 +115,10 @@ pub struct Registrar {
     timers: DeadlineSet<Timer>,
     heard: announce::Heard,
     local: Vec<IpAddr>,
+    /// The other registrars.
+    enrp: enrp::Enrp,
+    /// How many associations with other registrars are to other hosts.
+    remote_peers: usize,
     stopping: bool,
     outputs: VecDeque<Output>,
     /// Associations that waited for the fate of an element, and whether it lives; at most one each. Served one after the other,
@@ -129,7 +135,10 @@ impl Registrar {
             id = RegistrarId(entropy.u32());
         }
         let mut timers = DeadlineSet::default();
-        if !cfg.announce.targets.is_empty() {
+        let enrp = enrp::Enrp::new(&cfg.enrp);
+        if !enrp.is_serving() {
+            timers.set(Timer::Enrp(enrp::EnrpTimer::Start), Some(Time::ZERO));
+        } else if !cfg.announce.targets.is_empty() {
             timers.set(Timer::Announce, Some(Time::ZERO));
         }
         let config = handlespace::Config { limits: cfg.limits, life_unit: cfg.life_unit, policies: cfg.policies.clone() };
@@ -151,6 +160,8 @@ impl Registrar {
             timers,
             heard: announce::Heard::default(),
             local: Vec::new(),
+            enrp,
+            remote_peers: 0,
             stopping: false,
             outputs: VecDeque::new(),
             resumptions: VecDeque::new(),
@@ -162,12 +173,19 @@ impl Registrar {
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         match input {
             Input::Connected { assoc, token, peer, service: Service::Asap } => self.connected(now, assoc, token, peer),
-            Input::Connected { assoc, service: Service::Enrp, .. } => self.outputs.push_back(Output::Close { assoc, how: CloseHow::Abort }),
+            Input::Connected { assoc, token, peer, service: Service::Enrp } => self.enrp_connected(now, assoc, token, peer),
+            Input::Restarted { assoc } if self.enrp.has_link(assoc) => self.enrp_restarted(now, assoc),
             Input::Restarted { assoc } => self.restarted(now, assoc),
+            Input::Lost { assoc, .. } if self.enrp.has_link(assoc) => self.enrp_lost(now, assoc),
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
+            Input::Message { assoc, ppid, bytes, .. } if self.enrp.has_link(assoc) => self.enrp_message(now, assoc, ppid, bytes),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
-            Input::ConnectFailed { token } => self.connect_failed(now, token),
-            Input::Datagram { service, src, bytes } => self.datagram(now, service, src.ip(), bytes),
+            Input::ConnectFailed { token } => {
+                if !self.enrp_token_failed(now, token) {
+                    self.connect_failed(now, token);
+                }
+            }
+            Input::Datagram { service, src, bytes } => self.datagram(now, service, src, bytes),
             Input::Addresses(addrs) => self.addresses(addrs),
         }
         self.run_resumptions(now);
@@ -184,6 +202,7 @@ impl Registrar {
                 Timer::Announce => self.announce(now),
                 Timer::Watch(key) => self.watch_timeout(now, key),
                 Timer::Idle(assoc) => self.check_idle(now, assoc),
+                Timer::Enrp(timer) => self.enrp_timeout(now, timer),
             }
         }
         self.run_resumptions(now);
@@ -212,6 +231,7 @@ impl Registrar {
     pub fn stop(&mut self) {
         self.stopping = true;
         self.timers.set(Timer::Announce, None);
+        self.enrp_stop();
         let all: Vec<AssocKey> = self.clients.keys().copied().collect();
         for assoc in all {
             self.outputs.push_back(Output::Close { assoc, how: CloseHow::Shutdown });
@@ -256,6 +276,7 @@ impl Registrar {
             client.on_this_host = is_of_host(&client.addrs, &self.local);
         }
         self.remote_clients = self.clients.values().filter(|c| !c.on_this_host).count();
+        self.enrp_addresses();
     }
 
     fn connected(&mut self, now: Time, assoc: AssocKey, token: Option<ConnectToken>, peer: &[SocketAddr]) {
@@ -305,8 +326,8 @@ impl Registrar {
 
     /// A datagram to the multicast group of a service. Anybody can send one: other registrars are heard if they are
     /// allowed, and not too fast.
-    fn datagram(&mut self, now: Time, service: Service, src: IpAddr, bytes: &[u8]) {
-        let addr = canonical(src);
+    fn datagram(&mut self, now: Time, service: Service, src: SocketAddr, bytes: &[u8]) {
+        let addr = canonical(src.ip());
         let why = if !self.cfg.access.allows_registrar(addr) {
             RefusalReason::RegistrarNotAllowed
         } else if !self.throttle.take(now, self.cfg.rates.prefix(addr), Request::Announce, &self.cfg.rates) {
@@ -314,7 +335,7 @@ impl Registrar {
         } else {
             return match service {
                 Service::Asap => self.announce_heard(now, bytes),
-                Service::Enrp => {}
+                Service::Enrp => self.presence_heard(now, src, bytes),
             };
         };
         self.refused(now, why, RegistrarEvent::Denied { assoc: None, addr, why });
@@ -461,8 +482,8 @@ impl Registrar {
         self.refused(now, what, RegistrarEvent::Limited { assoc, what });
     }
 
-    fn event(&mut self, event: RegistrarEvent) {
-        self.outputs.push_back(Output::Event(event));
+    fn event(&mut self, event: impl Into<RegistrarEvent>) {
+        self.outputs.push_back(Output::Event(event.into()));
     }
 
     /// Starts, or continues, to count how long an association has been of no use.

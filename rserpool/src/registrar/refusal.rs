@@ -61,6 +61,10 @@ reasons! {
     Length = "answer too long";
     /// There is no room for another subscription.
     Subscriptions = "too many subscriptions";
+    /// There are as many peers, or associations with them, as there may be.
+    Peers = "too many registrars";
+    /// A registrar says of itself that it is nobody.
+    NoSender = "message of nobody";
     /// Pools or elements are as many as they may be.
     Resources = "too many pools or elements";
     /// A registrar from this address is not allowed.

@@ -139,7 +139,7 @@ impl Registrar {
 
     /// The scope that one of an element's addresses must have: as configured, or loopback until somebody is elsewhere.
     fn min_scope(&self) -> Scope {
-        self.cfg.min_scope.unwrap_or(if self.remote_clients > 0 { Scope::SiteLocal } else { Scope::Loopback })
+        self.cfg.min_scope.unwrap_or(if self.remote_clients + self.remote_peers > 0 { Scope::SiteLocal } else { Scope::Loopback })
     }
 
     /// Whether an identifier belongs to somebody else, who may still be alive.

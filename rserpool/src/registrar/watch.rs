@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use sctp_user::Time;
 
 use super::client::is_of_host;
+use super::enrp::Tenure;
 use super::prefix::Prefix;
 use super::{AssocKey, CloseHow, ConnectToken, Output, RefusalReason, Registrar, RegistrarEvent, RemovalReason, Service, Timer};
 use crate::handlespace::ElementKey;
@@ -33,8 +34,10 @@ enum State {
     Quiet,
     /// A keep-alive is out, to be repeated `left` times; then the element is removed for `reason`.
     Asked { left: u32, reason: RemovalReason },
-    /// Its association is lost and a new one is being opened.
+    /// Its association is lost, or it has none with us yet, and one is being opened.
     Reaching,
+    /// It is to be asked whether we are its home, when its turn comes.
+    Waiting,
 }
 
 /// An element that we are the home of.
@@ -48,9 +51,15 @@ pub(super) struct Watched {
     last_asked_by_report: Option<Time>,
     /// An association that wants to register the same identifier and waits whether this element lives.
     contender: Option<AssocKey>,
+    /// Whether it is ours, or is about to be.
+    pub(super) tenure: Tenure,
 }
 
 impl Watched {
+    fn new(state: State) -> Self {
+        Self { assoc: None, state, reporters: BTreeMap::new(), last_asked_by_report: None, contender: None, tenure: Tenure::default() }
+    }
+
     /// The association that it is registered over, unless that is lost.
     pub(super) const fn assoc(&self) -> Option<AssocKey> {
         self.assoc
@@ -73,6 +82,11 @@ struct Attempt {
 }
 
 impl Reaching {
+    /// How many associations are being opened.
+    pub(super) fn len(&self) -> usize {
+        self.attempts.len()
+    }
+
     /// Adds an element to the attempt at its place; returns the token of a new one, if there was none.
     fn add(&mut self, place: SocketAddr, key: ElementKey) -> Option<ConnectToken> {
         if let Some(attempt) = self.attempts.get_mut(&place) {
@@ -109,15 +123,32 @@ impl Reaching {
 impl Registrar {
     /// Begins to watch an element that has just (again) registered over `assoc`: the sign of life counts.
     pub(super) fn watch(&mut self, now: Time, key: ElementKey, assoc: AssocKey) {
-        let watched = self.watched.entry(key).or_insert_with(|| Watched {
-            assoc: None,
-            state: State::Quiet,
-            reporters: BTreeMap::new(),
-            last_asked_by_report: None,
-            contender: None,
-        });
+        let watched = self.watched.entry(key).or_insert_with(|| Watched::new(State::Quiet));
         watched.assoc = Some(assoc);
+        watched.tenure = Tenure::registered();
         self.quiet(now, key);
+    }
+
+    /// Begins to watch an element that has its home elsewhere, or had: it is to be asked whether it comes to us.
+    pub(super) fn watch_for_adoption(&mut self, key: ElementKey) {
+        let watched = self.watched.entry(key).or_insert_with(|| Watched::new(State::Waiting));
+        watched.tenure.adopting = true;
+    }
+
+    /// Asks an element that another registrar claims whose it is, with the H flag if we insist.
+    pub(super) fn ask_whose(&mut self, now: Time, key: ElementKey) {
+        let asked_already = self.watched.get(&key).is_some_and(|w| matches!(w.state, State::Asked { .. }) && !w.tenure.adopting);
+        if !asked_already {
+            let timeout = self.suspect_timeout(key);
+            self.ask(now, key, timeout, 1, RemovalReason::KeepAliveTimeout);
+        }
+    }
+
+    /// Asks an element that was taken over to make us its home, over a new association unless there is one.
+    pub(super) fn reach_for_adoption(&mut self, now: Time, key: ElementKey) {
+        if self.watched.get(&key).is_some_and(|w| w.state == State::Waiting) {
+            self.connect_or_ask(now, key, self.cfg.enrp.adoption_timeout);
+        }
     }
 
     /// Forgets an element that is being removed; returns who waits for its identifier.
@@ -159,7 +190,8 @@ impl Registrar {
         let Some(assoc) = watched.assoc else { return };
         watched.state = State::Asked { left: retries, reason };
         let id = self.cfg.keep_alive.with_id.then_some(e.id());
-        let message = AsapMessage::KeepAlive { new_home: false, registrar: self.id, handle: e.handle().clone(), id };
+        let new_home = watched.tenure.adopting;
+        let message = AsapMessage::KeepAlive { new_home, registrar: self.id, handle: e.handle().clone(), id };
         self.timers.set(Timer::Watch(key), Some(now + timeout));
         self.stats.keep_alives += 1;
         self.send(now, assoc, &message);
@@ -168,7 +200,7 @@ impl Registrar {
     pub(super) fn watch_timeout(&mut self, now: Time, key: ElementKey) {
         let ka = self.cfg.keep_alive;
         match self.watched.get(&key).map(|w| w.state) {
-            None => {}
+            None | Some(State::Waiting) => {}
             Some(State::Quiet) => self.ask(now, key, ka.timeout, ka.retries, RemovalReason::KeepAliveTimeout),
             Some(State::Asked { left: 0, reason }) => self.give_up(now, key, reason),
             Some(State::Asked { left, reason }) => {
@@ -182,6 +214,9 @@ impl Registrar {
     /// The element does not answer. Its association goes too if nothing else is registered over it: should its process
     /// only have slept, it will notice and register again.
     fn give_up(&mut self, now: Time, key: ElementKey, reason: RemovalReason) {
+        if self.settled_otherwise(now, key) {
+            return;
+        }
         let assoc = self.watched.get(&key).and_then(|w| w.assoc);
         self.remove(now, key, reason);
         if let Some(assoc) = assoc.filter(|a| self.clients.get(a).is_some_and(|c| c.elements.is_empty())) {
@@ -220,6 +255,7 @@ impl Registrar {
         }
         self.stats.acknowledgements += 1;
         self.quiet(now, key);
+        self.confirmed(now, key);
     }
 
     /// The element is registered over this association.
@@ -309,6 +345,9 @@ impl Registrar {
             if self.watched.get(&key).and_then(Watched::assoc) != Some(assoc) {
                 continue;
             }
+            if self.settled_otherwise(now, key) {
+                continue;
+            }
             // An element that was asked over a new association already, and let that end too, had its chance.
             let second =
                 self.watched.get(&key).is_some_and(|w| matches!(w.state, State::Asked { reason: RemovalReason::AssociationLost, .. }));
@@ -322,14 +361,21 @@ impl Registrar {
         }
     }
 
-    /// Looks for another way to an element whose association is lost.
+    /// Looks for another way to an element whose association is lost. It may have ended it because it has another home now:
+    /// we do not hold it any more.
     fn reach(&mut self, now: Time, key: ElementKey) {
         let timeout = self.suspect_timeout(key);
+        self.suspect(key, "its association is lost");
+        self.connect_or_ask(now, key, timeout);
+    }
+
+    /// Asks an element over an association with where it is reached, be it opened for that.
+    fn connect_or_ask(&mut self, now: Time, key: ElementKey, timeout: Duration) {
         let Some(transport) = self.space.element(key).and_then(|e| e.asap()) else { return };
         let Some(watched) = self.watched.get_mut(&key) else { return };
         watched.assoc = None;
         watched.state = State::Reaching;
-        self.suspect(key, "its association is lost");
+        watched.tenure.held = false;
         self.timers.set(Timer::Watch(key), Some(now + timeout));
         if let Some(assoc) = transport.socket_addrs().find_map(|place| self.places.get(&place).copied()) {
             self.attach(key, assoc);

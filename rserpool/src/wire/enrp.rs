@@ -171,7 +171,7 @@ pub(super) const LIST_RESPONSE: u8 = 0x06;
 pub(super) const INIT_TAKEOVER: u8 = 0x07;
 pub(super) const INIT_TAKEOVER_ACK: u8 = 0x08;
 pub(super) const TAKEOVER_SERVER: u8 = 0x09;
-pub(super) const ERROR: u8 = 0x0a;
+pub(super) const ERROR: u8 = EnrpMessage::ERROR;
 
 /// The lowest flag: R (reply required, reject), W, and T.
 pub(super) const FLAG: u8 = 0x01;
@@ -179,6 +179,9 @@ pub(super) const FLAG: u8 = 0x01;
 pub(super) const MORE: u8 = 0x02;
 
 impl EnrpMessage {
+    /// Type number of an Error.
+    pub(crate) const ERROR: u8 = 0x0a;
+
     /// Decodes a message. Its length may count the padding of the last parameter or not, the padding itself may be
     /// missing, and what follows behind the length is not looked at. Parameters may come in any order, but for elements,
     /// which follow their pool's handle.

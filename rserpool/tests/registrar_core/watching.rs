@@ -239,6 +239,7 @@ fn a_restarted_peer_is_asked() {
     assert_eq!(bed.removed(), [(2_000, 2, RemovalReason::ProcessDied)]);
 }
 
+/// RFC 5352 rows: 3.1-24.
 #[test]
 fn an_identifier_belongs_to_who_answers() {
     let mut bed = Bed::new();

@@ -8,4 +8,10 @@
 mod bed;
 mod rfc5352_registrar;
 mod rfc5352_session;
+mod rfc5353_audit;
+mod rfc5353_peers;
+mod rfc5353_startup;
+mod rfc5353_takeover;
+mod rfc5353_updates;
 mod rfc5354;
+mod scene;

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use rserpool::registrar::config::AnnounceTarget;
 use rserpool::registrar::{Input, RegistrarEvent, Service};
 use rserpool::wire::{
     AsapMessage, CauseCode, ElementId, EncodeOptions, Life, PolicyParam, PoolElement, Protocol, RegistrarId, Transport, TransportUse,
@@ -198,4 +199,39 @@ fn the_registrar_that_accepts_is_the_home() {
         assert_ne!(space.checksum(REGISTRAR), space.checksum(RegistrarId(9)), "an element of its own");
     }
     assert_eq!(bed.pass(Duration::from_secs(5)), [(5_000, Out::Said(pe, keep_alive(ECHO, 1)))]);
+}
+
+/// By the RFC a registrar announces itself the more rarely the more there are: (N+1) x T6. Where a ceiling is set, as by default
+/// for the sake of those that forget a registrar after 5 s, it does so at least that often.
+///
+/// RFC 5352 rows: 3.6-1.
+#[test]
+fn announces_share_their_rate_among_the_registrars() {
+    for (max_period, expected) in [(None, 10_000), (Some(Duration::from_secs(2)), 2_000)] {
+        let target = AnnounceTarget { source: "10.0.0.5".parse().unwrap(), group: "239.0.0.50:3863".parse().unwrap() };
+        let mut bed = Bed::with(|cfg| {
+            cfg.asap_port = 40_000;
+            cfg.announce.targets = vec![target];
+            cfg.announce.max_period = max_period;
+        });
+        let addrs = ["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()];
+        bed.r.handle(bed.now, Input::Addresses(&addrs));
+        let mut times = Vec::new();
+        for _ in 0..60 {
+            for id in 1..10_u8 {
+                let m = AsapMessage::ServerAnnounce { registrar: RegistrarId(id.into()), transports: Vec::new() };
+                let (bytes, src) = (m.encode(EncodeOptions::default()).unwrap(), ([10, 0, 1, id], 3863).into());
+                bed.r.handle(bed.now, Input::Datagram { service: Service::Asap, src, bytes: &bytes });
+            }
+            for (t, o) in bed.pass(Duration::from_secs(1)) {
+                let Out::Announce(_, bytes) = o else { panic!("{o:?}") };
+                let AsapMessage::ServerAnnounce { transports, .. } = AsapMessage::decode(&bytes).unwrap().message else { panic!() };
+                assert_eq!(transports, [Transport::sctp(40_000, TransportUse::DATA, addrs)], "all addresses");
+                times.push(t);
+            }
+        }
+        // The first ones came while it had heard of nobody.
+        let gaps: Vec<u64> = times.windows(2).skip(2).map(|w| w[1] - w[0]).collect();
+        assert!(gaps.len() > 2 && gaps.iter().all(|g| (expected * 7 / 8..=expected * 9 / 8).contains(g)), "{gaps:?}");
+    }
 }

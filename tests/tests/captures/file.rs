@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
@@ -39,21 +39,45 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
+/// A UDP datagram that is no SCTP packet in disguise: an announce.
+pub(crate) struct Datagram {
+    pub(crate) src: IpAddr,
+    pub(crate) dst: SocketAddr,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What a frame holds.
+pub(crate) enum Content {
+    Sctp(Frame),
+    Udp(Datagram),
+}
+
 /// The SCTP packets of a capture, in order.
 pub(crate) fn load(name: &str) -> Vec<Frame> {
+    contents(name)
+        .into_iter()
+        .filter_map(|c| match c {
+            Content::Sctp(frame) => Some(frame),
+            Content::Udp(_) => None,
+        })
+        .collect()
+}
+
+/// The SCTP packets and announces of a capture, in order.
+pub(crate) fn contents(name: &str) -> Vec<Content> {
     let path = folder().join(name).with_extension("pcap");
     let mut reader = PcapReader::new(fs::File::open(path).unwrap()).unwrap();
-    let mut frames = Vec::new();
+    let mut contents = Vec::new();
     let mut start = None;
     while let Some(packet) = reader.next_packet() {
         let packet = packet.unwrap();
         let start = *start.get_or_insert(packet.timestamp);
-        frames.extend(frame(packet.timestamp.saturating_sub(start), &packet.data));
+        contents.extend(content(packet.timestamp.saturating_sub(start), &packet.data));
     }
-    frames
+    contents
 }
 
-fn frame(at: Duration, ethernet: &[u8]) -> Option<Frame> {
+fn content(at: Duration, ethernet: &[u8]) -> Option<Content> {
     let packet = SlicedPacket::from_ethernet(ethernet).unwrap();
     let (src, dst): (IpAddr, IpAddr) = match packet.net.as_ref()? {
         NetSlice::Ipv4(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
@@ -69,7 +93,11 @@ fn frame(at: Duration, ethernet: &[u8]) -> Option<Frame> {
         Some(TransportSlice::Udp(udp)) if [udp.source_port(), udp.destination_port()].contains(&UDP_PORT) => {
             (Some((udp.source_port(), udp.destination_port())), udp.payload())
         }
+        Some(TransportSlice::Udp(udp)) => {
+            let dst = SocketAddr::new(dst, udp.destination_port());
+            return Some(Content::Udp(Datagram { src, dst, payload: udp.payload().to_vec() }));
+        }
         _ => return None,
     };
-    Some(Frame { at, src, dst, udp, sctp: sctp.to_vec() })
+    Some(Content::Sctp(Frame { at, src, dst, udp, sctp: sctp.to_vec() }))
 }

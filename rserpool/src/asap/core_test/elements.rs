@@ -114,7 +114,7 @@ fn deregistration_without_a_registrar_ends_too() {
 
 /// RFC 5352 section 3.1: a registration is not tried again without the error being corrected; some errors are not its own.
 ///
-/// RFC 5352 rows: 3.1-9, 3.1-12.
+/// RFC 5352 rows: 3.1-12.
 #[test]
 fn which_refusals_are_final() {
     let outcome = |before: bool, cause: CauseCode| {

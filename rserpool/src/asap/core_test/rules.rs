@@ -32,12 +32,19 @@ fn a_registration_is_complete_and_keeps_its_random_identifier() {
     assert_eq!((first.life, &first.user), (Life(90_000), &Transport::sctp(5000, TransportUse::DATA, [LOCAL])));
     b.accept_registration(home, &key);
     b.run_until(ms(30_000));
-    assert_eq!(registrations(&mut b), [first.clone()]);
+    assert_eq!(registrations(&mut b), std::slice::from_ref(first));
     let mut ids: Vec<u32> = (0..50).map(|_| b.asap.register(b.now, ElementSpec::new(pool(), 5000)).unwrap().id.0).collect();
     assert!(ids.iter().any(|id| *id > 1 << 31) && ids.iter().any(|id| *id < 1 << 31), "all 32 bits");
     ids.sort_unstable();
     ids.dedup();
     assert!(ids.len() == 50 && !ids.contains(&0));
+    // The RFC's unit of lives is the second, RSPLIB's and the default the millisecond.
+    let cfg = AsapConfig { registrars: vec![vec![registrar_at(1)]], ..AsapConfig::rfc() };
+    let mut b = Bench::with(cfg);
+    b.asap.register(b.now, ElementSpec::new(pool(), 5000)).unwrap();
+    b.drain();
+    b.up(LinkId(1));
+    assert_eq!(registrations(&mut b)[0].life, Life(90));
 }
 
 /// An element serves at addresses that its end of the association with the registrar has.
@@ -101,8 +108,7 @@ fn failed_registrations_are_counted_and_reported() {
     b.drain();
     let timeout = AsapEvent::RegistrationFailed { key: key.clone(), error: RegisterError::Timeout };
     let told = |b: &Bench| b.events.iter().filter(|e| **e == timeout).count();
-    let mut next_load = 1;
-    for again in [false, true, false] {
+    for (load, again) in (1..).zip([false, true, false]) {
         for attempt in 1..=2 {
             b.run_until_registering();
             assert_eq!(told(&b), 0, "attempt {attempt}");
@@ -117,8 +123,7 @@ fn failed_registrations_are_counted_and_reported() {
         }
         let home = b.sent.last().unwrap().0;
         b.accept_registration(home, &key);
-        b.asap.update(b.now, &key, PolicyParam::LeastUsed { load: next_load });
-        next_load += 1;
+        b.asap.update(b.now, &key, PolicyParam::LeastUsed { load });
         b.events.clear();
     }
 }
@@ -320,4 +325,42 @@ fn one_process_is_user_and_element() {
     b.asap.deregister(b.now, &key);
     b.say(home, &AsapMessage::Error(CauseCode::UNSPECIFIED.into()));
     assert_eq!(b.closed, [(home, Ending::Abort)]);
+}
+
+/// RFC 5356 rows: 5.1.3-1, 5.3.3-1.
+#[test]
+fn a_session_asks_for_several_elements() {
+    let (mut b, ..) = Bench::registered();
+    let cfg = crate::session::SessionConfig::default();
+    assert!(cfg.items > 1);
+    b.asap.resolve(b.now, &pool(), cfg.items, cfg.stale);
+    b.drain();
+    let items = u32::try_from(cfg.items).ok();
+    assert_eq!(b.messages(), [AsapMessage::HandleResolution { subscribe: false, handle: pool(), items }]);
+}
+
+/// What failed is not active any more: the next one counts.
+///
+/// RFC 5356 rows: 4.5.3-1.
+#[test]
+fn of_priorities_the_highest_active_one_is_chosen() {
+    let (mut b, home, _) = Bench::registered();
+    let with = |id, priority| PoolElement { policy: PolicyParam::Priority { priority }, ..element(id) };
+    let answer = AsapMessage::HandleResolutionResponse {
+        subscribed: false,
+        handle: pool(),
+        policy: Some(PolicyParam::Priority { priority: 0 }),
+        elements: vec![with(6, 9), with(5, 3), with(7, 1)],
+        error: None,
+    };
+    let mut chosen = Vec::new();
+    for _ in 0..3 {
+        b.asap.resolve(b.now, &pool(), 3, Duration::ZERO);
+        b.say(home, &answer);
+        let Some(AsapEvent::Resolved { result: Ok(elements), .. }) = b.events.last() else { panic!("{:?}", b.events) };
+        chosen.push(elements[0].id);
+        let failed = elements[0].id;
+        b.asap.report_unreachable(b.now, &pool(), failed, None);
+    }
+    assert_eq!(chosen, [6, 5, 7].map(ElementId));
 }

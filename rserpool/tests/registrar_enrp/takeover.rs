@@ -1,0 +1,55 @@
+//! Takeovers (RFC 5353 section 3.5).
+
+use rserpool::registrar::RegistrarEvent;
+use rserpool::registrar::enrp::EnrpEvent;
+
+use super::bed::Bed;
+use super::bus::Host;
+
+/// A takeover bound with RSPLIB's timers: silence, no answer, acknowledgements, the elements' answers.
+const BOUND: u64 = 5000 + 5000 + 5000 + 5000;
+
+/// So many registrars with an element each, that know of each other and all.
+fn cluster(n: u8) -> (Bed, Vec<Host>) {
+    let mut bed = Bed::new();
+    let hosts = (1..=n).map(|i| bed.registrar(i)).collect();
+    bed.run(2000);
+    let all: Vec<u8> = (1..=n).collect();
+    for i in 1..=n {
+        let mut order = all.clone();
+        order.rotate_left(usize::from(i) - 1);
+        bed.element("Pool", i, &order);
+    }
+    bed.run(4000);
+    bed.agree();
+    (bed, hosts)
+}
+
+fn begun(e: &RegistrarEvent) -> bool {
+    matches!(e, RegistrarEvent::Enrp(EnrpEvent::TakeoverBegun { .. }))
+}
+
+/// RFC 5353 sections 3.4.3 and 3.5, with 2, 3 and 5 registrars. The elements do not notice anything themselves: they are
+/// pulled over.
+#[test]
+fn of_a_registrar_that_is_gone() {
+    for n in [2, 3, 5] {
+        for noticed in [false, true] {
+            let (mut bed, hosts) = cluster(n);
+            for e in bed.elements.values_mut() {
+                e.renewing = false;
+                e.registrars.clear();
+            }
+            bed.run(100);
+            let dead = hosts[1];
+            if noticed {
+                bed.kill(dead);
+            } else {
+                bed.vanish(dead);
+            }
+            bed.run(if noticed { 1000 } else { BOUND });
+            bed.agree();
+            assert!(bed.count(None, begun) >= 1);
+        }
+    }
+}
