@@ -89,6 +89,8 @@ fn serving(bed: &Bed, user: NodeId<PoolNode>, session: SessionId) -> Option<u32>
 }
 
 /// With the registrar gone, the element's card is all that a user has; without cards it finds nobody.
+///
+/// RFC 5352 rows: 3.9-1, 3.9-2.
 #[test]
 fn a_user_goes_on_without_a_registrar_where_the_card_sends_it() {
     for (business_cards, usage) in
