@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rserpool::node::RegistrarNode;
 use rserpool::registrar::RegistrarEvent;
-use rserpool::registrar::config::{AnnounceConfig, AnnounceTarget, KeepAliveConfig, RegistrarConfig};
-use rserpool::wire::{ENRP_PORT, RegistrarId};
+use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
+use rserpool::wire::ENRP_PORT;
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
 use sctp_user::transport::addrs;
@@ -18,7 +18,7 @@ use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack};
 use crate::cli::{ASAP_PORT, Options};
 use crate::log;
 use crate::report::{Report, say};
-use crate::signal::Stop;
+use crate::signal::{Asked, Stop};
 
 /// A host that becomes a registrar once its port is claimed.
 type Host = LateNode<RegistrarNode>;
@@ -37,13 +37,20 @@ const PORTS_TO_TRY: usize = 8;
 pub fn run(options: &Options) -> Result<()> {
     log::init(options.common.log.as_deref(), "warn,registrar=info")?;
     let stop = Stop::for_program(&options.child)?;
+    let asked = Asked::for_statistics().context("cannot catch signals")?;
     let handle = start(options)?;
     while !stop.is_requested() {
+        if asked.take() {
+            print_statistics(&handle)?;
+        }
         if let Some(event) = handle.wait(Some(TICK), |host, _| host.node()?.poll_event())? {
             note(&event);
         }
     }
     tracing::info!("stopping");
+    if options.stats {
+        print_statistics(&handle)?;
+    }
     handle.with(|host, now| {
         if let Some(registrar) = host.node() {
             registrar.stop(now);
@@ -51,6 +58,14 @@ pub fn run(options: &Options) -> Result<()> {
     })?;
     // Whoever does not answer in time notices by itself that the registrar is gone.
     handle.wait(Some(STOP_PATIENCE), |host, _| host.node().is_none_or(|r| r.is_stopped()).then_some(()))?;
+    Ok(())
+}
+
+fn print_statistics(handle: &Handle<Host>) -> Result<()> {
+    let statistics = handle.with(|host, _| host.node().map(|node| node.registrar().statistics()))?;
+    if let Some(statistics) = statistics {
+        say(statistics);
+    }
     Ok(())
 }
 
@@ -78,7 +93,8 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     let id = node.registrar().id();
     handle.with(|host, now| host.start(now, node))?;
     let udp = handle.udp_port()?;
-    let announce = options.announce;
+    let groups: Vec<String> = options.announces.groups().map(|g| g.to_string()).collect();
+    let announce = groups.join(", ");
     if options.child.report {
         Report::new("ready").with("identifier", format_args!("{:#010x}", id.0)).with("asap", port).with("udp", udp).print();
     } else {
@@ -89,38 +105,41 @@ fn start(options: &Options) -> Result<Handle<Host>> {
 
 fn config(options: &Options, targets: Vec<AnnounceTarget>) -> Result<RegistrarConfig> {
     let mut config = RegistrarConfig::default();
-    config.id = options.identifier.map_or(RegistrarId::UNDEFINED, RegistrarId);
-    config.max_items = (options.max_hr_items > 0).then_some(options.max_hr_items);
-    config.keep_alive = KeepAliveConfig { period: options.keep_alive_interval, ..KeepAliveConfig::default() };
-    let announce = AnnounceConfig { targets, ..AnnounceConfig::default() };
-    config.announce = match options.announce_interval {
-        Some(period) => AnnounceConfig { period, max_period: Some(period), ..announce },
-        None => announce,
-    };
+    options.apply(&mut config);
+    config.announce.targets = targets;
     // The port is the endpoint's.
     config.asap_port = ASAP_PORT;
     config.validate()?;
     Ok(config)
 }
 
-/// The addresses to announce from, one for each interface.
-fn sources(options: &Options) -> Result<Vec<IpAddr>> {
-    let group = options.announce.ip();
-    if !group.is_multicast() {
-        bail!("{group} is not a multicast group: give --announce GROUP:PORT, for example {}", crate::cli::ANNOUNCE_GROUP);
+/// Where to announce to, from which addresses: one for each interface and group.
+fn sources(options: &Options) -> Result<Vec<AnnounceTarget>> {
+    let mut targets = Vec::new();
+    for group in options.announces.groups() {
+        targets.extend(sources_for(options, group)?.into_iter().map(|source| AnnounceTarget { source, group }));
     }
+    Ok(targets)
+}
+
+fn sources_for(options: &Options, group: SocketAddr) -> Result<Vec<IpAddr>> {
+    let announces = &options.announces;
+    let fits = |addr: &IpAddr| addr.is_ipv4() == group.is_ipv4();
     let loopback = match group {
-        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
     };
-    if options.loopback_only {
+    if announces.loopback_only {
         return Ok(vec![loopback]);
     }
-    if !options.interface.is_empty() {
-        return Ok(options.interface.clone());
+    if !announces.interface.is_empty() {
+        let named: Vec<IpAddr> = announces.interface.iter().copied().filter(fits).collect();
+        if named.is_empty() {
+            bail!("no address of --interface can announce to {group}: give one of its kind, or another group with --announce");
+        }
+        return Ok(named);
     }
-    let mut interfaces: Vec<_> =
-        addrs::interfaces().into_iter().filter(|i| i.multicast && !i.loopback && i.addr.is_ipv4() == group.is_ipv4()).collect();
+    let mut interfaces: Vec<_> = addrs::interfaces().into_iter().filter(|i| i.multicast && !i.loopback && fits(&i.addr)).collect();
     interfaces.sort_by_key(|i| i.index);
     interfaces.dedup_by_key(|i| i.index);
     Ok(interfaces.into_iter().map(|i| i.addr).chain([loopback]).collect())
@@ -128,7 +147,7 @@ fn sources(options: &Options) -> Result<Vec<IpAddr>> {
 
 /// Claims the ASAP port, and the UDP port of the same number for announces: listeners take an announce's source for the
 /// registrar's SCTP address.
-fn claim(options: &Options, handle: &Handle<Host>, sources: &[IpAddr]) -> Result<(u16, Vec<AnnounceTarget>)> {
+fn claim(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarget]) -> Result<(u16, Vec<AnnounceTarget>)> {
     let wanted = options.asap.unwrap_or(ASAP_PORT);
     let mut candidates = vec![wanted];
     if options.asap.is_none() {
@@ -164,25 +183,24 @@ enum Refusal {
     Other(anyhow::Error),
 }
 
-fn announcers(options: &Options, handle: &Handle<Host>, sources: &[IpAddr], port: u16) -> Result<Vec<AnnounceTarget>, Refusal> {
-    let group = options.announce;
+fn announcers(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarget], port: u16) -> Result<Vec<AnnounceTarget>, Refusal> {
     let mut targets = Vec::new();
-    let mut failures: Vec<(IpAddr, io::Error)> = Vec::new();
-    for &source in sources {
-        let from = AnnounceFrom { source: SocketAddr::new(source, port), group, ttl: options.ttl };
+    let mut failures: Vec<(AnnounceTarget, io::Error)> = Vec::new();
+    for &target in sources {
+        let from = AnnounceFrom { source: SocketAddr::new(target.source, port), group: target.group, ttl: options.announces.ttl };
         match handle.announce_from(from) {
-            Ok(()) => targets.push(AnnounceTarget { source, group }),
+            Ok(()) => targets.push(target),
             Err(err) if err.kind() == ErrorKind::AddrInUse => return Err(Refusal::PortTaken),
-            Err(err) => failures.push((source, err)),
+            Err(err) => failures.push((target, err)),
         }
     }
-    for (source, err) in failures {
+    for (AnnounceTarget { source, group }, err) in failures {
         // What the user named must work; of what was found by itself, a part will do.
-        if targets.is_empty() || !options.interface.is_empty() {
+        if targets.is_empty() || !options.announces.interface.is_empty() {
             let advice = "choose another one with --interface ADDR, or --loopback-only";
-            return Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source}: {err}: {advice}")));
+            return Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source} to {group}: {err}: {advice}")));
         }
-        tracing::warn!("cannot announce from {source}: {err}");
+        tracing::warn!("cannot announce from {source} to {group}: {err}");
     }
     Ok(targets)
 }
@@ -194,6 +212,8 @@ fn note(event: &RegistrarEvent) {
         | RegistrarEvent::Malformed { .. }
         | RegistrarEvent::WrongProtocol { .. }
         | RegistrarEvent::RemoteError { .. }
+        | RegistrarEvent::Denied { .. }
+        | RegistrarEvent::Unsaid { .. }
         | RegistrarEvent::Limited { .. } => tracing::warn!("{event}"),
         _ => tracing::debug!("{event}"),
     }

@@ -2,12 +2,13 @@
 #![allow(clippy::disallowed_methods, reason = "edge: signals are waited for in a thread")]
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::cli::ChildOptions;
@@ -92,6 +93,28 @@ impl Stop {
         let guard = self.inner.requested.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.inner.changed.wait_timeout_while(guard, timeout, |requested| !*requested);
         *result.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Whether SIGUSR1 came, by which a user asks for statistics.
+#[derive(Debug)]
+pub struct Asked(Arc<AtomicBool>);
+
+impl Asked {
+    /// Notices the signal from now on.
+    ///
+    /// # Errors
+    /// The operating system refuses a handler.
+    pub fn for_statistics() -> io::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGUSR1, Arc::clone(&asked))?;
+        Ok(Self(asked))
+    }
+
+    /// Whether it came since the last time.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
     }
 }
 

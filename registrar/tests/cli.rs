@@ -7,7 +7,7 @@
     reason = "edge: tests run the program"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,7 +30,18 @@ fn free_port() -> String {
 fn help_and_version() {
     let help = registrar(&["--help"]).success();
     let text = String::from_utf8_lossy(&help.get_output().stdout).into_owned();
-    for part in ["--asap", "--announce", "--loopback-only", "Examples:"] {
+    for part in [
+        "--asap",
+        "--announce",
+        "--allow-element",
+        "--resolution-rate",
+        "--config",
+        "Limits",
+        "Access",
+        "Elements and users:",
+        "--loopback-only",
+        "Examples:",
+    ] {
         assert!(text.contains(part), "{text}");
     }
     registrar(&["--version"]).success();
@@ -38,7 +49,13 @@ fn help_and_version() {
 
 #[test]
 fn bad_input_takes_one_line() {
-    for args in [&["--nonsense"][..], &["--announce", "1.2.3.4:5"], &["--interface", "192.0.2.1", "--udp-port", &free_port()]] {
+    for args in [
+        &["--nonsense"][..],
+        &["--config", "/nonexistent"],
+        &["--allow-user", "10.0.0.0/99"],
+        &["--announce", "1.2.3.4:5"],
+        &["--interface", "192.0.2.1", "--udp-port", &free_port()],
+    ] {
         let output = registrar(args).failure();
         let text = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
         assert_eq!(text.lines().count(), 1, "{args:?}: {text}");
@@ -70,4 +87,32 @@ fn signals_stop_it_in_order() {
         };
         assert!(status.success(), "{status}");
     }
+}
+
+/// A registrar with flags from a file tells what it has counted when it is asked, and at the end.
+#[test]
+fn statistics_on_request_and_at_the_end() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "loopback-only = true\nstats = true\nidentifier = \"0xbeef\"").unwrap();
+    let (udp, announce) = (free_port(), format!("239.0.0.50:{}", free_port()));
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["--udp-port", &udp, "--announce", &announce, "--config"])
+        .arg(file.path())
+        .stdin(Stdio::piped())
+        .arg("--stop-on-eof")
+        .stdout(Stdio::piped());
+    // Should the test fail, the registrar ends with its standard input.
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let ready = lines.next().unwrap();
+    assert!(ready.contains("0x0000beef is ready"), "{ready}");
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let is_last = |l: &String| l.starts_with("now: 0 pools, 0 elements");
+    kill_process(pid, Signal::USR1).unwrap();
+    let told: Vec<String> = lines.by_ref().take_while(|l| !is_last(l)).collect();
+    assert!(told.iter().any(|l| l == "registrations: 0"), "{told:?}");
+    kill_process(pid, Signal::INT).unwrap();
+    assert!(lines.any(|l| is_last(&l)));
+    assert!(child.wait().unwrap().success());
 }

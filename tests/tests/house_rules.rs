@@ -14,6 +14,7 @@ const EDGES: &[&str] = &[
     "sctp-user/src/pcap_test.rs",
     "tests/tests/",
     "tests/benches/",
+    "rserpool/benches/",
     "sctp-user/tests/",
     "udp-encap/tests/",
     "rserpool/tests/",

@@ -1,5 +1,9 @@
 //! The command line, and how a program says that something is wrong: in one line.
 
+mod access;
+mod elements;
+mod file;
+mod limits;
 mod options;
 mod place;
 mod values;
@@ -12,9 +16,13 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
-pub use options::Options;
+pub use access::AccessOptions;
+pub use elements::ElementOptions;
+pub use file::Options;
+pub use limits::LimitOptions;
+pub use options::{AnnounceOptions, Flags, Groups};
 pub use place::{Place, registrar_place};
-pub use values::{identifier, milliseconds};
+pub use values::{AnnouncePeriod, AnnouncePortRule, MinScope, Switch, Unit, identifier, milliseconds};
 
 /// SCTP port of ASAP (RFC 5352 section 8.2), and the UDP port of its announces in RSPLIB.
 pub const ASAP_PORT: u16 = 3863;
@@ -40,6 +48,14 @@ Examples:
   registrar --udp-port 9900            if another user of this host has UDP port 9899
   registrar --pcap asap.pcapng         what it sends and receives, for Wireshark
   registrar --log debug                tell more
+  registrar --group iana --announce-period rfc --announce-port-rule rfc --life-unit seconds --keepalive-pe-id off
+                                       as the RFCs have it, without RSPLIB in the scope
+  registrar --allow-element 'Echo*@10.1.0.0/16' --allow-user 10.0.0.0/8
+                                       echo servers from one network, users from a larger one
+  registrar --resolution-rate 100/500 --max-elements-per-peer 50
+                                       keep peers within bounds
+  registrar --config /etc/registrar.toml
+                                       flags from a file, like `max-handle = 64`
 
 It runs until SIGINT (Ctrl-C) or SIGTERM.";
 
@@ -132,8 +148,8 @@ mod tests {
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(["registrar"]).unwrap();
-        assert_eq!(cli.options.announce.to_string(), ANNOUNCE_GROUP);
-        assert_eq!(cli.options.keep_alive_interval, Duration::from_secs(5));
+        assert_eq!(cli.options.announces.groups().collect::<Vec<_>>(), [ANNOUNCE_GROUP.parse().unwrap()]);
+        assert_eq!(cli.options.elements.keep_alive_interval, Duration::from_secs(5));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Checks that all indices of a handlespace tell the same story.
 
-use super::{Checksum, Handlespace};
+use super::Handlespace;
+use super::checksum::share_of_id;
+use super::record::NO_ASSOC;
 
 impl Handlespace {
     /// Checks every invariant; takes as long as the handlespace is large.
@@ -9,31 +11,30 @@ impl Handlespace {
     /// What does not agree.
     pub fn audit(&self) -> Result<(), String> {
         let mut members = 0;
-        for (handle, pool) in &self.pools {
-            members += pool.members.len();
-            ensure(handle == &pool.handle, || format!("pool {handle} is called {}", pool.handle))?;
-            ensure(!pool.members.is_empty(), || format!("pool {handle} is empty"))?;
-            ensure(pool.policy.len() == pool.members.len(), || format!("pool {handle}: the policy knows another number of elements"))?;
-            pool.policy.audit().map_err(|e| format!("pool {handle}: {e}"))?;
-            for (id, key) in &pool.members {
-                let e = self.element(*key).ok_or_else(|| format!("{handle} {id} does not exist"))?.record;
-                ensure(e.handle == *handle && e.info.id == *id, || format!("{handle} {id} is {} {}", e.handle, e.info.id))?;
-                ensure(pool.seats.get(e.seat as usize) == Some(key), || format!("{handle} {id} is not in its seat"))?;
-                ensure(e.info.policy.number() == pool.policy.number(), || format!("{handle} {id} has another policy"))?;
-                let owned = self.owners.get(&e.info.home).is_some_and(|o| o.elements.contains(key));
-                ensure(owned, || format!("{handle} {id} is not in its owner's list"))?;
+        for (slot, pool) in self.pools.iter() {
+            let handle = &pool.handle;
+            ensure(self.pools.find(handle) == Some(slot), || format!("pool {handle} is not found"))?;
+            pool.audit(&self.records.slots).map_err(|e| format!("pool {handle}: {e}"))?;
+            for e in self.members(handle) {
+                let id = e.id();
+                members += 1;
+                ensure(e.record.serial != 0 && e.record.pool == slot, || format!("{handle} {id} is not there"))?;
+                ensure(self.find(handle, id) == Some(e.key()), || format!("{handle} {id} is not found"))?;
+                ensure(self.element(e.key()).is_some(), || format!("{handle} {id} does not answer to its key"))?;
+                ensure(e.policy().number() == pool.number, || format!("{handle} {id} has another policy"))?;
+                let on_list = e.record.assoc == NO_ASSOC || self.on_assoc(e.record.assoc).any(|key| key == e.key());
+                ensure(on_list, || format!("{handle} {id} is not on its association"))?;
             }
         }
-        ensure(members == self.records.len(), || format!("{members} members, {} elements", self.records.len()))?;
-        let owned: usize = self.owners.values().map(|o| o.elements.len()).sum();
+        let alive = self.records.slots.iter().filter(|e| e.serial != 0).count();
+        let counts = [alive, self.records.len(), self.elements.len()];
+        ensure(counts == [members; 3], || format!("{members} members, but {counts:?} elements"))?;
+        ensure(self.pools.iter().count() == self.pools.len(), || "the number of pools".into())?;
+        let share = |e: &super::record::Record| share_of_id(e.id) + self.pools.get(e.pool).map_or(0, |p| p.share);
+        let owned = self.owners.audit(&self.records, share)?;
         ensure(owned == members, || format!("{members} members, {owned} owned"))?;
-        for (owner, o) in &self.owners {
-            let mut checksum = Checksum::default();
-            o.elements.iter().filter_map(|key| self.element(*key)).for_each(|e| checksum.add(e.handle(), e.id()));
-            ensure(checksum == o.checksum, || format!("checksum of {owner}"))?;
-            ensure(!o.elements.is_empty(), || format!("{owner} owns nothing"))?;
-        }
-        Ok(())
+        self.expiry.audit(&self.records.slots)?;
+        self.timers.audit(&self.records.slots)
     }
 }
 

@@ -14,12 +14,20 @@ pub struct Checksum {
 impl Checksum {
     /// Takes an element in.
     pub fn add(&mut self, handle: &PoolHandle, id: ElementId) {
-        self.sum = self.sum.wrapping_add(share(handle, id));
+        self.add_share(share_of_handle(handle) + share_of_id(id));
     }
 
     /// Takes an element out that was taken in before.
     pub fn sub(&mut self, handle: &PoolHandle, id: ElementId) {
-        self.sum = self.sum.wrapping_sub(share(handle, id));
+        self.sub_share(share_of_handle(handle) + share_of_id(id));
+    }
+
+    pub(super) const fn add_share(&mut self, share: u64) {
+        self.sum = self.sum.wrapping_add(share);
+    }
+
+    pub(super) const fn sub_share(&mut self, share: u64) {
+        self.sum = self.sum.wrapping_sub(share);
     }
 
     /// The 16 bits that travel: the ones' complement of the ones' complement sum (RFC 1071).
@@ -37,13 +45,19 @@ impl Checksum {
     }
 }
 
-fn share(handle: &PoolHandle, id: ElementId) -> u64 {
+/// What a handle adds to the checksum for each of its elements.
+pub(super) fn share_of_handle(handle: &PoolHandle) -> u64 {
     let words = handle.as_bytes().chunks(2).map(|w| match *w {
         [high, low] => u64::from(u16::from_be_bytes([high, low])),
         [high] => u64::from(u16::from_be_bytes([high, 0])),
         _ => 0,
     });
-    words.sum::<u64>() + u64::from(id.0 >> 16) + u64::from(id.0 & 0xffff)
+    words.sum::<u64>()
+}
+
+/// What an identifier adds.
+pub(super) const fn share_of_id(id: ElementId) -> u64 {
+    (id.0 >> 16) as u64 + (id.0 & 0xffff) as u64
 }
 
 #[cfg(test)]

@@ -2,6 +2,10 @@
 
 use sctp_user::Time;
 
+use super::deadlines::{Deadlines, TIMER};
+use super::owners::Owner;
+use super::pool::Pool;
+use super::record::{NO_ASSOC, Record};
 use crate::wire::{ElementId, Life, PolicyParam, PoolElement, PoolHandle, RegistrarId, Transport};
 
 /// Names an element from its registration to its removal, renewals and changes of its home included. No two elements have the
@@ -12,80 +16,68 @@ pub struct ElementKey {
     pub(super) generation: u32,
 }
 
-/// What is kept of an element.
-#[derive(Debug)]
-pub(super) struct Record {
-    pub(super) handle: PoolHandle,
-    pub(super) info: PoolElement,
-    pub(super) generation: u32,
-    pub(super) seat: u32,
-    pub(super) since: Time,
-    pub(super) renewed: Time,
-    pub(super) expires: Option<Time>,
-    pub(super) assoc: Option<u32>,
-    pub(super) marked: bool,
-}
-
 /// An element of a pool, to look at.
 #[derive(Clone, Copy, Debug)]
 pub struct ElementRef<'a> {
-    pub(super) key: ElementKey,
+    pub(super) slot: u32,
     pub(super) record: &'a Record,
+    pub(super) pool: &'a Pool,
+    pub(super) owner: &'a Owner,
 }
 
 impl<'a> ElementRef<'a> {
     /// Its name in the handlespace.
     #[must_use]
     pub const fn key(&self) -> ElementKey {
-        self.key
+        self.record.key(self.slot)
     }
 
     /// Its identifier within the pool.
     #[must_use]
     pub const fn id(&self) -> ElementId {
-        self.record.info.id
+        self.record.id
     }
 
     /// Its pool.
     #[must_use]
     pub const fn handle(&self) -> &'a PoolHandle {
-        &self.record.handle
+        &self.pool.handle
     }
 
     /// Its home registrar.
     #[must_use]
     pub const fn home(&self) -> RegistrarId {
-        self.record.info.home
+        self.owner.id
     }
 
     /// Its registration life, as it was registered.
     #[must_use]
     pub const fn life(&self) -> Life {
-        self.record.info.life
+        self.record.life
     }
 
     /// Where its users reach it.
     #[must_use]
     pub fn user(&self) -> Transport {
-        self.record.info.user.clone()
+        self.record.user()
     }
 
     /// The pool's policy with the element's values.
     #[must_use]
     pub fn policy(&self) -> PolicyParam {
-        self.record.info.policy.clone()
+        self.record.policy(self.pool.number)
     }
 
     /// Where registrars reach it, if that is known.
     #[must_use]
     pub fn asap(&self) -> Option<Transport> {
-        self.record.info.asap.clone()
+        self.record.asap()
     }
 
     /// All that travels of it.
     #[must_use]
     pub fn info(&self) -> PoolElement {
-        self.record.info.clone()
+        PoolElement { id: self.id(), home: self.home(), life: self.life(), user: self.user(), policy: self.policy(), asap: self.asap() }
     }
 
     /// When it joined the pool.
@@ -96,26 +88,38 @@ impl<'a> ElementRef<'a> {
 
     /// When it last renewed its registration.
     #[must_use]
-    pub const fn renewed(&self) -> Time {
-        self.record.renewed
+    pub fn renewed(&self) -> Time {
+        // What is kept is the end of the life, or its beginning if it has no end.
+        let [noted, _] = self.record.due_at;
+        match self.record.life.duration(self.pool.life_unit) {
+            Some(life) => Time::ZERO + noted.saturating_since(Time::ZERO).saturating_sub(life),
+            None => noted,
+        }
     }
 
     /// When the registration ends unless it is renewed; `None` for never.
     #[must_use]
-    pub const fn expires(&self) -> Option<Time> {
-        self.record.expires
+    pub fn expires(&self) -> Option<Time> {
+        let [noted, _] = self.record.due_at;
+        (self.record.life != Life::INFINITE).then_some(noted)
+    }
+
+    /// The time of its timer, if that runs.
+    #[must_use]
+    pub const fn timer(&self) -> Option<Time> {
+        Deadlines::<TIMER>::get(self.record)
     }
 
     /// The association that it is registered over, as told by [`set_assoc`](super::Handlespace::set_assoc).
     #[must_use]
-    pub const fn assoc(&self) -> Option<u32> {
-        self.record.assoc
+    pub fn assoc(&self) -> Option<u32> {
+        (self.record.assoc != NO_ASSOC).then_some(self.record.assoc)
     }
 
-    /// Whether it was marked and has not been registered since.
+    /// Whether it was [marked](super::Handlespace::mark_owned) and not confirmed since.
     #[must_use]
     pub const fn is_marked(&self) -> bool {
-        self.record.marked
+        self.owner.is_marked(self.record)
     }
 }
 

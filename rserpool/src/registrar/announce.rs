@@ -1,12 +1,13 @@
 //! Announces (RFC 5352 section 3.6): telling that we are there, and counting who else is.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bytes::Bytes;
 use sctp_user::Time;
 
+use super::config::PortRule;
 use super::{Output, Registrar, Service, Timer};
 use crate::wire::{ASAP_PORT, AsapMessage, EncodeOptions, RegistrarId, Scope, Transport, TransportUse};
 
@@ -68,10 +69,13 @@ impl Registrar {
     /// datagram's, so we say it, in the single SCTP transport that RSPLIB accepts. RSPLIB does not understand loopback
     /// addresses in a transport, and what listens on loopback takes the datagram's port.
     fn announced(&self, source: IpAddr) -> Option<Transport> {
-        if source.is_loopback() || self.cfg.asap_port == ASAP_PORT {
+        let quiet = source.is_loopback() || self.cfg.asap_port == ASAP_PORT;
+        if quiet && self.cfg.announce.port_rule == PortRule::Both {
             return None;
         }
-        let usable = self.local.iter().copied().filter(|a| Scope::of(*a) >= Scope::SiteLocal);
+        let scope = if source.is_loopback() { Scope::Loopback } else { Scope::SiteLocal };
+        let usable = self.local.iter().copied().chain([source]).filter(|a| Scope::of(*a) >= scope && Scope::of(*a) != Scope::LinkLocal);
+        let usable: BTreeSet<IpAddr> = usable.collect();
         let transport = Transport::sctp(self.cfg.asap_port, TransportUse::DATA, usable);
         (!transport.addrs.is_empty()).then_some(transport)
     }

@@ -219,11 +219,29 @@ pub struct AnnounceConfig {
     /// The longest period, however many registrars there are; `None` as in RFC 5352, whose receivers then forget
     /// registrars between two announces as soon as there are five.
     pub max_period: Option<Duration>,
+    /// What an announce says about where we are.
+    pub port_rule: PortRule,
+}
+
+/// How announces tell the port of ASAP: RFC 5352 section 3.6 and RSPLIB read one without transport parameters differently.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PortRule {
+    /// Such that both understand it: nothing is said on the registered port or on loopback, where it is the datagram's
+    /// port; otherwise one SCTP transport.
+    #[default]
+    Both,
+    /// As the RFC has it: always with all addresses, for nothing would mean the registered port.
+    Rfc,
 }
 
 impl Default for AnnounceConfig {
     fn default() -> Self {
-        Self { targets: Vec::new(), period: Duration::from_secs(1), max_period: Some(Duration::from_secs(2)) }
+        Self {
+            targets: Vec::new(),
+            period: Duration::from_secs(1),
+            max_period: Some(Duration::from_secs(2)),
+            port_rule: PortRule::default(),
+        }
     }
 }
 

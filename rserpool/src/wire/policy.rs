@@ -62,6 +62,23 @@ macro_rules! policies {
                 }
             }
 
+            /// The values, filled up with zeros; `None` for a policy without a codec.
+            pub(crate) const fn words(&self) -> Option<[u32; 4]> {
+                match self {
+                    $(Self::$variant { $($field),* } => Some(four(&[$(*$field),*])),)+
+                    Self::Other { .. } => None,
+                }
+            }
+
+            /// What [`PolicyParam::words`] was made of.
+            pub(crate) fn from_words(number: u32, words: [u32; 4]) -> Option<Self> {
+                let mut left = words.into_iter();
+                Some(match number {
+                    $($number => Self::$variant { $($field: left.next()?),* },)+
+                    _ => return None,
+                })
+            }
+
             /// The length of the values in bytes.
             fn values_len(&self) -> usize {
                 match self {
@@ -135,6 +152,16 @@ policies! {
     PriorityLeastUsedDpf = 0xb000_2004, "PriorityLeastUsedDPF" { load, degradation, load_dpf, distance };
     /// RSPLIB: `PriorityLeastUsedDegradation`, with distance as load. Not for RSPLIB either.
     PriorityLeastUsedDegradationDpf = 0xb000_2005, "PriorityLeastUsedDegradationDPF" { load, degradation, load_dpf, distance };
+}
+
+const fn four(values: &[u32]) -> [u32; 4] {
+    match *values {
+        [] => [0; 4],
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        [a, b, c, d, ..] => [a, b, c, d],
+    }
 }
 
 impl PolicyParam {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
-use rserpool::registrar::config::AnnounceTarget;
+use rserpool::registrar::config::{AnnounceTarget, PortRule};
 use rserpool::registrar::{Input, RegistrarEvent, RemovalReason, Service};
 use rserpool::wire::{
     AsapMessage, CauseCode, ElementId, EncodeOptions, ErrorCause, Life, LifeUnit, PolicyParam, PoolElement, PoolHandle, Protocol,
@@ -118,7 +118,7 @@ fn registrations_are_checked() {
     refused(&mut bed, pe, pool(), PoolElement { user: no_port.clone(), ..good() }, invalid(no_port.to_param()));
     let foreign = element(1, 77).user;
     refused(&mut bed, pe, pool(), element(1, 77), invalid(foreign.to_param()));
-    let policy = PolicyParam::Random {};
+    let policy = PolicyParam::Other { number: 0x4000_0099, values: vec![0; 4] };
     refused(&mut bed, pe, pool(), PoolElement { policy: policy.clone(), ..good() }, invalid(policy.to_param()));
     assert_eq!(bed.r.handlespace().pool_count(), 0);
 
@@ -283,6 +283,31 @@ fn announces() {
 }
 
 /// RFC 5352 rows: 3.6-1.
+/// On request announces say what the RFC wants them to: all addresses always, on loopback and with the registered port too.
+///
+/// RFC 5352 section 3.6.
+#[test]
+fn announces_to_the_letter() {
+    let target = |source: &str| AnnounceTarget { source: source.parse().unwrap(), group: "224.0.1.185:3863".parse().unwrap() };
+    let mut bed = Bed::with(|cfg| {
+        cfg.announce.port_rule = PortRule::Rfc;
+        cfg.announce.targets = vec![target("127.0.0.1"), target("10.0.0.5")];
+    });
+    let addrs: Vec<IpAddr> = ["10.0.0.5", "192.0.2.9", "fe80::1", "127.0.0.1"].map(|a| a.parse().unwrap()).to_vec();
+    bed.r.handle(Time::ZERO, Input::Addresses(&addrs));
+    let told = |out: &Out| match out {
+        Out::Announce(_, bytes) => match AsapMessage::decode(bytes).unwrap().message {
+            AsapMessage::ServerAnnounce { transports, .. } => transports,
+            other => panic!("{other}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let all = |addrs: &[&str]| vec![Transport::sctp(3863, TransportUse::DATA, addrs.iter().map(|a| a.parse().unwrap()))];
+    let out = bed.pass(Duration::ZERO);
+    assert_eq!(told(&out[0].1), all(&["10.0.0.5", "127.0.0.1", "192.0.2.9"]));
+    assert_eq!(told(&out[1].1), all(&["10.0.0.5", "192.0.2.9"]));
+}
+
 #[test]
 fn announces_are_rarer_among_many_but_never_outdated() {
     let (mut bed, ..) = announcing(3863);

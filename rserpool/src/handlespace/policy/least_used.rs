@@ -1,57 +1,40 @@
 //! Least used (RFC 5356 section 5.1): the lowest load, equal loads in turn.
 
-use super::sorted::Order;
+use super::sorted::Load;
 use crate::wire::PolicyParam;
 
-/// The order of least used: the load as registered.
-#[derive(Debug)]
+/// The load of least used: as registered.
+#[derive(Default, Debug)]
 pub(super) struct LeastUsed;
 
-impl Order for LeastUsed {
-    type Key = u32;
-    type State = u32;
+impl Load for LeastUsed {
+    const NUMBER: u32 = 0x4000_0001;
 
-    fn number(&self) -> u32 {
-        PolicyParam::LeastUsed { load: 0 }.number()
-    }
-
-    fn state(&self, param: &PolicyParam, _old: Option<&u32>) -> Option<u32> {
-        match *param {
-            PolicyParam::LeastUsed { load } => Some(load),
+    fn load(values: &PolicyParam) -> Option<(u32, u32)> {
+        match *values {
+            PolicyParam::LeastUsed { load } => Some((load, 0)),
             _ => None,
         }
-    }
-
-    fn key(&self, load: &u32) -> u32 {
-        *load
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sctp_user::SeededEntropy;
-
-    use super::super::Policies;
+    use super::super::testing::{first_of_each, of};
     use crate::wire::PolicyParam;
 
     #[test]
     fn lowest_load_first_and_equals_in_turn() {
-        let mut policy = Policies::standard().of_number(0x4000_0001).unwrap();
-        let mut rng = SeededEntropy::new(1);
-        for load in [50, 10, 10, 90] {
-            policy.join(&PolicyParam::LeastUsed { load });
-        }
-        let mut select = |policy: &mut dyn super::super::Policy, n| {
-            let mut out = Vec::new();
-            policy.select(n, None, &mut rng, &mut out);
-            out
-        };
-        assert_eq!(select(policy.as_mut(), 3), [1, 2, 0]);
-        assert_eq!(select(policy.as_mut(), 3), [2, 1, 0]);
-        assert_eq!(select(policy.as_mut(), 1), [1]);
+        let mut policy = of(&[
+            PolicyParam::LeastUsed { load: 50 },
+            PolicyParam::LeastUsed { load: 10 },
+            PolicyParam::LeastUsed { load: 10 },
+            PolicyParam::LeastUsed { load: 90 },
+        ]);
+        assert_eq!(first_of_each(policy.as_mut(), 5), [1, 2, 1, 2, 1], "the lowest load");
         policy.renew(3, &PolicyParam::LeastUsed { load: 0 });
-        // Values of another policy are none.
+        assert_eq!(first_of_each(policy.as_mut(), 2), [3, 3]);
         policy.renew(3, &PolicyParam::Random {});
-        assert_eq!(select(policy.as_mut(), 1), [3]);
+        assert_eq!(first_of_each(policy.as_mut(), 2), [2, 1], "values of another policy are the worst");
     }
 }

@@ -37,16 +37,38 @@
 //! assert_eq!(policies.of_number(0xb000_7777).map(|p| p.number()), Some(0xb000_7777));
 //! ```
 
+mod dpf;
 mod least_used;
+mod least_used_degradation;
+mod least_used_degradation_dpf;
+mod least_used_dpf;
+mod priority;
+mod priority_least_used;
+mod priority_least_used_degradation;
+mod priority_least_used_degradation_dpf;
+mod priority_least_used_dpf;
+mod random;
+mod randomized_least_used;
+mod randomized_least_used_degradation;
+mod randomized_priority_least_used;
+mod randomized_priority_least_used_degradation;
 mod registry;
 mod round_robin;
 pub mod sorted;
+mod sum;
+pub mod weighted;
+mod weighted_random;
+mod weighted_random_dpf;
+mod weighted_round_robin;
+
+#[cfg(test)]
+mod testing;
 
 use core::fmt;
 
 use sctp_user::Entropy;
 
-pub use registry::Policies;
+pub use registry::{NUMBERS, Policies};
 
 use crate::wire::PolicyParam;
 
@@ -75,6 +97,11 @@ pub trait Policy: fmt::Debug + Send {
     /// Whether there is none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether a renewal with the same values makes a difference. If not, it is not told of.
+    fn forgets(&self) -> bool {
+        true
     }
 
     /// Checks the index against itself: for tests.

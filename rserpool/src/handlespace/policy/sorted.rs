@@ -1,120 +1,172 @@
 //! Policies that choose in an order: the elements with the least keys, and among equals the one that was chosen longest
-//! ago. A selection of n elements out of m takes O(n log m).
-
-#![allow(clippy::cast_possible_truncation, reason = "a pool has fewer than 2^32 seats")]
+//! ago. An element is found, moved or removed in O(log m), the first n of m are listed in O(n log n).
 
 use core::fmt;
-use std::collections::BTreeSet;
 
 use sctp_user::Entropy;
 
+use super::super::store::heap::{Entry, Heap};
+use super::super::store::segmented::Segmented;
 use super::Policy;
 use crate::wire::PolicyParam;
 
 /// What makes a policy out of the order.
-pub trait Order: fmt::Debug + Send {
+pub trait Order: fmt::Debug + Default + Send {
     /// What the elements are sorted by, the least first; ties are broken by the turn.
     type Key: Ord + Copy + fmt::Debug + Send;
-    /// What the policy remembers of an element.
-    type State: fmt::Debug + Send;
+    /// What the policy remembers of an element besides.
+    type State: Copy + fmt::Debug + Send;
 
     /// The policy's number on the wire.
-    fn number(&self) -> u32;
+    const NUMBER: u32;
 
-    /// The state of an element that registers with `param` (or again: then `old` is what was known); `None` if the values
-    /// belong to another policy.
-    fn state(&self, param: &PolicyParam, old: Option<&Self::State>) -> Option<Self::State>;
+    /// Whether a renewal with the same values makes a difference.
+    const FORGETS: bool = false;
 
-    /// The element's key.
-    fn key(&self, state: &Self::State) -> Self::Key;
+    /// The place of an element that joins where `first` is the least key. Values of another policy count as the worst.
+    fn join(values: &PolicyParam, first: Option<Self::Key>) -> (Self::Key, Self::State);
 
-    /// The element was chosen and counts as used.
-    fn used(&self, state: &mut Self::State) {
-        let _ = state;
+    /// The place of an element that registers again.
+    fn renew(values: &PolicyParam, _key: Self::Key, _state: Self::State) -> (Self::Key, Self::State) {
+        Self::join(values, None)
+    }
+
+    /// The key of an element that was chosen and counts as used.
+    fn used(key: Self::Key, _state: Self::State) -> Self::Key {
+        key
     }
 }
 
-#[derive(Debug)]
-struct Entry<O: Order> {
-    state: O::State,
-    key: O::Key,
-    turn: u64,
+/// An element in its seat.
+#[derive(Clone, Copy, Debug)]
+struct Member<S> {
+    state: S,
+    /// Its place in the queue.
+    at: u32,
 }
 
 /// A policy made of an [`Order`].
 #[derive(Debug)]
 pub struct Sorted<O: Order> {
-    order: O,
-    /// By seat.
-    entries: Vec<Entry<O>>,
-    sorted: BTreeSet<(O::Key, u64, u32)>,
+    members: Segmented<Member<O::State>>,
+    queue: Heap<O::Key>,
     /// Counts the turns: each element that joins or is used goes behind all others. 64 bits never wrap.
     turn: u64,
+    /// Room to work in.
+    frontier: Vec<Entry<O::Key>>,
+}
+
+impl<O: Order> Default for Sorted<O> {
+    fn default() -> Self {
+        Self { members: Segmented::new(), queue: Heap::new(), turn: 0, frontier: Vec::new() }
+    }
 }
 
 impl<O: Order> Sorted<O> {
-    /// An empty one.
-    pub const fn new(order: O) -> Self {
-        Self { order, entries: Vec::new(), sorted: BTreeSet::new(), turn: 0 }
-    }
-
     fn mark_used(&mut self, seat: u32) {
-        self.turn += 1;
-        let Some(e) = self.entries.get_mut(seat as usize) else { return };
-        self.sorted.remove(&(e.key, e.turn, seat));
-        self.order.used(&mut e.state);
-        e.key = self.order.key(&e.state);
-        e.turn = self.turn;
-        self.sorted.insert((e.key, e.turn, seat));
+        let Self { members, queue, turn, .. } = self;
+        let Some(member) = members.get(seat).copied() else { return };
+        let Some(entry) = queue.get(member.at) else { return };
+        *turn += 1;
+        let entry = Entry::new(O::used(entry.key, member.state), *turn, seat);
+        queue.replace(member.at, entry, |seat, at| members[seat].at = at);
     }
 }
 
 impl<O: Order> Policy for Sorted<O> {
     fn number(&self) -> u32 {
-        self.order.number()
+        O::NUMBER
     }
 
     fn join(&mut self, values: &PolicyParam) {
-        let Some(state) = self.order.state(values, None) else { return };
+        let (key, state) = O::join(values, self.queue.first().map(|e| e.key));
         self.turn += 1;
-        let (key, turn, seat) = (self.order.key(&state), self.turn, self.len() as u32);
-        self.entries.push(Entry { state, key, turn });
-        self.sorted.insert((key, turn, seat));
+        let Self { members, queue, turn, .. } = self;
+        let seat = members.push(Member { state, at: 0 });
+        queue.push(Entry::new(key, *turn, seat), |seat, at| members[seat].at = at);
     }
 
     fn renew(&mut self, seat: u32, values: &PolicyParam) {
-        let Some(e) = self.entries.get_mut(seat as usize) else { return };
-        let Some(state) = self.order.state(values, Some(&e.state)) else { return };
-        self.sorted.remove(&(e.key, e.turn, seat));
-        // A renewal is no reason to lose or to win a turn.
-        e.key = self.order.key(&state);
-        e.state = state;
-        self.sorted.insert((e.key, e.turn, seat));
+        let Self { members, queue, .. } = self;
+        let Some(member) = members.get_mut(seat) else { return };
+        let (at, Some(entry)) = (member.at, queue.get(member.at)) else { return };
+        let (key, state) = O::renew(values, entry.key, member.state);
+        member.state = state;
+        if key != entry.key {
+            // A renewal is no reason to lose or to win a turn.
+            queue.replace(at, Entry::new(key, entry.turn(), seat), |seat, at| members[seat].at = at);
+        }
     }
 
     fn leave(&mut self, seat: u32) {
-        if seat as usize >= self.entries.len() {
-            return;
-        }
-        let e = self.entries.swap_remove(seat as usize);
-        self.sorted.remove(&(e.key, e.turn, seat));
-        let last = self.len() as u32;
-        if let Some(moved) = self.entries.get(seat as usize) {
-            self.sorted.remove(&(moved.key, moved.turn, last));
-            self.sorted.insert((moved.key, moved.turn, seat));
+        let Self { members, queue, .. } = self;
+        let Some(member) = members.get(seat).copied() else { return };
+        queue.remove(member.at, |seat, at| members[seat].at = at);
+        members.swap_remove(seat);
+        if let Some(moved) = members.get(seat) {
+            queue.rename(moved.at, seat);
         }
     }
 
     fn select(&mut self, n: usize, increment: Option<usize>, _rng: &mut dyn Entropy, out: &mut Vec<u32>) {
         let from = out.len();
-        out.extend(self.sorted.iter().take(n).map(|(_, _, seat)| *seat));
-        let used: Vec<u32> = out.iter().skip(from).take(increment.unwrap_or(1)).copied().collect();
-        for seat in used {
-            self.mark_used(seat);
+        if let (1, Some(first)) = (n, self.queue.first()) {
+            out.push(first.item);
+        } else {
+            self.queue.least(n, &mut self.frontier, out);
+        }
+        for seat in out.iter().skip(from).take(increment.unwrap_or(1)) {
+            self.mark_used(*seat);
         }
     }
 
     fn len(&self) -> usize {
-        self.entries.len()
+        self.members.len() as usize
+    }
+
+    fn forgets(&self) -> bool {
+        O::FORGETS
+    }
+
+    fn audit(&self) -> Result<(), String> {
+        let in_place = |(seat, m): (u32, &Member<_>)| self.queue.get(m.at).is_some_and(|e| e.item == seat);
+        let all_in_place = (0u32..).zip(self.members.iter()).all(in_place);
+        let consistent = all_in_place && self.queue.is_sorted() && self.queue.len() == self.members.len();
+        if consistent { Ok(()) } else { Err(format!("the queue of {:?} is not in order", O::default())) }
+    }
+}
+
+/// What makes an order out of loads: the least used one is chosen.
+pub trait Load: fmt::Debug + Default + Send {
+    /// The policy's number on the wire.
+    const NUMBER: u32;
+
+    /// Whether being used raises the load until the next registration.
+    const DEGRADES: bool = false;
+
+    /// The load of an element that has just registered, a fraction of `0xffff_ffff`, and what each use adds if the policy
+    /// degrades. `None` for values of another policy.
+    fn load(values: &PolicyParam) -> Option<(u32, u32)>;
+}
+
+/// The order of the policies that are made of a [`Load`].
+#[derive(Default, Debug)]
+pub struct ByLoad<L>(L);
+
+impl<L: Load> Order for ByLoad<L> {
+    /// The load, with the degradation so far: it is enough to know the sum, for a registration starts all over.
+    type Key = u32;
+    type State = u32;
+
+    const NUMBER: u32 = L::NUMBER;
+    const FORGETS: bool = L::DEGRADES;
+
+    fn join(values: &PolicyParam, _first: Option<u32>) -> (u32, u32) {
+        let (load, step) = L::load(values).unwrap_or((u32::MAX, 0));
+        (load, if L::DEGRADES { step } else { 0 })
+    }
+
+    fn used(load: u32, step: u32) -> u32 {
+        load.saturating_add(step)
     }
 }

@@ -34,7 +34,7 @@ struct Cli {
 enum Command {
     /// Run a registrar (the same program as `registrar`)
     #[command(after_help = cli::EXAMPLES)]
-    Registrar(cli::Options),
+    Registrar(Box<cli::Options>),
     /// Offer a service as an element of a pool
     Server(server::Options),
     /// Send lines of standard input to an echo pool

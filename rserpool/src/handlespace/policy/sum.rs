@@ -1,0 +1,169 @@
+//! Sums of weights, in which the one that a number falls on is found quickly.
+
+use super::super::store::segmented::Segmented;
+
+/// Numbers that are summed up in one.
+const FAN: usize = 8;
+
+/// Weights with the sums of each eight of them, the sums of each eight of those, and so on.
+#[derive(Debug)]
+pub(super) struct SumTree {
+    weights: Segmented<u32>,
+    /// The levels from the bottom up, until one has at most [`FAN`] sums.
+    levels: Vec<Vec<u64>>,
+    total: u64,
+}
+
+impl SumTree {
+    pub(super) const fn new() -> Self {
+        Self { weights: Segmented::new(), levels: Vec::new(), total: 0 }
+    }
+
+    pub(super) fn push(&mut self, weight: u32) {
+        let at = self.weights.push(0);
+        // The levels grow with the weights, each when the one below begins a new group.
+        let mut group = at as usize / FAN;
+        for level in &mut self.levels {
+            if group == level.len() {
+                level.push(0);
+            }
+            group /= FAN;
+        }
+        let top = self.levels.last().map_or(self.weights.len() as usize, Vec::len);
+        if top > FAN {
+            let sums = match self.levels.last() {
+                Some(level) => level.chunks(FAN).map(|c| c.iter().sum()).collect(),
+                None => {
+                    let weights: Vec<u32> = self.weights.iter().copied().collect();
+                    weights.chunks(FAN).map(|c| c.iter().copied().map(u64::from).sum()).collect()
+                }
+            };
+            self.levels.push(sums);
+        }
+        self.set(at, weight);
+    }
+
+    /// Removes a weight; the last one moves to its place.
+    pub(super) fn swap_remove(&mut self, at: u32) {
+        let Some(last) = self.weights.len().checked_sub(1) else { return };
+        let moved = self.set(last, 0);
+        if at != last {
+            self.set(at, moved);
+        }
+        self.weights.pop();
+        let mut below = self.weights.len() as usize;
+        for level in &mut self.levels {
+            level.truncate(below.div_ceil(FAN));
+            below = level.len();
+        }
+        // With one level more than needed a pool that breathes does not build it again and again.
+        while let [.., under, _] = self.levels.as_slice()
+            && under.len() <= 1
+        {
+            self.levels.pop();
+        }
+    }
+
+    /// Changes a weight; returns what it was.
+    pub(super) fn set(&mut self, at: u32, weight: u32) -> u32 {
+        let Some(known) = self.weights.get_mut(at) else { return 0 };
+        let before = core::mem::replace(known, weight);
+        let change = u64::from(weight).wrapping_sub(u64::from(before));
+        let mut group = at as usize / FAN;
+        for level in &mut self.levels {
+            if let Some(sum) = level.get_mut(group) {
+                *sum = sum.wrapping_add(change);
+            }
+            group /= FAN;
+        }
+        self.total = self.total.wrapping_add(change);
+        before
+    }
+
+    /// The index on which `number`, less than the total, falls if each index has as many numbers as its weight.
+    pub(super) fn find(&self, mut number: u64) -> u32 {
+        let mut at = 0;
+        for level in self.levels.iter().rev() {
+            let group = level.get(at..).unwrap_or_default();
+            let mut passed = 0;
+            for sum in group {
+                if number < *sum {
+                    break;
+                }
+                number -= sum;
+                passed += 1;
+            }
+            at = (at + passed) * FAN;
+        }
+        let mut at = u32::try_from(at).unwrap_or(u32::MAX);
+        while let Some(weight) = self.weights.get(at).copied().map(u64::from)
+            && number >= weight
+        {
+            number -= weight;
+            at += 1;
+        }
+        at
+    }
+
+    pub(super) fn get(&self, at: u32) -> u32 {
+        self.weights.get(at).copied().unwrap_or(0)
+    }
+
+    pub(super) const fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.weights.len()
+    }
+
+    /// Whether all sums are those of the weights.
+    pub(super) fn is_right(&self) -> bool {
+        let mut below: Vec<u64> = self.weights.iter().copied().map(u64::from).collect();
+        for level in &self.levels {
+            let sums: Vec<u64> = below.chunks(FAN).map(|c| c.iter().sum()).collect();
+            if sums != *level {
+                return false;
+            }
+            below = sums;
+        }
+        below.len() <= FAN && below.iter().sum::<u64>() == self.total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn like_a_list(ops in proptest::collection::vec((0u8..5, any::<u32>(), 0u32..9), 0..600)) {
+            let (mut tree, mut list) = (SumTree::new(), Vec::new());
+            for (op, at, weight) in ops {
+                let at = at.checked_rem(u32::try_from(list.len()).unwrap());
+                match (op, at) {
+                    (0, Some(at)) => {
+                        tree.swap_remove(at);
+                        list.swap_remove(at as usize);
+                    }
+                    (1, Some(at)) => {
+                        prop_assert_eq!(tree.set(at, weight), list[at as usize]);
+                        list[at as usize] = weight;
+                    }
+                    _ => {
+                        tree.push(weight);
+                        list.push(weight);
+                    }
+                }
+                prop_assert!(tree.is_right());
+                prop_assert_eq!(tree.total(), list.iter().copied().map(u64::from).sum::<u64>());
+            }
+            let owners: Vec<u32> = (0u32..).zip(&list).flat_map(|(i, w)| core::iter::repeat_n(i, *w as usize)).collect();
+            for (number, owner) in (0u64..).zip(owners) {
+                prop_assert_eq!(tree.find(number), owner);
+            }
+        }
+    }
+}
