@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::cast_precision_loss,
     reason = "edge: a benchmark runs programs and measures time; a panic is how it fails"
 )]
@@ -95,7 +96,7 @@ fn config() -> RegistrarConfig {
 /// What the threads of this process have spent so far.
 fn cpu_time() -> Duration {
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let spent = threads.filter_map(|t| fs::read_to_string(t.path().join("schedstat")).ok()?.split(' ').next()?.parse().ok());
+    let spent = threads.filter_map(|t| fs::read_to_string(t.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok());
     Duration::from_nanos(spent.sum())
 }
 

@@ -28,7 +28,6 @@ const EDGES: &[&str] = &[
     // Programs.
     "registrar/src/",
     "tools/src/",
-    "rserpool/benches/sockets.rs",
     // The benchmark: measures time.
     "tools/bench/",
     // RSerPool on real sockets: the names of registrars are looked up in a thread.
