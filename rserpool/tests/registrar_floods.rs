@@ -107,6 +107,7 @@ impl Flood {
             expected: None,
             figures: Figures::default(),
         };
+        this.give(Input::Addresses(&[IpAddr::from([10, 0, 0, 3])]));
         // The registrar finds no mentor, and serves.
         this.pass(Duration::from_secs(3));
         this.element = this.connect(Service::Asap, ELEMENT_HOST.into());
