@@ -7,4 +7,5 @@ mod element;
 mod partition;
 mod random;
 mod startup;
+mod suggestion;
 mod takeover;
