@@ -13,13 +13,16 @@ mod asap;
 mod assoc_ops;
 mod chunk;
 mod cookie;
+mod pool_messages;
+mod registrar;
 mod share;
 mod two_peers;
 mod wire;
 
-pub use asap::asap;
+pub use asap::{asap, enrp};
 pub use assoc_ops::assoc_ops;
 pub use cookie::cookie;
+pub use registrar::registrar;
 pub use share::share;
 pub use two_peers::two_peers;
 pub use wire::{chunk_roundtrip, packet};
@@ -28,7 +31,7 @@ pub use wire::{chunk_roundtrip, packet};
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is also the name of the folder with their corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("packet", packet),
     ("chunk_roundtrip", chunk_roundtrip),
     ("cookie", cookie),
@@ -36,4 +39,6 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("share", share),
     ("two_peers", two_peers),
     ("assoc_ops", assoc_ops),
+    ("enrp", enrp),
+    ("registrar", registrar),
 ];

@@ -34,4 +34,4 @@ macro_rules! replays {
     };
 }
 
-replays!(packet, chunk_roundtrip, cookie, asap, share, two_peers, assoc_ops);
+replays!(packet, chunk_roundtrip, cookie, asap, share, two_peers, assoc_ops, enrp, registrar);

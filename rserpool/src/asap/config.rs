@@ -31,6 +31,9 @@ pub struct AsapConfig {
     pub reach_limit: Duration,
     /// How long a registrar that was heard on the loopback interface waits for one that was heard on another one.
     pub settle: Duration,
+    /// How long a process whose home is lost, and that has nothing to ask, waits for the registrar that takes its elements over
+    /// (RFC 5353 section 3.5.2) before it looks for one itself; RFC 5352 section 3.6 wants it to when a request has failed.
+    pub adoption_wait: Duration,
     /// How long an element that failed is not chosen again, unless it registers anew.
     pub exclusion: Duration,
     /// Shortest time between two registrations of one element, so that load updates do not flood the registrar.
@@ -70,6 +73,7 @@ impl AsapConfig {
             hunt_limit: Duration::from_secs(5),
             reach_limit: Duration::from_secs(10),
             settle: Duration::from_millis(50),
+            adoption_wait: Duration::ZERO,
             exclusion: Duration::from_secs(30),
             min_update_interval: Duration::from_millis(100),
             life_unit: LifeUnit::Milliseconds,

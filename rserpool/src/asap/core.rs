@@ -174,6 +174,8 @@ pub struct Asap {
     pub(super) home: Option<Home>,
     /// When the search for a registrar began.
     pub(super) hunting_since: Time,
+    /// Until when the registrar that takes over is waited for.
+    pub(super) adoption_until: Time,
     /// At most as many as [`Asap::accept`] lets in.
     pub(super) visitors: BTreeMap<LinkId, Visitor>,
     /// Requests without an answer, oldest first: all are in flight if there is a home, none if there is none.
@@ -206,6 +208,7 @@ impl Asap {
             entropy,
             home: None,
             hunting_since: Time::ZERO,
+            adoption_until: Time::ZERO,
             visitors: BTreeMap::new(),
             queue: VecDeque::new(),
             head_since: Time::ZERO,
@@ -255,6 +258,8 @@ impl Asap {
     pub fn poll_timeout(&self) -> Option<Time> {
         let rest = if self.home.is_some() {
             [self.request_deadline(), self.due.next(), self.follow_deadline()]
+        } else if self.awaits_adoption(self.driven) {
+            [Some(self.adoption_until), None, None]
         } else if self.wants_home() {
             [self.hunt.poll_timeout(self.driven), self.give_up_deadline(), None]
         } else {
@@ -289,7 +294,7 @@ impl Asap {
         if self.home.is_some() {
             self.register_due(now);
             self.follow_due(now);
-        } else if self.wants_home() {
+        } else if self.wants_home() && !self.awaits_adoption(now) {
             self.hunt_on(now);
         } else {
             self.stop_hunt();

@@ -30,6 +30,8 @@ pub(crate) struct Element {
     next: Option<Time>,
     /// Whether it renews its registration.
     pub(crate) renewing: bool,
+    /// Whether it keeps the association with a former home, and answers there.
+    pub(crate) keeps_old: bool,
     /// How many times it found itself with a home that it had not chosen.
     pub(crate) moves: u32,
     pub(crate) alive: bool,
@@ -50,6 +52,7 @@ impl Element {
             connecting: false,
             next: Some(Time::ZERO),
             renewing: true,
+            keeps_old: false,
             moves: 0,
             alive: true,
         }
@@ -120,7 +123,7 @@ impl Element {
                 if let AsapMessage::KeepAlive { new_home, registrar, handle, id } = AsapMessage::decode(&bytes).unwrap().message {
                     assert_eq!((&handle, id), (&self.pool, Some(self.id)));
                     if new_home && self.home != Some(key) {
-                        if let Some(old) = self.home.replace(key) {
+                        if let Some(old) = self.home.replace(key).filter(|_| !self.keeps_old) {
                             bus.close(now, End { host: self.host, key: old });
                         }
                         self.moves += 1;

@@ -6,4 +6,5 @@ mod bus;
 mod element;
 mod partition;
 mod startup;
+mod suggestion;
 mod takeover;

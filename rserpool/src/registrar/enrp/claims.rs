@@ -12,7 +12,8 @@
 //!    away: it is not removed. If it answers, we tell everybody that we are its home, and now the other one is in our
 //!    position.
 //! 4. An element which answers both has two homes, against RFC 5353 section 1.1. So when the same registrar claims it
-//!    again within half a minute, the arbitration of takeovers decides between the two, the winner with the H flag.
+//!    again within half a minute, the arbitration of takeovers decides between the two, the winner with the H flag. With
+//!    suggested takeovers, the identifiers that decide where an element is suggested to decide here, too, at once.
 //! 5. An element that was taken over is claimed by us, but not held before it has acknowledged. If it is given away in
 //!    between and acknowledges nevertheless, it has chosen us: we tell everybody.
 //!
@@ -128,7 +129,7 @@ impl Registrar {
             self.take_as_said(now, key, claim);
             return;
         };
-        let tenure = &mut watched.tenure;
+        let tenure = &watched.tenure;
         if tenure.adopting {
             // Rule 5: what has been asked may yet be answered.
             self.take_as_said(now, key, claim);
@@ -139,13 +140,25 @@ impl Registrar {
             return;
         }
         let again = tenure.defended.is_some_and(|(who, t)| who == claim.by && now.saturating_since(t) < DEFENCE);
-        if again && !self.cfg.enrp.arbitration.prefers(self.id, claim.by) {
+        let suggested = self.cfg.enrp.suggest_takeovers;
+        if (again || suggested) && !self.goes_before(key, claim.by) {
             self.give_away(now, key, claim);
             return;
         }
-        tenure.claim = Some(claim);
-        tenure.adopting = again;
+        if let Some(watched) = self.watched.get_mut(&key) {
+            watched.tenure.claim = Some(claim);
+            watched.tenure.adopting = again;
+        }
         self.enqueue_question(now, key);
+    }
+
+    /// Whether we are the home of an element rather than another registrar, if both can be. Who suggests takeovers has suggested
+    /// this one, or would: deciding otherwise, the two would hand the element to each other for ever.
+    fn goes_before(&self, key: ElementKey, other: RegistrarId) -> bool {
+        match self.space.element(key).map(|e| e.id().0) {
+            Some(id) if self.cfg.enrp.suggest_takeovers => self.id.0 ^ id > other.0 ^ id,
+            _ => self.cfg.enrp.arbitration.prefers(self.id, other),
+        }
     }
 
     /// The space says what the claim says; whether we are still interested is another matter.

@@ -18,6 +18,8 @@ use tools::service::session::{Heard, Incoming, PoolSession, Session};
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the end of a session or of an element may take.
 const END_PATIENCE: Duration = Duration::from_secs(1);
+/// How long an element whose registrar is gone waits for the one that takes over.
+const ADOPTION_WAIT: Duration = Duration::from_secs(1);
 
 /// Flags of pool elements and pool users.
 #[derive(Debug, Args)]
@@ -68,6 +70,9 @@ impl PoolOptions {
         let pool = PoolHandle::new(name).with_context(|| format!("{name:?} cannot be a pool handle"))?;
         let mut asap = AsapConfig::rsplib();
         asap.hunt_limit = self.registrar_timeout;
+        if role == Role::Element {
+            asap.adoption_wait = ADOPTION_WAIT;
+        }
         let mut builder = Rserpool::builder().udp_port(self.common.udp_port).announce_group(self.announce).asap(asap);
         for place in &self.registrar {
             builder = match place {
