@@ -31,6 +31,9 @@ pub struct AsapConfig {
     pub reach_limit: Duration,
     /// How long a registrar that was heard on the loopback interface waits for one that was heard on another one.
     pub settle: Duration,
+    /// How long a process whose home is lost, and that has nothing to ask, waits for the registrar that takes its elements over
+    /// (RFC 5353 section 3.5.2) before it looks for one itself; RFC 5352 section 3.6 wants it to when a request has failed.
+    pub adoption_wait: Duration,
     /// How long an element that failed is not chosen again, unless it registers anew.
     pub exclusion: Duration,
     /// Shortest time between two registrations of one element, so that load updates do not flood the registrar.
@@ -44,6 +47,9 @@ pub struct AsapConfig {
     /// Registrars known by the name of their host, such as `registrar.example.org:3863`. Who drives the core looks them up,
     /// see [`super::Output::LookUp`].
     pub registrar_names: Vec<String>,
+    /// Whether a registrar whose announce names no port is on the registered one (RFC 5352 section 3.6), and not on the UDP port
+    /// that the announce came from, as RSPLIB means it (rulings, 2.2).
+    pub assume_registered_port: bool,
     /// How long "no such pool" is believed without asking again, but never longer than the answers that the user accepts.
     pub negative: Duration,
     /// How many of the elements that a cached answer names count as used, so that others come first the next time; `None`: as
@@ -67,12 +73,14 @@ impl AsapConfig {
             hunt_limit: Duration::from_secs(5),
             reach_limit: Duration::from_secs(10),
             settle: Duration::from_millis(50),
+            adoption_wait: Duration::ZERO,
             exclusion: Duration::from_secs(30),
             min_update_interval: Duration::from_millis(100),
             life_unit: LifeUnit::Milliseconds,
             encode: EncodeOptions::default(),
             registrars: Vec::new(),
             registrar_names: Vec::new(),
+            assume_registered_port: false,
             negative: Duration::from_secs(1),
             cache_increment: None,
         }
@@ -86,6 +94,7 @@ impl AsapConfig {
             t2_registration: Duration::from_secs(30),
             t3_deregistration: Duration::from_secs(30),
             t5_hunt: Duration::from_secs(10),
+            assume_registered_port: true,
             life_unit: LifeUnit::Seconds,
             ..Self::rsplib()
         }

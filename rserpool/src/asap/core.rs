@@ -16,7 +16,7 @@ use super::hunt::Hunt;
 use super::request::Request;
 use super::subscribe::Subscription;
 
-use crate::wire::{AsapMessage, CauseCode, ElementId, ErrorCause, OperationError, PoolElement, PoolHandle, RegistrarId, Scope};
+use crate::wire::{ASAP_PORT, AsapMessage, CauseCode, ElementId, ErrorCause, OperationError, PoolElement, PoolHandle, RegistrarId, Scope};
 
 /// Type number of ASAP_ERROR, which is never answered by another one.
 const ERROR_TYPE: u8 = 0x0e;
@@ -174,6 +174,8 @@ pub struct Asap {
     pub(super) home: Option<Home>,
     /// When the search for a registrar began.
     pub(super) hunting_since: Time,
+    /// Until when the registrar that takes over is waited for.
+    pub(super) adoption_until: Time,
     /// At most as many as [`Asap::accept`] lets in.
     pub(super) visitors: BTreeMap<LinkId, Visitor>,
     /// Requests without an answer, oldest first: all are in flight if there is a home, none if there is none.
@@ -206,6 +208,7 @@ impl Asap {
             entropy,
             home: None,
             hunting_since: Time::ZERO,
+            adoption_until: Time::ZERO,
             visitors: BTreeMap::new(),
             queue: VecDeque::new(),
             head_since: Time::ZERO,
@@ -255,6 +258,8 @@ impl Asap {
     pub fn poll_timeout(&self) -> Option<Time> {
         let rest = if self.home.is_some() {
             [self.request_deadline(), self.due.next(), self.follow_deadline()]
+        } else if self.awaits_adoption(self.driven) {
+            [Some(self.adoption_until), None, None]
         } else if self.wants_home() {
             [self.hunt.poll_timeout(self.driven), self.give_up_deadline(), None]
         } else {
@@ -289,7 +294,7 @@ impl Asap {
         if self.home.is_some() {
             self.register_due(now);
             self.follow_due(now);
-        } else if self.wants_home() {
+        } else if self.wants_home() && !self.awaits_adoption(now) {
             self.hunt_on(now);
         } else {
             self.stop_hunt();
@@ -300,6 +305,12 @@ impl Asap {
     #[must_use]
     pub fn home(&self) -> Option<RegistrarId> {
         self.home.as_ref().map(|h| h.registrar)
+    }
+
+    /// Whether no request waits for its answer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// How many registrars are known by configuration or by announces.
@@ -318,7 +329,8 @@ impl Asap {
         }
         // A parameter wins; without one, the datagram's source is the registrar's SCTP address (rulings, 2.2).
         let named = transports.iter().find(|t| t.protocol == crate::wire::Protocol::Sctp);
-        let src = SocketAddr::new(src.ip().to_canonical(), src.port());
+        let port = if self.cfg.assume_registered_port { ASAP_PORT } else { src.port() };
+        let src = SocketAddr::new(src.ip().to_canonical(), port);
         let mut addrs: Vec<SocketAddr> = named.map_or_else(|| vec![src], |t| t.socket_addrs().collect());
         addrs.retain(|a| a.port() != 0 && !matches!(Scope::of(a.ip()), Scope::None | Scope::LinkLocal));
         self.hunt.heard(now, registrar, addrs);

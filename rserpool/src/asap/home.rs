@@ -65,6 +65,12 @@ impl Asap {
         !self.queue.is_empty() || !self.elements.is_empty() || !self.reports.is_empty() || self.follows_any()
     }
 
+    /// Whether there is nothing to ask, and time left for another registrar to take our elements over.
+    pub(super) fn awaits_adoption(&self, now: Time) -> bool {
+        let silent = self.queue.is_empty() && self.reports.is_empty() && !self.follows_any();
+        now < self.adoption_until && silent && self.wants_home()
+    }
+
     /// Looks for a home: names are looked up, associations begun.
     pub(super) fn hunt_on(&mut self, now: Time) {
         while let Some(name) = self.hunt.next_name(now) {
@@ -127,9 +133,12 @@ impl Asap {
             self.close(home.link, Ending::Abort);
         }
         self.hunting_since = now;
+        self.adoption_until = now + self.cfg.adoption_wait;
         self.out.push_back(Output::Event(AsapEvent::HomeLost { registrar: home.registrar }));
         self.follows_end(now);
         self.drop_exhausted_requests(now);
+        // They wait with everything else, and if there is no registrar for too long, that is told.
+        self.renew_all(now);
     }
 
     pub(super) fn on_local_addrs(&mut self, now: Time, link: LinkId, local: Vec<IpAddr>) {

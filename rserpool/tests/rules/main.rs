@@ -14,4 +14,5 @@ mod rfc5353_startup;
 mod rfc5353_takeover;
 mod rfc5353_updates;
 mod rfc5354;
+mod rfc5356;
 mod scene;

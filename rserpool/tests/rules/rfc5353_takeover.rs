@@ -79,6 +79,15 @@ fn a_takeover_is_completed_when_all_have_acknowledged() {
         assert_eq!(to(peer, out.clone()).first(), Some(&taken(ME.0, DEAD)), "before anything else: {out:?}");
     }
     assert_eq!((s.home_of(7), s.home_of(8)), (Some(ME.0), Some(ME.0)));
+    // A single one is waited for as well.
+    let mut s = Scene::new();
+    let low = s.peer(1);
+    s.peer_with(DEAD, &[7]);
+    let out = untimed(s.pass_with(11_000, &[(1, low)]));
+    assert_eq!(takeovers(low, &out), [init(ME.0, DEAD)]);
+    assert_eq!(s.home_of(7), Some(DEAD));
+    s.say(low, &ack(1, ME.0, DEAD));
+    assert_eq!(s.home_of(7), Some(ME.0));
 }
 
 /// RFC 5353 rows: 3.5.2-3, 3.5.2-4.

@@ -364,3 +364,38 @@ fn of_priorities_the_highest_active_one_is_chosen() {
     }
     assert_eq!(chosen, [6, 5, 7].map(ElementId));
 }
+
+/// A registrar that takes over comes to its elements. They wait for it a moment, but not if they have something to ask.
+#[test]
+fn an_element_may_wait_for_the_registrar_that_takes_over() {
+    let lonely = |b: &mut Bench| {
+        b.asap.cfg.adoption_wait = Duration::from_millis(500);
+        b.hear(2);
+        b.connects.clear();
+    };
+    // It comes.
+    let (mut b, home, key) = Bench::registered();
+    lonely(&mut b);
+    b.lost(home);
+    b.run_until(ms(300));
+    let visitor = b.asap.accept(b.now, vec![LOCAL]).unwrap();
+    b.say(visitor, &AsapMessage::KeepAlive { new_home: true, registrar: RegistrarId(2), handle: pool(), id: Some(key.id) });
+    b.accept_registration(visitor, &key);
+    b.run_until(ms(2_000));
+    assert_eq!((b.connects.len(), b.asap.home()), (0, Some(RegistrarId(2))));
+    // It does not.
+    let (mut b, home, _) = Bench::registered();
+    lonely(&mut b);
+    b.lost(home);
+    b.run_until(ms(499));
+    assert_eq!(b.connects, []);
+    b.run_until(ms(500));
+    assert!(b.connects.iter().any(|c| c.1 == registrar_at(2)), "{:?}", b.connects);
+    // There is something to ask.
+    let (mut b, home, _) = Bench::registered();
+    lonely(&mut b);
+    b.lost(home);
+    b.asap.resolve(b.now, &pool(), 1, Duration::ZERO);
+    b.drain();
+    assert!(b.connects.iter().any(|c| c.1 == registrar_at(2)), "{:?}", b.connects);
+}
