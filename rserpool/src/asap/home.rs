@@ -137,6 +137,8 @@ impl Asap {
         self.out.push_back(Output::Event(AsapEvent::HomeLost { registrar: home.registrar }));
         self.follows_end(now);
         self.drop_exhausted_requests(now);
+        // They wait with everything else, and if there is no registrar for too long, that is told.
+        self.renew_all(now);
     }
 
     pub(super) fn on_local_addrs(&mut self, now: Time, link: LinkId, local: Vec<IpAddr>) {
