@@ -12,6 +12,7 @@ use rserpool::wire::RegistrarId;
 use super::access::AccessOptions;
 use super::elements::ElementOptions;
 use super::limits::LimitOptions;
+use super::peers::PeerOptions;
 use super::values::{AnnouncePeriod, AnnouncePortRule, groups};
 use super::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, identifier, milliseconds};
 
@@ -42,6 +43,9 @@ pub struct Flags {
     /// Who is allowed.
     #[command(flatten)]
     pub access: AccessOptions,
+    /// Other registrars.
+    #[command(flatten)]
+    pub peers: PeerOptions,
     /// Shared flags.
     #[command(flatten)]
     pub common: CommonOptions,
@@ -95,6 +99,15 @@ impl Flags {
         self.elements.apply(config);
         self.limits.apply(config);
         self.access.apply(config);
+        self.peers.apply(config);
+    }
+
+    /// The group by which registrars find each other. Who announces to a group of his own is alone there, unless he says
+    /// otherwise.
+    #[must_use]
+    pub fn presence_group(&self) -> Option<SocketAddr> {
+        let usual = ["rsplib", "iana"].map(|word| groups(word).unwrap_or_default()).concat();
+        self.peers.presence_group(self.announces.groups().any(|g| usual.contains(&g)))
     }
 }
 

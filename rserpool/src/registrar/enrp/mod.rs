@@ -81,6 +81,8 @@ pub(super) struct Enrp {
     takeovers: BTreeMap<RegistrarId, Acks>,
     /// When we last objected to being taken over.
     objected: Option<Time>,
+    /// When we last took a new identifier.
+    renumbered: Option<Time>,
     /// Elements to be asked whether we are their home.
     questions: claims::Queue,
 }
@@ -96,6 +98,7 @@ impl Enrp {
             contacts: cfg.peers.iter().map(|addrs| Contact::new(addrs.clone())).collect(),
             takeovers: BTreeMap::new(),
             objected: None,
+            renumbered: None,
             questions: claims::Queue::new(),
         }
     }
