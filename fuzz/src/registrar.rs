@@ -30,7 +30,7 @@ const MAX_CONNECTS: usize = 200;
 /// What the two registrars and this harness may hold at one time, in bytes.
 const MAX_MEMORY: u64 = 4 << 20;
 /// After so long without a word from anybody everything has been found out.
-const SILENCE: Duration = Duration::from_secs(3_600);
+const SILENCE: Duration = Duration::from_secs(900);
 
 #[derive(Arbitrary, Debug)]
 enum Op {
@@ -262,7 +262,7 @@ impl Bed {
                         Service::Enrp => {
                             assert_eq!(ppid, ENRP_PPID);
                             let sent = EnrpMessage::decode(&bytes).unwrap_or_else(|e| panic!("{e} in what was sent"));
-                            assert_eq!(sent.message.sender(), RegistrarId(1));
+                            assert!(!sent.message.sender().is_undefined(), "nobody sends");
                         }
                     }
                 }

@@ -4,6 +4,7 @@
 #[cfg(feature = "api")]
 pub mod api;
 pub mod asap;
+pub mod dump;
 pub mod handlespace;
 pub mod node;
 pub mod registrar;

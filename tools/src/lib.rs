@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod policy;
 pub mod priority;
 pub mod service;

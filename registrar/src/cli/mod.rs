@@ -5,6 +5,7 @@ mod elements;
 mod file;
 mod limits;
 mod options;
+mod peers;
 mod place;
 mod values;
 
@@ -21,6 +22,7 @@ pub use elements::ElementOptions;
 pub use file::Options;
 pub use limits::LimitOptions;
 pub use options::{AnnounceOptions, Flags, Groups};
+pub use peers::{ArbitrationRule, Group, PRESENCE_GROUP, Peer, PeerOptions, Timers};
 pub use place::{Place, registrar_place};
 pub use values::{AnnouncePeriod, AnnouncePortRule, MinScope, Switch, Unit, identifier, milliseconds};
 
@@ -45,6 +47,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   registrar                            all defaults: elements and users on this link find it by its announces
   registrar --loopback-only            for this host alone
+  registrar --peer 192.0.2.7           with another registrar that multicast does not reach
   registrar --udp-port 9900            if another user of this host has UDP port 9899
   registrar --pcap asap.pcapng         what it sends and receives, for Wireshark
   registrar --log debug                tell more

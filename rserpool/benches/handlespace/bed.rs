@@ -9,21 +9,21 @@ use rustix::time::{ClockId, clock_gettime};
 use sctp_user::{SeededEntropy, Time};
 
 /// CPU time of this process.
-pub struct Clock;
+pub(crate) struct Clock;
 
 impl Clock {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self
     }
 
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         let t = clock_gettime(ClockId::ProcessCPUTime);
         t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
     }
 }
 
 /// A bijection that scatters 32 bits (the finalizer of murmur3).
-pub fn scatter(n: u64) -> u64 {
+pub(crate) fn scatter(n: u64) -> u64 {
     let mut n = n as u32;
     n = (n ^ n >> 16).wrapping_mul(0x85eb_ca6b);
     n = (n ^ n >> 13).wrapping_mul(0xc2b2_ae35);
@@ -31,17 +31,17 @@ pub fn scatter(n: u64) -> u64 {
 }
 
 /// How many elements an operation is measured with.
-pub fn batch(size: usize) -> usize {
+pub(crate) fn batch(size: usize) -> usize {
     (size / 4).min(50_000)
 }
 
 /// How often.
-pub fn rounds(size: usize) -> usize {
+pub(crate) fn rounds(size: usize) -> usize {
     (150_000 / size).clamp(1, 150)
 }
 
 /// `n` of the numbers below `size`, in random order.
-pub fn shuffled(size: usize, n: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn shuffled(size: usize, n: usize, seed: u64) -> Vec<usize> {
     let mut all: Vec<usize> = (0..size).collect();
     for i in 0..n {
         let left = (size - i) as u64;
@@ -53,7 +53,7 @@ pub fn shuffled(size: usize, n: usize, seed: u64) -> Vec<usize> {
 }
 
 /// Values of a policy for the element that drew `random`: weights 1 to 100, priorities 1 to 10, 256 levels of load.
-pub fn values(name: &str, random: u64) -> PolicyParam {
+pub(crate) fn values(name: &str, random: u64) -> PolicyParam {
     let weight = 1 + (random % 100) as u32;
     let load = (random % 256) as u32 * 0x0100_0000;
     let step = 0x0001_0000;
@@ -81,27 +81,27 @@ pub fn values(name: &str, random: u64) -> PolicyParam {
 
 /// Nanoseconds an operation, and allocations a thousand operations.
 #[derive(Clone, Default, Debug)]
-pub struct Costs {
-    pub register: f64,
-    pub renew: f64,
-    pub change: f64,
-    pub deregister: f64,
-    pub resolve_1: f64,
-    pub resolve_10: f64,
-    pub takeover: f64,
+pub(crate) struct Costs {
+    pub(crate) register: f64,
+    pub(crate) renew: f64,
+    pub(crate) change: f64,
+    pub(crate) deregister: f64,
+    pub(crate) resolve_1: f64,
+    pub(crate) resolve_10: f64,
+    pub(crate) takeover: f64,
     /// Of all renewals, changes and resolutions together: must be none.
-    pub allocations: u64,
+    pub(crate) allocations: u64,
 }
 
-pub const HOME: RegistrarId = RegistrarId(0x1111_1111);
+pub(crate) const HOME: RegistrarId = RegistrarId(0x1111_1111);
 const OTHER: RegistrarId = RegistrarId(0x2222_2222);
 
-pub struct Bed {
+pub(crate) struct Bed {
     /// What the elements choose from.
     values: Vec<PolicyParam>,
     size: usize,
     handles: Vec<PoolHandle>,
-    pub space: Handlespace,
+    pub(crate) space: Handlespace,
     /// What is registered is made in here, as a decoder does with a message: it is at hand.
     info: PoolElement,
     now: u64,
@@ -112,7 +112,7 @@ pub struct Bed {
 
 impl Bed {
     /// Without elements.
-    pub fn empty(name: &str, size: usize, pools: usize, seed: u64) -> Self {
+    pub(crate) fn empty(name: &str, size: usize, pools: usize, seed: u64) -> Self {
         let mut rng = SeededEntropy::new(seed);
         let limits = Limits { pools: usize::MAX, elements: usize::MAX, elements_per_pool: usize::MAX };
         let space = Handlespace::new(Config { limits, ..Config::default() }, &mut rng);
@@ -129,14 +129,14 @@ impl Bed {
         Self { values, size, handles, space, info, now: 0, seed, rng, out: Vec::with_capacity(10) }
     }
 
-    pub fn new(name: &str, size: usize, pools: usize, seed: u64) -> Self {
+    pub(crate) fn new(name: &str, size: usize, pools: usize, seed: u64) -> Self {
         let mut bed = Self::empty(name, size, pools, seed);
         (0..size).for_each(|i| bed.register(i));
         bed
     }
 
     /// Bytes an element, as the allocator counts them.
-    pub fn memory(name: &str, size: usize, pools: usize) -> f64 {
+    pub(crate) fn memory(name: &str, size: usize, pools: usize) -> f64 {
         let mut bed = Self::empty(name, size, pools, 1);
         let used = measure(|| (0..size).for_each(|i| bed.register(i)));
         used.bytes_current as f64 / size as f64
@@ -154,7 +154,7 @@ impl Bed {
     }
 
     /// Registration of a new element: with its association and its timer.
-    pub fn register(&mut self, i: usize) {
+    pub(crate) fn register(&mut self, i: usize) {
         let pool = self.fill(i, 0);
         let now = Time::from_nanos(self.now);
         let done = self.space.register(now, &self.handles[pool], &self.info).unwrap();
@@ -163,7 +163,7 @@ impl Bed {
     }
 
     /// A renewal, with other values if the salt is not 0, and the timer.
-    pub fn renew(&mut self, i: usize, salt: u64) {
+    pub(crate) fn renew(&mut self, i: usize, salt: u64) {
         let pool = self.fill(i, salt);
         let now = Time::from_nanos(self.now);
         let done = self.space.register(now, &self.handles[pool], &self.info).unwrap();
@@ -171,29 +171,29 @@ impl Bed {
         self.space.set_timer(done.key, Some(Time::from_nanos(self.now + 5_000_000_000)));
     }
 
-    pub fn deregister(&mut self, i: usize) {
+    pub(crate) fn deregister(&mut self, i: usize) {
         let id = ElementId(scatter(i as u64) as u32 | u32::from(i == 0));
         let key = self.space.find(&self.handles[i % self.handles.len()], id).unwrap();
         black_box(self.space.remove(key));
     }
 
-    pub fn resolve(&mut self, pool: usize, n: usize) {
+    pub(crate) fn resolve(&mut self, pool: usize, n: usize) {
         self.out.clear();
         self.space.select(&self.handles[pool], n, None, &mut self.rng, &mut self.out);
         black_box(&self.out);
     }
 
     /// The first elements of the home registrar, as many as a batch.
-    pub fn owned(&self) -> Vec<ElementKey> {
+    pub(crate) fn owned(&self) -> Vec<ElementKey> {
         self.space.owned_by(HOME).take(batch(self.size)).collect()
     }
 
-    pub fn take_over(&mut self, key: ElementKey, back: bool) {
+    pub(crate) fn take_over(&mut self, key: ElementKey, back: bool) {
         self.space.set_home(key, if back { HOME } else { OTHER });
     }
 
     /// All operations, each in batches.
-    pub fn costs(mut self) -> Costs {
+    pub(crate) fn costs(mut self) -> Costs {
         let (clock, mut sums, mut allocations) = (Clock::start(), [0u64; 7], 0);
         let (size, pools) = (self.size, self.handles.len());
         let (mut elements, mut single) = (0, 0);

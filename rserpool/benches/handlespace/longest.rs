@@ -15,7 +15,7 @@ fn timed(longest: &mut u64, work: impl FnOnce()) {
 }
 
 /// Milliseconds of CPU time of the longest operation, of all kinds, in a handlespace that grows from nothing.
-pub fn of(name: &str, size: usize, pools: usize) -> f64 {
+pub(crate) fn of(name: &str, size: usize, pools: usize) -> f64 {
     let mut bed = Bed::empty(name, size, pools, 1);
     let mut longest = 0;
     for i in 0..size {

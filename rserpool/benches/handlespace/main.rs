@@ -67,7 +67,7 @@ fn main() {
                 let runs: Vec<(Costs, f64)> = (0..options.runs).map(|run| measure(name, *size, *pools, run)).collect();
                 let memory = Bed::memory(name, *size, *pools);
                 let longest = (0..options.runs).map(|_| longest::of(name, *size, *pools)).min_by(f64::total_cmp);
-                let row = Row::of(name, *size, &runs, memory, longest.unwrap_or(0.0));
+                let row = Row::of(name, (*size, *pools), &runs, memory, longest.unwrap_or(0.0));
                 misses += row.print();
             }
         }

@@ -19,10 +19,20 @@ pub(super) const TIMER: usize = 1;
 /// In `due_place`: the deadline counts. Otherwise the time is only the last one that did.
 const ARMED: u32 = 1 << 31;
 
+#[allow(clippy::cast_possible_truncation, reason = "taken in halves")]
+const fn entry(at: Time, slot: u32) -> Entry<[u32; 2]> {
+    Entry { rank: [(at.as_nanos() >> 32) as u32, at.as_nanos() as u32], item: slot }
+}
+
+const fn time(e: &Entry<[u32; 2]>) -> Time {
+    let [high, low] = e.rank;
+    Time::from_nanos((high as u64) << 32 | low as u64)
+}
+
 /// The deadlines of a kind. Those that are queued: never later than they are due.
 #[derive(Debug)]
 pub(super) struct Deadlines<const KIND: usize> {
-    queue: Heap<()>,
+    queue: Heap<[u32; 2]>,
 }
 
 impl<const KIND: usize> Deadlines<KIND> {
@@ -42,7 +52,7 @@ impl<const KIND: usize> Deadlines<KIND> {
         let before = core::mem::replace(&mut record.due_at[KIND], at);
         if place == NONE {
             record.due_place[KIND] = ARMED;
-            self.queue.push(Entry::new((), at.as_nanos(), slot), |item, place| Self::moved(records, item, place));
+            self.queue.push(entry(at, slot), |item, place| Self::moved(records, item, place));
         } else if at < before {
             self.advance(records, slot, at);
         }
@@ -69,8 +79,8 @@ impl<const KIND: usize> Deadlines<KIND> {
     /// Sees to it that what is queued is not later than `at`.
     fn advance(&mut self, records: &mut Segmented<Record>, slot: u32, at: Time) {
         let place = records[slot].due_place[KIND] & !ARMED;
-        if self.queue.get(place).is_some_and(|e| at.as_nanos() < e.turn()) {
-            self.queue.replace(place, Entry::new((), at.as_nanos(), slot), |item, place| Self::moved(records, item, place));
+        if self.queue.get(place).is_some_and(|e| at < time(&e)) {
+            self.queue.replace(place, entry(at, slot), |item, place| Self::moved(records, item, place));
         }
     }
 
@@ -81,18 +91,18 @@ impl<const KIND: usize> Deadlines<KIND> {
 
     /// Never later than the first deadline.
     pub(super) fn next(&self) -> Option<Time> {
-        self.queue.first().map(|e| Time::from_nanos(e.turn()))
+        self.queue.first().map(|e| time(&e))
     }
 
     /// A slot whose deadline is not after `now`, the earliest first. It has none then.
     pub(super) fn pop(&mut self, records: &mut Segmented<Record>, now: Time) -> Option<u32> {
         loop {
-            let first = self.queue.first().filter(|e| e.turn() <= now.as_nanos())?;
+            let first = self.queue.first().filter(|e| time(e) <= now)?;
             let slot = first.item;
             let due = Self::get(&records[slot]);
             match due {
-                Some(at) if at.as_nanos() > first.turn() => {
-                    self.queue.replace(0, Entry::new((), at.as_nanos(), slot), |item, place| Self::moved(records, item, place));
+                Some(at) if at > time(&first) => {
+                    self.queue.replace(0, entry(at, slot), |item, place| Self::moved(records, item, place));
                 }
                 _ => {
                     records[slot].due_place[KIND] = NONE;
@@ -114,7 +124,7 @@ impl<const KIND: usize> Deadlines<KIND> {
             if record.due_place[KIND] == NONE || record.due_place[KIND] & !ARMED != place {
                 return Err(format!("slot {} is queued at another place than {place}", e.item));
             }
-            if record.due_at[KIND].as_nanos() < e.turn() {
+            if record.due_at[KIND] < time(e) {
                 return Err(format!("slot {} is due before its turn", e.item));
             }
             if record.serial == 0 && Self::get(record).is_some() {

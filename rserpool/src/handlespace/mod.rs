@@ -80,8 +80,7 @@ impl Handlespace {
     /// An empty one. `entropy` gives the secret that keeps others from choosing names that are slow to find.
     #[must_use]
     pub fn new(config: Config, entropy: &mut dyn Entropy) -> Self {
-        let mut secret = Secret([0; 16]);
-        entropy.fill_secret(&mut secret.0);
+        let secret = Secret::new(entropy);
         Self {
             config,
             pools: pool::Pools::new(secret),

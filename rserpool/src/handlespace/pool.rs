@@ -17,6 +17,8 @@ pub struct Pool {
     pub(super) share: u64,
     pub(super) number: u32,
     pub(super) life_unit: LifeUnit,
+    /// Whether the policy wants to know of every renewal.
+    pub(super) forgets: bool,
     pub(super) policy: Box<dyn Policy>,
     pub(super) protocol: Protocol,
     pub(super) usage: Option<TransportUse>,
@@ -32,6 +34,7 @@ impl Pool {
             handle,
             number: first.policy.number(),
             life_unit,
+            forgets: policy.forgets(),
             policy,
             protocol: first.user.protocol.clone(),
             usage: usage_of(first),

@@ -122,7 +122,7 @@ impl Handlespace {
         let (new_values, mut changed) = record.learn(Facts::of(info));
         let (seat, key) = (record.seat, record.key(slot));
         changed |= record.life != info.life;
-        if let Some(pool) = self.pools.get_mut(pool).filter(|p| new_values || p.policy.forgets()) {
+        if let Some(pool) = self.pools.get_mut(pool).filter(|p| new_values || p.forgets) {
             pool.policy.renew(seat, &info.policy);
         }
         self.begin_life(now, slot, info);

@@ -37,6 +37,7 @@ mod announce;
 mod changes;
 mod client;
 pub mod config;
+mod distance;
 pub mod enrp;
 mod io;
 mod prefix;
@@ -180,6 +181,7 @@ impl Registrar {
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
             Input::Message { assoc, ppid, bytes, .. } if self.enrp.has_link(assoc) => self.enrp_message(now, assoc, ppid, bytes),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
+            Input::PathRtt { assoc, rtt } => self.path_rtt(assoc, rtt),
             Input::ConnectFailed { token } => {
                 if !self.enrp_token_failed(now, token) {
                     self.connect_failed(now, token);

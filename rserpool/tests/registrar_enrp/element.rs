@@ -15,7 +15,8 @@ use super::bus::{Arrival, Bus, End, Host};
 /// The port that elements have.
 pub(crate) const PORT: u16 = 50_000;
 const RENEWAL: Duration = Duration::from_secs(10);
-const LIFE: Life = Life(30_000);
+/// Longer than any test that wants elements not to renew.
+const LIFE: Life = Life(120_000);
 
 pub(crate) struct Element {
     pub(crate) host: Host,

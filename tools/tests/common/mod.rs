@@ -155,6 +155,11 @@ impl Background {
         panic!("no {text:?} within {limit:?}; seen: {:#?}", self.seen);
     }
 
+    /// Reads what is left, once it has ended.
+    pub fn rest(&mut self) {
+        self.seen.extend(self.lines.iter());
+    }
+
     /// Writes a line to its standard input.
     pub fn say(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();

@@ -5,6 +5,7 @@ use core::fmt;
 
 use sctp_user::Entropy;
 
+pub use super::super::store::heap::Rank;
 use super::super::store::heap::{Entry, Heap};
 use super::super::store::segmented::Segmented;
 use super::Policy;
@@ -13,7 +14,7 @@ use crate::wire::PolicyParam;
 /// What makes a policy out of the order.
 pub trait Order: fmt::Debug + Default + Send {
     /// What the elements are sorted by, the least first; ties are broken by the turn.
-    type Key: Ord + Copy + fmt::Debug + Send;
+    type Key: SortKey;
     /// What the policy remembers of an element besides.
     type State: Copy + fmt::Debug + Send;
 
@@ -37,6 +38,31 @@ pub trait Order: fmt::Debug + Default + Send {
     }
 }
 
+/// A key that can be told as a number together with a turn.
+pub trait SortKey: Copy + PartialEq + fmt::Debug + Send {
+    /// Both together.
+    type Rank: Rank;
+
+    /// The key, and below it the turn.
+    fn rank(self, turn: u64) -> Self::Rank;
+
+    /// The parts again.
+    fn parts(rank: Self::Rank) -> (Self, u64);
+}
+
+impl SortKey for u32 {
+    type Rank = [Self; 3];
+
+    #[allow(clippy::cast_possible_truncation, reason = "taken in halves")]
+    fn rank(self, turn: u64) -> [Self; 3] {
+        [self, (turn >> 32) as Self, turn as Self]
+    }
+
+    fn parts([key, high, low]: [Self; 3]) -> (Self, u64) {
+        (key, u64::from(high) << 32 | u64::from(low))
+    }
+}
+
 /// An element in its seat.
 #[derive(Clone, Copy, Debug)]
 struct Member<S> {
@@ -49,16 +75,14 @@ struct Member<S> {
 #[derive(Debug)]
 pub struct Sorted<O: Order> {
     members: Segmented<Member<O::State>>,
-    queue: Heap<O::Key>,
-    /// Counts the turns: each element that joins or is used goes behind all others. 64 bits never wrap.
+    queue: Heap<<O::Key as SortKey>::Rank>,
+    /// Counts the turns: each element that joins or is used goes behind all others. Even 48 bits would last a lifetime.
     turn: u64,
-    /// Room to work in.
-    frontier: Vec<Entry<O::Key>>,
 }
 
 impl<O: Order> Default for Sorted<O> {
     fn default() -> Self {
-        Self { members: Segmented::new(), queue: Heap::new(), turn: 0, frontier: Vec::new() }
+        Self { members: Segmented::new(), queue: Heap::new(), turn: 0 }
     }
 }
 
@@ -68,8 +92,9 @@ impl<O: Order> Sorted<O> {
         let Some(member) = members.get(seat).copied() else { return };
         let Some(entry) = queue.get(member.at) else { return };
         *turn += 1;
-        let entry = Entry::new(O::used(entry.key, member.state), *turn, seat);
-        queue.replace(member.at, entry, |seat, at| members[seat].at = at);
+        let (key, _) = O::Key::parts(entry.rank);
+        let rank = O::used(key, member.state).rank(*turn);
+        queue.replace(member.at, Entry { rank, item: seat }, |seat, at| members[seat].at = at);
     }
 }
 
@@ -79,22 +104,23 @@ impl<O: Order> Policy for Sorted<O> {
     }
 
     fn join(&mut self, values: &PolicyParam) {
-        let (key, state) = O::join(values, self.queue.first().map(|e| e.key));
+        let (key, state) = O::join(values, self.queue.first().map(|e| O::Key::parts(e.rank).0));
         self.turn += 1;
         let Self { members, queue, turn, .. } = self;
         let seat = members.push(Member { state, at: 0 });
-        queue.push(Entry::new(key, *turn, seat), |seat, at| members[seat].at = at);
+        queue.push(Entry { rank: key.rank(*turn), item: seat }, |seat, at| members[seat].at = at);
     }
 
     fn renew(&mut self, seat: u32, values: &PolicyParam) {
         let Self { members, queue, .. } = self;
         let Some(member) = members.get_mut(seat) else { return };
         let (at, Some(entry)) = (member.at, queue.get(member.at)) else { return };
-        let (key, state) = O::renew(values, entry.key, member.state);
+        let (before, turn) = O::Key::parts(entry.rank);
+        let (key, state) = O::renew(values, before, member.state);
         member.state = state;
-        if key != entry.key {
+        if key != before {
             // A renewal is no reason to lose or to win a turn.
-            queue.replace(at, Entry::new(key, entry.turn(), seat), |seat, at| members[seat].at = at);
+            queue.replace(at, Entry { rank: key.rank(turn), item: seat }, |seat, at| members[seat].at = at);
         }
     }
 
@@ -113,7 +139,7 @@ impl<O: Order> Policy for Sorted<O> {
         if let (1, Some(first)) = (n, self.queue.first()) {
             out.push(first.item);
         } else {
-            self.queue.least(n, &mut self.frontier, out);
+            self.queue.least(n, out);
         }
         for seat in out.iter().skip(from).take(increment.unwrap_or(1)) {
             self.mark_used(*seat);

@@ -85,24 +85,12 @@ impl SumTree {
         let mut at = 0;
         for level in self.levels.iter().rev() {
             let group = level.get(at..).unwrap_or_default();
-            let mut passed = 0;
-            for sum in group {
-                if number < *sum {
-                    break;
-                }
-                number -= sum;
-                passed += 1;
-            }
-            at = (at + passed) * FAN;
+            at = (at + pass(&mut number, group.iter().copied())) * FAN;
         }
-        let mut at = u32::try_from(at).unwrap_or(u32::MAX);
-        while let Some(weight) = self.weights.get(at).copied().map(u64::from)
-            && number >= weight
-        {
-            number -= weight;
-            at += 1;
-        }
-        at
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        // A group is in one segment, for segments are whole groups.
+        let group = self.weights.rest_of_segment(at).iter().map(|w| u64::from(*w));
+        at + u32::try_from(pass(&mut number, group)).unwrap_or(0)
     }
 
     pub(super) fn get(&self, at: u32) -> u32 {
@@ -129,6 +117,21 @@ impl SumTree {
         }
         below.len() <= FAN && below.iter().sum::<u64>() == self.total
     }
+}
+
+/// How many of the first [`FAN`] sums `number` is beyond; it is reduced by these. Where it stops cannot be guessed, so that
+/// all are looked at, without a branch.
+#[inline]
+fn pass(number: &mut u64, sums: impl Iterator<Item = u64>) -> usize {
+    let (mut sum, mut passed, mut below) = (0, 0, 0);
+    for value in sums.take(FAN) {
+        sum += value;
+        let beyond = *number >= sum;
+        passed += usize::from(beyond);
+        below = if beyond { sum } else { below };
+    }
+    *number -= below;
+    passed
 }
 
 #[cfg(test)]

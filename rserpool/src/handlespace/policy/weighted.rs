@@ -37,14 +37,12 @@ pub struct Weighted<C: Chance> {
     weights: SumTree,
     /// What each use takes, by seat; empty if the policy does not degrade.
     steps: Segmented<u32>,
-    /// Who was chosen in the selection that is going on, with the weights.
-    drawn: Vec<(u32, u32)>,
     chance: C,
 }
 
 impl<C: Chance> Default for Weighted<C> {
     fn default() -> Self {
-        Self { weights: SumTree::new(), steps: Segmented::new(), drawn: Vec::new(), chance: C::default() }
+        Self { weights: SumTree::new(), steps: Segmented::new(), chance: C::default() }
     }
 }
 
@@ -77,29 +75,29 @@ impl<C: Chance> Policy for Weighted<C> {
     }
 
     fn select(&mut self, n: usize, increment: Option<usize>, rng: &mut dyn Entropy, out: &mut Vec<u32>) {
-        self.drawn.clear();
-        // Who is chosen has no weight until all are.
-        for _ in 0..n {
+        let from = out.len();
+        // Who is chosen has no weight until all are: meanwhile it is kept behind the seat.
+        for _ in 0..n.min(self.len()) {
             let total = self.weights.total();
             if total == 0 {
                 break;
             }
             let seat = self.weights.find(rng.below(total));
-            out.push(seat);
-            if n > 1 {
-                self.drawn.push((seat, self.weights.set(seat, 0)));
-            } else {
-                self.drawn.push((seat, self.weights.get(seat)));
-            }
+            let weight = if n > 1 { self.weights.set(seat, 0) } else { self.weights.get(seat) };
+            out.extend([seat, weight]);
         }
         let used = if C::DEGRADES { increment.unwrap_or(C::INCREMENT) } else { 0 };
-        for (i, (seat, weight)) in self.drawn.iter().enumerate() {
-            let step = if i < used { self.steps.get(*seat).copied().unwrap_or(0) } else { 0 };
+        let chosen = (out.len() - from) / 2;
+        for i in 0..chosen {
+            let (seat, weight) = (out[from + 2 * i], out[from + 2 * i + 1]);
+            let step = if i < used { self.steps.get(seat).copied().unwrap_or(0) } else { 0 };
             if n > 1 || step > 0 {
                 // Only a weight that was there has been drawn, and it does not vanish by use.
-                self.weights.set(*seat, weight.saturating_sub(step).max(1));
+                self.weights.set(seat, weight.saturating_sub(step).max(1));
             }
+            out[from + i] = seat;
         }
+        out.truncate(from + chosen);
     }
 
     fn len(&self) -> usize {

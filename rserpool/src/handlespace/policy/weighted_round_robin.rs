@@ -1,6 +1,7 @@
 //! Weighted round robin (RFC 5356 section 4.2): in each round everyone has as many turns as its weight.
 
-use super::sorted::Order;
+use super::super::store::heap::Rank as _;
+use super::sorted::{Order, SortKey};
 use crate::wire::PolicyParam;
 
 /// The order of weighted round robin: the round, then who has most turns left in it.
@@ -10,16 +11,31 @@ use crate::wire::PolicyParam;
 #[derive(Default, Debug)]
 pub(super) struct WeightedRoundRobin;
 
-/// The round in 64 bits, in halves so that it needs no padding, and the complement of the turns that are left in it.
-type Key = [u32; 3];
-
-#[allow(clippy::cast_possible_truncation, reason = "taken in halves")]
-const fn key(round: u64, turns: u32) -> Key {
-    [(round >> 32) as u32, round as u32, !turns]
+/// A place in the order.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Place {
+    /// Counts up to 2^48, which takes longer than a pool lives.
+    round: u64,
+    /// How many turns are left in the round.
+    left: u32,
 }
 
-const fn parts([high, low, complement]: Key) -> (u64, u32) {
-    ((high as u64) << 32 | low as u64, !complement)
+impl SortKey for Place {
+    /// 48 bits of the round, 32 for the turns that are left, 48 of the turn.
+    type Rank = [u32; 4];
+
+    #[allow(clippy::cast_possible_truncation, reason = "taken in pieces")]
+    fn rank(self, turn: u64) -> [u32; 4] {
+        let round_and_left = u128::from(self.round) << 32 | u128::from(!self.left);
+        let value = round_and_left << 48 | u128::from(turn & ((1 << 48) - 1));
+        [(value >> 96) as u32, (value >> 64) as u32, (value >> 32) as u32, value as u32]
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "taken in pieces")]
+    fn parts(rank: [u32; 4]) -> (Self, u64) {
+        let value = rank.value();
+        (Self { round: (value >> 80) as u64, left: !((value >> 48) as u32) }, value as u64 & ((1 << 48) - 1))
+    }
 }
 
 fn weight(values: &PolicyParam) -> u32 {
@@ -30,26 +46,24 @@ fn weight(values: &PolicyParam) -> u32 {
 }
 
 impl Order for WeightedRoundRobin {
-    type Key = Key;
+    type Key = Place;
     /// The weight.
     type State = u32;
 
     const NUMBER: u32 = 2;
 
-    fn join(values: &PolicyParam, first: Option<Key>) -> (Key, u32) {
+    fn join(values: &PolicyParam, first: Option<Place>) -> (Place, u32) {
         let weight = weight(values);
-        (key(first.map_or(0, |k| parts(k).0), weight), weight)
+        (Place { round: first.map_or(0, |p| p.round), left: weight }, weight)
     }
 
-    fn renew(values: &PolicyParam, before: Key, _weight: u32) -> (Key, u32) {
-        let (round, turns) = parts(before);
+    fn renew(values: &PolicyParam, Place { round, left }: Place, _weight: u32) -> (Place, u32) {
         let weight = weight(values);
-        (key(round, turns.min(weight)), weight)
+        (Place { round, left: left.min(weight) }, weight)
     }
 
-    fn used(before: Key, weight: u32) -> Key {
-        let (round, turns) = parts(before);
-        if turns > 1 { key(round, turns - 1) } else { key(round + 1, weight) }
+    fn used(Place { round, left }: Place, weight: u32) -> Place {
+        if left > 1 { Place { round, left: left - 1 } } else { Place { round: round + 1, left: weight } }
     }
 }
 

@@ -1,53 +1,46 @@
 //! A heap whose entries know where they are: the least one is at hand, and any other one can be moved or removed.
 
-use core::cmp::Ordering;
+use core::fmt;
 
 use super::segmented::Segmented;
 
 /// Children of an entry. Four are in one cache line, or two.
 const ARITY: u32 = 4;
 
-/// Something in a heap, sorted by `key`, and among equals by `turn`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<K> {
-    /// The halves of a 64-bit number, so that the entry needs no padding.
-    turn: [u32; 2],
-    pub(crate) key: K,
-    pub(crate) item: u32,
+/// What the entries of a heap are sorted by: big numbers in words of 32 bits, the highest first, so that an entry needs no
+/// padding.
+pub trait Rank: Copy + fmt::Debug + Send {
+    /// As one number.
+    fn value(self) -> u128;
 }
 
-impl<K: Ord + Copy> Entry<K> {
-    #[allow(clippy::cast_possible_truncation, reason = "taken in halves")]
-    pub(crate) const fn new(key: K, turn: u64, item: u32) -> Self {
-        Self { turn: [(turn >> 32) as u32, turn as u32], key, item }
+impl<const N: usize> Rank for [u32; N] {
+    #[inline]
+    fn value(self) -> u128 {
+        const { assert!(N <= 4) };
+        self.iter().fold(0, |value, word| value << 32 | u128::from(*word))
     }
+}
 
-    pub(crate) const fn turn(&self) -> u64 {
-        let [high, low] = self.turn;
-        (high as u64) << 32 | low as u64
-    }
-
-    fn rank(&self, other: &Self) -> Ordering {
-        self.key.cmp(&other.key).then_with(|| self.turn().cmp(&other.turn()))
-    }
-
-    fn before(&self, other: &Self) -> bool {
-        self.rank(other) == Ordering::Less
-    }
+/// Something in a heap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<R> {
+    pub(crate) rank: R,
+    pub(crate) item: u32,
 }
 
 /// A heap of [`Entry`]s. Whoever owns the items is told by `place(item, at)` where each is, whenever that changes.
 #[derive(Debug)]
-pub(crate) struct Heap<K> {
-    entries: Segmented<Entry<K>>,
+pub(crate) struct Heap<R> {
+    entries: Segmented<Entry<R>>,
 }
 
-impl<K: Ord + Copy> Heap<K> {
+impl<R: Rank> Heap<R> {
     pub(crate) const fn new() -> Self {
         Self { entries: Segmented::new() }
     }
 
-    pub(crate) fn push(&mut self, entry: Entry<K>, place: impl FnMut(u32, u32)) {
+    pub(crate) fn push(&mut self, entry: Entry<R>, place: impl FnMut(u32, u32)) {
         let at = self.entries.push(entry);
         self.up(at, entry, place);
     }
@@ -61,7 +54,7 @@ impl<K: Ord + Copy> Heap<K> {
     }
 
     /// Puts another entry where one is.
-    pub(crate) fn replace(&mut self, at: u32, entry: Entry<K>, place: impl FnMut(u32, u32)) {
+    pub(crate) fn replace(&mut self, at: u32, entry: Entry<R>, place: impl FnMut(u32, u32)) {
         self.settle(at, entry, place);
     }
 
@@ -70,19 +63,24 @@ impl<K: Ord + Copy> Heap<K> {
         self.entries[at].item = item;
     }
 
-    fn settle(&mut self, at: u32, entry: Entry<K>, place: impl FnMut(u32, u32)) {
-        if at > 0 && entry.before(&self.entries[(at - 1) / ARITY]) {
+    fn value(&self, at: u32) -> u128 {
+        self.entries[at].rank.value()
+    }
+
+    fn settle(&mut self, at: u32, entry: Entry<R>, place: impl FnMut(u32, u32)) {
+        if at > 0 && entry.rank.value() < self.value((at - 1) / ARITY) {
             self.up(at, entry, place);
         } else {
             self.down(at, entry, place);
         }
     }
 
-    fn up(&mut self, mut at: u32, entry: Entry<K>, mut place: impl FnMut(u32, u32)) {
+    fn up(&mut self, mut at: u32, entry: Entry<R>, mut place: impl FnMut(u32, u32)) {
+        let value = entry.rank.value();
         while at > 0 {
             let parent = (at - 1) / ARITY;
             let above = self.entries[parent];
-            if !entry.before(&above) {
+            if value >= above.rank.value() {
                 break;
             }
             self.entries[at] = above;
@@ -93,10 +91,12 @@ impl<K: Ord + Copy> Heap<K> {
         place(entry.item, at);
     }
 
-    fn down(&mut self, mut at: u32, entry: Entry<K>, mut place: impl FnMut(u32, u32)) {
-        while let Some((child, below)) = self.least_child(at)
-            && below.before(&entry)
+    fn down(&mut self, mut at: u32, entry: Entry<R>, mut place: impl FnMut(u32, u32)) {
+        let value = entry.rank.value();
+        while let Some((child, least)) = self.least_child(at)
+            && least < value
         {
+            let below = self.entries[child];
             self.entries[at] = below;
             place(below.item, at);
             at = child;
@@ -110,57 +110,66 @@ impl<K: Ord + Copy> Heap<K> {
         from..self.entries.len().min(from.saturating_add(ARITY))
     }
 
-    fn least_child(&self, at: u32) -> Option<(u32, Entry<K>)> {
-        let mut children = self.children(at);
-        let first = children.next()?;
-        let mut least = (first, self.entries[first]);
-        for child in children {
-            let entry = self.entries[child];
-            if entry.before(&least.1) {
-                least = (child, entry);
-            }
+    /// Where the least child is, and its rank. Which one it is cannot be guessed: no branches, but selections.
+    #[inline]
+    fn least_child(&self, at: u32) -> Option<(u32, u128)> {
+        let children = self.children(at);
+        let first = children.start;
+        if children.len() == ARITY as usize {
+            let [a, b, c, d] = [first, first + 1, first + 2, first + 3].map(|child| (child, self.value(child)));
+            let lesser = |a: (u32, u128), b: (u32, u128)| {
+                let second = b.1 < a.1;
+                (if second { b.0 } else { a.0 }, if second { b.1 } else { a.1 })
+            };
+            return Some(lesser(lesser(a, b), lesser(c, d)));
         }
-        Some(least)
+        children.map(|child| (child, self.value(child))).min_by_key(|(_, value)| *value)
     }
 
-    pub(crate) fn first(&self) -> Option<Entry<K>> {
+    pub(crate) fn first(&self) -> Option<Entry<R>> {
         self.entries.get(0).copied()
     }
 
-    pub(crate) fn get(&self, at: u32) -> Option<Entry<K>> {
+    pub(crate) fn get(&self, at: u32) -> Option<Entry<R>> {
         self.entries.get(at).copied()
     }
 
     /// Appends the items of the `n` least entries to `out`, in their order. A child is never less than its parent: whoever
-    /// is next is the least of the children of those who were. `frontier` is room to work in.
-    pub(crate) fn least(&self, n: usize, frontier: &mut Vec<Entry<K>>, out: &mut Vec<u32>) {
-        frontier.clear();
-        // Entries of the frontier have their places in the heap as items, sorted, the ones that are chosen already first.
-        frontier.extend(self.first().filter(|_| n > 0).map(|e| Entry { item: 0, ..e }));
-        let mut chosen = 0;
-        while let Some(next) = frontier.get(chosen).copied() {
-            out.push(self.entries[next.item].item);
-            chosen += 1;
-            if chosen == n {
+    /// is next is the least of the children of those who were.
+    pub(crate) fn least(&self, n: usize, out: &mut Vec<u32>) {
+        let from = out.len();
+        if n > 0 && self.len() > 0 {
+            out.push(0);
+        }
+        // From `from` on there are places in the heap, sorted: the chosen ones, then the frontier, together at most `n`.
+        let mut next = from;
+        while let Some(at) = out.get(next).copied() {
+            next += 1;
+            if next - from == n {
                 break;
             }
-            for child in self.children(next.item) {
-                let entry = Entry { item: child, ..self.entries[child] };
-                let full = frontier.len() >= n;
-                if full && frontier.last().is_none_or(|last| last.before(&entry)) {
+            for child in self.children(at) {
+                let value = self.value(child);
+                let full = out.len() - from == n;
+                if full && out.last().is_some_and(|last| self.value(*last) < value) {
                     continue;
                 }
-                let at = frontier.iter().skip(chosen).rposition(|e| e.before(&entry)).map_or(chosen, |i| chosen + i + 1);
+                let behind = |place: &u32| self.value(*place) < value;
+                let at = out.iter().skip(next).rposition(behind).map_or(next, |i| next + i + 1);
                 if full {
-                    frontier.pop();
+                    out.pop();
                 }
-                frontier.insert(at, entry);
+                out.insert(at, child);
             }
+        }
+        out.truncate(next);
+        for place in out.iter_mut().skip(from) {
+            *place = self.entries[*place].item;
         }
     }
 
     /// Every entry, to check them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<R>> {
         self.entries.iter()
     }
 
@@ -170,7 +179,7 @@ impl<K: Ord + Copy> Heap<K> {
 
     /// Whether no entry is less than its parent.
     pub(crate) fn is_sorted(&self) -> bool {
-        (1..self.len()).all(|at| !self.entries[at].before(&self.entries[(at - 1) / ARITY]))
+        (1..self.len()).all(|at| self.value(at) >= self.value((at - 1) / ARITY))
     }
 }
 
@@ -185,16 +194,16 @@ mod tests {
         fn like_a_sorted_list(ops in proptest::collection::vec((0u8..5, 0u32..40, 0u32..6), 1..300)) {
             let mut heap = Heap::new();
             let mut at: Vec<u32> = vec![u32::MAX; 40];
-            let mut model: Vec<(u32, u64, u32)> = Vec::new();
-            for (turn, (op, item, key)) in (0u64..).zip(ops) {
+            let mut model: Vec<(u32, u32, u32)> = Vec::new();
+            for (turn, (op, item, key)) in (0u32..).zip(ops) {
                 let known = model.iter().position(|m| m.2 == item);
                 match (op, known) {
                     (0..=2, None) => {
-                        heap.push(Entry::new(key, turn, item), |i, p| at[i as usize] = p);
+                        heap.push(Entry { rank: [key, turn], item }, |i, p| at[i as usize] = p);
                         model.push((key, turn, item));
                     }
                     (0..=2, Some(m)) => {
-                        heap.replace(at[item as usize], Entry::new(key, turn, item), |i, p| at[i as usize] = p);
+                        heap.replace(at[item as usize], Entry { rank: [key, turn], item }, |i, p| at[i as usize] = p);
                         model[m] = (key, turn, item);
                     }
                     (_, Some(m)) => {
@@ -207,9 +216,9 @@ mod tests {
                 prop_assert!(model.iter().all(|m| heap.get(at[m.2 as usize]).is_some_and(|e| e.item == m.2)));
                 model.sort_unstable();
                 for n in [0, 1, 3, 10, 100] {
-                    let (mut out, mut frontier) = (Vec::new(), Vec::new());
-                    heap.least(n, &mut frontier, &mut out);
-                    prop_assert_eq!(&out, &model.iter().take(n).map(|m| m.2).collect::<Vec<_>>());
+                    let mut out = vec![7, 7];
+                    heap.least(n, &mut out);
+                    prop_assert_eq!(&out[2..], &model.iter().take(n).map(|m| m.2).collect::<Vec<_>>());
                 }
             }
         }

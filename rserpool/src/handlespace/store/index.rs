@@ -7,6 +7,7 @@ use core::fmt;
 use core::hash::Hasher as _;
 
 use hashbrown::HashTable;
+use sctp_user::Entropy;
 use siphasher::sip::SipHasher13;
 
 /// Most entries of a shard: what `hashbrown` puts into 512 buckets. Few in unit tests, so that shards are split.
@@ -16,19 +17,35 @@ const MAX_DEPTH: u32 = 24;
 
 /// What makes hashes unpredictable to those who choose the names.
 #[derive(Clone, Copy)]
-pub(crate) struct Secret(pub(in super::super) [u8; 16]);
+pub(crate) struct Secret {
+    bytes: [u8; 16],
+    factor: u128,
+    term: u128,
+}
 
 impl Secret {
+    pub(crate) fn new(entropy: &mut dyn Entropy) -> Self {
+        let mut draw = || {
+            let mut bytes = [0; 16];
+            entropy.fill_secret(&mut bytes);
+            bytes
+        };
+        Self { bytes: draw(), factor: u128::from_le_bytes(draw()), term: u128::from_le_bytes(draw()) }
+    }
+
+    /// A hash of any name.
     pub(crate) fn of_bytes(&self, name: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
+        let mut hasher = SipHasher13::new_with_key(&self.bytes);
         hasher.write(name);
         hasher.finish()
     }
 
-    pub(crate) fn of_numbers(&self, a: u32, b: u32) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
-        hasher.write_u64(u64::from(a) << 32 | u64::from(b));
-        hasher.finish()
+    /// A hash of two numbers, which is simpler: multiplying and adding, modulo 2^128, and taking the upper half is strongly
+    /// universal (Dietzfelbinger 1996). Whichever two pairs somebody chooses, they collide as rarely as by chance.
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half is meant")]
+    pub(crate) const fn of_numbers(&self, a: u32, b: u32) -> u64 {
+        let numbers = (a as u128) << 32 | b as u128;
+        (self.factor.wrapping_mul(numbers).wrapping_add(self.term) >> 64) as u64
     }
 }
 
@@ -139,7 +156,7 @@ mod tests {
 
     #[test]
     fn finds_what_is_there_and_splits() {
-        let secret = Secret([7; 16]);
+        let secret = Secret::new(&mut sctp_user::SeededEntropy::new(1));
         let hash = |n: u32| secret.of_numbers(1, n);
         let mut index = Index::new();
         for n in 0..20_000 {

@@ -68,6 +68,16 @@ impl<T> Segmented<T> {
         }
     }
 
+    /// The values from `index` to the end of its segment.
+    pub(crate) fn rest_of_segment(&self, index: u32) -> &[T] {
+        let index = index as usize;
+        let segment = match index.checked_sub(SEGMENT) {
+            None => Some(&self.first),
+            Some(beyond) => self.more.get(beyond >> BITS),
+        };
+        segment.and_then(|s| s.get(index & (SEGMENT - 1)..)).unwrap_or_default()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.first.iter().chain(self.more.iter().flatten())
     }

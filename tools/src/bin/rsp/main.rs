@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod dump;
 mod fractal;
 mod pingpong;
 mod pool;
@@ -43,6 +44,8 @@ enum Command {
     Pingpong(pingpong::Options),
     /// Ask a pool for an image and write it as PNG
     Fractal(fractal::Options),
+    /// Show the pools, elements and peers that a registrar knows
+    Dump(dump::Options),
     /// Watch a pool survive the loss of two servers
     Demo(demo::Options),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Terminal(options) => ("terminal", terminal::run(&options)),
         Command::Pingpong(options) => ("pingpong", pingpong::run(&options)),
         Command::Fractal(options) => ("fractal", fractal::run(&options)),
+        Command::Dump(options) => ("dump", dump::run(&options)),
         Command::Demo(options) => ("demo", demo::run(&options)),
     };
     cli::finish(&format!("rsp {name}"), result)

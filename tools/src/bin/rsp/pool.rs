@@ -19,7 +19,7 @@ const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the end of a session or of an element may take.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 /// How long an element whose registrar is gone waits for the one that takes over.
-const ADOPTION_WAIT: Duration = Duration::from_secs(1);
+const ADOPTION_WAIT: Duration = Duration::from_secs(2);
 
 /// Flags of pool elements and pool users.
 #[derive(Debug, Args)]

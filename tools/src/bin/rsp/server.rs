@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use registrar::cli::{identifier, milliseconds};
 use registrar::report::{Report, say};
 use registrar::signal::Stop;
@@ -14,6 +14,7 @@ use rserpool::api::{ElementConfig, Error, PoolListener};
 use rserpool::node::pool::ListenerConfig;
 use rserpool::wire::{ElementId, PolicyParam};
 use sctp_user::socket::MonoClock;
+use tools::policy::PolicyChoice;
 use tools::priority;
 use tools::service::fractal::job::JobConfig;
 use tools::service::{echo, fractal, pingpong};
@@ -50,9 +51,9 @@ pub(crate) struct Options {
     /// Identifier of this element, e.g. 0x1234abcd [default: random]
     #[arg(long, value_name = "ID", value_parser = identifier)]
     identifier: Option<u32>,
-    /// How users choose among the pool's elements
-    #[arg(long, value_enum, default_value = "round-robin")]
-    policy: PolicyName,
+    /// How users choose among the pool's elements: round-robin, weighted-round-robin:WEIGHT, least-used, ...
+    #[arg(long, value_name = "NAME[:VALUE...]", default_value = "round-robin", value_parser = PolicyChoice::parse)]
+    policy: PolicyChoice,
     /// Register again once in so many milliseconds
     #[arg(long, value_name = "MS", default_value = "30000", value_parser = milliseconds)]
     rereg_interval: Duration,
@@ -79,15 +80,6 @@ pub(crate) struct Options {
     business_card: bool,
     #[command(flatten)]
     pool: PoolOptions,
-}
-
-/// Policies that an element can ask for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PolicyName {
-    /// Each element in turn
-    RoundRobin,
-    /// The element with the fewest sessions
-    LeastUsed,
 }
 
 #[derive(Clone, Copy)]
@@ -122,7 +114,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Service::PingPong { .. } => pingpong::POOL_HANDLE,
     };
     let member = options.pool.start(handle, Role::Element)?;
-    let mut server = Server { service, stop, policy: options.policy, max_sessions: options.max_threads.into(), sessions: Vec::new() };
+    let mut server =
+        Server { service, stop, policy: options.policy.clone(), max_sessions: options.max_threads.into(), sessions: Vec::new() };
     let element = member.listen(element_config(options, &server))?;
     let id = element.key().id.0;
     if options.pool.child.report {
@@ -151,7 +144,7 @@ fn element_config(options: &Options, server: &Server) -> ElementConfig {
 struct Server {
     service: Service,
     stop: Stop,
-    policy: PolicyName,
+    policy: PolicyChoice,
     max_sessions: usize,
     sessions: Vec<JoinHandle<()>>,
 }
@@ -168,7 +161,7 @@ impl Server {
             if let Some(session) = session {
                 self.begin(ElementSession(session))?;
             }
-            if changed && matches!(self.policy, PolicyName::LeastUsed) {
+            if changed && self.policy.follows_load() {
                 element.update(self.policy_now())?;
             }
         }
@@ -191,10 +184,7 @@ impl Server {
     }
 
     fn policy_now(&self) -> PolicyParam {
-        match self.policy {
-            PolicyName::RoundRobin => PolicyParam::RoundRobin {},
-            PolicyName::LeastUsed => PolicyParam::LeastUsed { load: load(self.sessions.len(), self.max_sessions) },
-        }
+        self.policy.with_load(load(self.sessions.len(), self.max_sessions))
     }
 
     /// Sessions have been told to stop: they send what their users need to go on elsewhere.

@@ -1,0 +1,97 @@
+//! The virtual machine: started with the first test, ended with the process, however that ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::common::{has, is_root, run, skip, text};
+
+/// Downloads included.
+const BUILD_LIMIT: Duration = Duration::from_secs(600);
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// A machine that is up.
+pub(crate) struct Machine {
+    scripts: PathBuf,
+    out: PathBuf,
+    namespace: String,
+}
+
+/// The machine, for one test at a time; `None`, with the reason printed, where it cannot run.
+pub(crate) fn machine() -> Option<MutexGuard<'static, Machine>> {
+    static MACHINE: OnceLock<Result<Mutex<Machine>, String>> = OnceLock::new();
+    match MACHINE.get_or_init(|| Machine::start().map(Mutex::new)) {
+        // A test that failed has left nothing behind that the next one does not clear away.
+        Ok(machine) => Some(machine.lock().unwrap_or_else(PoisonError::into_inner)),
+        Err(reason) => {
+            skip(reason);
+            None
+        }
+    }
+}
+
+impl Machine {
+    fn start() -> Result<Self, String> {
+        let asked = |name, value| std::env::var(name).is_ok_and(|v| v == value);
+        if !asked("LAB", "1") && !asked("REQUIRE", "all") {
+            return Err("the laboratory takes minutes: set LAB=1 or REQUIRE=all".into());
+        }
+        if !is_root() {
+            return Err("the laboratory needs root".into());
+        }
+        if !["bash", "ip", "flock"].into_iter().all(has) {
+            return Err("the laboratory needs bash, iproute2 and util-linux".into());
+        }
+        if !has("apt-get") && !has("qemu-system-x86_64") {
+            return Err("the laboratory needs Debian's packages".into());
+        }
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab");
+        let out = std::env::var_os("LAB_OUT").map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab"), PathBuf::from);
+        let machine = Self { scripts, out, namespace: format!("lab-{}", std::process::id()) };
+        let build = run(machine.script("build.sh"), BUILD_LIMIT);
+        if !build.status.success() {
+            return Err(format!("the laboratory cannot be built: {}", text(&build)));
+        }
+        machine.end_with_this_process();
+        // From here on it is our fault.
+        let up = run(machine.script("up.sh"), BOOT_LIMIT);
+        assert!(up.status.success(), "the laboratory does not start: {}", text(&up));
+        println!("{}", text(&up).trim());
+        Ok(machine)
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(self.scripts.join(name));
+        command.env("LAB_OUT", &self.out).env("LAB_NS", &self.namespace).env("DEBIAN_FRONTEND", "noninteractive");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Leaves someone behind who takes the machine down as soon as this process is gone: its end of a pipe closes.
+    fn end_with_this_process(&self) {
+        let down = self.script("down.sh");
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", r#"cat > /dev/null; exec "$0""#]).arg(down.get_program());
+        keeper.envs(down.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A group of its own: Ctrl-C at the terminal is for the tests.
+        std::os::unix::process::CommandExt::process_group(&mut keeper, 0);
+        std::mem::forget(keeper.spawn().unwrap());
+    }
+
+    /// `words` as a command of this machine in the namespace beside the guest.
+    pub(crate) fn beside(&self, dir: &Path, words: &[&str]) -> Command {
+        crate::common::command(dir, &[&["ip", "netns", "exec", &self.namespace], words].concat())
+    }
+
+    /// The command that runs `script` by the guest's shell.
+    pub(crate) fn guest(&self, script: &str) -> Command {
+        self.beside(Path::new("/"), &[self.out.join("agent").to_str().unwrap(), "run", "127.0.0.1", "7700", script])
+    }
+
+    /// Runs `script` by the guest's shell.
+    pub(crate) fn run(&self, script: &str, limit: Duration) -> Output {
+        run(self.guest(script), limit)
+    }
+}

@@ -1,0 +1,24 @@
+//! Interoperability with RSPLIB 3.4, the reference implementation, in a virtual machine: see `tools/lab/README.md`.
+//!
+//! Needs root, QEMU and Debian packages (`tools/lab/build.sh` installs them), and some minutes: so they run with `LAB=1` or
+//! `REQUIRE=all` in the environment. The machine is started once for all tests, which take turns in it; each begins with hosts
+//! of its own. Our programs run beside it, in a network namespace.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "edge: tests run programs"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod dump;
+mod elements;
+mod machine;
+mod peers;
+mod pingpong;
+mod policies;
+mod scene;
