@@ -356,6 +356,8 @@ fn card(handle: PoolHandle, ids: &[u8]) -> Message {
 
 /// RFC 5352 section 3.9, BC2: the element's card names who is tried first when it fails. A later card replaces an earlier one, and
 /// those of other pools do not count.
+///
+/// RFC 5352 rows: 3.9-2.
 #[test]
 fn the_latest_business_card_says_where_to_go() {
     let mut b = Bench::up();
@@ -382,6 +384,8 @@ fn the_latest_business_card_says_where_to_go() {
 }
 
 /// RFC 5352 section 3.9: a user that is an element itself tells where to go when it fails, right after the cookie.
+///
+/// RFC 5352 rows: 3.9-1.
 #[test]
 fn the_own_business_card_follows_the_cookie() {
     let own = BusinessCard { handle: PoolHandle::new("Workers").unwrap(), elements: vec![element(8)] };

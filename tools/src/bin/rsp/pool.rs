@@ -70,6 +70,7 @@ impl PoolOptions {
         let pool = PoolHandle::new(name).with_context(|| format!("{name:?} cannot be a pool handle"))?;
         let mut asap = AsapConfig::rsplib();
         asap.hunt_limit = self.registrar_timeout;
+        asap.reach_limit = asap.reach_limit.max(self.registrar_timeout);
         if role == Role::Element {
             asap.adoption_wait = ADOPTION_WAIT;
         }
