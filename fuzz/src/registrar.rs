@@ -30,7 +30,7 @@ const MAX_CONNECTS: usize = 200;
 /// What the two registrars and this harness may hold at one time, in bytes.
 const MAX_MEMORY: u64 = 4 << 20;
 /// After so long without a word from anybody everything has been found out.
-const SILENCE: Duration = Duration::from_secs(3_600);
+const SILENCE: Duration = Duration::from_secs(900);
 
 #[derive(Arbitrary, Debug)]
 enum Op {
@@ -54,12 +54,12 @@ enum Op {
     Say {
         which: u8,
         message: Sent,
-        how: Right,
+        how: Way,
     },
     Announce {
         host: Host,
         message: Sent,
-        how: Right,
+        how: Way,
     },
     Addresses {
         hosts: u8,
@@ -73,7 +73,7 @@ enum Op {
 
 /// Whether a message goes where its protocol belongs.
 #[derive(Arbitrary, PartialEq, Eq, Debug)]
-enum Right {
+enum Way {
     Right,
     RightToo,
     RightAgain,
@@ -200,15 +200,15 @@ impl Bed {
                 }
             }
             Op::Say { which, message, how } => {
-                let to = service(message.is_enrp() != (*how == Right::WrongService));
+                let to = service(message.is_enrp() != (*how == Way::WrongService));
                 if let Some(assoc) = self.key_at(*which, to) {
-                    let ppid = if message.is_enrp() == (*how == Right::WrongPpid) { ASAP_PPID } else { ENRP_PPID };
+                    let ppid = if message.is_enrp() == (*how == Way::WrongPpid) { ASAP_PPID } else { ENRP_PPID };
                     self.give(Input::Message { assoc, ppid, sid: 0, bytes: &message.bytes() });
                 }
             }
             Op::Announce { host, message, how } => {
                 let src = SocketAddr::new(host.ip(), 3863);
-                let service = service(message.is_enrp() != (*how == Right::WrongService));
+                let service = service(message.is_enrp() != (*how == Way::WrongService));
                 self.give(Input::Datagram { service, src, bytes: &message.bytes() });
             }
             Op::Addresses { hosts } => {
@@ -262,7 +262,7 @@ impl Bed {
                         Service::Enrp => {
                             assert_eq!(ppid, ENRP_PPID);
                             let sent = EnrpMessage::decode(&bytes).unwrap_or_else(|e| panic!("{e} in what was sent"));
-                            assert_eq!(sent.message.sender(), RegistrarId(1));
+                            assert!(!sent.message.sender().is_undefined(), "nobody sends");
                         }
                     }
                 }

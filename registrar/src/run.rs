@@ -9,9 +9,10 @@ use anyhow::{Context, Result, bail};
 use rserpool::node::RegistrarNode;
 use rserpool::registrar::RegistrarEvent;
 use rserpool::registrar::config::{AnnounceTarget, RegistrarConfig};
+use rserpool::registrar::enrp::EnrpEvent;
 use rserpool::wire::ENRP_PORT;
 use sctp_user::entropy::OsEntropy;
-use sctp_user::socket::{AnnounceFrom, Handle, Runtime};
+use sctp_user::socket::{AnnounceFrom, Handle, Runtime, RuntimeBuilder, RuntimeError};
 use sctp_user::transport::addrs;
 use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack};
 
@@ -45,6 +46,9 @@ pub fn run(options: &Options) -> Result<()> {
         }
         if let Some(event) = handle.wait(Some(TICK), |host, _| host.node()?.poll_event())? {
             note(&event);
+            if options.child.report {
+                report(&event);
+            }
         }
     }
     tracing::info!("stopping");
@@ -70,15 +74,17 @@ fn print_statistics(handle: &Handle<Host>) -> Result<()> {
 }
 
 fn start(options: &Options) -> Result<Handle<Host>> {
-    let sources = sources(options)?;
+    let sources = targets_for(options, options.announces.groups())?;
     let mut builder = Runtime::builder().udp_port(options.common.udp_port);
     if let Some(path) = &options.common.pcap {
         builder = builder.pcap(path);
     }
-    let runtime = builder.build()?;
+    let runtime = open(builder, options)?;
     let stack_config = runtime.stack_config();
     let handle = runtime.spawn(Host::default()).context("cannot start a thread")?;
-    let (port, targets) = claim(options, &handle, &sources)?;
+    let (port, targets) = claim(options, &handle, &sources, &Wanted { port: options.asap, registered: ASAP_PORT, flag: "--asap" })?;
+    let wanted = Wanted { port: options.peers.enrp, registered: ENRP_PORT, flag: "--enrp" };
+    let (enrp, presences) = claim(options, &handle, &targets_for(options, options.presence_group())?, &wanted)?;
     // Requests are small and wait for answers: nothing is gained by collecting them.
     let mut assoc = AssocConfig::rfc();
     assoc.nagle = false;
@@ -88,25 +94,34 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     let stack = Stack::new(stack_config, Box::new(entropy()?));
     let assoc = Arc::new(assoc);
     let endpoint = |port| EndpointConfig::with(port, Arc::clone(&assoc));
-    let enrp = claim_enrp(&handle)?;
-    let node = RegistrarNode::new(stack, endpoint(port), endpoint(enrp), config(options, targets)?, Box::new(entropy()?))?;
+    let config = config(options, targets, presences)?;
+    let node = RegistrarNode::new(stack, endpoint(port), endpoint(enrp), config, Box::new(entropy()?))?;
     let id = node.registrar().id();
     handle.with(|host, now| host.start(now, node))?;
     let udp = handle.udp_port()?;
     let groups: Vec<String> = options.announces.groups().map(|g| g.to_string()).collect();
     let announce = groups.join(", ");
     if options.child.report {
-        Report::new("ready").with("identifier", format_args!("{:#010x}", id.0)).with("asap", port).with("udp", udp).print();
+        Report::new("ready")
+            .with("identifier", format_args!("{:#010x}", id.0))
+            .with("asap", port)
+            .with("enrp", enrp)
+            .with("udp", udp)
+            .print();
     } else {
-        say(format_args!("registrar {:#010x} is ready: ASAP on SCTP port {port}, UDP port {udp}, announced to {announce}", id.0));
+        say(format_args!(
+            "registrar {:#010x} is ready: ASAP on SCTP port {port}, ENRP on {enrp}, UDP port {udp}, announced to {announce}",
+            id.0
+        ));
     }
     Ok(handle)
 }
 
-fn config(options: &Options, targets: Vec<AnnounceTarget>) -> Result<RegistrarConfig> {
+fn config(options: &Options, targets: Vec<AnnounceTarget>, presences: Vec<AnnounceTarget>) -> Result<RegistrarConfig> {
     let mut config = RegistrarConfig::default();
     options.apply(&mut config);
     config.announce.targets = targets;
+    config.enrp.targets = presences;
     // The port is the endpoint's.
     config.asap_port = ASAP_PORT;
     config.validate()?;
@@ -114,9 +129,9 @@ fn config(options: &Options, targets: Vec<AnnounceTarget>) -> Result<RegistrarCo
 }
 
 /// Where to announce to, from which addresses: one for each interface and group.
-fn sources(options: &Options) -> Result<Vec<AnnounceTarget>> {
+fn targets_for(options: &Options, groups: impl IntoIterator<Item = SocketAddr>) -> Result<Vec<AnnounceTarget>> {
     let mut targets = Vec::new();
-    for group in options.announces.groups() {
+    for group in groups {
         targets.extend(sources_for(options, group)?.into_iter().map(|source| AnnounceTarget { source, group }));
     }
     Ok(targets)
@@ -125,10 +140,7 @@ fn sources(options: &Options) -> Result<Vec<AnnounceTarget>> {
 fn sources_for(options: &Options, group: SocketAddr) -> Result<Vec<IpAddr>> {
     let announces = &options.announces;
     let fits = |addr: &IpAddr| addr.is_ipv4() == group.is_ipv4();
-    let loopback = match group {
-        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
-        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
-    };
+    let loopback = loopback(group);
     if announces.loopback_only {
         return Ok(vec![loopback]);
     }
@@ -145,12 +157,43 @@ fn sources_for(options: &Options, group: SocketAddr) -> Result<Vec<IpAddr>> {
     Ok(interfaces.into_iter().map(|i| i.addr).chain([loopback]).collect())
 }
 
-/// Claims the ASAP port, and the UDP port of the same number for announces: listeners take an announce's source for the
+const fn loopback(group: SocketAddr) -> IpAddr {
+    match group {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    }
+}
+
+/// Opens the UDP port, and listens to the presences of other registrars.
+fn open(builder: RuntimeBuilder, options: &Options) -> Result<Runtime> {
+    let Some(group) = options.presence_group() else { return Ok(builder.build()?) };
+    let interfaces = sources_for(options, group)?;
+    match builder.clone().announce_listener(group, interfaces).build() {
+        // One interface that cannot do it must not keep us from the rest of the host.
+        Err(err @ RuntimeError::Listen { .. }) if options.announces.interface.is_empty() => {
+            tracing::warn!("listening to other registrars on the loopback interface only: {err}");
+            Ok(builder.announce_listener(group, vec![loopback(group)]).build()?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// A port to be claimed, for one of the services.
+struct Wanted {
+    /// What the user wants.
+    port: Option<u16>,
+    /// What is tried else, before any free one.
+    registered: u16,
+    /// The flag to choose another one with.
+    flag: &'static str,
+}
+
+/// Claims a service's port, and the UDP port of the same number for what it announces: listeners take the source for the
 /// registrar's SCTP address.
-fn claim(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarget]) -> Result<(u16, Vec<AnnounceTarget>)> {
-    let wanted = options.asap.unwrap_or(ASAP_PORT);
+fn claim(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarget], service: &Wanted) -> Result<(u16, Vec<AnnounceTarget>)> {
+    let wanted = service.port.unwrap_or(service.registered);
     let mut candidates = vec![wanted];
-    if options.asap.is_none() {
+    if service.port.is_none() {
         candidates.extend([0; PORTS_TO_TRY]);
     }
     for candidate in candidates {
@@ -165,16 +208,7 @@ fn claim(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarget]) -
             Err(Refusal::Other(err)) => return Err(err),
         }
     }
-    bail!("port {wanted} is in use by another program: choose another one with --asap PORT, or leave the choice to me")
-}
-
-/// Claims the ENRP port: the registered one, or a free one if another registrar of this host has it.
-fn claim_enrp(handle: &Handle<Host>) -> Result<u16> {
-    match handle.claim_port(ENRP_PORT) {
-        Err(err) if err.kind() == ErrorKind::AddrInUse => handle.claim_port(0),
-        claimed => claimed,
-    }
-    .context("cannot claim an SCTP port for ENRP")
+    bail!("port {wanted} is in use by another program: choose another one with {} PORT, or leave the choice to me", service.flag)
 }
 
 enum Refusal {
@@ -205,6 +239,23 @@ fn announcers(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarge
     Ok(targets)
 }
 
+/// What the demo wants to know.
+fn report(event: &RegistrarEvent) {
+    let element = |event: &str, id: u32| Report::new(event).with("element", format_args!("{id:#010x}")).print();
+    match event {
+        RegistrarEvent::Registered { id, .. } | RegistrarEvent::Renewed { id, .. } => element("registered", id.0),
+        RegistrarEvent::Enrp(EnrpEvent::Adopted { id, .. }) => element("adopted", id.0),
+        RegistrarEvent::Enrp(EnrpEvent::Serving { peers, elements }) => {
+            Report::new("serving").with("peers", peers).with("elements", elements).print();
+        }
+        RegistrarEvent::Enrp(EnrpEvent::TakenOver { target, by, elements }) => {
+            let hex = |id: u32| format!("{id:#010x}");
+            Report::new("taken_over").with("target", hex(target.0)).with("by", hex(by.0)).with("elements", elements).print();
+        }
+        _ => {}
+    }
+}
+
 fn note(event: &RegistrarEvent) {
     match event {
         RegistrarEvent::Registered { .. } | RegistrarEvent::Removed { .. } => tracing::info!("{event}"),
@@ -215,6 +266,23 @@ fn note(event: &RegistrarEvent) {
         | RegistrarEvent::Denied { .. }
         | RegistrarEvent::Unsaid { .. }
         | RegistrarEvent::Limited { .. } => tracing::warn!("{event}"),
+        RegistrarEvent::Enrp(event) => note_peers(event),
+        _ => tracing::debug!("{event}"),
+    }
+}
+
+fn note_peers(event: &EnrpEvent) {
+    match event {
+        EnrpEvent::PeerFound { .. }
+        | EnrpEvent::PeerLost { .. }
+        | EnrpEvent::Serving { .. }
+        | EnrpEvent::TakeoverBegun { .. }
+        | EnrpEvent::TakeoverLost { .. }
+        | EnrpEvent::TakenOver { .. }
+        | EnrpEvent::Adopted { .. }
+        | EnrpEvent::Moved { .. } => tracing::info!("{event}"),
+        EnrpEvent::DuplicateId { .. } | EnrpEvent::Ignored { .. } | EnrpEvent::Suspecting { .. } => tracing::warn!("{event}"),
+        EnrpEvent::Mismatch { lasting: true, .. } => tracing::warn!("{event}"),
         _ => tracing::debug!("{event}"),
     }
 }

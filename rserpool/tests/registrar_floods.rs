@@ -107,6 +107,7 @@ impl Flood {
             expected: None,
             figures: Figures::default(),
         };
+        this.give(Input::Addresses(&[IpAddr::from([10, 0, 0, 3])]));
         // The registrar finds no mentor, and serves.
         this.pass(Duration::from_secs(3));
         this.element = this.connect(Service::Asap, ELEMENT_HOST.into());
@@ -154,7 +155,7 @@ impl Flood {
                             self.r.handle(self.now, Input::Message { assoc, ppid: ASAP_PPID, sid: 0, bytes: &asap(&ack) });
                         }
                         AsapMessage::RegistrationResponse { reject: false, .. } if self.expected == Some(assoc) => {
-                            self.figures.answered += 1
+                            self.figures.answered += 1;
                         }
                         AsapMessage::HandleResolutionResponse { elements, error: None, .. }
                             if self.expected == Some(assoc) && elements.len() == 1 =>
@@ -260,6 +261,27 @@ fn presences_by_multicast() {
             f.give(Input::Datagram { service: Service::Enrp, src: SocketAddr::new(hostile(n), 9901), bytes: &presence(n) });
         }
     });
+}
+
+/// Presences that claim to be the registrar's own: it takes a new identifier, but not with each of them.
+#[test]
+fn presences_in_the_name_of_the_registrar() {
+    let mut ids = std::collections::BTreeSet::new();
+    flood("presences in the registrar's own name", config(), 2 << 20, |f, ms| {
+        for n in 0..20 {
+            let n = u32::try_from(ms).unwrap() * 20 + n;
+            let sender = f.r.id();
+            ids.insert(sender);
+            let transport = Transport::sctp(9901, TransportUse::DATA, [hostile(n)]);
+            let server = Some(ServerInformation { id: sender, transport });
+            let presence =
+                EnrpMessage::Presence { sender, receiver: RegistrarId::UNDEFINED, reply_required: false, checksum: Some(7), server };
+            let bytes = presence.encode(EncodeOptions::default()).unwrap();
+            f.give(Input::Datagram { service: Service::Enrp, src: SocketAddr::new(hostile(n), 9901), bytes: &bytes });
+        }
+    });
+    // One change in each 5 s.
+    assert!((2..=3).contains(&ids.len()), "{} identifiers", ids.len());
 }
 
 /// Many associations at the ENRP port, over each of which one identifier after the other is forged.

@@ -52,6 +52,9 @@ pub struct ElementOptions {
     /// Least scope of an element's addresses
     #[arg(long, alias = "minaddressscope", value_name = "SCOPE", value_enum, default_value_t = MinScope::Auto)]
     pub min_scope: MinScope,
+    /// Round the distances of elements to multiples of so many milliseconds, for the policies that prefer near ones
+    #[arg(long, alias = "distancestep", value_name = "MS", default_value = "50", value_parser = milliseconds)]
+    pub distance_step: Duration,
     /// Most elements in one answer to a user who does not ask for a number; 0 for all
     #[arg(long, alias = "maxhresitems", value_name = "N", default_value_t = 3)]
     pub max_hr_items: usize,
@@ -92,6 +95,7 @@ impl ElementOptions {
         config.count_padding = self.count_padding;
         config.max_handle = self.max_handle.into();
         config.min_scope = self.min_scope.scope();
+        config.distance_step = self.distance_step;
         config.max_items = (self.max_hr_items > 0).then_some(self.max_hr_items);
         config.max_increment = (self.max_increment > 0).then_some(self.max_increment);
         config.limit_cause = CauseCode(self.limit_cause);

@@ -5,6 +5,8 @@ mod elements;
 mod file;
 mod limits;
 mod options;
+mod peers;
+mod place;
 mod values;
 
 use std::fmt::Display;
@@ -20,7 +22,9 @@ pub use elements::ElementOptions;
 pub use file::Options;
 pub use limits::LimitOptions;
 pub use options::{AnnounceOptions, Flags, Groups};
-pub use values::{AnnouncePeriod, AnnouncePortRule, MinScope, Switch, Unit, identifier, milliseconds, registrar_address};
+pub use peers::{ArbitrationRule, Group, PRESENCE_GROUP, Peer, PeerOptions, Timers};
+pub use place::{Place, registrar_place};
+pub use values::{AnnouncePeriod, AnnouncePortRule, MinScope, Switch, Unit, identifier, milliseconds};
 
 /// SCTP port of ASAP (RFC 5352 section 8.2), and the UDP port of its announces in RSPLIB.
 pub const ASAP_PORT: u16 = 3863;
@@ -43,6 +47,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   registrar                            all defaults: elements and users on this link find it by its announces
   registrar --loopback-only            for this host alone
+  registrar --peer 192.0.2.7           with another registrar that multicast does not reach
   registrar --udp-port 9900            if another user of this host has UDP port 9899
   registrar --pcap asap.pcapng         what it sends and receives, for Wireshark
   registrar --log debug                tell more

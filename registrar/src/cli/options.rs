@@ -12,6 +12,7 @@ use rserpool::wire::RegistrarId;
 use super::access::AccessOptions;
 use super::elements::ElementOptions;
 use super::limits::LimitOptions;
+use super::peers::PeerOptions;
 use super::values::{AnnouncePeriod, AnnouncePortRule, groups};
 use super::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, identifier, milliseconds};
 
@@ -42,6 +43,9 @@ pub struct Flags {
     /// Who is allowed.
     #[command(flatten)]
     pub access: AccessOptions,
+    /// Other registrars.
+    #[command(flatten)]
+    pub peers: PeerOptions,
     /// Shared flags.
     #[command(flatten)]
     pub common: CommonOptions,
@@ -95,6 +99,15 @@ impl Flags {
         self.elements.apply(config);
         self.limits.apply(config);
         self.access.apply(config);
+        self.peers.apply(config);
+    }
+
+    /// The group by which registrars find each other. Who announces to a group of his own is alone there, unless he says
+    /// otherwise.
+    #[must_use]
+    pub fn presence_group(&self) -> Option<SocketAddr> {
+        let usual = ["rsplib", "iana"].map(|word| groups(word).unwrap_or_default()).concat();
+        self.peers.presence_group(self.announces.groups().any(|g| usual.contains(&g)))
     }
 }
 
@@ -150,6 +163,7 @@ mod tests {
         assert_eq!((c.subscriptions.interval.as_millis(), c.subscriptions.per_pool), (50, 0));
         let c = config(&["--announce-period", "rfc", "--announce-port-rule", "rfc", "--identifier", "0xbeef"]);
         assert_eq!((c.announce.max_period, c.announce.port_rule, c.id.0), (None, PortRule::Rfc, 0xbeef));
+        assert_eq!(config(&["--distance-step", "7"]).distance_step.as_millis(), 7);
         let c = config(&["--announce-interval", "300"]);
         assert_eq!((c.announce.period.as_millis(), c.announce.max_period), (300, Some(Duration::from_millis(300))));
         let c = config(&["--max-pools", "1", "--max-elements", "2", "--max-elements-per-pool", "3", "--max-associations", "4"]);
@@ -185,6 +199,7 @@ mod tests {
             (&["--keep-alive-spread", "91"], "0..=90"),
             (&["--keepalive-pe-id", "maybe"], "on, off"),
             (&["--pe-id-check", "maybe"], "on, off"),
+            (&["--distance-step", "0"], "at least 1"),
             (&["--life-unit", "hours"], "ms, seconds"),
             (&["--max-handle", "0"], "1..=1024"),
             (&["--min-scope", "house"], "auto, loopback, link, site, global"),

@@ -1,5 +1,6 @@
 //! A registrar on its SCTP stack.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -26,6 +27,8 @@ struct Link {
     /// Whether it is up, or still being opened on the registrar's wish.
     token: Option<ConnectToken>,
     up: bool,
+    /// The round-trip time that the registrar was told.
+    rtt: Option<Duration>,
     /// Messages for which the send buffer had no room, at most [`MAX_BACKLOG`] bytes.
     backlog: VecDeque<Outgoing>,
     backlog_bytes: usize,
@@ -188,6 +191,12 @@ impl RegistrarNode {
     }
 
     fn receive(&mut self, now: Time, assoc: AssocKey, id: AssocId) {
+        let rtt = self.stack.assoc(id).and_then(|a| a.status().srtt);
+        if let (Some(rtt), Some(link)) = (rtt, self.links.get_mut(&assoc))
+            && link.rtt.replace(rtt) != Some(rtt)
+        {
+            self.registrar.handle(now, Input::PathRtt { assoc, rtt });
+        }
         while let Some(m) = self.stack.assoc(id).and_then(|mut a| a.recv()) {
             self.registrar.handle(now, Input::Message { assoc, ppid: m.ppid.0, sid: m.sid.0, bytes: &m.payload });
         }
@@ -279,7 +288,7 @@ const fn announce(port: u16, target: AnnounceTarget, size: usize) -> Transmit {
 
 impl Link {
     const fn new(id: AssocId, token: Option<ConnectToken>) -> Self {
-        Self { id, token, up: false, backlog: VecDeque::new(), backlog_bytes: 0 }
+        Self { id, token, up: false, rtt: None, backlog: VecDeque::new(), backlog_bytes: 0 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The other end of an association: elements, users, or both.
 
+use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,6 +24,8 @@ pub(super) struct Client {
     /// The peer's addresses, at most [`MAX_ADDRESSES`], and its SCTP port.
     pub(super) addrs: Vec<IpAddr>,
     pub(super) port: u16,
+    /// The round-trip time to it, once measured.
+    pub(super) rtt: Option<Duration>,
     /// Whom it counts as.
     pub(super) prefix: Prefix,
     /// Whether it is a process of this host: at a loopback address, or at one of the host's own.
@@ -45,6 +48,7 @@ impl Client {
             on_this_host: is_of_host(&addrs, host),
             addrs,
             port: peer.first().map_or(0, SocketAddr::port),
+            rtt: None,
             prefix,
             elements: BTreeSet::new(),
             blocked: None,

@@ -34,6 +34,8 @@ pub struct RegistrarConfig {
     pub max_items: Option<usize>,
     /// How many of the named elements count as used (RSPLIB: MaxIncrement); `None`: as suits the pool's policy.
     pub max_increment: Option<usize>,
+    /// To a multiple of this the distances of elements are rounded, in the policies that prefer near ones.
+    pub distance_step: Duration,
     /// Keep-alives.
     pub keep_alive: KeepAliveConfig,
     /// Unreachable reports.
@@ -87,6 +89,7 @@ impl Default for RegistrarConfig {
             max_handle: PoolHandle::MAX_LEN,
             max_items: Some(3),
             max_increment: None,
+            distance_step: Duration::from_millis(50),
             keep_alive: KeepAliveConfig::default(),
             reports: ReportConfig::default(),
             remove_on_loss: false,
@@ -136,6 +139,9 @@ impl RegistrarConfig {
         self.rates.validate()?;
         if self.limit_cause != CauseCode::LACK_OF_RESOURCES && self.limit_cause != CauseCode::UNKNOWN_POOL_HANDLE {
             return err("limit_cause", "6 (lack of resources) or 9 (unknown pool handle)");
+        }
+        if self.distance_step < Duration::from_millis(1) {
+            return err("distance_step", "at least 1 ms");
         }
         if self.subscriptions.interval < Duration::from_millis(10) {
             return err("subscriptions.interval", "at least 10 ms");

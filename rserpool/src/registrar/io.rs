@@ -1,6 +1,7 @@
 //! What goes into a registrar and what comes out of it.
 
 use core::fmt;
+use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
@@ -59,6 +60,14 @@ pub enum Input<'a> {
         assoc: AssocKey,
         /// Whether the peer's process is known to be dead: an out-of-the-blue ABORT, or the word of the port's owner.
         aborted: bool,
+    },
+    /// The smoothed round-trip time of an association's path, told before a message that it may matter for: how far an
+    /// element or a registrar is away.
+    PathRtt {
+        /// The association.
+        assoc: AssocKey,
+        /// The time.
+        rtt: Duration,
     },
     /// A message.
     Message {

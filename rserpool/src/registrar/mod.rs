@@ -37,6 +37,7 @@ mod announce;
 mod changes;
 mod client;
 pub mod config;
+mod distance;
 pub mod enrp;
 mod io;
 mod prefix;
@@ -74,8 +75,6 @@ pub use self::statistics::Statistics;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
     Announce,
-    /// The next keep-alive, or the end of the time to answer it.
-    Watch(ElementKey),
     /// An association without elements may have been idle for too long.
     Idle(AssocKey),
     /// Something among registrars.
@@ -180,6 +179,7 @@ impl Registrar {
             Input::Lost { assoc, aborted } => self.lost(now, assoc, aborted),
             Input::Message { assoc, ppid, bytes, .. } if self.enrp.has_link(assoc) => self.enrp_message(now, assoc, ppid, bytes),
             Input::Message { assoc, ppid, bytes, .. } => self.message(now, assoc, ppid, bytes),
+            Input::PathRtt { assoc, rtt } => self.path_rtt(assoc, rtt),
             Input::ConnectFailed { token } => {
                 if !self.enrp_token_failed(now, token) {
                     self.connect_failed(now, token);
@@ -197,10 +197,12 @@ impl Registrar {
             self.life_expired(now, key);
         }
         // Ends, for what is served is set to a later time or, an element out of time, removed the next time round.
+        while let Some(key) = self.space.pop_due(now) {
+            self.watch_timeout(now, key);
+        }
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
                 Timer::Announce => self.announce(now),
-                Timer::Watch(key) => self.watch_timeout(now, key),
                 Timer::Idle(assoc) => self.check_idle(now, assoc),
                 Timer::Enrp(timer) => self.enrp_timeout(now, timer),
             }
@@ -223,7 +225,7 @@ impl Registrar {
     /// When [`Registrar::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.timers.next(), self.space.next_expiry(), self.subscriptions.next()].into_iter().flatten().min()
+        [self.timers.next(), self.space.next_due(), self.space.next_expiry(), self.subscriptions.next()].into_iter().flatten().min()
     }
 
     /// Shuts all associations down: the registrar goes, its elements find another one. It announces itself no more, takes no

@@ -119,6 +119,9 @@ impl Registrar {
                 return Err(Refusal::invalid(offered, "only addresses of this host or link, while there are clients elsewhere"));
             }
         }
+        if let Some(distance) = e.policy.distance_mut() {
+            *distance = self.distance(client.rtt);
+        }
         e.asap = Some(client.transport());
         e.home = self.id;
         if let Err(error) = self.space.check(handle, &e) {

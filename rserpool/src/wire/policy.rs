@@ -191,6 +191,18 @@ impl PolicyParam {
         out
     }
 
+    /// The distance of the element in milliseconds, in the delay-aware policies: registrars set it.
+    pub const fn distance_mut(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::WeightedRandomDpf { distance, .. }
+            | Self::LeastUsedDpf { distance, .. }
+            | Self::LeastUsedDegradationDpf { distance, .. }
+            | Self::PriorityLeastUsedDpf { distance, .. }
+            | Self::PriorityLeastUsedDegradationDpf { distance, .. } => Some(distance),
+            _ => None,
+        }
+    }
+
     /// The load, if the policy has one: a fraction of `0xffff_ffff`.
     #[must_use]
     pub const fn load(&self) -> Option<u32> {

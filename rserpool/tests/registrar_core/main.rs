@@ -3,6 +3,7 @@
 
 mod access;
 mod bed;
+mod distances;
 mod limits;
 mod requests;
 mod subscriptions;

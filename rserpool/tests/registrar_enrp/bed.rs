@@ -218,6 +218,15 @@ impl Bed {
         }
     }
 
+    pub(crate) fn seed(&mut self, seed: u64) {
+        self.seed = seed.wrapping_mul(1000);
+    }
+
+    /// How often each element was pulled to another home.
+    pub(crate) fn moves(&self) -> Vec<u32> {
+        self.elements.values().map(|e| e.moves).collect()
+    }
+
     pub(crate) fn home(&self, host: Host, id: u32) -> Option<u32> {
         self.view(host).into_iter().find(|(e, _)| e.0 == id).map(|(_, home)| home.0)
     }

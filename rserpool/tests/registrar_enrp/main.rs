@@ -5,6 +5,7 @@ mod bed;
 mod bus;
 mod element;
 mod partition;
+mod random;
 mod startup;
 mod suggestion;
 mod takeover;

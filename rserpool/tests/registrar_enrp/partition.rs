@@ -25,6 +25,28 @@ fn two_and_two(renewing: bool) -> (Bed, Vec<Host>, Vec<Host>) {
     (bed, registrars, elements)
 }
 
+/// Only the registrars do not reach each other: every element is pulled back and forth between the halves that think that
+/// the other one is dead, but keeps being reached by all.
+#[test]
+fn between_registrars_alone() {
+    for renewing in [true, false] {
+        let (mut bed, r, _) = two_and_two(renewing);
+        bed.cut(&r[..2], &r[2..], true);
+        bed.run(APART);
+        bed.cut(&r[..2], &r[2..], false);
+        bed.run(TOGETHER);
+        bed.agree();
+        // It is over: nothing moves any more.
+        let moves: Vec<u32> = bed.elements.values().map(|e| e.moves).collect();
+        let before = bed.view(r[0]);
+        bed.run(20_000);
+        bed.agree();
+        assert_eq!(bed.view(r[0]), before);
+        assert_eq!(bed.elements.values().map(|e| e.moves).collect::<Vec<_>>(), moves);
+        assert!(moves.iter().all(|m| *m <= 3), "{moves:?}");
+    }
+}
+
 /// The network falls apart, the elements with their registrars: each half goes on with what it has, and afterwards each
 /// element is where it was.
 #[test]

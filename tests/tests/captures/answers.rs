@@ -121,3 +121,8 @@ fn judge(exchanges: Vec<Exchange>, expected: usize, title: &str) {
 fn asap_requests_are_answered_as_by_rsplib_or_by_the_rfc() {
     judge(play("rsplib/asap-errors", "10.77.1.11".parse().unwrap()), 20, "Wrong ASAP messages");
 }
+
+#[test]
+fn enrp_requests_are_answered_as_by_rsplib_or_by_the_rfc() {
+    judge(play("rsplib/enrp-errors", "10.77.1.11".parse().unwrap()), 13, "Wrong ENRP messages");
+}

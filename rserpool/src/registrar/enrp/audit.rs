@@ -22,8 +22,10 @@ const LASTING_MISMATCH: Duration = Duration::from_secs(60);
 pub(super) struct Audit {
     /// The last mismatch: theirs, ours, and what their last table held.
     last: Option<(u16, u16, u64)>,
-    /// How many times in a row that was the result.
+    /// How many complete tables in a row have led to it.
     repeats: u32,
+    /// Whether a complete table has come since checksums were last compared.
+    fresh: bool,
     /// Not to be asked for its table before.
     not_before: Time,
     /// A digest of the last complete table of what it owns.
@@ -56,7 +58,7 @@ impl Registrar {
         let Some(peer) = self.enrp.peers.get_mut(id) else { return };
         let audit = &mut peer.audit;
         if ours == theirs {
-            (audit.last, audit.repeats, audit.empty_before) = (None, 0, false);
+            (audit.last, audit.repeats, audit.fresh, audit.empty_before) = (None, 0, false, false);
             return;
         }
         // Who has just restarted with the same identifier owns nothing until it has learnt what it owned.
@@ -66,10 +68,14 @@ impl Registrar {
             return;
         }
         let mismatch = Some((theirs, ours, audit.table));
-        audit.repeats = if audit.last == mismatch { audit.repeats.saturating_add(1) } else { 1 };
+        let fresh = core::mem::take(&mut audit.fresh);
+        audit.repeats = match audit.last == mismatch {
+            true => audit.repeats + u32::from(fresh && audit.repeats < u32::MAX),
+            false => u32::from(fresh),
+        };
         audit.last = mismatch;
         let lasting = audit.repeats >= 2;
-        let first_time = audit.repeats == 2;
+        let first_time = audit.repeats == 2 && fresh;
         if lasting {
             audit.not_before = now + LASTING_MISMATCH;
         }
@@ -150,7 +156,7 @@ impl Registrar {
                 removed += 1;
             }
             if let Some(peer) = self.enrp.peers.get_mut(from) {
-                peer.audit.table = sync.digest;
+                (peer.audit.table, peer.audit.fresh) = (sync.digest, true);
             }
         }
         self.event(EnrpEvent::Synchronised { id: from, elements: sync.elements, removed });

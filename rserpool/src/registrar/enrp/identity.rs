@@ -33,11 +33,15 @@ impl Registrar {
     pub(super) fn duplicate_id(&mut self, now: Time, theirs: Option<u16>) {
         let we_own_nothing = self.space.checksum(self.id) == OWNS_NOTHING;
         let they_own_nothing = theirs == Some(OWNS_NOTHING);
-        let give_way = match (we_own_nothing, they_own_nothing) {
-            (true, false) => true,
-            (false, true) => false,
-            _ => self.entropy.below(2) == 0,
-        };
+        // A new identifier is drawn at random, so the next one that is taken is a lie: who forges presences shall not keep us
+        // busy with changing our elements' home.
+        let recently = self.enrp.renumbered.is_some_and(|t| now.saturating_since(t) < self.cfg.enrp.timers.takeover_expiry);
+        let give_way = !recently
+            && match (we_own_nothing, they_own_nothing) {
+                (true, false) => true,
+                (false, true) => false,
+                _ => self.entropy.below(2) == 0,
+            };
         let old = self.id;
         if give_way {
             self.renumber(now);
@@ -50,6 +54,7 @@ impl Registrar {
 
     fn renumber(&mut self, now: Time) {
         let old = self.id;
+        self.enrp.renumbered = Some(now);
         while self.id == old || self.id.is_undefined() || self.enrp.peers.contains(self.id) {
             self.id = RegistrarId(self.entropy.u32());
         }

@@ -31,6 +31,8 @@ pub(super) struct Link {
     /// Our table, on its way there.
     pub(super) session: Option<Session>,
     pub(super) last_heard: Time,
+    /// The round-trip time to it, once measured.
+    pub(super) rtt: Option<Duration>,
     /// Which configured peer it was opened to.
     contact: Option<usize>,
 }
@@ -86,7 +88,7 @@ impl Registrar {
         let places: Vec<SocketAddr> = peer.iter().take(MAX_ADDRESSES).map(|a| SocketAddr::new(canonical(a.ip()), a.port())).collect();
         let addrs: Vec<IpAddr> = places.iter().map(SocketAddr::ip).collect();
         let on_this_host = is_of_host(&addrs, &self.local);
-        let link = Link { places, on_this_host, peer: None, session: None, last_heard: now, contact: None };
+        let link = Link { places, on_this_host, peer: None, session: None, last_heard: now, rtt: None, contact: None };
         self.enrp.links.insert(assoc, link);
         match purpose {
             Some(Purpose::Peer(id)) => self.reached_peer(assoc, id),
@@ -146,8 +148,11 @@ impl Registrar {
                 peer.take_queue();
                 if matches!(peer.state, PeerState::Asked { .. }) && peer.link.is_none() {
                     self.peer_died(now, id);
-                } else if !peer.confirmed {
+                } else if !peer.confirmed && self.space.owned_count(id) == 0 {
                     self.remove_peer(id, true);
+                } else if !peer.confirmed {
+                    // A mentor told of it, and of its elements: somebody has to be their home.
+                    self.ask_peer(now, id);
                 }
             }
         }

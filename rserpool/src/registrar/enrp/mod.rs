@@ -81,6 +81,8 @@ pub(super) struct Enrp {
     takeovers: BTreeMap<RegistrarId, Acks>,
     /// When we last objected to being taken over.
     objected: Option<Time>,
+    /// When we last took a new identifier.
+    renumbered: Option<Time>,
     /// Elements to be asked whether we are their home.
     questions: claims::Queue,
 }
@@ -96,6 +98,7 @@ impl Enrp {
             contacts: cfg.peers.iter().map(|addrs| Contact::new(addrs.clone())).collect(),
             takeovers: BTreeMap::new(),
             objected: None,
+            renumbered: None,
             questions: claims::Queue::new(),
         }
     }
@@ -117,6 +120,18 @@ impl Enrp {
 
     pub(super) fn has_link(&self, assoc: AssocKey) -> bool {
         self.links.contains_key(&assoc)
+    }
+
+    /// Notes the round-trip time of an association with a registrar.
+    pub(super) fn note_rtt(&mut self, assoc: AssocKey, rtt: Duration) {
+        if let Some(link) = self.links.get_mut(&assoc) {
+            link.rtt = Some(rtt);
+        }
+    }
+
+    /// The round-trip time to a registrar, once measured.
+    pub(super) fn rtt_to(&self, id: RegistrarId) -> Option<Duration> {
+        self.links.values().filter(|link| link.peer == Some(id)).find_map(|link| link.rtt)
     }
 }
 

@@ -127,7 +127,15 @@ impl Registrar {
     }
 
     pub(super) fn take_in(&mut self, now: Time, from: RegistrarId, handle: &PoolHandle, element: &PoolElement) -> Option<ElementKey> {
-        match self.space.register(now, handle, element) {
+        let mut further = None;
+        if element.policy.clone().distance_mut().is_some() {
+            let mut e = element.clone();
+            if let Some(distance) = e.policy.distance_mut() {
+                *distance = distance.saturating_add(self.distance_of_peer(from));
+            }
+            further = Some(e);
+        }
+        match self.space.register(now, handle, further.as_ref().unwrap_or(element)) {
             Ok(r) => {
                 if r.changed {
                     self.pool_changed(now, handle);
