@@ -54,12 +54,12 @@ enum Op {
     Say {
         which: u8,
         message: Sent,
-        how: Right,
+        how: Way,
     },
     Announce {
         host: Host,
         message: Sent,
-        how: Right,
+        how: Way,
     },
     Addresses {
         hosts: u8,
@@ -73,7 +73,7 @@ enum Op {
 
 /// Whether a message goes where its protocol belongs.
 #[derive(Arbitrary, PartialEq, Eq, Debug)]
-enum Right {
+enum Way {
     Right,
     RightToo,
     RightAgain,
@@ -200,15 +200,15 @@ impl Bed {
                 }
             }
             Op::Say { which, message, how } => {
-                let to = service(message.is_enrp() != (*how == Right::WrongService));
+                let to = service(message.is_enrp() != (*how == Way::WrongService));
                 if let Some(assoc) = self.key_at(*which, to) {
-                    let ppid = if message.is_enrp() == (*how == Right::WrongPpid) { ASAP_PPID } else { ENRP_PPID };
+                    let ppid = if message.is_enrp() == (*how == Way::WrongPpid) { ASAP_PPID } else { ENRP_PPID };
                     self.give(Input::Message { assoc, ppid, sid: 0, bytes: &message.bytes() });
                 }
             }
             Op::Announce { host, message, how } => {
                 let src = SocketAddr::new(host.ip(), 3863);
-                let service = service(message.is_enrp() != (*how == Right::WrongService));
+                let service = service(message.is_enrp() != (*how == Way::WrongService));
                 self.give(Input::Datagram { service, src, bytes: &message.bytes() });
             }
             Op::Addresses { hosts } => {

@@ -46,6 +46,9 @@ pub fn run(options: &Options) -> Result<()> {
         }
         if let Some(event) = handle.wait(Some(TICK), |host, _| host.node()?.poll_event())? {
             note(&event);
+            if options.child.report {
+                report(&event);
+            }
         }
     }
     tracing::info!("stopping");
@@ -234,6 +237,23 @@ fn announcers(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarge
         tracing::warn!("cannot announce from {source} to {group}: {err}");
     }
     Ok(targets)
+}
+
+/// What the demo wants to know.
+fn report(event: &RegistrarEvent) {
+    let element = |event: &str, id: u32| Report::new(event).with("element", format_args!("{id:#010x}")).print();
+    match event {
+        RegistrarEvent::Registered { id, .. } | RegistrarEvent::Renewed { id, .. } => element("registered", id.0),
+        RegistrarEvent::Enrp(EnrpEvent::Adopted { id, .. }) => element("adopted", id.0),
+        RegistrarEvent::Enrp(EnrpEvent::Serving { peers, elements }) => {
+            Report::new("serving").with("peers", peers).with("elements", elements).print();
+        }
+        RegistrarEvent::Enrp(EnrpEvent::TakenOver { target, by, elements }) => {
+            let hex = |id: u32| format!("{id:#010x}");
+            Report::new("taken_over").with("target", hex(target.0)).with("by", hex(by.0)).with("elements", elements).print();
+        }
+        _ => {}
+    }
 }
 
 fn note(event: &RegistrarEvent) {

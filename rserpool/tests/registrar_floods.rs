@@ -155,7 +155,7 @@ impl Flood {
                             self.r.handle(self.now, Input::Message { assoc, ppid: ASAP_PPID, sid: 0, bytes: &asap(&ack) });
                         }
                         AsapMessage::RegistrationResponse { reject: false, .. } if self.expected == Some(assoc) => {
-                            self.figures.answered += 1
+                            self.figures.answered += 1;
                         }
                         AsapMessage::HandleResolutionResponse { elements, error: None, .. }
                             if self.expected == Some(assoc) && elements.len() == 1 =>

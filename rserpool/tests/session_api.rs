@@ -228,3 +228,20 @@ fn a_full_queue_pushes_back() {
     let error = stream.send(b"x", &SendInfo::ppid(11)).unwrap_err();
     assert!(matches!(error, Error::Send(_)), "{error}");
 }
+
+#[test]
+fn a_registrar_is_found_by_the_name_of_its_host() {
+    let udp_port = free_udp_port();
+    let _registrar = registrar(udp_port);
+    let rsp = Rserpool::builder().udp_port(udp_port).no_announces().registrar_name("localhost", ASAP).start().unwrap();
+    let error = rsp.resolve(&pool(), 1, LONG).unwrap_err();
+    assert!(matches!(error, Error::Resolve(ResolveError::UnknownPoolHandle(_))), "{error}");
+    // The thread that looks names up does not keep the ports.
+    drop(rsp);
+    let rsp = start(udp_port);
+    rsp.subscribe(&pool()).unwrap();
+    let listener = PoolListener::bind(&rsp, pool(), ElementConfig::default()).unwrap();
+    let found = rsp.resolve_cached(&pool(), 1, LONG.unwrap(), LONG);
+    // Whether "no such pool" is still believed depends on how fast this was.
+    assert!(found.is_ok_and(|e| e[0].id == listener.key().id) || rsp.resolve(&pool(), 1, LONG).is_ok());
+}

@@ -78,7 +78,9 @@ fn no_registrar_to_be_found() {
         assert!(line.contains("no registrar") && line.contains("--registrar"), "{args:?}: {line}");
     }
     let line = complaint(&["terminal", "--udp-port", &udp, "--registrar", "127.0.0.1:9"]);
-    assert!(line.contains("registrar"), "{line}");
+    assert!(line.contains("registrar") && line.contains("127.0.0.1:9"), "{line}");
+    let line = complaint(&["terminal", "--registrar", "10.0.0.1,somewhere"]);
+    assert!(line.contains("NAME[:PORT]"), "{line}");
 }
 
 #[test]

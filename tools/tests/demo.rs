@@ -42,11 +42,25 @@ fn check(output: &Output, dir: &Path) {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
     assert_eq!(text.matches("the gap was").count(), 2, "{text}");
+    check_takeover(&text);
     let plain = pixels(&dir.join("demo.png"));
     let tinted = pixels(&dir.join("demo-elements.png"));
     assert_eq!(plain.len(), tinted.len());
     assert_ne!(plain, tinted);
     assert!(plain.iter().any(|&b| b != plain[0]), "an image of one colour");
+}
+
+/// The elements' home registrar is killed, another one takes over, both elements that are left agree, and only then the second
+/// one is frozen, so that the session moves on by an answer of a registrar that was not the home before.
+fn check_takeover(text: &str) {
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in\n{text}"));
+    assert_eq!(text.matches("has learnt of 3 elements").count(), 2, "{text}");
+    let killed = at("registrar 1, the home of 2 elements, is killed with SIGKILL");
+    let taken = at("of registrar 1 after");
+    let homes: Vec<usize> = text.match_indices("as its new home after").map(|(at, _)| at).collect();
+    assert_eq!(homes.len(), 2, "{text}");
+    assert!(killed < taken && taken < homes[0] && homes[1] < at("SIGSTOP"), "{text}");
+    assert!(!text.contains("has registrar 1 as its new home"), "{text}");
 }
 
 fn pixels(path: &Path) -> Vec<u8> {

@@ -6,6 +6,7 @@ mod file;
 mod limits;
 mod options;
 mod peers;
+mod place;
 mod values;
 
 use std::fmt::Display;
@@ -22,7 +23,8 @@ pub use file::Options;
 pub use limits::LimitOptions;
 pub use options::{AnnounceOptions, Flags, Groups};
 pub use peers::{ArbitrationRule, Group, PRESENCE_GROUP, Peer, PeerOptions, Timers};
-pub use values::{AnnouncePeriod, AnnouncePortRule, MinScope, Switch, Unit, identifier, milliseconds, registrar_address};
+pub use place::{Place, registrar_place};
+pub use values::{AnnouncePeriod, AnnouncePortRule, MinScope, Switch, Unit, identifier, milliseconds};
 
 /// SCTP port of ASAP (RFC 5352 section 8.2), and the UDP port of its announces in RSPLIB.
 pub const ASAP_PORT: u16 = 3863;

@@ -1,6 +1,6 @@
 //! Values on a command line.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -116,21 +116,6 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
     parsed.map(|ms| Duration::from_millis(ms.into())).ok_or_else(|| "a time is a whole number of milliseconds, at least 1".into())
 }
 
-/// Reads the address of a registrar: an IP address or a host's name, with or without a port.
-///
-/// # Errors
-/// A name that has no address.
-pub fn registrar_address(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(addr) = text.parse::<SocketAddr>() {
-        return Ok(addr);
-    }
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, ASAP_PORT));
-    }
-    let resolved = if text.contains(':') { text.to_socket_addrs() } else { (text, ASAP_PORT).to_socket_addrs() };
-    resolved.ok().and_then(|mut addrs| addrs.next()).ok_or_else(|| "no such address: give ADDR or ADDR:PORT".into())
-}
-
 /// Reads multicast groups: `rsplib`, `iana`, `GROUP` or `GROUP:PORT`.
 ///
 /// # Errors
@@ -211,9 +196,6 @@ mod tests {
         }
         assert_eq!(milliseconds("250"), Ok(Duration::from_millis(250)));
         assert!(milliseconds("0").is_err() && milliseconds("1.5").is_err());
-        assert_eq!(registrar_address("127.0.0.1"), Ok("127.0.0.1:3863".parse().unwrap()));
-        assert_eq!(registrar_address("[::1]:77"), Ok("[::1]:77".parse().unwrap()));
-        assert!(registrar_address("127.0.0.1:x").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use sctp_user::transport::addrs;
 
 use super::error::Error;
 use super::host::Host;
+use super::names;
 use super::rsp::Rserpool;
 use crate::asap::AsapConfig;
 use crate::node::PoolNode;
@@ -82,6 +83,21 @@ impl Builder {
         self
     }
 
+    /// A registrar that is reached at all of these addresses, with one SCTP port; may be called several times.
+    #[must_use]
+    pub fn multihomed_registrar(mut self, addrs: Vec<SocketAddr>) -> Self {
+        self.asap.registrars.push(addrs);
+        self
+    }
+
+    /// Registrars on the host of this name; may be called several times. The name is looked up when a registrar is wanted, and
+    /// again when none of its addresses answers. Each address is tried by itself, so that a name may stand for several hosts.
+    #[must_use]
+    pub fn registrar_name(mut self, host: &str, port: u16) -> Self {
+        self.asap.registrar_names.push(format!("{host}:{port}"));
+        self
+    }
+
     /// Timers and thresholds of ASAP, and all registrars known by configuration.
     #[must_use]
     pub fn asap(mut self, cfg: AsapConfig) -> Self {
@@ -113,10 +129,14 @@ impl Builder {
         let handle: Handle<Host> = runtime.spawn(Host::default())?;
         let port = handle.claim_port(0)?;
         let stack = Stack::new(stack, Box::new(OsEntropy::new()?));
+        let has_names = !self.asap.registrar_names.is_empty();
         let mut node = PoolNode::new(stack, port, self.asap, Box::new(OsEntropy::new()?))?;
         let releaser = handle.port_releaser();
         node.on_port_released(PortHook(Box::new(move |port| releaser.release(port))));
         handle.with(|host, now| host.start(now, node))?;
+        if has_names {
+            names::serve(&handle)?;
+        }
         Ok(Rserpool::new(handle))
     }
 

@@ -11,7 +11,7 @@ use super::rsp::Rserpool;
 use super::stream::SendInfo;
 use crate::asap::{ElementKey, ElementSpec, RegisterError};
 use crate::node::pool::{AcceptedId, ListenerConfig, ListenerId};
-use crate::session::{Received, SendError};
+use crate::session::{BusinessCard, Received, SendError};
 use crate::wire::{ElementId, PolicyParam, PoolHandle, TransportUse};
 
 /// Parameters of an element that serves sessions.
@@ -89,7 +89,10 @@ impl PoolListener {
         let registration = Registration::new(rsp.clone(), key.clone());
         let listener = Self { rsp: rsp.clone(), id, port, registration: Some(registration), key };
         match listener.wait(cfg.timeout) {
-            Err(Error::Timeout | Error::Register(RegisterError::NoRegistrar | RegisterError::Timeout)) if cfg.keep_trying => Ok(listener),
+            Err(Error::Timeout) if cfg.keep_trying => Ok(listener),
+            Err(Error::Register(RegisterError::NoRegistrar | RegisterError::Timeout | RegisterError::Postponed(_))) if cfg.keep_trying => {
+                Ok(listener)
+            }
             other => other.map(|()| listener),
         }
     }
@@ -132,6 +135,15 @@ impl PoolListener {
     /// The runtime has stopped.
     pub fn session_count(&self) -> Result<usize, Error> {
         self.rsp.with(|node, _| node.session_count(self.id))
+    }
+
+    /// Where users of this element are told to go when it fails, if [`ListenerConfig::business_cards`] is on. A program that is
+    /// also a user may give it to the elements that serve it, by [`crate::session::SessionConfig::business_card`].
+    ///
+    /// # Errors
+    /// The runtime has stopped.
+    pub fn card(&self) -> Result<Option<BusinessCard>, Error> {
+        self.rsp.with(|node, _| node.listener_card(self.id).cloned())
     }
 
     /// The next session that a user opened.
@@ -188,6 +200,15 @@ impl PeSession {
             Some(item) => Some(Ok(item)),
             None => node.accepted_end(self.id).map(|reason| Err(reason.into())),
         })?
+    }
+
+    /// Where to go on if the user fails: it is an element too, and has told so (RFC 5352 section 3.9).
+    /// [`super::PoolStream::connect_by_card`] goes there.
+    ///
+    /// # Errors
+    /// The runtime has stopped.
+    pub fn card(&self) -> Result<Option<BusinessCard>, Error> {
+        self.rsp.with(|node, _| node.accepted_card(self.id).cloned())
     }
 
     /// Ends the session by ABORT: the user goes on at another element.

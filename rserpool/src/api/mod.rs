@@ -38,6 +38,7 @@ mod builder;
 mod error;
 mod host;
 mod listener;
+mod names;
 mod registration;
 mod rsp;
 mod stream;
@@ -52,5 +53,5 @@ pub use stream::{PoolStream, SendInfo};
 
 pub use crate::asap::{AsapConfig, AsapEvent, ElementKey, ElementSpec, RegisterError, ResolveError};
 pub use crate::session::{
-    DetectorConfig, EndReason, Failover, FailureReason, Incoming, Outgoing, Received, SendError, SessionConfig, SessionState,
+    BusinessCard, DetectorConfig, EndReason, Failover, FailureReason, Incoming, Outgoing, Received, SendError, SessionConfig, SessionState,
 };

@@ -70,7 +70,21 @@ impl Rserpool {
     /// # Errors
     /// There is no registrar, no such pool, or no answer in time.
     pub fn resolve(&self, handle: &PoolHandle, items: usize, timeout: Option<Duration>) -> Result<Vec<PoolElement>, Error> {
-        let request = self.with(|node, now| node.resolve(now, handle, items, Duration::ZERO))?;
+        self.resolve_cached(handle, items, Duration::ZERO, timeout)
+    }
+
+    /// Elements of a pool as [`Self::resolve`], from the cache if it is no older than `stale` or if the pool is followed.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_cached(
+        &self,
+        handle: &PoolHandle,
+        items: usize,
+        stale: Duration,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<PoolElement>, Error> {
+        let request = self.with(|node, now| node.resolve(now, handle, items, stale))?;
         match self.wait(timeout, |node, _| node.take_answer(request)) {
             Ok(answer) => Ok(answer?),
             Err(error) => {
@@ -78,6 +92,23 @@ impl Rserpool {
                 Err(error)
             }
         }
+    }
+
+    /// Follows a pool: its changes come as [`AsapEvent::PoolChanged`] by [`Self::next_event`], and [`Self::resolve_cached`] is
+    /// answered from what the registrar has told. Who has enough of it calls [`Self::unsubscribe`].
+    ///
+    /// # Errors
+    /// Too many pools are followed, or the runtime has stopped.
+    pub fn subscribe(&self, handle: &PoolHandle) -> Result<(), Error> {
+        Ok(self.with(|node, now| node.subscribe(now, handle))??)
+    }
+
+    /// Follows a pool no longer.
+    ///
+    /// # Errors
+    /// The runtime has stopped.
+    pub fn unsubscribe(&self, handle: &PoolHandle) -> Result<(), Error> {
+        self.with(|node, _| node.unsubscribe(handle))
     }
 
     /// Tells the registrar that an element does not answer; this process does not choose it for 30 s.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::error::Error;
 use super::rsp::Rserpool;
 use crate::node::pool::SessionId;
-use crate::session::{EndReason, Outgoing, Received, SendError, SessionConfig, SessionState};
+use crate::session::{BusinessCard, EndReason, Outgoing, Received, SendError, SessionConfig, SessionState};
 use crate::wire::{ElementId, PoolHandle};
 
 /// How a message is sent.
@@ -49,6 +49,19 @@ impl PoolStream {
     /// There is no registrar, no such pool, or no element that answers.
     pub fn connect(rsp: &Rserpool, handle: PoolHandle, cfg: SessionConfig) -> Result<Self, Error> {
         let id = rsp.open_port(0, |node, now, port| node.open_session(now, port, handle, cfg))?;
+        Self::established(rsp, id)
+    }
+
+    /// Begins a session with one of those that a business card recommends, see [`super::PeSession::card`].
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_by_card(rsp: &Rserpool, card: BusinessCard, cfg: SessionConfig) -> Result<Self, Error> {
+        let id = rsp.open_port(0, |node, now, port| node.open_session_by_card(now, port, card, cfg))?;
+        Self::established(rsp, id)
+    }
+
+    fn established(rsp: &Rserpool, id: SessionId) -> Result<Self, Error> {
         let stream = Self { rsp: rsp.clone(), id };
         rsp.wait(None, |node, _| match node.session(id)?.state() {
             SessionState::Connecting => None,

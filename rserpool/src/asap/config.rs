@@ -47,6 +47,9 @@ pub struct AsapConfig {
     /// Registrars known by the name of their host, such as `registrar.example.org:3863`. Who drives the core looks them up,
     /// see [`super::Output::LookUp`].
     pub registrar_names: Vec<String>,
+    /// Whether a registrar whose announce names no port is on the registered one (RFC 5352 section 3.6), and not on the UDP port
+    /// that the announce came from, as RSPLIB means it (rulings, 2.2).
+    pub assume_registered_port: bool,
     /// How long "no such pool" is believed without asking again, but never longer than the answers that the user accepts.
     pub negative: Duration,
     /// How many of the elements that a cached answer names count as used, so that others come first the next time; `None`: as
@@ -77,6 +80,7 @@ impl AsapConfig {
             encode: EncodeOptions::default(),
             registrars: Vec::new(),
             registrar_names: Vec::new(),
+            assume_registered_port: false,
             negative: Duration::from_secs(1),
             cache_increment: None,
         }
@@ -90,6 +94,7 @@ impl AsapConfig {
             t2_registration: Duration::from_secs(30),
             t3_deregistration: Duration::from_secs(30),
             t5_hunt: Duration::from_secs(10),
+            assume_registered_port: true,
             life_unit: LifeUnit::Seconds,
             ..Self::rsplib()
         }

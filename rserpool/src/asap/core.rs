@@ -16,7 +16,7 @@ use super::hunt::Hunt;
 use super::request::Request;
 use super::subscribe::Subscription;
 
-use crate::wire::{AsapMessage, CauseCode, ElementId, ErrorCause, OperationError, PoolElement, PoolHandle, RegistrarId, Scope};
+use crate::wire::{ASAP_PORT, AsapMessage, CauseCode, ElementId, ErrorCause, OperationError, PoolElement, PoolHandle, RegistrarId, Scope};
 
 /// Type number of ASAP_ERROR, which is never answered by another one.
 const ERROR_TYPE: u8 = 0x0e;
@@ -307,6 +307,12 @@ impl Asap {
         self.home.as_ref().map(|h| h.registrar)
     }
 
+    /// Whether no request waits for its answer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// How many registrars are known by configuration or by announces.
     #[must_use]
     pub fn registrars_known(&self, now: Time) -> usize {
@@ -323,7 +329,8 @@ impl Asap {
         }
         // A parameter wins; without one, the datagram's source is the registrar's SCTP address (rulings, 2.2).
         let named = transports.iter().find(|t| t.protocol == crate::wire::Protocol::Sctp);
-        let src = SocketAddr::new(src.ip().to_canonical(), src.port());
+        let port = if self.cfg.assume_registered_port { ASAP_PORT } else { src.port() };
+        let src = SocketAddr::new(src.ip().to_canonical(), port);
         let mut addrs: Vec<SocketAddr> = named.map_or_else(|| vec![src], |t| t.socket_addrs().collect());
         addrs.retain(|a| a.port() != 0 && !matches!(Scope::of(a.ip()), Scope::None | Scope::LinkLocal));
         self.hunt.heard(now, registrar, addrs);

@@ -212,6 +212,11 @@ impl Asap {
         }
     }
 
+    /// Whether this only registers again what a registrar had accepted.
+    pub(super) fn is_renewal(&self, request: &RequestKind) -> bool {
+        matches!(request, RequestKind::Register(key) if self.elements.get(key).is_some_and(|e| e.was_registered))
+    }
+
     /// The registration as it is now; `None` if the element is gone.
     pub(super) fn registration_of(&mut self, now: Time, key: &ElementKey) -> Option<AsapMessage> {
         let home = self.home.as_ref()?;

@@ -65,9 +65,9 @@ impl Asap {
         !self.queue.is_empty() || !self.elements.is_empty() || !self.reports.is_empty() || self.follows_any()
     }
 
-    /// Whether there is nothing to ask, and time left for another registrar to take our elements over.
+    /// Whether there is nothing to ask but what is told to any new home, and time left for another registrar to take our elements over.
     pub(super) fn awaits_adoption(&self, now: Time) -> bool {
-        let silent = self.queue.is_empty() && self.reports.is_empty() && !self.follows_any();
+        let silent = self.queue.iter().all(|r| self.is_renewal(&r.kind)) && self.reports.is_empty() && !self.follows_any();
         now < self.adoption_until && silent && self.wants_home()
     }
 
@@ -137,6 +137,8 @@ impl Asap {
         self.out.push_back(Output::Event(AsapEvent::HomeLost { registrar: home.registrar }));
         self.follows_end(now);
         self.drop_exhausted_requests(now);
+        // They wait with everything else, and if there is no registrar for too long, that is told.
+        self.renew_all(now);
     }
 
     pub(super) fn on_local_addrs(&mut self, now: Time, link: LinkId, local: Vec<IpAddr>) {

@@ -36,7 +36,10 @@ impl RequestKind {
         match (self, message) {
             (Self::Register(key), AsapMessage::RegistrationResponse { handle, id, .. })
             | (Self::Deregister(key), AsapMessage::DeregistrationResponse { handle, id, .. }) => same(key, handle, id),
-            (Self::Resolve(r), AsapMessage::HandleResolutionResponse { handle, .. }) => r.handle == *handle,
+            // The A flag answers the S flag; without that, it is an update of a pool that is followed.
+            (Self::Resolve(r), AsapMessage::HandleResolutionResponse { handle, subscribed, .. }) => {
+                r.handle == *handle && (r.subscribe || !subscribed)
+            }
             _ => false,
         }
     }
@@ -156,7 +159,13 @@ impl Asap {
                 self.forget_element(&key);
             }
             (RequestKind::Resolve(r), AsapMessage::HandleResolutionResponse { subscribed, policy, elements, error, .. }) => {
-                self.on_resolution_response(now, r, (Listing::new(policy, elements), subscribed), error.as_ref());
+                let listing = Listing::new(policy, elements);
+                if r.subscribe {
+                    self.follow_answered(now, &r.handle, subscribed && error.is_none());
+                    self.on_update(now, r.handle, listing, error.as_ref());
+                } else {
+                    self.on_resolution_response(now, r, listing, error.as_ref());
+                }
             }
             _ => {}
         }

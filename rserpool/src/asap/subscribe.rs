@@ -12,7 +12,7 @@ use super::cache::Listing;
 use super::core::{Asap, AsapEvent};
 use super::error::ResolveError;
 use super::request::RequestKind;
-use super::user::{ALL, Resolution};
+use super::user::Resolution;
 use crate::wire::{OperationError, PoolHandle};
 
 /// Most pools that are followed by one process.
@@ -24,8 +24,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// A pool that is followed, or was until a moment ago.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// The process still wants it. If not, it is kept until the home changes, since updates come nevertheless.
-    wanted: bool,
+    /// How many in this process want it. If nobody does, it is kept until the home changes, since updates come nevertheless.
+    users: usize,
     /// A resolution that asks for it waits for its answer.
     asked: bool,
     /// The home has granted it: updates will come by themselves.
@@ -36,6 +36,12 @@ pub(super) struct Subscription {
     not_before: Time,
 }
 
+impl Subscription {
+    const fn is_wanted(&self) -> bool {
+        self.users > 0
+    }
+}
+
 impl Asap {
     /// Follows a pool: each change comes as [`AsapEvent::PoolChanged`], and [`Asap::resolve`] with a stale value above zero is
     /// answered from the cache, which the registrar keeps fresh.
@@ -44,22 +50,22 @@ impl Asap {
     /// There are [`MAX_SUBSCRIPTIONS`] of them.
     pub fn subscribe(&mut self, now: Time, handle: &PoolHandle) -> Result<(), ResolveError> {
         if let Some(s) = self.subscriptions.get_mut(handle) {
-            s.wanted = true;
+            s.users = s.users.saturating_add(1);
         } else if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
             return Err(ResolveError::TooManyRequests);
         } else {
-            let s = Subscription { wanted: true, asked: false, granted: false, known_at_home: false, not_before: now };
+            let s = Subscription { users: 1, asked: false, granted: false, known_at_home: false, not_before: now };
             self.subscriptions.insert(handle.clone(), s);
         }
         self.drive(now);
         Ok(())
     }
 
-    /// Follows a pool no longer.
+    /// Follows a pool no longer, if this was called as often as [`Asap::subscribe`].
     pub fn unsubscribe(&mut self, handle: &PoolHandle) {
         let Some(s) = self.subscriptions.get_mut(handle) else { return };
-        s.wanted = false;
-        if !s.known_at_home && !s.asked {
+        s.users = s.users.saturating_sub(1);
+        if s.users == 0 && !s.known_at_home && !s.asked {
             self.subscriptions.remove(handle);
         }
     }
@@ -76,46 +82,44 @@ impl Asap {
 
     /// Whether changes of a pool are wanted.
     pub(super) fn follows(&self, handle: &PoolHandle) -> bool {
-        self.subscriptions.get(handle).is_some_and(|s| s.wanted)
+        self.subscriptions.get(handle).is_some_and(Subscription::is_wanted)
     }
 
     pub(super) fn follows_any(&self) -> bool {
-        self.subscriptions.values().any(|s| s.wanted)
+        self.subscriptions.values().any(Subscription::is_wanted)
     }
 
     /// Asks for what is wanted and neither granted nor asked for.
     pub(super) fn follow_due(&mut self, now: Time) {
-        let due = |s: &Subscription| s.wanted && !s.granted && !s.asked && s.not_before <= now;
+        let due = |s: &Subscription| s.is_wanted() && !s.granted && !s.asked && s.not_before <= now;
         let handles: Vec<PoolHandle> = self.subscriptions.iter().filter(|(_, s)| due(s)).map(|(h, _)| h.clone()).collect();
         for handle in handles {
             if let Some(s) = self.subscriptions.get_mut(&handle) {
                 s.asked = true;
             }
-            self.request(now, RequestKind::Resolve(Resolution { request: None, handle, items: ALL as usize, asked: Some(ALL) }));
+            self.request(now, RequestKind::Resolve(Resolution::of_all(handle, true)));
         }
     }
 
     /// When the next subscription is to be asked for, provided that there is a home.
     pub(super) fn follow_deadline(&self) -> Option<Time> {
-        self.subscriptions.values().filter(|s| s.wanted && !s.granted && !s.asked).map(|s| s.not_before).min()
+        self.subscriptions.values().filter(|s| s.is_wanted() && !s.granted && !s.asked).map(|s| s.not_before).min()
     }
 
-    /// A resolution of this pool is about to be sent: whether it asks for updates.
-    pub(super) fn subscribes(&mut self, handle: &PoolHandle) -> bool {
-        let Some(s) = self.subscriptions.get_mut(handle).filter(|s| s.wanted) else { return false };
-        s.known_at_home = true;
-        true
+    /// The home is asked for a subscription.
+    pub(super) fn follow_asked(&mut self, handle: &PoolHandle) {
+        if let Some(s) = self.subscriptions.get_mut(handle) {
+            s.known_at_home = true;
+        }
     }
 
-    /// A resolution of this pool has ended; `own` tells that it was the subscription's.
-    pub(super) fn follow_answered(&mut self, now: Time, handle: &PoolHandle, own: bool, granted: bool) {
+    /// A resolution that asked for a subscription has ended.
+    pub(super) fn follow_answered(&mut self, now: Time, handle: &PoolHandle, granted: bool) {
         let Some(s) = self.subscriptions.get_mut(handle) else { return };
-        s.asked &= !own;
-        s.granted = granted;
-        s.not_before = now + PAUSE;
+        (s.asked, s.granted, s.not_before) = (false, granted, now + PAUSE);
     }
 
-    /// The home has spoken of a pool that is followed, without being asked.
+    /// The home has spoken of a pool that is followed: in its answer to the subscription, or by itself.
     pub(super) fn on_update(&mut self, now: Time, handle: PoolHandle, listing: Listing, error: Option<&OperationError>) {
         let Some(s) = self.subscriptions.get_mut(&handle) else { return };
         if error.is_some() {
@@ -137,7 +141,7 @@ impl Asap {
 
     /// The home is left: nobody keeps the cache fresh now, so its age counts from now on.
     pub(super) fn follows_end(&mut self, now: Time) {
-        self.subscriptions.retain(|_, s| s.wanted || s.asked);
+        self.subscriptions.retain(|_, s| s.is_wanted() || s.asked);
         for (handle, s) in &mut self.subscriptions {
             if s.granted {
                 self.cache.touch(now, handle);

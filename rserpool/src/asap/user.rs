@@ -29,6 +29,15 @@ pub(super) struct Resolution {
     pub(super) items: usize,
     /// How many elements are asked for; `None` leaves it to the registrar.
     pub(super) asked: Option<u32>,
+    /// Whether updates are asked for. Others' resolutions do not, since that would change what the updates list.
+    pub(super) subscribe: bool,
+}
+
+impl Resolution {
+    /// Asks for the whole pool, for the cache.
+    pub(super) const fn of_all(handle: PoolHandle, subscribe: bool) -> Self {
+        Self { request: None, handle, items: ALL as usize, asked: Some(ALL), subscribe }
+    }
 }
 
 impl Asap {
@@ -46,7 +55,10 @@ impl Asap {
             self.event(AsapEvent::Resolved { request, result: Err(ResolveError::TooManyRequests) });
         } else {
             let asked = stale.is_zero().then(|| u32::try_from(items).unwrap_or(ALL));
-            self.request(now, RequestKind::Resolve(Resolution { request: Some(request), handle: handle.clone(), items, asked }));
+            self.request(
+                now,
+                RequestKind::Resolve(Resolution { request: Some(request), handle: handle.clone(), items, asked, subscribe: false }),
+            );
             self.drive(now);
         }
         request
@@ -106,10 +118,15 @@ impl Asap {
     /// Asks the registrar for a pool, so that the cache knows it (RFC 5352 section 6.3), unless it does.
     pub fn populate(&mut self, now: Time, handle: &PoolHandle) {
         if !self.cache.holds(handle) && self.queue.len() < MAX_REQUESTS {
-            let resolution = Resolution { request: None, handle: handle.clone(), items: ALL as usize, asked: Some(ALL) };
-            self.request(now, RequestKind::Resolve(resolution));
+            self.request(now, RequestKind::Resolve(Resolution::of_all(handle.clone(), false)));
             self.drive(now);
         }
+    }
+
+    /// Those among `elements` of a pool that have not failed lately, as far as this process knows.
+    #[must_use]
+    pub fn without_failed(&self, now: Time, handle: &PoolHandle, elements: Vec<PoolElement>) -> Vec<PoolElement> {
+        self.usable(now, handle, elements, usize::MAX)
     }
 
     /// What the cache has for a resolution, if it is fresh enough.
@@ -136,17 +153,13 @@ impl Asap {
     }
 
     pub(super) fn resolution_of(&mut self, r: &Resolution) -> AsapMessage {
-        AsapMessage::HandleResolution { subscribe: self.subscribes(&r.handle), handle: r.handle.clone(), items: r.asked }
+        if r.subscribe {
+            self.follow_asked(&r.handle);
+        }
+        AsapMessage::HandleResolution { subscribe: r.subscribe, handle: r.handle.clone(), items: r.asked }
     }
 
-    pub(super) fn on_resolution_response(
-        &mut self,
-        now: Time,
-        mut r: Resolution,
-        (listing, granted): (Listing, bool),
-        error: Option<&OperationError>,
-    ) {
-        self.follow_answered(now, &r.handle, r.request.is_none(), granted && error.is_none());
+    pub(super) fn on_resolution_response(&mut self, now: Time, mut r: Resolution, listing: Listing, error: Option<&OperationError>) {
         if let Some(error) = error {
             let error = ResolveError::of(&r.handle, error);
             if matches!(error, ResolveError::UnknownPoolHandle(_)) {
@@ -183,21 +196,19 @@ impl Asap {
     }
 
     pub(super) fn resolution_failed(&mut self, now: Time, r: Resolution, error: ResolveError) {
-        if r.request.is_none() {
-            // Nobody waits for it; a subscription is asked for again in a while.
-            self.follow_answered(now, &r.handle, true, false);
+        if r.subscribe {
+            // It is asked for again in a while.
+            self.follow_answered(now, &r.handle, false);
             return;
         }
         let result = self.look_up_cache(now, &r.handle, r.items, Duration::MAX).unwrap_or(Err(error));
         self.tell(r, result);
     }
 
-    /// A resolution has ended: tells who wanted it, or who follows the pool.
+    /// A resolution has ended: tells who wanted it, if anybody did.
     fn tell(&mut self, r: Resolution, result: Result<Vec<PoolElement>, ResolveError>) {
         if let Some(request) = r.request {
             self.event(AsapEvent::Resolved { request, result });
-        } else if self.follows(&r.handle) {
-            self.event(AsapEvent::PoolChanged { handle: r.handle, result });
         }
     }
 }

@@ -66,6 +66,15 @@ impl fmt::Debug for PortHook {
     }
 }
 
+/// Called with each name of a registrar that is to be looked up; [`PoolNode::looked_up`] is to follow in any case.
+pub struct LookUpHook(pub Box<dyn FnMut(String) + Send>);
+
+impl fmt::Debug for LookUpHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LookUpHook")
+    }
+}
+
 /// A host with elements and users of pools.
 #[derive(Debug)]
 pub struct PoolNode {
@@ -92,6 +101,7 @@ pub struct PoolNode {
     events: VecDeque<AsapEvent>,
     /// Names of registrars that are to be looked up; each of the configuration at most once.
     lookups: VecDeque<String>,
+    looker: Option<LookUpHook>,
     released: Option<PortHook>,
     next_id: u64,
 }
@@ -123,6 +133,7 @@ impl PoolNode {
             registrations: BTreeMap::new(),
             events: VecDeque::new(),
             lookups: VecDeque::new(),
+            looker: None,
             released: None,
             next_id: 0,
         })
@@ -131,6 +142,12 @@ impl PoolNode {
     /// Has `hook` called for each SCTP port that is not used any more.
     pub fn on_port_released(&mut self, hook: PortHook) {
         self.released = Some(hook);
+    }
+
+    /// Has `hook` called for names that are to be looked up, until [`Self::stop`]; without it they wait for
+    /// [`Self::poll_lookup`].
+    pub fn on_lookup(&mut self, hook: LookUpHook) {
+        self.looker = Some(hook);
     }
 
     /// The client side of ASAP, to look at.
@@ -162,6 +179,7 @@ impl PoolNode {
             self.drop_session(now, id);
         }
         self.asap.stop();
+        self.looker = None;
         self.pump(now);
     }
 

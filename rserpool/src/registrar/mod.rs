@@ -75,8 +75,6 @@ pub use self::statistics::Statistics;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
     Announce,
-    /// The next keep-alive, or the end of the time to answer it.
-    Watch(ElementKey),
     /// An association without elements may have been idle for too long.
     Idle(AssocKey),
     /// Something among registrars.
@@ -199,10 +197,12 @@ impl Registrar {
             self.life_expired(now, key);
         }
         // Ends, for what is served is set to a later time or, an element out of time, removed the next time round.
+        while let Some(key) = self.space.pop_due(now) {
+            self.watch_timeout(now, key);
+        }
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
                 Timer::Announce => self.announce(now),
-                Timer::Watch(key) => self.watch_timeout(now, key),
                 Timer::Idle(assoc) => self.check_idle(now, assoc),
                 Timer::Enrp(timer) => self.enrp_timeout(now, timer),
             }
@@ -225,7 +225,7 @@ impl Registrar {
     /// When [`Registrar::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.timers.next(), self.space.next_expiry(), self.subscriptions.next()].into_iter().flatten().min()
+        [self.timers.next(), self.space.next_due(), self.space.next_expiry(), self.subscriptions.next()].into_iter().flatten().min()
     }
 
     /// Shuts all associations down: the registrar goes, its elements find another one. It announces itself no more, takes no

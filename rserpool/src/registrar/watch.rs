@@ -23,7 +23,7 @@ use sctp_user::Time;
 use super::client::is_of_host;
 use super::enrp::Tenure;
 use super::prefix::Prefix;
-use super::{AssocKey, CloseHow, ConnectToken, Output, RefusalReason, Registrar, RegistrarEvent, RemovalReason, Service, Timer};
+use super::{AssocKey, CloseHow, ConnectToken, Output, RefusalReason, Registrar, RegistrarEvent, RemovalReason, Service};
 use crate::handlespace::ElementKey;
 use crate::wire::{AsapMessage, ElementId, PoolHandle};
 
@@ -153,7 +153,7 @@ impl Registrar {
 
     /// Forgets an element that is being removed; returns who waits for its identifier.
     pub(super) fn unwatch(&mut self, key: ElementKey) -> Option<AssocKey> {
-        self.timers.set(Timer::Watch(key), None);
+        self.space.set_timer(key, None);
         let watched = self.watched.remove(&key)?;
         if let Some(assoc) = watched.assoc {
             self.detach(assoc, key);
@@ -178,7 +178,7 @@ impl Registrar {
         let Some(watched) = self.watched.get_mut(&key) else { return };
         watched.state = State::Quiet;
         let contender = watched.contender.take();
-        self.timers.set(Timer::Watch(key), Some(at));
+        self.space.set_timer(key, Some(at));
         if let Some(assoc) = contender {
             self.resumptions.push_back((assoc, true));
         }
@@ -192,7 +192,7 @@ impl Registrar {
         let id = self.cfg.keep_alive.with_id.then_some(e.id());
         let new_home = watched.tenure.adopting;
         let message = AsapMessage::KeepAlive { new_home, registrar: self.id, handle: e.handle().clone(), id };
-        self.timers.set(Timer::Watch(key), Some(now + timeout));
+        self.space.set_timer(key, Some(now + timeout));
         self.stats.keep_alives += 1;
         self.send(now, assoc, &message);
     }
@@ -376,7 +376,7 @@ impl Registrar {
         watched.assoc = None;
         watched.state = State::Reaching;
         watched.tenure.held = false;
-        self.timers.set(Timer::Watch(key), Some(now + timeout));
+        self.space.set_timer(key, Some(now + timeout));
         if let Some(assoc) = transport.socket_addrs().find_map(|place| self.places.get(&place).copied()) {
             self.attach(key, assoc);
             self.ask(now, key, timeout, 0, RemovalReason::AssociationLost);
@@ -414,7 +414,8 @@ impl Registrar {
             if self.watched.get(&key).is_none_or(|w| w.state != State::Reaching) {
                 continue;
             }
-            let left = self.timers.get(&Timer::Watch(key)).map_or(Duration::ZERO, |t| t.saturating_since(now));
+            let timer = self.space.element(key).and_then(|e| e.timer());
+            let left = timer.map_or(Duration::ZERO, |t| t.saturating_since(now));
             self.attach(key, assoc);
             self.ask(now, key, left, 0, RemovalReason::AssociationLost);
         }

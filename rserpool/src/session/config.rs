@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use sctp_user::AssocConfig;
 
+use super::card::BusinessCard;
+
 /// When an element counts as failed (rulings, section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DetectorConfig {
@@ -67,6 +69,8 @@ pub struct SessionConfig {
     /// Bytes received and not yet fetched, beyond which no more are taken from SCTP, whose window then closes. What is left
     /// there at a failure comes on top.
     pub recv_queue: usize,
+    /// For users that are elements themselves: where the element is to go on when this process fails (RFC 5352 section 3.9).
+    pub business_card: Option<BusinessCard>,
 }
 
 impl Default for SessionConfig {
@@ -83,6 +87,7 @@ impl Default for SessionConfig {
             failover_on_shutdown: true,
             send_queue: 256 * 1024,
             recv_queue: 256 * 1024,
+            business_card: None,
         }
     }
 }

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use sctp_user::{CloseReason, Message, Time};
 
+use super::card::BusinessCard;
 use super::error::{EndReason, SendError};
 use super::event::Received;
 use super::inbox::{Inbox, Sorted, sort};
-use crate::wire::{AsapMessage, ElementId, EncodeOptions};
+use crate::wire::{AsapMessage, ElementId, EncodeOptions, PoolHandle};
 
 /// The session of a user with this element.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct ElementSession {
     inbox: Inbox,
     /// The cookie echo came; there is one in a session at most.
     echoed: bool,
+    /// The latest business card of a user that is an element too.
+    card: Option<BusinessCard>,
     ended: Option<EndReason>,
 }
 
@@ -21,7 +24,7 @@ impl ElementSession {
     /// A session that has just begun; `recv_queue` bytes are taken from SCTP before the application fetches them.
     #[must_use]
     pub const fn new(recv_queue: usize) -> Self {
-        Self { inbox: Inbox::new(recv_queue), echoed: false, ended: None }
+        Self { inbox: Inbox::new(recv_queue), echoed: false, card: None, ended: None }
     }
 
     /// The next message or notification.
@@ -47,8 +50,14 @@ impl ElementSession {
         self.ended.as_ref()
     }
 
-    /// A message arrived.
-    pub fn on_message(&mut self, now: Time, message: Message) {
+    /// Where to go on if the user fails, if it has told (RFC 5352 section 3.9).
+    #[must_use]
+    pub const fn card(&self) -> Option<&BusinessCard> {
+        self.card.as_ref()
+    }
+
+    /// A message arrived. The pool of the user's business card, if it was one.
+    pub fn on_message(&mut self, now: Time, message: Message) -> Option<PoolHandle> {
         match sort(now, ElementId::UNDEFINED, message) {
             Sorted::Data(incoming) => self.inbox.push(Received::Message(incoming)),
             // The user sends it first, but messages on other streams may have overtaken it.
@@ -56,8 +65,14 @@ impl ElementSession {
                 self.inbox.push_first(Received::CookieEcho(cookie));
             }
             Sorted::CookieEcho(_) => tracing::debug!("a second cookie echo in one session ignored"),
+            Sorted::Card(card) => {
+                let handle = card.handle.clone();
+                self.card = Some(card);
+                return Some(handle);
+            }
             Sorted::Cookie(_) | Sorted::Nothing => {}
         }
+        None
     }
 
     /// The association is gone; all its messages were handed over before.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use sctp_user::{Message, Time};
 
+use super::card::BusinessCard;
 use super::event::{Incoming, Outgoing, Received};
 use crate::wire::{ASAP_PPID, AsapMessage, ElementId};
 
@@ -62,6 +63,7 @@ pub(super) enum Sorted {
     Data(Incoming),
     Cookie(Bytes),
     CookieEcho(Bytes),
+    Card(BusinessCard),
     /// Nothing for a session.
     Nothing,
 }
@@ -81,6 +83,7 @@ pub(super) fn sort(now: Time, element: ElementId, message: Message) -> Sorted {
     match AsapMessage::decode(&message.payload).map(|d| d.message) {
         Ok(AsapMessage::Cookie(cookie)) => Sorted::Cookie(cookie),
         Ok(AsapMessage::CookieEcho(cookie)) => Sorted::CookieEcho(cookie),
+        Ok(AsapMessage::BusinessCard { handle, elements, .. }) => Sorted::Card(BusinessCard::received(handle, elements)),
         Ok(other) => {
             tracing::debug!(message = other.name(), "ignored on a session's control channel");
             Sorted::Nothing

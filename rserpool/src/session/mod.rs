@@ -17,6 +17,7 @@
 //!     Resolving --> Ended: time is up
 //! ```
 
+mod card;
 mod config;
 mod detector;
 mod element;
@@ -29,6 +30,7 @@ mod user;
 #[cfg(test)]
 mod user_test;
 
+pub use card::{BusinessCard, MAX_CARD_ELEMENTS};
 pub use config::{DetectorConfig, SessionConfig};
 pub use detector::{Detector, PathView, Verdict};
 pub use element::ElementSession;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use sctp_user::{CloseReason, Message, Time};
 
+use super::card::BusinessCard;
 use super::config::SessionConfig;
 use super::detector::{Detector, PathView, Verdict};
 use super::error::{EndReason, SendError};
@@ -13,7 +14,7 @@ use super::event::{Failover, FailureReason, Outgoing, Received};
 use super::inbox::{Inbox, Sorted, sort, undelivered};
 use super::race::Race;
 use crate::asap::{LinkId, ResolveError};
-use crate::wire::{ASAP_PPID, AsapMessage, ENRP_PPID, ElementId, EncodeOptions, PoolElement, PoolHandle, Transport};
+use crate::wire::{ASAP_PPID, AsapMessage, ENRP_PPID, ElementId, EncodeOptions, PoolElement, PoolHandle, Transport, TransportUse};
 
 /// What a session is told. Links that it does not know any more are ignored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +38,8 @@ pub enum Input {
 pub enum Output {
     /// Resolve the session's pool handle, once.
     Resolve,
+    /// The same, but these elements, which a peer recommended, will do as long as any of them has not failed lately.
+    Prefer(Vec<PoolElement>),
     /// Open an association.
     Connect(LinkId, Vec<SocketAddr>),
     /// Send a HEARTBEAT at once.
@@ -113,6 +116,8 @@ pub struct PoolSession {
     avoid: Option<ElementId>,
     /// The latest cookie.
     cookie: Option<Bytes>,
+    /// The latest business card of the element in use.
+    card: Option<BusinessCard>,
     /// Accepted, not yet handed to SCTP: at most `send_queue` bytes and one message.
     outbox: VecDeque<Outgoing>,
     outbox_bytes: usize,
@@ -145,6 +150,7 @@ impl PoolSession {
             failed_at: None,
             avoid: None,
             cookie: None,
+            card: None,
             outbox: VecDeque::new(),
             outbox_bytes: 0,
             inbox: Inbox::new(cfg.recv_queue),
@@ -158,6 +164,17 @@ impl PoolSession {
             cfg,
         };
         session.out.push_back(Output::Resolve);
+        session
+    }
+
+    /// A session that begins with the elements of a business card: for an element whose user failed, and who is to serve another
+    /// one of the user's pool (RFC 5352 section 3.9). If none of them can be reached, the pool is resolved.
+    #[must_use]
+    pub fn by_card(now: Time, card: BusinessCard, cfg: SessionConfig) -> Self {
+        let mut session = Self::new(now, card.handle.clone(), cfg);
+        session.out.clear();
+        session.card = Some(card);
+        session.choose();
         session
     }
 
@@ -410,10 +427,12 @@ impl PoolSession {
         }
         self.flush_left();
         let element = outcome.winner.id;
+        let control = outcome.winner.user.usage == TransportUse::DATA_PLUS_CONTROL;
         let detector = Detector::new(self.cfg.detector, now);
         self.phase = Phase::Up(Box::new(Up { link, element: outcome.winner, detector, since: now }));
         self.deadline = None;
         self.avoid = None;
+        self.hand_card_over(control);
         let cookie_sent = self.echo_cookie();
         if let Some(noticed) = self.failed_at {
             self.failovers += 1;
@@ -432,6 +451,19 @@ impl PoolSession {
         self.outbox_bytes += bytes.len();
         self.outbox.push_front(Outgoing { data: bytes.into(), ppid: ASAP_PPID, stream: 0, unordered: false });
         true
+    }
+
+    /// Tells an element with a control channel where to go on if this process fails.
+    fn hand_card_over(&mut self, control: bool) {
+        let Some(message) = self.cfg.business_card.as_ref().filter(|_| control).and_then(BusinessCard::message) else { return };
+        self.outbox_bytes += message.data.len();
+        self.outbox.push_front(message);
+    }
+
+    /// Asks for elements, those first that the element in use recommended.
+    fn choose(&mut self) {
+        let elements = self.card.take().map(|card| card.elements).unwrap_or_default();
+        self.out.push_back(if elements.is_empty() { Output::Resolve } else { Output::Prefer(elements) });
     }
 
     fn give_up(&mut self) {
@@ -461,6 +493,8 @@ impl PoolSession {
                 self.inbox.push(Received::Message(incoming));
             }
             Sorted::Cookie(cookie) => self.cookie = Some(cookie),
+            Sorted::Card(card) if card.handle == self.handle => self.card = Some(card),
+            Sorted::Card(card) => tracing::debug!(pool = %card.handle, "business card of another pool ignored"),
             Sorted::CookieEcho(_) | Sorted::Nothing => {}
         }
     }
@@ -520,7 +554,7 @@ impl PoolSession {
         let (last_byte, has_cookie) = (self.last_byte, self.cookie.is_some());
         let necessary = Failover::Necessary { element, reason, last_byte, noticed: now, has_cookie };
         self.inbox.push(Received::Failover(necessary));
-        self.out.push_back(Output::Resolve);
+        self.choose();
         Some(up.link)
     }
 

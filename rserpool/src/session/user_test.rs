@@ -347,3 +347,67 @@ fn an_element_hands_over_one_echo_before_everything_else() {
     assert!(ElementSession::cookie_message(&[0; 65_527]).is_ok());
     assert!(ElementSession::cookie_message(&[0; 65_528]).is_err());
 }
+
+fn card(handle: PoolHandle, ids: &[u8]) -> Message {
+    let elements = ids.iter().map(|id| element(*id)).collect();
+    let card = AsapMessage::BusinessCard { handle, policy: None, elements };
+    message(ASAP_PPID, card.encode(EncodeOptions::default()).unwrap())
+}
+
+/// RFC 5352 section 3.9, BC2: the element's card names who is tried first when it fails. A later card replaces an earlier one, and
+/// those of other pools do not count.
+///
+/// RFC 5352 rows: 3.9-2.
+#[test]
+fn the_latest_business_card_says_where_to_go() {
+    let mut b = Bench::up();
+    b.s.handle(ms(2), Input::Message(LinkId(1), card(pool(), &[4, 5])));
+    b.s.handle(ms(3), Input::Message(LinkId(1), card(pool(), &[2, 3])));
+    b.s.handle(ms(4), Input::Message(LinkId(1), card(PoolHandle::new("Other").unwrap(), &[9])));
+    b.s.fail(ms(5), FailureReason::Forced, false);
+    let outputs = b.outputs();
+    assert!(outputs.contains(&Output::Prefer(vec![element(2), element(3)])), "{outputs:?}");
+    assert!(!outputs.contains(&Output::Resolve));
+    b.resolved(ms(5), &[2, 3]);
+    assert_eq!(connected_to(&b.outputs()), [(LinkId(2), 2)]);
+    // If nobody of it can be reached, the pool is resolved as ever.
+    for (n, link) in [LinkId(2), LinkId(3)].into_iter().enumerate() {
+        b.s.handle(ms(6 + n as u64), Input::Lost(link, CloseReason::ConnectTimeout));
+    }
+    b.tick(ms(300));
+    assert!(b.outputs().contains(&Output::Resolve));
+    // What the next element has not said itself is not used.
+    b.resolved(ms(300), &[6]);
+    b.s.handle(ms(301), Input::Connected(LinkId(4)));
+    b.s.fail(ms(302), FailureReason::Forced, false);
+    assert!(b.outputs().contains(&Output::Resolve));
+}
+
+/// RFC 5352 section 3.9: a user that is an element itself tells where to go when it fails, right after the cookie.
+///
+/// RFC 5352 rows: 3.9-1.
+#[test]
+fn the_own_business_card_follows_the_cookie() {
+    let own = BusinessCard { handle: PoolHandle::new("Workers").unwrap(), elements: vec![element(8)] };
+    let mut b = Bench::with(SessionConfig { business_card: Some(own.clone()), ..SessionConfig::default() });
+    b.resolved(ms(0), &[1]);
+    b.s.handle(ms(1), Input::Connected(LinkId(1)));
+    b.s.send(ms(1), text("one")).unwrap();
+    let encoded = |m: AsapMessage| Bytes::from(m.encode(EncodeOptions::default()).unwrap());
+    let sent_card = encoded(AsapMessage::BusinessCard { handle: own.handle, policy: None, elements: own.elements });
+    assert_eq!(b.sent(), [sent_card.clone(), Bytes::from_static(b"one")]);
+    b.s.handle(ms(2), Input::Message(LinkId(1), cookie("state")));
+    b.s.fail(ms(3), FailureReason::Forced, false);
+    b.resolved(ms(3), &[2]);
+    b.s.handle(ms(4), Input::Connected(LinkId(2)));
+    let echo = encoded(AsapMessage::CookieEcho(Bytes::from_static(b"state")));
+    assert_eq!(b.sent(), [echo, sent_card]);
+    // An element without a control channel gets none.
+    let mut plain = element(1);
+    plain.user = Transport::sctp(4711, TransportUse::DATA, [[10, 0, 0, 1].into()]);
+    let card = BusinessCard { handle: pool(), elements: vec![element(8)] };
+    let mut b = Bench::with(SessionConfig { business_card: Some(card), ..SessionConfig::default() });
+    b.s.handle(ms(0), Input::Resolved(Ok(vec![plain])));
+    b.s.handle(ms(1), Input::Connected(LinkId(1)));
+    assert!(b.sent().is_empty());
+}

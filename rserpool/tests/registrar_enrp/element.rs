@@ -33,6 +33,7 @@ pub(crate) struct Element {
     pub(crate) renewing: bool,
     /// Whether it keeps the association with a former home, and answers there.
     pub(crate) keeps_old: bool,
+    former: Option<u32>,
     /// How many times it found itself with a home that it had not chosen.
     pub(crate) moves: u32,
     pub(crate) alive: bool,
@@ -54,6 +55,7 @@ impl Element {
             next: Some(Time::ZERO),
             renewing: true,
             keeps_old: false,
+            former: None,
             moves: 0,
             alive: true,
         }
@@ -84,6 +86,12 @@ impl Element {
         };
         self.say(now, bus, key, &AsapMessage::Registration { handle: self.pool.clone(), element });
         self.next = self.renewing.then_some(now + RENEWAL);
+    }
+
+    /// Registers with its former home again, and keeps the association with the present one.
+    pub(crate) fn go_back(&mut self, now: Time, bus: &mut Bus) {
+        core::mem::swap(&mut self.home, &mut self.former);
+        self.register(now, bus);
     }
 
     pub(crate) fn timeout(&mut self, now: Time, bus: &mut Bus) {
@@ -124,7 +132,10 @@ impl Element {
                 if let AsapMessage::KeepAlive { new_home, registrar, handle, id } = AsapMessage::decode(&bytes).unwrap().message {
                     assert_eq!((&handle, id), (&self.pool, Some(self.id)));
                     if new_home && self.home != Some(key) {
-                        if let Some(old) = self.home.replace(key).filter(|_| !self.keeps_old) {
+                        let old = self.home.replace(key);
+                        if self.keeps_old {
+                            self.former = old;
+                        } else if let Some(old) = old {
                             bus.close(now, End { host: self.host, key: old });
                         }
                         self.moves += 1;

@@ -112,3 +112,22 @@ fn of_one_that_lives() {
     bed.agree();
     assert_eq!(bed.moves(), moves);
 }
+
+/// A registrar that has just started knows elements of a dead one only from its mentor's table, and cannot reach their home; then
+/// the mentor dies as well. It takes both over: nobody else can.
+#[test]
+fn of_a_registrar_that_was_never_met() {
+    let (mut bed, hosts) = cluster(2);
+    for e in bed.elements.values_mut() {
+        e.renewing = false;
+        e.registrars.clear();
+    }
+    bed.vanish(hosts[1]);
+    let late = bed.registrar(3);
+    bed.run(4_000);
+    assert_eq!(bed.view(late).len(), 2);
+    bed.vanish(hosts[0]);
+    bed.run(BOUND + 10_000);
+    bed.agree();
+    assert_eq!((bed.home(late, 1), bed.home(late, 2)), (Some(3), Some(3)));
+}

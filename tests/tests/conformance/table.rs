@@ -98,8 +98,8 @@ pub(crate) fn counts(document: &str) -> Vec<Count> {
     table.lines().filter_map(parse).collect()
 }
 
-/// Compares rows and tests; answers what does not fit. Rows of sections that are `open` need not be shown yet.
-pub(crate) fn compare(rows: &[Row], tests: &Tests, open: &[&str]) -> Vec<String> {
+/// Compares rows and tests; answers what does not fit.
+pub(crate) fn compare(rows: &[Row], tests: &Tests) -> Vec<String> {
     let mut out = Vec::new();
     let known: BTreeSet<_> = rows.iter().map(|r| r.id.as_str()).collect();
     for (test, ids) in tests {
@@ -109,12 +109,12 @@ pub(crate) fn compare(rows: &[Row], tests: &Tests, open: &[&str]) -> Vec<String>
         out.extend(ids.iter().filter(|id| !known.contains(id.as_str())).map(|id| format!("{test} carries {id}, which is no row")));
     }
     for row in rows {
-        out.extend(compare_row(row, tests, open));
+        out.extend(compare_row(row, tests));
     }
     out
 }
 
-fn compare_row(row: &Row, tests: &Tests, open: &[&str]) -> Vec<String> {
+fn compare_row(row: &Row, tests: &Tests) -> Vec<String> {
     let Row { section, id, key, rule, shown } = row;
     let mut out = Vec::new();
     let first = tests.iter().find(|(_, ids)| ids.contains(id)).map(|(t, _)| t.as_str());
@@ -136,8 +136,7 @@ fn compare_row(row: &Row, tests: &Tests, open: &[&str]) -> Vec<String> {
         }
         Kind::Shown | Kind::Deviation => {}
     }
-    let is_open = open.iter().any(|open| section == open || section.starts_with(&format!("{open}.")));
-    if named.is_empty() && matches!(kind, Kind::Shown | Kind::Deviation) && !is_open {
+    if named.is_empty() && matches!(kind, Kind::Shown | Kind::Deviation) {
         out.push(match first {
             Some(test) => format!("{id}: the cell is empty, and yet {test} shows it: run with CONFORMANCE=write"),
             None => format!("{id}: no test shows it"),

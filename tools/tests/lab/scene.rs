@@ -26,6 +26,9 @@ impl Scene {
         let scene = Self { machine: machine()?, dir: tempfile::tempdir().unwrap() };
         scene.clear();
         scene.sh(&format!("lab topo-del; LAB_V6=0 lab topo {hosts}"));
+        // The same addresses are at other interfaces now.
+        let forget = scene.machine.beside(scene.dir.path(), &["ip", "neigh", "flush", "dev", "lab1"]);
+        assert!(run(forget, LIMIT).status.success());
         Some(scene)
     }
 

@@ -59,6 +59,11 @@ fn announces_name_addresses_or_come_from_them() {
     b.asap.resolve(b.now, &pool(), 1, Duration::ZERO);
     b.drain();
     assert_eq!(b.connects[0].1, "10.0.0.3:44".parse().unwrap());
+    let mut b = Bench::with(AsapConfig::rfc());
+    b.asap.handle(b.now, Input::Announce { src: "10.0.0.3:44".parse().unwrap(), bytes: &announce(9) });
+    b.asap.resolve(b.now, &pool(), 1, Duration::ZERO);
+    b.drain();
+    assert_eq!(b.connects[0].1, "10.0.0.3:3863".parse().unwrap(), "by the letter of the RFC");
 }
 /// RFC 5352 rows: 3.1-3.
 #[test]

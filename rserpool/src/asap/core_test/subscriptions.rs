@@ -38,7 +38,8 @@ fn updates_refresh_the_cache_without_being_asked_for() {
     assert_eq!(b.sent, [], "however old: the registrar would have told");
     b.asap.resolve(b.now, &pool(), 1, Duration::ZERO);
     b.drain();
-    assert!(matches!(b.messages()[..], [AsapMessage::HandleResolution { subscribe: true, .. }]), "the registrar chooses, and it goes on");
+    let asked = b.messages();
+    assert!(matches!(asked[..], [AsapMessage::HandleResolution { subscribe: false, .. }]), "the registrar chooses; the subscription stays");
 }
 
 /// An update between a question and its answer: both say how the pool stands, and neither ends the association.
@@ -51,11 +52,15 @@ fn an_update_may_cross_a_request() {
     b.drain();
     b.say(home, &listing(true, vec![element(6)]));
     b.say(home, &listing(true, vec![element(7)]));
-    b.say(home, &answer_to(&AsapMessage::HandleResolution { subscribe: false, handle: other, items: None }));
+    let answers = [pool(), other].map(|handle| answer_to(&AsapMessage::HandleResolution { subscribe: false, handle, items: None }));
+    for answer in &answers {
+        b.say(home, answer);
+    }
     assert_eq!(b.closed, []);
     let expected = [
-        AsapEvent::Resolved { request: first, result: Ok(vec![element(6)]) },
+        AsapEvent::PoolChanged { handle: pool(), result: Ok(vec![element(6)]) },
         AsapEvent::PoolChanged { handle: pool(), result: Ok(vec![element(7)]) },
+        AsapEvent::Resolved { request: first, result: Ok(vec![element(5)]) },
         AsapEvent::Resolved { request: second, result: Ok(vec![element(5)]) },
     ];
     assert_eq!(b.events, expected);
@@ -80,8 +85,15 @@ fn a_new_home_is_asked_again_and_in_between_the_cache_ages() {
     let (link, _) = *b.connects.last().unwrap();
     b.sent.clear();
     b.up(link);
-    let asked: Vec<_> = b.sent.iter().filter(|(_, m)| matches!(m, AsapMessage::HandleResolution { subscribe: true, .. })).collect();
-    assert_eq!(asked.len(), 2, "what waited, and the subscription: {asked:?}");
+    let asked: Vec<bool> = b
+        .sent
+        .iter()
+        .filter_map(|(_, m)| match m {
+            AsapMessage::HandleResolution { subscribe, .. } => Some(*subscribe),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [false, true], "what waited, and the subscription");
     let requests: Vec<AsapMessage> = b.messages();
     for m in &requests {
         b.say(link, &answer_to(m));
@@ -138,7 +150,9 @@ fn subscriptions_are_bounded() {
         b.asap.subscribe(b.now, &handle(n)).unwrap();
     }
     assert_eq!(b.asap.subscribe(b.now, &handle(MAX_SUBSCRIPTIONS)), Err(ResolveError::TooManyRequests));
-    assert_eq!(b.asap.subscribe(b.now, &handle(0)), Ok(()));
+    assert_eq!(b.asap.subscribe(b.now, &handle(0)), Ok(()), "one more who wants the same");
+    b.asap.unsubscribe(&handle(0));
+    assert_eq!(b.asap.subscribe(b.now, &handle(MAX_SUBSCRIPTIONS)), Err(ResolveError::TooManyRequests));
     b.asap.unsubscribe(&handle(0));
     assert_eq!(b.asap.subscribe(b.now, &handle(MAX_SUBSCRIPTIONS)), Ok(()));
 }

@@ -3,14 +3,14 @@
 use super::super::store::segmented::Segmented;
 
 /// Numbers that are summed up in one.
-const FAN: usize = 8;
+const FAN: u32 = 8;
 
 /// Weights with the sums of each eight of them, the sums of each eight of those, and so on.
 #[derive(Debug)]
 pub(super) struct SumTree {
     weights: Segmented<u32>,
     /// The levels from the bottom up, until one has at most [`FAN`] sums.
-    levels: Vec<Vec<u64>>,
+    levels: Vec<Segmented<u64>>,
     total: u64,
 }
 
@@ -22,23 +22,19 @@ impl SumTree {
     pub(super) fn push(&mut self, weight: u32) {
         let at = self.weights.push(0);
         // The levels grow with the weights, each when the one below begins a new group.
-        let mut group = at as usize / FAN;
+        let mut group = at / FAN;
         for level in &mut self.levels {
             if group == level.len() {
                 level.push(0);
             }
             group /= FAN;
         }
-        let top = self.levels.last().map_or(self.weights.len() as usize, Vec::len);
-        if top > FAN {
-            let sums = match self.levels.last() {
-                Some(level) => level.chunks(FAN).map(|c| c.iter().sum()).collect(),
-                None => {
-                    let weights: Vec<u32> = self.weights.iter().copied().collect();
-                    weights.chunks(FAN).map(|c| c.iter().copied().map(u64::from).sum()).collect()
-                }
-            };
-            self.levels.push(sums);
+        if self.levels.last().map_or(self.weights.len(), Segmented::len) > FAN {
+            // The top is one too many: two groups, of which the second is new and has nothing but zeros yet.
+            let mut top = Segmented::new();
+            top.push(self.total);
+            top.push(0);
+            self.levels.push(top);
         }
         self.set(at, weight);
     }
@@ -51,9 +47,11 @@ impl SumTree {
             self.set(at, moved);
         }
         self.weights.pop();
-        let mut below = self.weights.len() as usize;
+        let mut below = self.weights.len();
         for level in &mut self.levels {
-            level.truncate(below.div_ceil(FAN));
+            while level.len() > below.div_ceil(FAN) {
+                level.pop();
+            }
             below = level.len();
         }
         // With one level more than needed a pool that breathes does not build it again and again.
@@ -69,7 +67,7 @@ impl SumTree {
         let Some(known) = self.weights.get_mut(at) else { return 0 };
         let before = core::mem::replace(known, weight);
         let change = u64::from(weight).wrapping_sub(u64::from(before));
-        let mut group = at as usize / FAN;
+        let mut group = at / FAN;
         for level in &mut self.levels {
             if let Some(sum) = level.get_mut(group) {
                 *sum = sum.wrapping_add(change);
@@ -83,14 +81,11 @@ impl SumTree {
     /// The index on which `number`, less than the total, falls if each index has as many numbers as its weight.
     pub(super) fn find(&self, mut number: u64) -> u32 {
         let mut at = 0;
-        for level in self.levels.iter().rev() {
-            let group = level.get(at..).unwrap_or_default();
-            at = (at + pass(&mut number, group.iter().copied())) * FAN;
-        }
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
         // A group is in one segment, for segments are whole groups.
-        let group = self.weights.rest_of_segment(at).iter().map(|w| u64::from(*w));
-        at + u32::try_from(pass(&mut number, group)).unwrap_or(0)
+        for level in self.levels.iter().rev() {
+            at = (at + pass(&mut number, level.rest_of_segment(at).iter().copied())) * FAN;
+        }
+        at + pass(&mut number, self.weights.rest_of_segment(at).iter().map(|w| u64::from(*w)))
     }
 
     pub(super) fn get(&self, at: u32) -> u32 {
@@ -109,25 +104,25 @@ impl SumTree {
     pub(super) fn is_right(&self) -> bool {
         let mut below: Vec<u64> = self.weights.iter().copied().map(u64::from).collect();
         for level in &self.levels {
-            let sums: Vec<u64> = below.chunks(FAN).map(|c| c.iter().sum()).collect();
-            if sums != *level {
+            let sums: Vec<u64> = below.chunks(FAN as usize).map(|c| c.iter().sum()).collect();
+            if !level.iter().eq(&sums) {
                 return false;
             }
             below = sums;
         }
-        below.len() <= FAN && below.iter().sum::<u64>() == self.total
+        below.len() <= FAN as usize && below.iter().sum::<u64>() == self.total
     }
 }
 
 /// How many of the first [`FAN`] sums `number` is beyond; it is reduced by these. Where it stops cannot be guessed, so that
 /// all are looked at, without a branch.
 #[inline]
-fn pass(number: &mut u64, sums: impl Iterator<Item = u64>) -> usize {
+fn pass(number: &mut u64, sums: impl Iterator<Item = u64>) -> u32 {
     let (mut sum, mut passed, mut below) = (0, 0, 0);
-    for value in sums.take(FAN) {
+    for value in sums.take(FAN as usize) {
         sum += value;
         let beyond = *number >= sum;
-        passed += usize::from(beyond);
+        passed += u32::from(beyond);
         below = if beyond { sum } else { below };
     }
     *number -= below;

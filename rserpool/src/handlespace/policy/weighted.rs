@@ -10,6 +10,9 @@ use super::Policy;
 use super::sum::SumTree;
 use crate::wire::PolicyParam;
 
+/// Up to so many, those that were drawn already are looked through at each draw.
+const FEW: usize = 64;
+
 /// What makes a policy out of the draw.
 pub trait Chance: fmt::Debug + Default + Send {
     /// The policy's number on the wire.
@@ -46,6 +49,13 @@ impl<C: Chance> Default for Weighted<C> {
     }
 }
 
+impl<C: Chance> Weighted<C> {
+    fn draw(&self, rng: &mut dyn Entropy) -> Option<u32> {
+        let total = self.weights.total();
+        (total > 0).then(|| self.weights.find(rng.below(total)))
+    }
+}
+
 impl<C: Chance> Policy for Weighted<C> {
     fn number(&self) -> u32 {
         C::NUMBER
@@ -76,14 +86,20 @@ impl<C: Chance> Policy for Weighted<C> {
 
     fn select(&mut self, n: usize, increment: Option<usize>, rng: &mut dyn Entropy, out: &mut Vec<u32>) {
         let from = out.len();
-        // Who is chosen has no weight until all are: meanwhile it is kept behind the seat.
+        // Behind each seat there is its weight for the time being. As long as nobody is drawn twice, nothing else is to be
+        // done; from then on (or from the start, if it is likely) who is chosen has no weight until all are.
+        let mut apart = n > FEW;
         for _ in 0..n.min(self.len()) {
-            let total = self.weights.total();
-            if total == 0 {
-                break;
+            let Some(mut seat) = self.draw(rng) else { break };
+            if !apart && out[from..].chunks(2).any(|pair| pair[0] == seat) {
+                apart = true;
+                out[from..].chunks(2).for_each(|pair| {
+                    self.weights.set(pair[0], 0);
+                });
+                let Some(other) = self.draw(rng) else { break };
+                seat = other;
             }
-            let seat = self.weights.find(rng.below(total));
-            let weight = if n > 1 { self.weights.set(seat, 0) } else { self.weights.get(seat) };
+            let weight = if apart { self.weights.set(seat, 0) } else { self.weights.get(seat) };
             out.extend([seat, weight]);
         }
         let used = if C::DEGRADES { increment.unwrap_or(C::INCREMENT) } else { 0 };
@@ -91,7 +107,7 @@ impl<C: Chance> Policy for Weighted<C> {
         for i in 0..chosen {
             let (seat, weight) = (out[from + 2 * i], out[from + 2 * i + 1]);
             let step = if i < used { self.steps.get(seat).copied().unwrap_or(0) } else { 0 };
-            if n > 1 || step > 0 {
+            if apart || step > 0 {
                 // Only a weight that was there has been drawn, and it does not vanish by use.
                 self.weights.set(seat, weight.saturating_sub(step).max(1));
             }

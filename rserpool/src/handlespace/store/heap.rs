@@ -143,6 +143,8 @@ impl<R: Rank> Heap<R> {
         }
         // From `from` on there are places in the heap, sorted: the chosen ones, then the frontier, together at most `n`.
         let mut next = from;
+        // The rank of the last one, once there are `n`.
+        let mut worst = u128::MAX;
         while let Some(at) = out.get(next).copied() {
             next += 1;
             if next - from == n {
@@ -150,16 +152,18 @@ impl<R: Rank> Heap<R> {
             }
             for child in self.children(at) {
                 let value = self.value(child);
-                let full = out.len() - from == n;
-                if full && out.last().is_some_and(|last| self.value(*last) < value) {
+                if value > worst {
                     continue;
                 }
                 let behind = |place: &u32| self.value(*place) < value;
                 let at = out.iter().skip(next).rposition(behind).map_or(next, |i| next + i + 1);
-                if full {
+                if out.len() - from == n {
                     out.pop();
                 }
                 out.insert(at, child);
+                if let Some(last) = out.last().filter(|_| out.len() - from == n) {
+                    worst = self.value(*last);
+                }
             }
         }
         out.truncate(next);

@@ -7,8 +7,8 @@ use sctp_user::{AssocConfig, AssocId, BindError, CloseReason, EndpointConfig, En
 
 use super::{PoolNode, Role};
 use crate::asap::{ElementKey, ElementSpec, RegisterError};
-use crate::session::{ElementSession, EndReason, Outgoing, Received, SendError};
-use crate::wire::{ASAP_PPID, ENRP_PPID};
+use crate::session::{BusinessCard, ElementSession, EndReason, Outgoing, Received, SendError};
+use crate::wire::{ASAP_PPID, ENRP_PPID, PoolElement, PoolHandle, TransportUse};
 
 /// An element's endpoint on this host.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -29,11 +29,14 @@ pub struct ListenerConfig {
     pub backlog: usize,
     /// Bytes of each session taken from SCTP before the program fetches them.
     pub recv_queue: usize,
+    /// Whether users are told by business cards which other elements of the pool they may go to when this one fails (RFC 5352
+    /// section 3.9). Off by default, because RSPLIB cannot read them.
+    pub business_cards: bool,
 }
 
 impl Default for ListenerConfig {
     fn default() -> Self {
-        Self { assoc: Arc::new(AssocConfig::session()), max_sessions: 10_000, backlog: 128, recv_queue: 256 * 1024 }
+        Self { assoc: Arc::new(AssocConfig::session()), max_sessions: 10_000, backlog: 128, recv_queue: 256 * 1024, business_cards: false }
     }
 }
 
@@ -42,6 +45,10 @@ pub(super) struct Listener {
     endpoint: EndpointId,
     cfg: ListenerConfig,
     key: Option<ElementKey>,
+    /// The others of the pool, as far as users are to be told.
+    card: Option<BusinessCard>,
+    /// The element's own pool is followed, for that.
+    follows: bool,
     /// Sessions that wait to be accepted, at most `backlog`.
     waiting: VecDeque<AcceptedId>,
     /// All sessions, at most `max_sessions`.
@@ -71,7 +78,8 @@ impl PoolNode {
         let endpoint = self.stack.open(EndpointConfig::with(port, cfg.assoc.clone()))?;
         self.stack.listen(endpoint, true);
         let id = ListenerId(self.new_id());
-        let listener = Listener { endpoint, cfg, key: None, waiting: VecDeque::new(), sessions: 0, abandoned: false };
+        let listener =
+            Listener { endpoint, cfg, key: None, card: None, follows: false, waiting: VecDeque::new(), sessions: 0, abandoned: false };
         self.listeners.insert(id, listener);
         Ok(id)
     }
@@ -88,9 +96,14 @@ impl PoolNode {
     /// See [`crate::asap::Asap::register`].
     pub fn announce(&mut self, now: Time, id: ListenerId, mut spec: ElementSpec) -> Result<ElementKey, RegisterError> {
         spec.port = self.listener_port(id).unwrap_or(spec.port);
+        // Business cards go by the control channel, if there is one.
+        let control = spec.usage == TransportUse::DATA_PLUS_CONTROL;
         let key = self.register(now, spec)?;
-        if let Some(listener) = self.listeners.get_mut(&id) {
-            listener.key = Some(key.clone());
+        let Some(listener) = self.listeners.get_mut(&id) else { return Ok(key) };
+        listener.key = Some(key.clone());
+        if listener.cfg.business_cards && control {
+            listener.follows = self.asap.subscribe(now, &key.handle).is_ok();
+            self.pump(now);
         }
         Ok(key)
     }
@@ -105,12 +118,15 @@ impl PoolNode {
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         listener.abandoned = true;
         let waiting = core::mem::take(&mut listener.waiting);
-        let (key, endpoint) = (listener.key.take(), listener.endpoint);
+        let (key, endpoint, follows) = (listener.key.take(), listener.endpoint, core::mem::take(&mut listener.follows));
         self.stack.listen(endpoint, false);
         for session in waiting {
             self.end_accepted(now, session, true);
         }
         if let Some(key) = key {
+            if follows {
+                self.asap.unsubscribe(&key.handle);
+            }
             self.asap.deregister(now, &key);
         }
         self.reap_listener(now, id);
@@ -143,6 +159,19 @@ impl PoolNode {
     pub fn send_cookie(&mut self, now: Time, id: AcceptedId, cookie: &[u8]) -> Result<(), SendError> {
         let data = ElementSession::cookie_message(cookie)?;
         self.put(now, id, Outgoing { data, ppid: ASAP_PPID, stream: 0, unordered: false })
+    }
+
+    /// Where to go on if the user fails, if it is an element too and has told so. [`Self::open_session_by_card`] goes there.
+    #[must_use]
+    pub fn accepted_card(&self, id: AcceptedId) -> Option<&BusinessCard> {
+        self.accepted.get(&id)?.session.card()
+    }
+
+    /// What a listener tells its users about where to go when it fails; this process, as a user of other pools, may tell the same
+    /// ([`crate::session::SessionConfig::business_card`]).
+    #[must_use]
+    pub fn listener_card(&self, id: ListenerId) -> Option<&BusinessCard> {
+        self.listeners.get(&id)?.card.as_ref()
     }
 
     /// The next message or notification of a session.
@@ -204,9 +233,43 @@ impl PoolNode {
         l.sessions += 1;
         l.waiting.push_back(id);
         let session = ElementSession::new(l.cfg.recv_queue);
+        let card = l.card.clone();
         self.accepted.insert(id, Accepted { session, assoc: Some(assoc), listener, abandoned: false });
         self.roles.insert(assoc, Role::Element(id));
+        if let Some(card) = card {
+            self.hand_card_over(now, id, &card);
+        }
         self.read_accepted(now, id, false);
+    }
+
+    /// A pool that is followed has changed: if an element of this process belongs to it, its users are told where to go.
+    pub(super) fn renew_cards(&mut self, now: Time, handle: &PoolHandle, elements: &[PoolElement]) {
+        let mut changed = Vec::new();
+        for (id, l) in self.listeners.iter_mut().filter(|(_, l)| l.cfg.business_cards) {
+            let Some(key) = l.key.as_ref().filter(|key| key.handle == *handle) else { continue };
+            let others = elements.iter().filter(|e| e.id != key.id).cloned().collect();
+            let card = BusinessCard { handle: handle.clone(), elements: others };
+            if l.card.as_ref() != Some(&card) {
+                l.card = Some(card.clone());
+                changed.push((*id, card));
+            }
+        }
+        for (listener, card) in changed {
+            let users: Vec<AcceptedId> = self.accepted.iter().filter(|(_, a)| a.listener == listener).map(|(id, _)| *id).collect();
+            for id in users {
+                self.hand_card_over(now, id, &card);
+            }
+        }
+    }
+
+    /// A card is advice: a user whose send buffer is full does without.
+    fn hand_card_over(&mut self, now: Time, id: AcceptedId, card: &BusinessCard) {
+        let first = usize::try_from(id.0).unwrap_or_default();
+        if let Some(message) = card.beginning_with(first).message()
+            && let Err(error) = self.put(now, id, message)
+        {
+            tracing::debug!(%error, "business card not sent");
+        }
     }
 
     pub(super) fn element_event(&mut self, now: Time, assoc: AssocId, id: AcceptedId, event: Event) {
@@ -237,8 +300,11 @@ impl PoolNode {
         let Some(mut a) = accepted.assoc.and_then(|assoc| self.stack.assoc(assoc)) else { return };
         while all || accepted.session.has_room() || accepted.abandoned {
             let Some(message) = a.recv() else { return };
-            if !accepted.abandoned {
-                accepted.session.on_message(now, message);
+            if !accepted.abandoned
+                && let Some(handle) = accepted.session.on_message(now, message)
+            {
+                // RFC 5352 section 3.9, BC1: the pool of a card is known before it is needed.
+                self.asap.populate(now, &handle);
             }
         }
     }

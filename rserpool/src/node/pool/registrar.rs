@@ -89,7 +89,7 @@ impl PoolNode {
         self.asap.unsubscribe(handle);
     }
 
-    /// The next name of a registrar that is to be looked up; [`Self::looked_up`] is to follow in any case.
+    /// The next name of a registrar that is to be looked up, without a hook for it; [`Self::looked_up`] is to follow in any case.
     pub fn poll_lookup(&mut self) -> Option<String> {
         self.lookups.pop_front()
     }
@@ -119,7 +119,10 @@ impl PoolNode {
                 }
             }
             Output::Close { link, how } => self.leave_registrar(now, link, how),
-            Output::LookUp { name } => self.lookups.push_back(name),
+            Output::LookUp { name } => match &mut self.looker {
+                Some(hook) => (hook.0)(name),
+                None => self.lookups.push_back(name),
+            },
             Output::Event(AsapEvent::Resolved { request, result }) => match self.asking.remove(&request) {
                 Some(Asker::Session(id)) => {
                     if let Some(slot) = self.sessions.get_mut(&id) {
@@ -132,12 +135,15 @@ impl PoolNode {
                 }
                 None => {}
             },
-            Output::Event(event) => self.note(event),
+            Output::Event(event) => self.note(now, event),
         }
     }
 
-    fn note(&mut self, event: AsapEvent) {
+    fn note(&mut self, now: Time, event: AsapEvent) {
         match &event {
+            AsapEvent::PoolChanged { handle, result } => {
+                self.renew_cards(now, handle, result.as_deref().unwrap_or_default());
+            }
             AsapEvent::Registered { key } => {
                 let before = self.registrations.insert(key.clone(), Ok(()));
                 if before == Some(Ok(())) {

@@ -11,7 +11,9 @@ use sctp_user::{
 use super::registrar::Asker;
 use super::{PoolNode, Role};
 use crate::asap::LinkId;
-use crate::session::{FailureReason, Input, Outgoing, Output, PathView, PoolSession, Received, SendError, SessionConfig, SessionState};
+use crate::session::{
+    BusinessCard, FailureReason, Input, Outgoing, Output, PathView, PoolSession, Received, SendError, SessionConfig, SessionState,
+};
 use crate::wire::PoolHandle;
 
 /// A user's session on this host.
@@ -36,9 +38,20 @@ impl PoolNode {
     /// # Errors
     /// The port is open already.
     pub fn open_session(&mut self, now: Time, port: u16, handle: PoolHandle, cfg: SessionConfig) -> Result<SessionId, BindError> {
-        let endpoint = self.stack.open(EndpointConfig::with(port, cfg.assoc.clone()))?;
+        self.begin_session(now, port, PoolSession::new(now, handle, cfg))
+    }
+
+    /// Begins a session with an element of a business card: see [`Self::accepted_card`].
+    ///
+    /// # Errors
+    /// The port is open already.
+    pub fn open_session_by_card(&mut self, now: Time, port: u16, card: BusinessCard, cfg: SessionConfig) -> Result<SessionId, BindError> {
+        self.begin_session(now, port, PoolSession::by_card(now, card, cfg))
+    }
+
+    fn begin_session(&mut self, now: Time, port: u16, session: PoolSession) -> Result<SessionId, BindError> {
+        let endpoint = self.stack.open(EndpointConfig::with(port, session.config().assoc.clone()))?;
         let id = SessionId(self.new_id());
-        let session = PoolSession::new(now, handle, cfg);
         self.sessions.insert(id, Slot { session, endpoint, links: BTreeMap::new(), abandoned: false });
         self.touched.push_back(id);
         self.pump(now);
@@ -170,6 +183,15 @@ impl PoolNode {
     fn perform_for(&mut self, now: Time, id: SessionId, output: Output) {
         let Some(slot) = self.sessions.get(&id) else { return };
         match output {
+            Output::Prefer(elements) => {
+                let usable = self.asap.without_failed(now, slot.session.pool(), elements);
+                if usable.is_empty() {
+                    return self.perform_for(now, id, Output::Resolve);
+                }
+                if let Some(slot) = self.sessions.get_mut(&id) {
+                    slot.session.handle(now, Input::Resolved(Ok(usable)));
+                }
+            }
             Output::Resolve => {
                 let (handle, items, stale) = (slot.session.pool().clone(), slot.session.config().items, slot.session.config().stale);
                 let request = self.asap.resolve(now, &handle, items, stale);

@@ -13,7 +13,8 @@
 //!    position.
 //! 4. An element which answers both has two homes, against RFC 5353 section 1.1. So when the same registrar claims it
 //!    again within half a minute, the arbitration of takeovers decides between the two, the winner with the H flag. With
-//!    suggested takeovers, the identifiers that decide where an element is suggested to decide here, too, at once.
+//!    suggested takeovers, the identifiers that decide where an element is suggested to decide here, too, at once, if the other
+//!    registrar names the element.
 //! 5. An element that was taken over is claimed by us, but not held before it has acknowledged. If it is given away in
 //!    between and acknowledges nevertheless, it has chosen us: we tell everybody.
 //!
@@ -140,14 +141,14 @@ impl Registrar {
             return;
         }
         let again = tenure.defended.is_some_and(|(who, t)| who == claim.by && now.saturating_since(t) < DEFENCE);
-        let suggested = self.cfg.enrp.suggest_takeovers;
-        if (again || suggested) && !self.goes_before(key, claim.by) {
+        let decided = again || self.cfg.enrp.suggest_takeovers && claim.element.is_some();
+        if decided && !self.goes_before(key, claim.by) {
             self.give_away(now, key, claim);
             return;
         }
         if let Some(watched) = self.watched.get_mut(&key) {
             watched.tenure.claim = Some(claim);
-            watched.tenure.adopting = again;
+            watched.tenure.adopting = decided;
         }
         self.enqueue_question(now, key);
     }

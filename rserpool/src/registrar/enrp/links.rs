@@ -148,8 +148,11 @@ impl Registrar {
                 peer.take_queue();
                 if matches!(peer.state, PeerState::Asked { .. }) && peer.link.is_none() {
                     self.peer_died(now, id);
-                } else if !peer.confirmed {
+                } else if !peer.confirmed && self.space.owned_count(id) == 0 {
                     self.remove_peer(id, true);
+                } else if !peer.confirmed {
+                    // A mentor told of it, and of its elements: somebody has to be their home.
+                    self.ask_peer(now, id);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! `rsp dump`: what a registrar knows, as tables or as JSON.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,15 +96,13 @@ fn identity(options: &Options) -> Result<RegistrarId> {
     Ok(RegistrarId(entropy.u32().max(1)))
 }
 
-/// Reads the address of a registrar: an IP address with or without the port of ENRP.
+/// Reads the address of a registrar: an IP address or a host's name, with or without the port of ENRP.
 fn enrp_address(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<IpAddr>() {
-        Ok(ip) => Ok(SocketAddr::new(ip, ENRP_PORT)),
-        Err(_) => registrar::cli::registrar_address(text).map(|addr| {
-            // A name without a port.
-            if text.ends_with(&format!(":{}", addr.port())) { addr } else { SocketAddr::new(addr.ip(), ENRP_PORT) }
-        }),
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, ENRP_PORT));
     }
+    let resolved = if text.contains(':') { text.to_socket_addrs() } else { (text, ENRP_PORT).to_socket_addrs() };
+    resolved.ok().and_then(|mut addrs| addrs.next()).ok_or_else(|| "no such address: give ADDR[:PORT] or NAME[:PORT]".into())
 }
 
 fn print(snapshot: &Snapshot) {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use registrar::cli::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, milliseconds, registrar_address};
+use registrar::cli::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, Place, milliseconds, registrar_place};
 use rserpool::api::{
     AsapConfig, ElementConfig, Error, Failover, PeSession, PoolListener, PoolStream, Received, RegisterError, ResolveError, Rserpool,
     SendInfo, SessionConfig,
 };
-use rserpool::wire::PoolHandle;
+use rserpool::wire::{CauseCode, PoolHandle};
 use tools::service::session::{Heard, Incoming, PoolSession, Session};
 
 /// How long a message may wait for room before its session counts as broken.
@@ -19,7 +19,7 @@ const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the end of a session or of an element may take.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 /// How long an element whose registrar is gone waits for the one that takes over.
-const ADOPTION_WAIT: Duration = Duration::from_secs(1);
+const ADOPTION_WAIT: Duration = Duration::from_secs(2);
 
 /// Flags of pool elements and pool users.
 #[derive(Debug, Args)]
@@ -27,9 +27,9 @@ pub(crate) struct PoolOptions {
     /// Pool handle [default: that of the service]
     #[arg(long, value_name = "NAME")]
     pub(crate) pool: Option<String>,
-    /// Address of a registrar, besides those whose announces are heard; may be repeated
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = registrar_address)]
-    pub(crate) registrar: Vec<SocketAddr>,
+    /// Addresses or host name of a registrar, besides those whose announces are heard; may be repeated
+    #[arg(long, value_name = "ADDR[:PORT][,ADDR]|NAME[:PORT]", value_parser = registrar_place)]
+    pub(crate) registrar: Vec<Place>,
     /// Multicast group and UDP port to listen to for registrars' announces
     #[arg(long, value_name = "GROUP:PORT", default_value = ANNOUNCE_GROUP)]
     pub(crate) announce: SocketAddr,
@@ -70,11 +70,17 @@ impl PoolOptions {
         let pool = PoolHandle::new(name).with_context(|| format!("{name:?} cannot be a pool handle"))?;
         let mut asap = AsapConfig::rsplib();
         asap.hunt_limit = self.registrar_timeout;
-        asap.registrars = self.registrar.iter().map(|addr| vec![*addr]).collect();
+        asap.reach_limit = asap.reach_limit.max(self.registrar_timeout);
         if role == Role::Element {
             asap.adoption_wait = ADOPTION_WAIT;
         }
         let mut builder = Rserpool::builder().udp_port(self.common.udp_port).announce_group(self.announce).asap(asap);
+        for place in &self.registrar {
+            builder = match place {
+                Place::Addrs(addrs) => builder.multihomed_registrar(addrs.clone()),
+                Place::Name(name, port) => builder.registrar_name(name, *port),
+            };
+        }
         if role == Role::User {
             builder = builder.client_only();
         }
@@ -125,7 +131,12 @@ impl Member<'_> {
         match err {
             Error::Resolve(ResolveError::NoRegistrar) | Error::Register(RegisterError::NoRegistrar) => {
                 let ms = self.options.registrar_timeout.as_millis();
-                anyhow!("no registrar found within {ms} ms: start one with `registrar`, or name one with --registrar ADDR")
+                let named: Vec<String> = self.options.registrar.iter().map(ToString::to_string).collect();
+                if named.is_empty() {
+                    anyhow!("no registrar found within {ms} ms: start one with `registrar`, or name one with --registrar ADDR")
+                } else {
+                    anyhow!("no registrar found, neither by an announce nor at {}: check --registrar, or start one", named.join(", "))
+                }
             }
             Error::Resolve(ResolveError::Timeout) | Error::Register(RegisterError::Timeout) => {
                 anyhow!("the registrar does not answer: start another one with `registrar`, or name one with --registrar ADDR")
@@ -133,8 +144,29 @@ impl Member<'_> {
             Error::Resolve(ResolveError::UnknownPoolHandle(_)) => {
                 anyhow!("pool {pool} does not exist: start an element of it with `rsp server --pool {pool}`")
             }
+            Error::Register(RegisterError::Rejected(cause) | RegisterError::Postponed(cause)) => {
+                anyhow!("the registrar refuses an element of pool {pool}: {cause}: {}", remedy(cause))
+            }
             other => anyhow!(other),
         }
+    }
+}
+
+/// What can be done about the refusal of an element.
+fn remedy(cause: CauseCode) -> &'static str {
+    match cause {
+        CauseCode::NON_UNIQUE_ELEMENT_ID => "another element has this identifier: give another one with --identifier, or none",
+        CauseCode::INCONSISTENT_POLICY => "use the policy of the elements that are there, or another pool with --pool",
+        CauseCode::INCONSISTENT_TRANSPORT | CauseCode::INCONSISTENT_CONTROL => {
+            "another service uses this pool: choose another one with --pool"
+        }
+        CauseCode::LACK_OF_RESOURCES => "it is full: try again later, or name another registrar with --registrar",
+        CauseCode::SECURITY => "its access list does not allow it: ask who runs it, or name another registrar with --registrar",
+        CauseCode::INVALID_VALUES => "a pool handle has at most 32 bytes, and elements on loopback addresses only serve their own host",
+        CauseCode::RSPLIB_NO_ASAP_ADDRESSES | CauseCode::RSPLIB_NO_USER_ADDRESSES => {
+            "this host needs an address that other hosts can reach"
+        }
+        _ => "the registrar's log may tell more",
     }
 }
 

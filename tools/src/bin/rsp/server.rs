@@ -75,6 +75,9 @@ pub(crate) struct Options {
     /// Ping-pong: fail on purpose after so many replies of a session, so that its user moves on to another element
     #[arg(long, value_name = "N", requires = "pingpong", value_parser = clap::value_parser!(u64).range(1..))]
     failure_after: Option<u64>,
+    /// Tell users which other elements of the pool to go to if this one fails; RSPLIB's users cannot read that
+    #[arg(long)]
+    business_card: bool,
     #[command(flatten)]
     pool: PoolOptions,
 }
@@ -132,7 +135,7 @@ fn element_config(options: &Options, server: &Server) -> ElementConfig {
         id: options.identifier.map(ElementId),
         policy: server.policy_now(),
         interval: options.rereg_interval,
-        listener: ListenerConfig { max_sessions: server.max_sessions, ..ListenerConfig::default() },
+        listener: ListenerConfig { max_sessions: server.max_sessions, business_cards: options.business_card, ..ListenerConfig::default() },
         ..ElementConfig::default()
     }
 }

@@ -13,12 +13,13 @@ use tools::service::fractal::compute::Walk;
 use tools::service::fractal::wire::{Algorithm, Complex, Parameter};
 
 /// How long one element would compute the whole image, on this machine when it is idle.
-const COMPUTING_TIME: Duration = Duration::from_secs(6);
+const COMPUTING_TIME: Duration = Duration::from_secs(8);
 /// Bounds of the number of iterations that this leads to.
 const ITERATIONS: (u32, u32) = (1_000, 200_000);
 /// How many UDP ports from the usual one on are tried.
 const PORTS_TO_TRY: u16 = 50;
-const GROUP: Ipv4Addr = Ipv4Addr::new(239, 0, 0, 50);
+const ANNOUNCES: Ipv4Addr = Ipv4Addr::new(239, 0, 0, 50);
+const PRESENCES: Ipv4Addr = Ipv4Addr::new(239, 0, 0, 51);
 const WIDTH: u32 = 840;
 const HEIGHT: u32 = 700;
 /// A valley of spirals, with the sign of our formula; each row costs about the same.
@@ -53,8 +54,10 @@ impl Node for Idle {
 pub(super) struct Plan {
     /// UDP port of all stacks.
     pub(super) udp_port: u16,
-    /// Where the registrar announces itself.
+    /// Where the registrars announce themselves to elements and users.
     pub(super) announce: SocketAddr,
+    /// Where they announce themselves to each other.
+    pub(super) presence: SocketAddr,
     /// The pool.
     pub(super) pool: String,
     /// The image.
@@ -66,10 +69,12 @@ pub(super) struct Plan {
 impl Plan {
     /// Makes a plan for this UDP port.
     pub(super) fn new(udp_port: u16) -> Result<Self> {
-        let announce = SocketAddr::from((GROUP, free_udp_port()?));
+        let announce = SocketAddr::from((ANNOUNCES, free_udp_port()?));
+        let presence = SocketAddr::from((PRESENCES, free_udp_port()?));
         Ok(Self {
             udp_port,
             announce,
+            presence,
             pool: format!("demo-{}-{}", std::process::id(), announce.port()),
             parameter: calibrated(),
             dir: tempfile::Builder::new().prefix("rsp-demo-").tempdir().context("cannot make a temporary directory")?,

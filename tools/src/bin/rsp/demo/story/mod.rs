@@ -1,4 +1,7 @@
-//! What happens in the demo: processes start, an image begins, one element is killed, another one is frozen.
+//! What happens in the demo: processes start, an image begins, one element is killed, then the elements' home registrar, and
+//! another element is frozen.
+
+mod registrars;
 
 use std::time::Duration;
 
@@ -7,6 +10,7 @@ use registrar::report::Line;
 use registrar::signal::Stop;
 use tools::service::fractal::palette::Tint;
 
+use self::registrars::{NAMES as REGISTRAR_NAMES, Registrars};
 use super::family::{ChildId, Event, Family};
 use super::plan::{HeldPort, Plan};
 use super::timeline::Timeline;
@@ -18,16 +22,20 @@ pub(super) const ELEMENTS: &str = "demo-elements.png";
 /// The iterations of each pixel.
 pub(super) const VALUES: &str = "demo.values";
 
-const REGISTRAR: &str = "registrar";
 const ELEMENT_NAMES: [&str; 3] = ["element A", "element B", "element C"];
 const USER: &str = "user";
 /// All processes.
-pub(super) const ROLES: [&str; 5] = [REGISTRAR, ELEMENT_NAMES[0], ELEMENT_NAMES[1], ELEMENT_NAMES[2], USER];
+#[rustfmt::skip]
+pub(super) const ROLES: [&str; 7] = [
+    REGISTRAR_NAMES[0], REGISTRAR_NAMES[1], REGISTRAR_NAMES[2], ELEMENT_NAMES[0], ELEMENT_NAMES[1], ELEMENT_NAMES[2], USER,
+];
 
 /// Percent of the image at which the serving element is killed.
-const KILL_AT: u64 = 30;
-/// Percent of the image at which the serving element is frozen.
-const FREEZE_AT: u64 = 63;
+const KILL_AT: u64 = 15;
+/// Percent of the image at which the elements' home registrar is killed.
+const TAKEOVER_AT: u64 = 25;
+/// Percent of the image at which the serving element is frozen, if all elements have a home again.
+const FREEZE_AT: u64 = 70;
 /// Longest gap after SIGKILL on an idle machine.
 const KILL_TARGET: Duration = Duration::from_millis(300);
 /// Longest gap after SIGSTOP on an idle machine.
@@ -44,12 +52,13 @@ pub(super) fn capture_name(role: &str) -> String {
     format!("{}.pcapng", role.replace(' ', "-"))
 }
 
-/// An interruption of the image.
+/// An interruption: of the image, or of the elements' registrations.
 #[derive(Debug)]
 pub(super) struct Gap {
     /// What caused it.
     pub(super) cause: &'static str,
-    /// From the last byte of the old element to the first one of the new, by the user's clock.
+    /// From the last byte of the old element to the first one of the new, by the user's clock; of the registrations until the
+    /// last element has a home again.
     pub(super) length: Duration,
     /// How long it should be at most.
     pub(super) target: Duration,
@@ -58,7 +67,7 @@ pub(super) struct Gap {
 /// How it went.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// One for each element lost.
+    /// One for each element lost, and one for the registrar.
     pub(super) gaps: Vec<Gap>,
 }
 
@@ -82,6 +91,7 @@ pub(super) struct Story<'a> {
     stop: &'a Stop,
     family: &'a mut Family,
     log: Option<&'a str>,
+    registrars: Registrars,
     elements: Vec<Element>,
     /// Identifier of the element that serves the session.
     serving: Option<u32>,
@@ -101,6 +111,7 @@ impl<'a> Story<'a> {
             stop,
             family,
             log,
+            registrars: Registrars::default(),
             elements: Vec::new(),
             serving: None,
             blows: Vec::new(),
@@ -115,23 +126,18 @@ impl<'a> Story<'a> {
             "SCTP over UDP port {}, announces to {}, pool {}, all on the loopback interface",
             self.plan.udp_port, self.plan.announce, self.plan.pool
         ));
-        self.start_registrar()?;
+        self.start_first_registrar()?;
         drop(port);
         self.start_elements()?;
+        self.start_other_registrars()?;
         let user = self.start_user()?;
         self.watch(user)?;
+        let Some(takeover) = self.registrars.gap() else { bail!("the image was complete before all elements had a new home") };
         if self.gaps.len() < 2 {
             bail!("the image was complete before both elements were lost");
         }
+        self.gaps.push(takeover);
         Ok(Outcome { gaps: self.gaps })
-    }
-
-    fn start_registrar(&mut self) -> Result<()> {
-        let child = self.spawn(REGISTRAR, &["registrar", "--loopback-only", "--announce-interval", "100"])?;
-        let ready = self.wait_for(child, "ready")?;
-        let (id, port) = (ready.number("identifier").unwrap_or_default(), ready.number("asap").unwrap_or_default());
-        self.timeline.say(format_args!("registrar {id:#010x} is ready on SCTP port {port}"));
-        Ok(())
     }
 
     fn start_elements(&mut self) -> Result<()> {
@@ -220,6 +226,7 @@ impl<'a> Story<'a> {
             }
             match self.next()? {
                 Some(Event::Line(id, line)) if id == user => complete = self.heard(&line)?,
+                Some(Event::Line(id, line)) => self.told_by_registrar(id, &line),
                 Some(Event::Closed(id)) if !self.family.is_hit(id) => bail!("{}", self.family.obituary(id)),
                 _ => {}
             }
@@ -277,7 +284,8 @@ impl<'a> Story<'a> {
         let percent = 100 * done / self.plan.parameter.pixels();
         match (self.blows.len(), self.gaps.len()) {
             (0, _) if percent >= KILL_AT => self.strike("SIGKILL", KILL_TARGET, percent),
-            (1, 1) if percent >= FREEZE_AT => self.strike("SIGSTOP", FREEZE_TARGET, percent),
+            (1, 1) if percent >= TAKEOVER_AT && self.registrars.are_complete() => self.strike_registrar(percent),
+            (1, 1) if percent >= FREEZE_AT && self.registrars.gap().is_some() => self.strike("SIGSTOP", FREEZE_TARGET, percent),
             _ => Ok(()),
         }
     }
