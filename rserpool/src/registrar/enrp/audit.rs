@@ -12,7 +12,7 @@ use crate::registrar::{Registrar, RemovalReason};
 use crate::wire::{ElementId, EnrpMessage, PoolElement, PoolHandle, RegistrarId};
 
 /// The checksum of no elements.
-const OWNS_NOTHING: u16 = 0xffff;
+pub(super) const OWNS_NOTHING: u16 = 0xffff;
 /// A peer whose checksum no table explains is asked for its table once in this time (RSPLIB's sum is wrong from some
 /// 14,000 elements on).
 const LASTING_MISMATCH: Duration = Duration::from_secs(60);

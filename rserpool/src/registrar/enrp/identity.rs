@@ -8,13 +8,11 @@
 
 use sctp_user::Time;
 
+use super::audit::OWNS_NOTHING;
 use super::event::EnrpEvent;
 use super::peers::PeerState;
 use crate::registrar::{AssocKey, Registrar};
 use crate::wire::{EnrpMessage, RegistrarId};
-
-/// The checksum of no elements.
-const OWNS_NOTHING: u16 = 0xffff;
 
 impl Registrar {
     /// Somebody at the other end of an association calls itself what we are called.

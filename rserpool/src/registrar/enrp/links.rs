@@ -301,13 +301,19 @@ impl Registrar {
 
     /// Opens an association to a peer if there is none. Its own presence is the first thing that the peer hears.
     pub(super) fn connect_peer(&mut self, id: RegistrarId) {
+        if let Some(peer) = self.enrp.peers.get(id).filter(|p| p.link.is_none()) {
+            self.connect_peer_at(id, peer.addrs.clone());
+        }
+    }
+
+    /// Opens an association to where a peer may be, whatever there is already; one at a time.
+    pub(super) fn connect_peer_at(&mut self, id: RegistrarId, addrs: Vec<SocketAddr>) {
         let token = ConnectToken(FIRST_TOKEN | self.enrp.next_token);
         let Some(peer) = self.enrp.peers.get_mut(id) else { return };
-        if peer.link.is_some() || peer.connecting.is_some() || peer.addrs.is_empty() || self.stopping {
+        if peer.connecting.is_some() || addrs.is_empty() || self.stopping {
             return;
         }
         peer.connecting = Some(token);
-        let addrs = peer.addrs.clone();
         self.enrp.next_token += 1;
         self.enrp.connects.insert(token, Purpose::Peer(id));
         self.outputs.push_back(Output::Connect { token, service: Service::Enrp, addrs });

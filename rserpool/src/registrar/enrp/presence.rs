@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use sctp_user::Time;
 use sctp_user::net::canonical;
 
+use super::audit::OWNS_NOTHING;
 use super::event::EnrpEvent;
 use super::peers::PeerState;
 use super::{EnrpTimer, SPREAD_PERMILLE, first};
@@ -165,10 +166,18 @@ impl Registrar {
         };
         if peer.addrs.contains(&place) {
             self.heard(now, id);
-        } else if peer.link.is_none() && peer.connecting.is_none() {
+            // It has restarted, it seems: it hears at once that we know it, and can ask what it owned.
+            if checksum == Some(OWNS_NOTHING) && self.space.owned_count(id) > 0 {
+                // The old association may be one with its predecessor.
+                self.present_to(id, true);
+                self.connect_peer_at(id, vec![place]);
+            }
+        } else {
             // It may have come back elsewhere: it has to answer there before it counts.
-            peer.addrs = vec![place];
-            self.connect_peer(id);
+            if peer.link.is_none() {
+                peer.addrs = vec![place];
+            }
+            self.connect_peer_at(id, vec![place]);
         }
     }
 
@@ -176,7 +185,7 @@ impl Registrar {
     /// (section 3.5.1).
     pub(super) fn heard(&mut self, now: Time, id: RegistrarId) {
         let Some(peer) = self.enrp.peers.get_mut(id) else { return };
-        peer.last_heard = now;
+        (peer.last_heard, peer.rounds) = (now, 0);
         let before = core::mem::replace(&mut peer.state, PeerState::Active);
         if before == PeerState::Active && self.timers.get(&Timer::Enrp(EnrpTimer::Peer(id))).is_some() {
             return;
