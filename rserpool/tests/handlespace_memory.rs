@@ -13,8 +13,8 @@ const MAX_BYTES: u64 = 250;
 /// A policy of this number with small values.
 fn policy(number: u32, small: u32) -> PolicyParam {
     let values = [small + 1, small + 2, 3, 4];
-    let policies = PolicyParam::NAMES.iter().flat_map(|name| (0..=4).filter_map(|n| PolicyParam::from_name(name, &values[..n])));
-    policies.filter(|p| p.number() == number).last().unwrap()
+    let mut policies = PolicyParam::NAMES.iter().flat_map(|name| (0..=4).filter_map(|n| PolicyParam::from_name(name, values.get(..n)?)));
+    policies.rfind(|p| p.number() == number).unwrap()
 }
 
 struct Bed {
@@ -45,7 +45,7 @@ impl Bed {
 
     fn register(&mut self, id: u32, ms: u64) {
         self.info.id = ElementId(id);
-        let pool = &self.handles[id as usize % self.handles.len()];
+        let pool = self.handles.get(id as usize % self.handles.len()).unwrap();
         let done = self.space.register(Time::from_millis(ms), pool, &self.info).unwrap();
         self.space.set_timer(done.key, Some(Time::from_millis(ms + 5000)));
         if done.new_element {
