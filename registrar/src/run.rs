@@ -164,6 +164,9 @@ const fn loopback(group: SocketAddr) -> IpAddr {
     }
 }
 
+/// How to mend an interface that cannot be used.
+const INTERFACE_ADVICE: &str = "choose another one with --interface ADDR, or --loopback-only";
+
 /// Opens the UDP port, and listens to the presences of other registrars.
 fn open(builder: RuntimeBuilder, options: &Options) -> Result<Runtime> {
     let Some(group) = options.presence_group() else { return Ok(builder.build()?) };
@@ -173,6 +176,11 @@ fn open(builder: RuntimeBuilder, options: &Options) -> Result<Runtime> {
         Err(err @ RuntimeError::Listen { .. }) if options.announces.interface.is_empty() => {
             tracing::warn!("listening to other registrars on the loopback interface only: {err}");
             Ok(builder.announce_listener(group, vec![loopback(group)]).build()?)
+        }
+        // What the user named must work.
+        Err(err @ RuntimeError::Listen { .. }) => {
+            let named: Vec<String> = options.announces.interface.iter().map(ToString::to_string).collect();
+            bail!("cannot hear other registrars at {}: {err}: {INTERFACE_ADVICE}", named.join(", "))
         }
         other => Ok(other?),
     }
@@ -231,8 +239,7 @@ fn announcers(options: &Options, handle: &Handle<Host>, sources: &[AnnounceTarge
     for (AnnounceTarget { source, group }, err) in failures {
         // What the user named must work; of what was found by itself, a part will do.
         if targets.is_empty() || !options.announces.interface.is_empty() {
-            let advice = "choose another one with --interface ADDR, or --loopback-only";
-            return Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source} to {group}: {err}: {advice}")));
+            return Err(Refusal::Other(anyhow::anyhow!("cannot announce from {source} to {group}: {err}: {INTERFACE_ADVICE}")));
         }
         tracing::warn!("cannot announce from {source} to {group}: {err}");
     }
