@@ -49,6 +49,8 @@ fn its_hsdump_lists_our_registrars_handlespace() {
     registrar.expect("registered in", LIMIT);
     scene.start("e1", "pe1", "rspserver", &format!("-discard -registrar={OURS}:3863 -policy=LeastUsedDegradation:0.5"));
     let theirs = identifier(&registrar.expect("registered in", LIMIT));
+    // While it looks for a mentor, a registrar refuses requests for its table (RFC 5353 section 3.2.3).
+    scene.dump_until(OURS, |dump| dump["pools"].as_array().is_some_and(|pools| pools.len() == 2));
     let dump = scene.sh(&format!("ip netns exec pu timeout 30 hsdump {OURS}:9901 -logcolor=off"));
     assert!(dump.contains("now having 2 pools, 2 PEs"), "{dump}");
     for (id, pool) in [(ours, "EchoPool"), (theirs, "DiscardPool")] {
