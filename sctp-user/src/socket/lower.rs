@@ -18,6 +18,8 @@ use crate::transport::udp::{Input, UdpTransport};
 
 /// Wakes the polling thread.
 pub(super) const WAKE: Token = Token(0);
+/// The host's addresses change.
+pub(super) const WATCH: Token = Token(usize::MAX);
 /// Tokens of the announce listeners: from here on.
 const LISTENERS: usize = 1;
 /// Tokens of the UDP transport: from here on.

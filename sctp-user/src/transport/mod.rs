@@ -4,8 +4,10 @@
 //! * [`announce`]: plain datagrams, for the announces of registrars.
 //! * [`addrs`]: the host's own addresses.
 //! * [`clock`]: the monotonic clock.
+//! * `watch`: is told by the system when the host's addresses change.
 
 pub mod addrs;
 pub mod announce;
 pub mod clock;
 pub mod udp;
+pub(crate) mod watch;
