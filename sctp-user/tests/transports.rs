@@ -1,5 +1,6 @@
 //! Transports beside UDP, on the loopback interface. Raw sockets need a right of their own: without it these tests are skipped.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::disallowed_methods, reason = "edge: tests of the runtime, which has threads and a clock")]
 
 mod common;
 

@@ -226,11 +226,7 @@ impl RuntimeBuilder {
     /// One line that can be shown to the user as it is.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
         let clock = MonoClock::new();
-        let udp = if self.with_udp {
-            Some(UdpTransport::open(&self.udp, clock).map_err(|err| open_error(&self.udp, err))?)
-        } else {
-            None
-        };
+        let udp = if self.with_udp { Some(UdpTransport::open(&self.udp, clock).map_err(|err| open_error(&self.udp, err))?) } else { None };
         let bound = self.udp.bind.filter(|ip| !ip.is_unspecified());
         let mut others: Vec<Box<dyn Transport>> = Vec::new();
         if self.raw {

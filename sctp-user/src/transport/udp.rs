@@ -11,9 +11,9 @@ use udp_encap::share::{ClaimError, Incoming, OpenError, Request, Role, ShareConf
 use udp_encap::{Bind, NetErrorKind as UdpErrorKind};
 
 use super::clock::MonoClock;
-use crate::entropy::{Entropy as _, OsEntropy};
 use super::outbox::Outbox;
 use super::{Input, Sent, Transport};
+use crate::entropy::{Entropy as _, OsEntropy};
 use crate::net::{Channel, Ecn, Meta, NetError, NetErrorKind, Train, Transmit, canonical};
 use crate::time::Time;
 
@@ -219,13 +219,7 @@ impl Transport for UdpTransport {
 }
 
 fn datagram_of(t: &Transmit) -> udp_encap::Transmit {
-    udp_encap::Transmit {
-        src: t.src,
-        dst: t.dst,
-        ecn: t.ecn.map(ecn_down),
-        segment_size: t.segment_size,
-        may_fragment: t.may_fragment,
-    }
+    udp_encap::Transmit { src: t.src, dst: t.dst, ecn: t.ecn.map(ecn_down), segment_size: t.segment_size, may_fragment: t.may_fragment }
 }
 
 pub(super) fn ecn_up(ecn: udp_encap::Ecn) -> Ecn {
