@@ -12,7 +12,6 @@ use mio::{Events, Poll, Waker};
 use super::errno;
 use super::handle::Handle;
 use super::lower::{Lower, WAKE, WATCH};
-use crate::net::AddrChange;
 use crate::node::Node;
 use crate::time::Time;
 use crate::transport::clock::MonoClock;
@@ -41,7 +40,7 @@ pub(super) struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("udp_port", &self.lower.udp.local_port()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("udp_port", &self.lower.udp_port()).finish_non_exhaustive()
     }
 }
 
@@ -90,9 +89,9 @@ pub(super) struct Shared<N> {
 impl<N: Node> Shared<N> {
     pub(super) fn new(engine: Engine, node: N, driven: bool) -> Self {
         let Engine { lower, poller, waker, clock } = engine;
-        let change = AddrChange::Set(poller.watcher.addresses().to_vec());
         let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, stopped: false };
-        state.node.handle_addresses(clock.now(), change);
+        state.lower.set_addresses(poller.watcher.addresses());
+        state.node.handle_addresses(clock.now(), poller.watcher.listable());
         let releases = Arc::default();
         Self {
             state: Mutex::new(state),
@@ -198,7 +197,7 @@ impl<N: Node> Shared<N> {
     fn release_ports(&self, state: &mut State<N>) {
         if let Ok(mut ports) = self.releases.lock() {
             for port in ports.drain(..) {
-                state.lower.udp.release(port);
+                state.lower.release(port);
             }
         }
     }
@@ -225,7 +224,7 @@ impl<N: Node> Shared<N> {
         if poller.events.iter().any(|e| e.token() == WATCH) {
             poller.watcher.note_ready(self.clock.now());
         }
-        let addresses = poller.watcher.changes(self.clock.now());
+        let looked = poller.watcher.look(self.clock.now());
         self.let_callers_pass();
         let mut state = self.lock()?;
         for event in poller.events.iter().filter(|e| e.token() != WATCH) {
@@ -233,9 +232,12 @@ impl<N: Node> Shared<N> {
         }
         let mut acted = false;
         let now = self.clock.now();
-        if let Some(change) = addresses {
-            state.node.handle_addresses(now, change);
-            acted = true;
+        if let Some(changed) = looked {
+            state.lower.set_addresses(poller.watcher.addresses());
+            if changed {
+                state.node.handle_addresses(now, poller.watcher.listable());
+                acted = true;
+            }
         }
         let State { node, lower, more, .. } = &mut *state;
         let progress = lower.receive(node, now);
@@ -304,7 +306,7 @@ impl<N: Node> State<N> {
     /// Asks for an SCTP port; the next turn looks for the answer.
     pub(super) fn claim(&mut self, port: u16) -> u64 {
         self.more = true;
-        self.lower.udp.claim(port)
+        self.lower.claim(port)
     }
 
     fn next_deadline(&self) -> Time {

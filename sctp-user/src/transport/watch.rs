@@ -40,7 +40,7 @@ impl AddressWatcher {
     pub(crate) fn new(bound: Vec<IpAddr>) -> Self {
         let socket = route_socket().inspect_err(|err| tracing::debug!(%err, "addresses are polled")).ok();
         // The socket first: what changes meanwhile wakes it.
-        let known = current(&bound);
+        let known = addrs::usable(&bound);
         Self { socket, bound, known, next_look: Time::ZERO }
     }
 
@@ -49,9 +49,14 @@ impl AddressWatcher {
         registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)
     }
 
-    /// The addresses as last read.
+    /// The addresses as last read, those of a link included.
     pub(crate) fn addresses(&self) -> &[IpAddr] {
         &self.known
+    }
+
+    /// What a node is told: see [`addrs::host_addresses`].
+    pub(crate) fn listable(&self) -> AddrChange {
+        AddrChange::Set(self.known.iter().copied().filter(|ip| !addrs::is_link_local(ip)).collect())
     }
 
     /// The socket has something: the list is to be read soon.
@@ -67,36 +72,26 @@ impl AddressWatcher {
         }
     }
 
-    /// When [`Self::changes`] wants to be called.
+    /// When [`Self::look`] wants to be called.
     pub(crate) fn next_deadline(&self) -> Time {
         self.next_look
     }
 
-    /// Looks, if it is time: the complete list if it is another one.
-    pub(crate) fn changes(&mut self, now: Time) -> Option<AddrChange> {
+    /// Reads the list, if it is time; whether it is another one then. If it is not, sockets may still be possible that were not
+    /// before: an IPv6 address is in the list before it may be used (RFC 4862 section 5.4).
+    pub(crate) fn look(&mut self, now: Time) -> Option<bool> {
         if now < self.next_look {
             return None;
         }
         self.next_look = now + if self.socket.is_some() { CONTROL } else { POLL };
-        let current = current(&self.bound);
+        let current = addrs::usable(&self.bound);
         if current == self.known {
-            return None;
+            return Some(false);
         }
         tracing::info!(?current, "the host's addresses changed");
-        self.known.clone_from(&current);
-        Some(AddrChange::Set(current))
+        self.known = current;
+        Some(true)
     }
-}
-
-/// The addresses of the host, or those of them that are bound.
-fn current(bound: &[IpAddr]) -> Vec<IpAddr> {
-    let host = addrs::host_addresses();
-    if bound.is_empty() {
-        return host;
-    }
-    // All of 127.0.0.0/8 is ours, but no interface lists it. A single address is all that there is, whatever becomes of it.
-    let usable = |ip: &IpAddr| bound.len() == 1 || ip.is_loopback() || host.contains(ip);
-    bound.iter().copied().filter(usable).collect()
 }
 
 /// A netlink socket that hears of interfaces and addresses that come and go (rtnetlink(7)).
@@ -149,22 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_host_has_no_other_addresses() {
-        let ip = |a: &str| -> IpAddr { a.parse().unwrap() };
-        assert_eq!(current(&[ip("192.0.2.77")]), [ip("192.0.2.77")], "the only one");
-        assert_eq!(current(&[ip("127.0.0.9"), ip("192.0.2.77")]), [ip("127.0.0.9")], "this host has no such address");
-        assert_eq!(current(&[]), addrs::host_addresses());
-    }
-
-    #[test]
     fn the_list_is_read_at_once_and_then_now_and_then() {
         let mut watcher = AddressWatcher::new(Vec::new());
+        assert_eq!(watcher.listable(), AddrChange::Set(addrs::host_addresses()));
         let start = Time::from_millis(5_000);
-        assert_eq!(watcher.changes(start), None, "it was read already");
+        assert_eq!(watcher.look(start), Some(false), "it was read already");
         assert!(watcher.next_deadline() >= start + POLL);
         watcher.known.clear();
-        assert_eq!(watcher.changes(start + SETTLE), None, "not yet");
+        assert_eq!(watcher.look(start + SETTLE), None, "not yet");
         watcher.next_look = start;
-        assert_eq!(watcher.changes(start), Some(AddrChange::Set(addrs::host_addresses())));
+        assert_eq!(watcher.look(start), Some(true));
     }
 }
