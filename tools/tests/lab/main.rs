@@ -22,3 +22,4 @@ mod peers;
 mod pingpong;
 mod policies;
 mod scene;
+mod sctp;
