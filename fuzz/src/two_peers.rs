@@ -498,7 +498,7 @@ impl World {
                     self.read(side);
                     self.peer(side).assocs.remove(&id);
                 }
-                Event::SendFailed { message } => {
+                Event::SendFailed { message, .. } => {
                     if let Some(number) = number_of(&message.payload) {
                         self.disturbed |= self.peer(side).pending.contains(&number);
                     }

@@ -39,6 +39,9 @@ pub enum PathError {
     /// The address is not known to belong to the peer (RFC 9260 section 5.4).
     #[error("the address is not confirmed")]
     Unconfirmed,
+    /// A value cannot be had.
+    #[error("a value is out of range")]
+    OutOfRange,
 }
 
 /// Why an endpoint could not be opened.

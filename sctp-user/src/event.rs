@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::error::CloseReason;
-use crate::num::{Ppid, Ssn, StreamId};
+use crate::num::{Ppid, Ssn, StreamId, Tsn};
 
 /// Identifies an association: 20 bits index, 12 bits generation, so that an id is not reused soon.
 ///
@@ -43,6 +43,8 @@ pub struct Message {
     /// delivery); RFC 6458 programs know the opposite as MSG_EOR. Only with
     /// [`AssocConfig::partial_delivery`](crate::AssocConfig::partial_delivery).
     pub more: bool,
+    /// Of a message that was received, the TSN of the first of these bytes (RFC 6458 section 5.3.5); else zero.
+    pub tsn: Tsn,
     /// The bytes.
     pub payload: Bytes,
 }
@@ -51,7 +53,7 @@ impl Message {
     /// A whole message.
     #[must_use]
     pub fn whole(sid: StreamId, ssn: Ssn, ppid: Ppid, unordered: bool, payload: Bytes) -> Self {
-        Self { sid, ssn, ppid, unordered, offset: 0, more: false, payload }
+        Self { sid, ssn, ppid, unordered, offset: 0, more: false, tsn: Tsn(0), payload }
     }
 
     /// Whether this is a whole message, not a part of one.
@@ -82,6 +84,20 @@ pub struct SendOptions {
     pub unordered: bool,
     /// Ask for an immediate SACK (RFC 9260 section 3.3.1, I bit).
     pub sack_immediately: bool,
+    /// What [`Event::SendFailed`] gives back, should the message fail.
+    pub context: u32,
+    /// These bytes are a part of a message of which more follows on this stream (RFC 6458 section 8.1.26): the next ones sent on
+    /// it continue the message, as ordered, and with the payload protocol identifier, that its first part had.
+    ///
+    /// Once the beginning of a message has left, nothing else can be sent until its end has; a beginning leaves early only if it
+    /// is long or the send buffer is full.
+    pub unfinished: bool,
+    /// Further messages follow at once: what does not fill a packet waits for them (MSG_MORE). It waits for a message without
+    /// this, for the shutdown, or until the send buffer is full.
+    pub cork: bool,
+    /// The peer's address that this message is to be sent to first, as long as that path is active (SCTP_ADDR_OVER of RFC 6458
+    /// section 5.3.4); `None` leaves the choice to the association.
+    pub path: Option<IpAddr>,
 }
 
 impl SendOptions {
@@ -95,6 +111,21 @@ impl SendOptions {
     #[must_use]
     pub fn unordered() -> Self {
         Self { unordered: true, ..Self::default() }
+    }
+}
+
+/// A message that was accepted for sending and will not be delivered, or is not known to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) message: Message,
+    pub(crate) context: u32,
+    pub(crate) sent: bool,
+}
+
+impl From<Undelivered> for Event {
+    fn from(failed: Undelivered) -> Self {
+        let Undelivered { message, context, sent } = failed;
+        Self::SendFailed { message, context, sent }
     }
 }
 
@@ -167,9 +198,15 @@ pub enum Event {
     Writable,
     /// A message was not (known to be) delivered.
     SendFailed {
-        /// The message.
+        /// The message; a part of one that was sent in parts.
         message: Message,
+        /// [`SendOptions::context`] as it was sent.
+        context: u32,
+        /// Whether some of it had been sent, so that the peer may have it.
+        sent: bool,
     },
+    /// Everything that was sent is acknowledged; only if [`crate::Assoc::notify_when_dry`] asked for it.
+    SenderDry,
     /// The rest of a message that was handed out in part will never come, since the association ended or restarted. What
     /// [`crate::Assoc::recv`] hands out next belongs to another message.
     PartialDeliveryAborted {

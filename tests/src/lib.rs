@@ -4,6 +4,7 @@
 pub mod alloc;
 pub mod bed;
 pub mod crowd;
+pub mod netns;
 pub mod oracle;
 pub mod peer;
 pub mod puppet;

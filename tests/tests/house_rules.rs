@@ -13,6 +13,7 @@ const EDGES: &[&str] = &[
     // Tests that run other programs or measure time.
     "sctp-user/src/pcap_test.rs",
     "tests/tests/",
+    "tests/src/netns/",
     "tests/benches/",
     "rserpool/benches/",
     "sctp-user/tests/",

@@ -2,8 +2,8 @@
 //! size in the same run; which memory an element takes; how long the longest single operation is.
 //!
 //! ```sh
-//! cargo bench -p rserpool                                     # everything: some ten minutes
-//! cargo bench -p rserpool -- --size 1000 --policy LeastUsed   # part of it
+//! cargo bench -p rserpool --bench handlespace                                     # everything: half an hour
+//! cargo bench -p rserpool --bench handlespace -- --size 1000 --policy LeastUsed   # part of it
 //! ```
 //!
 //! Elements have random identifiers, one address for users and one for registrars, an association of their own, a life and
@@ -43,6 +43,7 @@ impl Options {
                 "--policy" => {
                     let name = args.next().unwrap_or_default();
                     options.policies.retain(|n| name_of(*n).eq_ignore_ascii_case(&name));
+                    assert!(!options.policies.is_empty(), "no policy {name:?}: one of {:?}", PolicyParam::NAMES);
                 }
                 _ => {}
             }

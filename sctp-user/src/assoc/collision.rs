@@ -113,7 +113,7 @@ impl Core {
         self.give_up_partial();
         let unread = self.rx.as_mut().map(Rx::take_messages).unwrap_or_default();
         let failed = self.tx.take_undelivered();
-        self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));
+        self.events.extend(failed.into_iter().map(Event::from));
         self.timers.stop_all();
         self.control.clear();
         self.unreachable = None;

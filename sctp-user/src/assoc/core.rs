@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::cookie::StateCookie;
 use super::errors::Complaints;
 use super::ext::Capabilities;
+use super::idle::Dry;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths, source};
 use super::rx::Rx;
@@ -25,6 +26,7 @@ use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
 use crate::stats::AssocStats;
 use crate::time::Time;
+use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
 
 /// Most control chunks that wait for transmission; answers beyond are dropped, the peer asks again.
 const MAX_CONTROL: usize = 64;
@@ -130,6 +132,10 @@ pub(crate) struct Core {
     /// Whether [`Event::Readable`] was said since the queue was last empty.
     readable: bool,
     pub(crate) last_heard: Time,
+    /// When user data last went either way.
+    pub(crate) last_data: Time,
+    /// Whether the user wants to know that all data is acknowledged.
+    pub(crate) dry: Dry,
     /// An ICMP port unreachable that is being checked.
     pub(crate) unreachable: Option<Unreachable>,
     /// What was counted, but for what the present sender and receiver count.
@@ -190,6 +196,8 @@ impl Core {
             events: VecDeque::new(),
             readable: false,
             last_heard: ctx.now,
+            last_data: ctx.now,
+            dry: Dry::default(),
             unreachable: None,
             counters: AssocStats::default(),
             unnoticed: false,
@@ -229,7 +237,7 @@ impl Core {
     /// The handshake told how many streams there are and what window the peer has.
     pub(crate) fn establish_tx(&mut self, peer_rwnd: u32) {
         let refused = self.tx.establish(self.outbound, peer_rwnd);
-        self.events.extend(refused.into_iter().map(|message| Event::SendFailed { message }));
+        self.events.extend(refused.into_iter().map(Event::from));
     }
 
     /// Queues a control chunk, if it is not there already and there is room.
@@ -283,12 +291,14 @@ impl Core {
     }
 
     /// Accepts a message of the user.
-    pub(crate) fn send(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+    pub(crate) fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
         if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }
         self.tx.set_amdcs(self.paths.amdcs());
         self.tx.enqueue(sid, ppid, payload, opts)?;
+        self.note_data(now);
+        self.not_dry();
         self.tx.begin_opportunity();
         Ok(())
     }
@@ -302,6 +312,7 @@ impl Core {
         self.control.retain(|c| !matches!(c, Control::Init | Control::CookieEcho));
         self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
         self.start_heartbeats(ctx);
+        self.start_autoclose(ctx.now);
         self.tx.begin_opportunity();
         if core::mem::take(&mut self.closing) {
             self.shutdown(ctx);
@@ -319,7 +330,7 @@ impl Core {
         self.timers.stop_all();
         self.control.clear();
         let failed = self.tx.take_undelivered();
-        self.events.extend(failed.into_iter().map(|message| Event::SendFailed { message }));
+        self.events.extend(failed.into_iter().map(Event::from));
         tracing::debug!(assoc = self.id.get(), ?reason, "association closed");
         self.events.push_back(Event::Lost { reason });
     }
@@ -427,6 +438,10 @@ impl Core {
             mtu: primary.map_or(0, Path::mtu),
             cwnd: primary.map_or(0, |p| p.cc.window()),
             unanswered_heartbeats: primary.map_or(0, |p| p.heartbeat.unanswered()),
+            peer_window: self.tx.peer_window(),
+            unacked: self.tx.unacked(),
+            pending: self.rx.as_ref().map_or(0, Rx::ready),
+            fragmentation_point: self.paths.amdcs().saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment.unwrap_or(usize::MAX)),
         }
     }
 }

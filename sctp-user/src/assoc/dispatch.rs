@@ -139,7 +139,8 @@ impl Core {
         let outcome = rx.on_data(data, bytes);
         self.counters.count_data(data, outcome);
         match outcome {
-            DataOutcome::Accepted { .. } | DataOutcome::NoRoom => {}
+            DataOutcome::Accepted { .. } => self.note_data(now),
+            DataOutcome::NoRoom => {}
             DataOutcome::Duplicate => self.duplicate = true,
             DataOutcome::InvalidStream(sid) => self.complain(now, &Cause::InvalidStream(sid)),
             DataOutcome::Violation(what) => self.violate(what, &Cause::ProtocolViolation(what.as_bytes())),

@@ -27,7 +27,8 @@ impl Core {
     }
 
     fn start_t1(&mut self, ctx: &mut Context<'_>) {
-        self.timers.start(Timer::T1, ctx.now + self.rto());
+        let longest = self.cfg.max_init_timeout.unwrap_or(Duration::MAX);
+        self.timers.start(Timer::T1, ctx.now + self.rto().min(longest));
     }
 
     /// T1-init or T1-cookie expired: the same chunk again, with doubled RTO.

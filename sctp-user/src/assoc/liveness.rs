@@ -40,6 +40,7 @@ impl Association {
                 Some(Timer::T2) => core.on_t2(ctx),
                 Some(Timer::T5) => core.on_t5(),
                 Some(Timer::Unreachable) => core.on_unreachable_timer(ctx),
+                Some(Timer::Autoclose) => core.on_autoclose(ctx),
                 None => break,
             }
         }
@@ -198,6 +199,21 @@ impl Core {
         if p.confirmed && self.state.sends_heartbeats() {
             p.schedule_heartbeat(ctx.now, &cfg, ctx.entropy);
         }
+    }
+
+    /// The user's marks for the packets of one path.
+    pub(crate) fn mark_path(&mut self, path: PathId, dscp: u8, flow_label: u32) {
+        if let Some(p) = self.paths.get_mut(path) {
+            p.mark(&self.cfg, dscp, flow_label);
+        }
+    }
+
+    /// The user's path MTU for one path.
+    pub(crate) fn fix_mtu(&mut self, path: PathId, mtu: Option<usize>) {
+        if let Some(p) = self.paths.get_mut(path) {
+            p.fix_mtu(&self.cfg, mtu);
+        }
+        self.note_mtu(path);
     }
 
     fn make_primary(&mut self, path: PathId) {

@@ -11,6 +11,7 @@ mod dispatch;
 mod errors;
 mod ext;
 mod handshake;
+mod idle;
 mod liveness;
 pub(crate) mod offer;
 pub(crate) mod path;

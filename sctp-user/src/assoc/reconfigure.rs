@@ -23,6 +23,9 @@ impl Core {
         if let Some(rx) = &mut self.rx {
             rx.configure(&cfg);
         }
+        if old.autoclose != cfg.autoclose {
+            self.start_autoclose(ctx.now);
+        }
         for (_, path) in self.paths.iter_mut() {
             path.configure(ctx.now, &old, &cfg, ctx.entropy);
         }

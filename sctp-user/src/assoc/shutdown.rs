@@ -3,7 +3,7 @@
 use super::core::{Context, Control, Core};
 use super::state::State;
 use super::timers::Timer;
-use super::tx::SackSummary;
+use super::tx::{Begun, SackSummary};
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::num::Tsn;
@@ -13,6 +13,9 @@ use crate::wire::chunk::ShutdownComplete;
 impl Core {
     /// The user's SHUTDOWN primitive.
     pub(crate) fn shutdown(&mut self, ctx: &mut Context<'_>) {
+        if self.tx.has_unfinished() && !self.end_unfinished() {
+            return;
+        }
         match self.state {
             State::Established => {
                 self.state = State::ShutdownPending;
@@ -27,6 +30,21 @@ impl Core {
         }
     }
 
+    /// A message that was sent in parts will never be finished. What has not left is given up; if its beginning has, the
+    /// association is aborted, since the peer waits for the rest. Answers whether it lives.
+    fn end_unfinished(&mut self) -> bool {
+        match self.tx.drop_unfinished() {
+            Ok(dropped) => {
+                self.events.extend(dropped.into_iter().map(Event::from));
+                true
+            }
+            Err(Begun) => {
+                self.abort(b"unfinished message");
+                false
+            }
+        }
+    }
+
     /// A SACK or the cumulative TSN of a SHUTDOWN was processed.
     pub(super) fn acknowledged(&mut self, ctx: &mut Context<'_>, summary: &SackSummary) {
         if summary.clear_errors {
@@ -38,6 +56,7 @@ impl Core {
         if !summary.stale {
             self.tx.begin_opportunity();
         }
+        self.tell_dry();
         self.advance_shutdown(ctx);
     }
 
@@ -72,6 +91,9 @@ impl Core {
     pub(super) fn on_shutdown(&mut self, ctx: &mut Context<'_>, cum_tsn: Tsn) {
         match self.state {
             State::Established | State::ShutdownPending => {
+                if self.tx.has_unfinished() && !self.end_unfinished() {
+                    return;
+                }
                 let told = self.events.len();
                 self.state = State::ShutdownReceived;
                 self.tx.set_shutdown_pending();

@@ -36,6 +36,7 @@ impl Core {
                     ("T2", at(Timer::T2)),
                     ("T5", at(Timer::T5)),
                     ("ICMP check", at(Timer::Unreachable)),
+                    ("autoclose", at(Timer::Autoclose)),
                     ("SACK", self.rx.as_ref().and_then(Rx::sack_deadline)),
                 ],
             ),

@@ -13,9 +13,11 @@ pub(crate) enum Timer {
     T5,
     /// Confirmation of an ICMP port unreachable by a HEARTBEAT (rulings section 1 row 13).
     Unreachable,
+    /// The association may have been idle for too long ([`crate::AssocConfig::autoclose`]).
+    Autoclose,
 }
 
-const COUNT: usize = 4;
+const COUNT: usize = 5;
 
 /// When each timer expires, if it runs.
 #[derive(Clone, Copy, Default, Debug)]
@@ -24,15 +26,16 @@ pub(crate) struct TimerTable {
 }
 
 impl TimerTable {
-    const ALL: [Timer; COUNT] = [Timer::T1, Timer::T2, Timer::T5, Timer::Unreachable];
+    const ALL: [Timer; COUNT] = [Timer::T1, Timer::T2, Timer::T5, Timer::Unreachable, Timer::Autoclose];
 
     fn slot(&mut self, timer: Timer) -> &mut Option<Time> {
-        let [t1, t2, t5, unreachable] = &mut self.at;
+        let [t1, t2, t5, unreachable, autoclose] = &mut self.at;
         match timer {
             Timer::T1 => t1,
             Timer::T2 => t2,
             Timer::T5 => t5,
             Timer::Unreachable => unreachable,
+            Timer::Autoclose => autoclose,
         }
     }
 
@@ -58,12 +61,13 @@ impl TimerTable {
 
     /// When a timer expires, if it runs.
     pub(crate) fn at(&self, timer: Timer) -> Option<Time> {
-        let [t1, t2, t5, unreachable] = self.at;
+        let [t1, t2, t5, unreachable, autoclose] = self.at;
         match timer {
             Timer::T1 => t1,
             Timer::T2 => t2,
             Timer::T5 => t5,
             Timer::Unreachable => unreachable,
+            Timer::Autoclose => autoclose,
         }
     }
 

@@ -50,6 +50,11 @@ pub struct AssocConfig {
     pub primary_switch_max_retrans: Option<u32>,
     /// Max.Init.Retransmits: how often INIT and COOKIE ECHO are sent again.
     pub max_init_retransmits: u32,
+    /// Longest time-out of INIT and COOKIE ECHO (sinit_max_init_timeo of RFC 6458 section 5.3.1); `None` is RTO.Max.
+    pub max_init_timeout: Option<Duration>,
+    /// An association on which no user data went either way for so long is shut down (RFC 6458 section 8.1.8); `None`, the
+    /// default, keeps it.
+    pub autoclose: Option<Duration>,
     /// HB.interval; `None` switches the periodic HEARTBEAT off. The failure of an idle path stays unseen for Path.Max.Retrans + 1 times
     /// this and the RTO, which is to be weighed against the load (RFC 9260 section 8.3).
     pub hb_interval: Option<Duration>,
@@ -88,6 +93,9 @@ pub struct AssocConfig {
     /// A message of which so many bytes have come is handed out in parts even if the receive buffer could hold it (RFC 6458
     /// section 8.1.21); `None` waits until the buffer is full.
     pub partial_delivery_point: Option<usize>,
+    /// Whether messages of other streams are handed out while the next part of a message has not come (level 2 of RFC 6458
+    /// section 8.1.20). If not, nothing else of the association is.
+    pub interleave_streams: bool,
     /// Path MTU in bytes, IP header included, that packets are built for: at first if [`AssocConfig::pmtu_discovery`] is on,
     /// else for good.
     pub mtu: usize,
@@ -143,6 +151,8 @@ impl AssocConfig {
             pf_max_retrans: Some(0),
             primary_switch_max_retrans: None,
             max_init_retransmits: 8,
+            max_init_timeout: None,
+            autoclose: None,
             hb_interval: Some(Duration::from_secs(30)),
             nat_keepalive: Some(Duration::from_secs(15)),
             hb_max_burst: 1,
@@ -159,6 +169,7 @@ impl AssocConfig {
             max_received_message: None,
             partial_delivery: true,
             partial_delivery_point: None,
+            interleave_streams: false,
             mtu: 1500,
             pmtu_discovery: true,
             max_mtu: 9000,
@@ -267,6 +278,8 @@ impl AssocConfig {
             (!(1..=7).contains(&self.rto_beta_shift), "rto_beta_shift", "between 1 and 7"),
             (self.cookie_life > day, "cookie_life", "at most a day"),
             (self.cookie_life.is_zero(), "cookie_life", "above zero"),
+            (self.max_init_timeout.is_some_and(|i| i.is_zero()), "max_init_timeout", "above zero"),
+            (self.autoclose.is_some_and(|i| i.is_zero() || i > day * 365), "autoclose", "above zero, at most a year"),
             (self.hb_interval.is_some_and(|i| i > day), "hb_interval", "at most a day"),
             (self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day"),
             (self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes"),

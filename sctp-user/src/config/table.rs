@@ -43,6 +43,8 @@ pub const ASSOC: &[Parameter] = &[
     p("pf_max_retrans", "PotentiallyFailed.Max.Retrans", "errors, or off", "RFC 7829 3.2", Running),
     p("primary_switch_max_retrans", "Primary.Switchover.Max.Retrans", "errors, or off", "RFC 7829 5", Running),
     p("max_init_retransmits", "Max.Init.Retransmits", "retransmissions", "RFC 9260 4, 16", Running),
+    p("max_init_timeout", "longest time-out of INIT", "time, or off for RTO.Max", "RFC 6458 5.3.1", Running),
+    p("autoclose", "shutdown when idle", "time, or off", "RFC 6458 8.1.8", Running),
     p("hb_interval", "HB.interval", "time, or off", "RFC 9260 8.3, 16", Running),
     p("nat_keepalive", "HB.interval through a NAT", "time, or off", "RFC 6951 3.2", Running),
     p("hb_max_burst", "HB.Max.Burst", "packets for each RTO", "RFC 9260 5.4, 16", Running),
@@ -59,6 +61,7 @@ pub const ASSOC: &[Parameter] = &[
     p("max_received_message", "longest message received", "bytes, or off", "RFC 9260 6.9", Running),
     p("partial_delivery", "messages in parts", "yes or no", "RFC 9260 6.9", Running),
     p("partial_delivery_point", "when a message comes in parts", "bytes, or off for a full buffer", "RFC 6458 8.1.21", Running),
+    p("interleave_streams", "other streams between parts", "yes or no", "RFC 6458 8.1.20", Running),
     p("mtu", "path MTU at the start", "bytes", "RFC 9260 7.3", NewOnly),
     p("pmtu_discovery", "path MTU discovery", "yes or no", "RFC 9260 7.3, RFC 8899", NewOnly),
     p("max_mtu", "interface MTU", "bytes", "RFC 8899 5.1.2", NewOnly),
@@ -88,9 +91,11 @@ pub const ENDPOINT: &[Parameter] = &[
 /// The fields of [`StackConfig`](super::StackConfig), in their order.
 pub const STACK: &[Parameter] = &[
     p("default_channel", "encapsulation", "UDP ports", "RFC 6951 5.1", Running),
+    p("further_channels", "what is tried next", "at most 7 channels", "RFC 6951 5.1", Running),
     p("max_associations", "most associations", "associations", "RFC 9260 5.1", Running),
     p("ootb_per_second", "answers to packets out of the blue", "per second and prefix", "RFC 9260 8.4", Running),
     p("init_ack_per_second", "INIT ACKs", "per second and prefix", "RFC 9260 5.1", Running),
     p("blackhole", "silence towards strangers", "yes or no", "RFC 9260 8.4", Running),
+    p("raw_alone", "the only SCTP on raw IP", "yes or no", "RFC 9260 8.4", Running),
     p("ecn_marks", "whether the transport reads and sets ECN marks", "yes or no", "RFC 4960 A", NewOnly),
 ];

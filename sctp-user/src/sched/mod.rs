@@ -18,6 +18,8 @@ pub(crate) trait Scheduler: fmt::Debug + Send {
     /// The message of `bytes` bytes at the head of `sid` was sent; `next_len` is the length of the one behind it, or `None`
     /// if the stream has nothing more.
     fn served(&mut self, sid: StreamId, bytes: usize, next_len: Option<usize>);
+    /// What `sid` had to send, of which nothing was sent, was taken back.
+    fn deactivate(&mut self, sid: StreamId);
     /// No stream has anything to send, and none will for a while: memory may be given back.
     fn release(&mut self) {}
 }

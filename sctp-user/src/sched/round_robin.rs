@@ -29,6 +29,10 @@ impl Scheduler for RoundRobin {
         }
     }
 
+    fn deactivate(&mut self, sid: StreamId) {
+        self.turn.retain(|s| *s != sid);
+    }
+
     fn release(&mut self) {
         self.turn.shrink_to(0);
     }

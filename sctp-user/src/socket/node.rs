@@ -472,7 +472,7 @@ impl SocketNode {
                 Some(last)
             }
             // The status tells the path MTU.
-            Event::Readable | Event::PathMtu { .. } => None,
+            Event::Readable | Event::PathMtu { .. } | Event::SenderDry => None,
             Event::Writable => {
                 let wanted = core::mem::take(&mut link.wants_room);
                 link.room |= wanted;
@@ -481,7 +481,7 @@ impl SocketNode {
             Event::PartialDeliveryAborted { sid, ssn, unordered } => {
                 Some(Notification::PartialDeliveryAborted { assoc: id, sid, ssn, unordered })
             }
-            Event::SendFailed { message } => Some(Notification::SendFailed { assoc: id, message }),
+            Event::SendFailed { message, .. } => Some(Notification::SendFailed { assoc: id, message }),
             Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),
             Event::RemoteError(causes) => Some(Notification::RemoteError { assoc: id, causes }),
         };

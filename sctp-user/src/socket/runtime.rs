@@ -46,7 +46,7 @@ pub(super) struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("udp_port", &self.lower.udp.local_port()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("udp_port", &self.lower.udp_port()).finish_non_exhaustive()
     }
 }
 
@@ -94,9 +94,10 @@ impl<N: Node> Shared<N> {
     pub(super) fn new(engine: Engine, node: N, driven: bool) -> Self {
         let Engine { lower, mut poller, waker, clock } = engine;
         poller.next_address_check = clock.now() + ADDRESS_CHECK;
-        poller.addresses = current_addresses(poller.bound);
+        poller.addresses = addrs::usable(poller.bound);
         let change = AddrChange::Set(poller.addresses.clone());
         let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, stopped: false };
+        state.lower.set_addresses(&poller.addresses);
         state.node.handle_addresses(clock.now(), change);
         let releases = Arc::default();
         Self {
@@ -203,7 +204,7 @@ impl<N: Node> Shared<N> {
     fn release_ports(&self, state: &mut State<N>) {
         if let Ok(mut ports) = self.releases.lock() {
             for port in ports.drain(..) {
-                state.lower.udp.release(port);
+                state.lower.release(port);
             }
         }
     }
@@ -236,6 +237,7 @@ impl<N: Node> Shared<N> {
         let mut acted = false;
         let now = self.clock.now();
         if let Some(change) = addresses {
+            state.lower.set_addresses(&poller.addresses);
             state.node.handle_addresses(now, change);
             acted = true;
         }
@@ -306,7 +308,7 @@ impl<N: Node> State<N> {
     /// Asks for an SCTP port; the next turn looks for the answer.
     pub(super) fn claim(&mut self, port: u16) -> u64 {
         self.more = true;
-        self.lower.udp.claim(port)
+        self.lower.claim(port)
     }
 
     fn next_deadline(&self) -> Time {
@@ -321,7 +323,7 @@ impl Poller {
             return None;
         }
         self.next_address_check = now + ADDRESS_CHECK;
-        let current = current_addresses(self.bound);
+        let current = addrs::usable(self.bound);
         if current == self.addresses {
             return None;
         }
@@ -329,10 +331,6 @@ impl Poller {
         self.addresses.clone_from(&current);
         Some(AddrChange::Set(current))
     }
-}
-
-fn current_addresses(bound: Option<IpAddr>) -> Vec<IpAddr> {
-    bound.map_or_else(addrs::host_addresses, |ip| vec![ip])
 }
 
 /// A caller-driven runtime: no thread of its own, it acts while [`Driven::turn`] or a blocking call on a handle runs.

@@ -45,7 +45,7 @@ impl SndInfo {
     }
 
     pub(super) fn options(&self) -> SendOptions {
-        SendOptions { unordered: self.unordered, sack_immediately: self.sack_immediately }
+        SendOptions { unordered: self.unordered, sack_immediately: self.sack_immediately, ..SendOptions::default() }
     }
 }
 

@@ -9,31 +9,31 @@ use crate::num::{Tsn, Vtag};
 use crate::wire::chunk::{Abort, CookieEcho, Data, Heartbeat, Init, InitParams, Shutdown, ShutdownComplete};
 use crate::wire::{Cause, CommonHeader, Encode, PacketWriter, Param};
 
-const A: &str = "10.0.0.1";
-const B: &str = "10.0.0.2";
-const PORT: u16 = 7;
+pub(super) const A: &str = "10.0.0.1";
+pub(super) const B: &str = "10.0.0.2";
+pub(super) const PORT: u16 = 7;
 const CHANNEL: Channel = Channel::Udp { local: 9899, remote: 9899 };
 
-fn ip(s: &str) -> IpAddr {
+pub(super) fn ip(s: &str) -> IpAddr {
     s.parse().unwrap()
 }
 
-struct Peer {
-    stack: Stack,
-    ip: IpAddr,
-    ep: EndpointId,
-    events: Vec<(AssocId, Event)>,
+pub(super) struct Peer {
+    pub(super) stack: Stack,
+    pub(super) ip: IpAddr,
+    pub(super) ep: EndpointId,
+    pub(super) events: Vec<(AssocId, Event)>,
 }
 
 impl Peer {
-    fn new(addr: &str, port: u16, seed: u64, cfg: AssocConfig) -> Self {
+    pub(super) fn new(addr: &str, port: u16, seed: u64, cfg: AssocConfig) -> Self {
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(seed)));
         let ep = stack.open(EndpointConfig::with(port, Arc::new(cfg))).unwrap();
         stack.listen(ep, true);
         Self { stack, ip: ip(addr), ep, events: Vec::new() }
     }
 
-    fn packets(&mut self, now: Time) -> Vec<Bytes> {
+    pub(super) fn packets(&mut self, now: Time) -> Vec<Bytes> {
         let mut out = Vec::new();
         let mut buf = Vec::new();
         while let Some(t) = self.stack.poll_transmit(now, 1, &mut buf) {
@@ -46,7 +46,7 @@ impl Peer {
         out
     }
 
-    fn take(&mut self, now: Time, from: IpAddr, packet: Bytes) {
+    pub(super) fn take(&mut self, now: Time, from: IpAddr, packet: Bytes) {
         let meta = Meta { src: from, dst: self.ip, channel: CHANNEL, ecn: None, ifindex: None };
         self.stack.handle_datagram(now, &meta, packet);
         while let Some((_, id, e)) = self.stack.poll_event() {
@@ -54,37 +54,37 @@ impl Peer {
         }
     }
 
-    fn has(&self, f: impl Fn(&Event) -> bool) -> bool {
+    pub(super) fn has(&self, f: impl Fn(&Event) -> bool) -> bool {
         self.events.iter().any(|(_, e)| f(e))
     }
 
-    fn state(&mut self, id: AssocId) -> &'static str {
+    pub(super) fn state(&mut self, id: AssocId) -> &'static str {
         self.stack.assoc(id).map_or("gone", |a| a.status().state)
     }
 }
 
-struct Pair {
-    now: Time,
-    a: Peer,
-    b: Peer,
+pub(super) struct Pair {
+    pub(super) now: Time,
+    pub(super) a: Peer,
+    pub(super) b: Peer,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(AssocConfig::rfc())
     }
 
-    fn with(cfg: AssocConfig) -> Self {
+    pub(super) fn with(cfg: AssocConfig) -> Self {
         Self { now: Time::from_millis(1), a: Peer::new(A, 50_000, 1, cfg.clone()), b: Peer::new(B, PORT, 2, cfg) }
     }
 
-    fn connect(&mut self) -> AssocId {
+    pub(super) fn connect(&mut self) -> AssocId {
         let addr = SocketAddr::new(self.b.ip, PORT);
         self.a.stack.connect(self.now, self.a.ep, &[addr.into()], None).unwrap()
     }
 
     /// Delivers everything until both are quiet; answers how many packets that took.
-    fn settle(&mut self) -> usize {
+    pub(super) fn settle(&mut self) -> usize {
         let mut n = 0;
         loop {
             let (from_a, from_b) = (self.a.packets(self.now), self.b.packets(self.now));
@@ -103,7 +103,7 @@ impl Pair {
     }
 
     /// Lets `d` pass, serving every deadline in it.
-    fn pass(&mut self, d: Duration) {
+    pub(super) fn pass(&mut self, d: Duration) {
         let end = self.now + d;
         loop {
             self.settle();
@@ -118,7 +118,7 @@ impl Pair {
         self.now = end;
     }
 
-    fn up() -> (Self, AssocId, AssocId) {
+    pub(super) fn up() -> (Self, AssocId, AssocId) {
         let mut p = Self::new();
         let a = p.connect();
         p.settle();
@@ -138,7 +138,7 @@ fn packet(src_port: u16, dst_port: u16, vtag: Vtag, chunks: &[Chunk<'_>]) -> Byt
     Bytes::from(buf)
 }
 
-fn kinds(p: &Bytes) -> Vec<u8> {
+pub(super) fn kinds(p: &Bytes) -> Vec<u8> {
     Packet::parse(p).unwrap().chunks().map(|c| c.unwrap().kind).collect()
 }
 
@@ -561,7 +561,7 @@ fn silence_of_the_peer_ends_in_loss_with_the_unsent() {
         p.a.stack.handle_timeout(t);
         p.a.packets(t);
     }
-    assert!(p.a.has(|e| matches!(e, Event::SendFailed { message } if message.payload == "x")));
+    assert!(p.a.has(|e| matches!(e, Event::SendFailed { message, .. } if message.payload == "x")));
     assert!(p.a.has(|e| *e == Event::Lost { reason: CloseReason::PeerUnreachable }));
 }
 
@@ -631,7 +631,7 @@ fn messages_for_streams_that_the_peer_refuses_come_back() {
     p.settle();
     assert_eq!(p.a.state(id), "ESTABLISHED");
     let failed: Vec<_> =
-        p.a.events.iter().filter_map(|(_, e)| if let Event::SendFailed { message } = e { Some(message.sid.0) } else { None }).collect();
+        p.a.events.iter().filter_map(|(_, e)| if let Event::SendFailed { message, .. } = e { Some(message.sid.0) } else { None }).collect();
     assert_eq!(failed, [5]);
     let b = p.b.events[0].0;
     let got: Vec<_> = core::iter::from_fn(|| p.b.stack.assoc(b)?.recv()).map(|m| m.sid.0).collect();

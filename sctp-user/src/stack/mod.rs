@@ -34,6 +34,7 @@ pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, PathOptions, PathStatus};
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
+use crate::assoc::rx::Rx;
 use crate::assoc::state::State;
 use crate::assoc::{Admission, Association, Context, Core};
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
@@ -42,7 +43,7 @@ use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError}
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
-use crate::num::{Ppid, StreamId, Vtag};
+use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stats::{AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::chunk::kind;
@@ -599,7 +600,7 @@ impl Assoc<'_> {
     /// # Errors
     /// The association is closing, the stream does not exist, the message is empty or too long, or the send buffer is full.
     pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
-        let sent = self.stack.with_assoc(now, self.id, |a, _| a.core.send(sid, ppid, payload, opts));
+        let sent = self.stack.with_assoc(now, self.id, |a, _| a.core.send(now, sid, ppid, payload, opts));
         self.stack.touch(self.id);
         sent.unwrap_or(Err(SendError::Closed))
     }
@@ -614,6 +615,18 @@ impl Assoc<'_> {
             self.stack.forget(self.id);
         }
         message
+    }
+
+    /// Whether [`Event::SenderDry`](crate::Event::SenderDry) tells each time that everything sent is acknowledged; at once if nothing is under way.
+    pub fn notify_when_dry(&mut self, now: Time, on: bool) {
+        self.stack.with_assoc(now, self.id, |a, _| a.core.notify_when_dry(on));
+        self.stack.touch(self.id);
+    }
+
+    /// The last TSN up to which everything was received (RFC 6458 section 5.3.5); `None` before the peer was heard.
+    #[must_use]
+    pub fn cumulative_tsn(&self) -> Option<Tsn> {
+        self.core().and_then(|c| c.rx.as_ref()).map(Rx::cum_tsn)
     }
 
     /// Closes gracefully: what was accepted for sending is delivered first.
@@ -718,5 +731,7 @@ impl Assoc<'_> {
 
 #[cfg(test)]
 mod ladder_test;
+#[cfg(test)]
+mod requests_test;
 #[cfg(test)]
 mod responder_test;

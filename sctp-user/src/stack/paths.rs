@@ -82,26 +82,38 @@ impl Assoc<'_> {
     /// The peer has no such address.
     pub fn path_options(&self, addr: IpAddr) -> Result<PathOptions, PathError> {
         let id = self.find_path(addr)?;
-        let limits = self.core().and_then(|c| c.paths.get(id)).map(|p| p.limits).ok_or(PathError::UnknownAddress)?;
+        let path = self.core().and_then(|c| c.paths.get(id)).ok_or(PathError::UnknownAddress)?;
+        let limits = path.limits;
         Ok(PathOptions {
             hb_interval: limits.hb_interval,
             path_max_retrans: limits.max_retrans,
             pf_max_retrans: (limits.pf_max_retrans < u32::MAX).then_some(limits.pf_max_retrans),
+            mtu: path.fixed_mtu(),
+            dscp: path.dscp(),
+            flow_label: path.flow_label(),
         })
     }
 
     /// Sets the options of the path to `addr`; [`Assoc::reconfigure`] sets those of all paths.
     ///
     /// # Errors
-    /// The peer has no such address.
+    /// The peer has no such address, or a value is out of range.
     pub fn set_path_options(&mut self, now: Time, addr: IpAddr, options: PathOptions) -> Result<(), PathError> {
         let id = self.find_path(addr)?;
+        let low = if addr.to_canonical().is_ipv6() { 1280 } else { 576 };
+        if options.dscp > 63 || options.flow_label > 0xf_ffff || options.mtu.is_some_and(|mtu| !(low..=65_535).contains(&mtu)) {
+            return Err(PathError::OutOfRange);
+        }
         let limits = Limits {
             max_retrans: options.path_max_retrans.min(u32::MAX - 1),
             pf_max_retrans: options.pf_max_retrans.unwrap_or(u32::MAX),
             hb_interval: options.hb_interval,
         };
-        self.stack.with_assoc(now, self.id, |a, ctx| a.core.set_limits(ctx, id, limits));
+        self.stack.with_assoc(now, self.id, |a, ctx| {
+            a.core.set_limits(ctx, id, limits);
+            a.core.mark_path(id, options.dscp, options.flow_label);
+            a.core.fix_mtu(id, options.mtu);
+        });
         self.stack.touch(self.id);
         Ok(())
     }

@@ -34,6 +34,14 @@ pub struct AssocStatus {
     pub cwnd: usize,
     /// HEARTBEATs sent on the path in use since the peer was last heard.
     pub unanswered_heartbeats: u32,
+    /// The peer's receive window as it last told, in bytes.
+    pub peer_window: usize,
+    /// DATA chunks sent and not cumulatively acknowledged.
+    pub unacked: usize,
+    /// Complete messages that wait to be received.
+    pub pending: usize,
+    /// Longest message in bytes that is sent in one piece.
+    pub fragmentation_point: usize,
 }
 
 /// A snapshot of one path of an association.
@@ -83,4 +91,10 @@ pub struct PathOptions {
     pub path_max_retrans: u32,
     /// PotentiallyFailed.Max.Retrans; `None` switches that state off.
     pub pf_max_retrans: Option<u32>,
+    /// A fixed path MTU in bytes, IP header included; `None` searches for it if [`crate::AssocConfig::pmtu_discovery`] is on.
+    pub mtu: Option<usize>,
+    /// DSCP of packets, 0 to 63.
+    pub dscp: u8,
+    /// IPv6 flow label of packets, 20 bits; zero leaves it to the host.
+    pub flow_label: u32,
 }

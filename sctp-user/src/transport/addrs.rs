@@ -40,6 +40,21 @@ pub fn host_addresses() -> Vec<IpAddr> {
     interfaces().into_iter().map(|i| i.addr).filter(|ip| !is_link_local(ip)).collect()
 }
 
+/// The addresses that a runtime may use: the one that it is bound to, or all of the host.
+#[must_use]
+pub(crate) fn usable(bound: Option<IpAddr>) -> Vec<IpAddr> {
+    bound.map_or_else(host_addresses, |ip| vec![ip])
+}
+
+/// The index of the interface that has a link-local IPv6 address, which such an address needs as its scope; else 0.
+#[must_use]
+pub(crate) fn scope_of(addr: IpAddr) -> u32 {
+    if !is_link_local(&addr) {
+        return 0;
+    }
+    interfaces().iter().find(|i| i.addr == addr).map_or(0, |i| i.index)
+}
+
 fn is_link_local(ip: &IpAddr) -> bool {
     match ip {
         IpAddr::V4(_) => false,

@@ -33,7 +33,7 @@ fn a_peer_that_acknowledges_nothing_is_given_up() {
         let sent = p.pass(Duration::from_secs(1000));
         assert_eq!(data_packets(&sent), usize::try_from(limit).unwrap(), "retransmissions");
         assert_eq!((p.state(), lost(&p)), ("CLOSED", Some(&CloseReason::PeerUnreachable)));
-        assert!(p.heard(|e| matches!(e, Event::SendFailed { message } if message.payload == "does anybody hear")));
+        assert!(p.heard(|e| matches!(e, Event::SendFailed { message, .. } if message.payload == "does anybody hear")));
         assert!(p.pass(Duration::from_secs(1000)).is_empty());
     }
 }

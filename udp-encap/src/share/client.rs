@@ -123,7 +123,13 @@ impl SharedPort {
     pub(super) fn hear_candidate(&mut self, conn: usize, message: Message, now: Instant) {
         match message {
             Message::Welcome { reign, id, table, refused } if !self.reign.beats(reign) => {
-                self.table = PortTable::load(&table, now);
+                // We may have asked twice and closed the connection that told us of the dead: what the tables say cannot be missed.
+                let table = PortTable::load(&table, now);
+                let ports = self.table.bereaved(&table);
+                if !ports.is_empty() {
+                    self.incoming.push_back(Incoming::PortsDied { ports });
+                }
+                self.table = table;
                 self.conns.set_kind(conn, Kind::Upstream);
                 self.become_member(conn, reign, id, refused, now);
             }

@@ -24,8 +24,6 @@ pub(super) struct Expected {
     /// At most [`MAX_KEPT`] bytes, true size.
     trains: VecDeque<Received>,
     bytes: usize,
-    /// Ports of which it does not know that they died; at most all.
-    missed: BTreeSet<u16>,
 }
 
 impl Expected {
@@ -182,18 +180,13 @@ impl SharedPort {
         Ok(port)
     }
 
-    /// Tells all members. Those on their way to us will get the table, and need to hear of deaths only.
+    /// Tells all members. Those on their way to us will get the table, which tells of deaths too.
     pub(super) fn broadcast(&mut self, message: &Message) {
         let State::Reader(reader) = &mut self.state else {
             return;
         };
         for conn in reader.links.values() {
             self.conns.push(*conn, message);
-        }
-        if let Message::Died { ports } = message {
-            for expected in reader.expected.values_mut() {
-                expected.missed.extend(ports);
-            }
         }
     }
 
@@ -295,7 +288,6 @@ impl SharedPort {
             reader.links.insert(id, conn);
         }
         if let Some(expected) = expected {
-            self.tell_deaths(conn, expected.missed.iter().copied().collect());
             for train in &expected.trains {
                 self.conns.push_train(conn, train);
             }

@@ -186,6 +186,13 @@ impl PortTable {
         result
     }
 
+    /// The ports that nobody has any more according to `newer`, because their processes are not in it.
+    #[must_use]
+    pub fn bereaved(&self, newer: &Self) -> Vec<u16> {
+        let gone = |(port, id): &(&u16, &MemberId)| !newer.members.contains_key(id) && newer.holder(**port).is_none();
+        self.ports.iter().filter(gone).map(|(port, _)| *port).collect()
+    }
+
     /// A copy for the wire, times relative to `now`.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {

@@ -333,6 +333,30 @@ fn when_the_reader_leaves_the_eldest_reads_on() {
     check_delivery(&mut [&mut d, &mut e], &[(13, 0), (14, 1)], 11);
 }
 
+/// Members may ask their successor before it knows that it is one, and hear of it by two ways at once: none may miss the dead.
+#[test]
+fn everybody_learns_which_ports_died_with_the_reader_whoever_wakes_first() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let config = config(free_port());
+        let mut a = Peer::open(&config);
+        let mut b = join(&config, &mut [&mut a]);
+        let mut c = join(&config, &mut [&mut a, &mut b]);
+        let mut d = join(&config, &mut [&mut a, &mut b, &mut c]);
+        assert_eq!(claim(&mut [&mut a, &mut b, &mut c, &mut d], 0, 10), Ok(10));
+        drop(a);
+        let mut peers = [&mut b, &mut c, &mut d];
+        // Several half turns of one before the next one runs at all.
+        for index in order {
+            for _ in 0..3 {
+                peers[index].turn(Duration::from_millis(1));
+            }
+        }
+        for index in 0..3 {
+            assert_eq!(drive(&mut peers, |peers| peers[index].died()), [10], "{order:?}, process {index}");
+        }
+    }
+}
+
 #[test]
 fn a_reader_that_does_not_run_is_displaced_and_comes_back_as_a_member() {
     let config = config(free_port());

@@ -140,7 +140,7 @@ impl PoolNode {
         let Some(slot) = self.sessions.get_mut(&session) else { return };
         match event {
             Event::Connected { .. } => slot.session.handle(now, Input::Connected(link)),
-            Event::SendFailed { message } => slot.session.handle(now, Input::SendFailed(link, message)),
+            Event::SendFailed { message, .. } => slot.session.handle(now, Input::SendFailed(link, message)),
             Event::Restarted => slot.session.handle(now, Input::Restarted(link)),
             Event::Lost { reason } => {
                 slot.links.remove(&link);

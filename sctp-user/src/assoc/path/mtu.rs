@@ -3,7 +3,9 @@
 use core::time::Duration;
 use std::net::IpAddr;
 
+use super::pmtu::Pmtu;
 use super::{HeartbeatInfo, Path, PathId, Paths, chunk_room};
+use crate::config::AssocConfig;
 use crate::net::Channel;
 use crate::time::Time;
 use crate::wire::packet::COMMON_HEADER_LEN;
@@ -24,6 +26,18 @@ impl Path {
         self.mtu = self.pmtu.size();
         self.cc.on_mtu(self.pmdcs());
         Some(self.mtu)
+    }
+
+    /// The path MTU, if it is not searched for.
+    pub(crate) fn fixed_mtu(&self) -> Option<usize> {
+        self.pmtu.fixed()
+    }
+
+    /// Packets are built for `mtu` bytes from now on; `None` has the search begin anew, if the association searches.
+    pub(crate) fn fix_mtu(&mut self, cfg: &AssocConfig, mtu: Option<usize>) {
+        if mtu != self.fixed_mtu() {
+            self.pmtu = mtu.map_or_else(|| Pmtu::new(cfg, self.addr), |size| Pmtu::fixed_at(cfg, self.addr, size));
+        }
     }
 
     /// Whether the search may send: the address is the peer's, and somebody seems to be there.
@@ -100,7 +114,6 @@ pub(super) fn lower_headers(addr: IpAddr, channel: Channel) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::AssocConfig;
 
     const UDP: Channel = Channel::Udp { local: 9899, remote: 9899 };
 

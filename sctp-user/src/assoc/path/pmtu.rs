@@ -129,6 +129,16 @@ impl Pmtu {
         }
     }
 
+    /// Packets are built for `size` bytes, and there is no search.
+    pub(crate) fn fixed_at(cfg: &AssocConfig, peer: IpAddr, size: usize) -> Self {
+        Self { phase: None, size, ..Self::new(cfg, peer) }
+    }
+
+    /// The size, if there is no search for it.
+    pub(crate) fn fixed(&self) -> Option<usize> {
+        self.phase.is_none().then_some(self.size)
+    }
+
     /// What packets are built for.
     pub(crate) fn size(&self) -> usize {
         self.size

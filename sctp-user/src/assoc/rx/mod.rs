@@ -53,11 +53,25 @@ struct Partial {
     on: bool,
     /// Once so many bytes of it are there; in any case before the receive buffer would stay full.
     point: usize,
+    /// While nothing more of it is there, messages of other streams are handed out.
+    interleave: bool,
+}
+
+/// What is to be handed out next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// The next complete message, if there is one.
+    Complete,
+    /// What has come of an incomplete one.
+    Part,
+    /// A complete message, but none of this stream.
+    Other(StreamId),
 }
 
 impl Partial {
     fn new(cfg: &AssocConfig) -> Self {
-        Self { on: cfg.partial_delivery, point: cfg.partial_delivery_point.unwrap_or(usize::MAX) }
+        let point = cfg.partial_delivery_point.unwrap_or(usize::MAX);
+        Self { on: cfg.partial_delivery, point, interleave: cfg.interleave_streams }
     }
 }
 
@@ -170,10 +184,10 @@ impl Rx {
 
     /// The next message, or the next part of one. The room that it leaves may cause a SACK to tell the peer.
     pub(crate) fn pop(&mut self) -> Option<Message> {
-        let (message, pieces) = match self.part() {
-            Some(0) => return None,
-            Some(_) => self.reassembly.take_part()?,
-            None => (self.reassembly.pop()?, 1),
+        let (message, pieces) = match self.turn()? {
+            Turn::Part => self.reassembly.take_part()?,
+            Turn::Complete => (self.reassembly.pop()?, 1),
+            Turn::Other(sid) => (self.reassembly.pop_other(sid)?, 1),
         };
         self.window.release(message.payload.len(), pieces);
         if self.window.needs_update(self.starving()) {
@@ -184,18 +198,33 @@ impl Rx {
 
     /// Whether [`Self::pop`] has something.
     pub(crate) fn has_message(&self) -> bool {
-        self.part().map_or(!self.reassembly.ready().is_empty(), |bytes| bytes > 0)
+        match self.turn() {
+            Some(Turn::Part) => true,
+            Some(Turn::Complete) => !self.reassembly.ready().is_empty(),
+            Some(Turn::Other(sid)) => self.reassembly.ready().iter().any(|m| m.sid != sid),
+            None => false,
+        }
     }
 
-    /// How many bytes of an incomplete message are to be handed out next; `None` if it is the turn of complete ones.
+    /// Complete messages that wait for the user.
+    pub(crate) fn ready(&self) -> usize {
+        self.reassembly.ready().len()
+    }
+
+    /// What is to be handed out next; `None` if that has not come yet.
     ///
-    /// Once a message is handed out in parts, nothing else is until its end.
-    fn part(&self) -> Option<usize> {
-        let (bytes, begun) = self.reassembly.head(self.tracker.cum())?;
+    /// Once a message is handed out in parts, nothing else is until its end, unless messages may be interleaved: then nothing
+    /// else of its stream.
+    fn turn(&self) -> Option<Turn> {
+        let Some((bytes, begun, sid)) = self.reassembly.head(self.tracker.cum()) else { return Some(Turn::Complete) };
         // A gap fills even if the window is closed; what is behind it may complete the message.
         let stuck = || !self.tracker.has_gaps() && self.window.a_rwnd(false) == 0;
         let starts = || self.partial.on && self.reassembly.ready().is_empty() && (bytes >= self.partial.point || stuck());
-        (begun || (bytes > 0 && starts())).then_some(bytes)
+        match (begun, bytes > 0) {
+            (true, true) => Some(Turn::Part),
+            (true, false) => self.partial.interleave.then_some(Turn::Other(sid)),
+            (false, _) => Some(if bytes > 0 && starts() { Turn::Part } else { Turn::Complete }),
+        }
     }
 
     /// The association ends or begins anew: incomplete messages are forgotten. Answers which one was handed out in part.

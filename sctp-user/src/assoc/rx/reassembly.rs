@@ -27,6 +27,8 @@ struct Run {
     /// User data in `parts`.
     bytes: usize,
     parts: VecDeque<Bytes>,
+    /// TSN of the first of `parts`, or of the next one to come.
+    next: Tsn,
     /// User data that was handed out before.
     taken: u64,
 }
@@ -44,6 +46,7 @@ impl Run {
             ppid: data.ppid,
             bytes: payload.len(),
             parts: VecDeque::from([payload]),
+            next: data.tsn,
             taken: 0,
         }
     }
@@ -83,7 +86,8 @@ impl Run {
         let offset = self.taken;
         self.taken = offset.saturating_add(payload.len() as u64);
         let ssn = if self.unordered { Ssn(0) } else { self.ssn };
-        Message { sid: self.sid, ssn, ppid: self.ppid, unordered: self.unordered, offset, more, payload }
+        let tsn = core::mem::replace(&mut self.next, self.last.next());
+        Message { sid: self.sid, ssn, ppid: self.ppid, unordered: self.unordered, offset, more, tsn, payload }
     }
 }
 
@@ -128,12 +132,12 @@ impl Reassembly {
         self.max_message = max_message;
     }
 
-    /// How much could be handed out of the message that stands at `cum`, the cumulative TSN, though it is incomplete, and whether
-    /// earlier parts of it were handed out already.
-    pub(crate) fn head(&self, cum: Tsn) -> Option<(usize, bool)> {
+    /// How much could be handed out of the message that stands at `cum`, the cumulative TSN, though it is incomplete, whether
+    /// earlier parts of it were handed out already, and its stream.
+    pub(crate) fn head(&self, cum: Tsn) -> Option<(usize, bool, StreamId)> {
         let run = self.runs.front().filter(|r| r.begin && r.first.at_or_before(cum))?;
         let next = self.next.get(&run.sid).copied().unwrap_or_default();
-        (run.unordered || run.ssn == next).then_some((run.bytes, run.taken > 0))
+        (run.unordered || run.ssn == next).then_some((run.bytes, run.taken > 0, run.sid))
     }
 
     /// What is there of the message that [`Reassembly::head`] tells of, and of how many pieces it was.
@@ -155,6 +159,12 @@ impl Reassembly {
     /// The next message to read.
     pub(crate) fn pop(&mut self) -> Option<Message> {
         self.ready.pop_front()
+    }
+
+    /// The next message to read that came on another stream than `sid`.
+    pub(crate) fn pop_other(&mut self, sid: StreamId) -> Option<Message> {
+        let at = self.ready.iter().position(|m| m.sid != sid)?;
+        self.ready.remove(at)
     }
 
     /// Messages that can be read.
@@ -192,7 +202,7 @@ impl Reassembly {
             if payload.len() > self.max_message {
                 return Err("message too long");
             }
-            let message = Message::whole(data.sid, data.ssn, data.ppid, data.unordered, payload);
+            let message = Message { tsn: data.tsn, ..Message::whole(data.sid, data.ssn, data.ppid, data.unordered, payload) };
             return Ok(Inserted { readable: self.order(message)?, pieces: 1 });
         }
         let at = self.join(data, payload, at, left.is_some(), right.is_some());
@@ -247,6 +257,7 @@ impl Reassembly {
         match self.runs.get_mut(at).filter(|_| joins_right) {
             Some(run) => {
                 run.first = data.tsn;
+                run.next = data.tsn;
                 run.begin = data.begin;
                 run.ppid = data.ppid;
                 run.bytes += payload.len();

@@ -27,7 +27,7 @@ use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
 use crate::config::AssocConfig;
 use crate::error::SendError;
-use crate::event::{Message, SendOptions};
+use crate::event::{SendOptions, Undelivered};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
 use crate::stats::AssocStats;
@@ -57,6 +57,10 @@ pub(crate) struct SackSummary {
 /// The peer acknowledged what it cannot have received: the association is to be aborted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Violation(pub(crate) &'static str);
+
+/// The beginning of a message has left whose end will never come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Begun;
 
 /// What a T3-rtx expiry means for the error counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -118,6 +122,8 @@ pub(crate) struct Tx {
     /// Whether a SACK came since T3-rtx last expired.
     sack_seen: bool,
     shutdown_pending: bool,
+    /// The user has said that more follows at once: only full packets go.
+    corked: bool,
     /// Whether a message was refused for want of room.
     refused: bool,
     /// What only the sender can count.
@@ -146,6 +152,7 @@ impl Tx {
             blind: false,
             sack_seen: false,
             shutdown_pending: false,
+            corked: false,
             refused: false,
             stats: TxStats::default(),
             spans: Vec::new(),
@@ -174,8 +181,13 @@ impl Tx {
         let full = buffered > 0 && buffered.saturating_add(payload.len()) > self.cfg.send_buffer;
         if full || self.queue.messages() >= self.max_messages() {
             self.refused = true;
+            // What waits for more would wait for ever.
+            self.corked = false;
+            self.queue.release_unfinished();
+            self.begin_opportunity();
             return Err(SendError::WouldBlock);
         }
+        self.corked = opts.cork;
         self.queue.push(sid, ppid, payload, opts);
         Ok(())
     }
@@ -223,6 +235,29 @@ impl Tx {
         self.queue.bytes() + self.out.payload()
     }
 
+    /// Whether a message was begun, in parts, and not ended.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.queue.has_unfinished()
+    }
+
+    /// Takes back the messages that were begun, in parts, and not ended.
+    ///
+    /// # Errors
+    /// The beginning of one has left.
+    pub(crate) fn drop_unfinished(&mut self) -> Result<Vec<Undelivered>, Begun> {
+        self.queue.drop_unfinished().ok_or(Begun)
+    }
+
+    /// The peer's window as it last told, in bytes.
+    pub(crate) fn peer_window(&self) -> usize {
+        self.window.advertised()
+    }
+
+    /// Chunks that are not cumulatively acknowledged.
+    pub(crate) fn unacked(&self) -> usize {
+        self.out.len()
+    }
+
     /// Whether nothing is on its way.
     pub(crate) fn is_untouched(&self) -> bool {
         self.out.is_empty()
@@ -236,17 +271,18 @@ impl Tx {
     /// The application has closed: what is left is worth an immediate SACK.
     pub(crate) fn set_shutdown_pending(&mut self) {
         self.shutdown_pending = true;
+        self.corked = false;
     }
 
     /// Everything not cumulatively acknowledged, whole messages, oldest first; the sender is empty afterwards. For an association
     /// that ends: the books of its paths are not kept.
-    pub(crate) fn take_undelivered(&mut self) -> Vec<Message> {
-        let mut all: Vec<(u64, Message)> = Vec::new();
+    pub(crate) fn take_undelivered(&mut self) -> Vec<Undelivered> {
+        let mut all: Vec<(u64, Undelivered)> = Vec::new();
         let next_tsn = self.out.tsn(self.out.next_index());
         let out = core::mem::replace(&mut self.out, Outstanding::new(next_tsn));
         for chunk in out.iter() {
             if all.last().is_none_or(|(seq, _)| *seq != chunk.fragment.seq) {
-                all.push((chunk.fragment.seq, chunk.fragment.message()));
+                all.push((chunk.fragment.seq, chunk.fragment.undelivered()));
             }
         }
         // A message that was sent in part may stand at the end of one and at the beginning of the other.

@@ -5,12 +5,12 @@ use super::Tx;
 use super::outstanding::ChunkState;
 use super::rwnd::PeerWindow;
 use crate::assoc::path::Paths;
-use crate::event::Message;
+use crate::event::Undelivered;
 
 impl Tx {
     /// The handshake told what the peer takes: `outbound` streams, and a window of `peer_rwnd` bytes. Answers the messages
     /// that were accepted for streams that there are not (section 5.1.1).
-    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32) -> Vec<Message> {
+    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32) -> Vec<Undelivered> {
         self.outbound_streams = outbound;
         self.window = PeerWindow::new(peer_rwnd);
         self.queue.refuse_from(outbound)

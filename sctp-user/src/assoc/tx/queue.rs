@@ -2,16 +2,23 @@
 //!
 //! The scheduler chooses among streams at message boundaries only: once the first fragment of a message is sent, all others
 //! follow, since TSNs of a message must be consecutive.
+//!
+//! A message may come from the user in parts (RFC 6458 section 8.1.26). Its stream has its turn when the end is there, or, lest a
+//! message larger than the send buffer wait for ever, when there is much of it ([`EARLY`]) or the buffer is full.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::event::{Message, SendOptions};
+use crate::event::{Message, SendOptions, Undelivered};
 use crate::num::{Ppid, Ssn, StreamId};
 use crate::sched::Scheduler;
 
-/// A message of which not everything has been sent.
+/// So many bytes of a message that has no end yet may leave.
+const EARLY: usize = 64 * 1024;
+
+/// A message of which not everything has been sent, or a part of one that the user sends in parts.
 #[derive(Clone, Debug)]
 struct QueuedMessage {
     /// Its place among all messages of the association.
@@ -21,6 +28,16 @@ struct QueuedMessage {
     opts: SendOptions,
     /// Bytes that went out in fragments.
     sent: usize,
+    /// Whether a message begins here. It ends here unless [`SendOptions::unfinished`].
+    begins: bool,
+}
+
+impl QueuedMessage {
+    /// It was on stream `sid`.
+    fn undelivered(self, sid: StreamId) -> Undelivered {
+        let message = Message::whole(sid, Ssn(0), self.ppid, self.opts.unordered, self.payload);
+        Undelivered { message, context: self.opts.context, sent: self.sent > 0 }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -28,6 +45,24 @@ struct OutStream {
     next_ssn: Ssn,
     /// The send buffer bounds it.
     messages: VecDeque<QueuedMessage>,
+    /// User data in `messages` that was not sent.
+    bytes: usize,
+    /// Ends of messages in `messages`.
+    ends: usize,
+    /// How the message goes that the user has begun and not ended.
+    unfinished: Option<(Ppid, bool)>,
+    /// The beginning of a message has left, and its end has not.
+    begun: bool,
+    /// The scheduler knows that there is something to send.
+    active: bool,
+}
+
+impl OutStream {
+    /// Length of what it would send next, if it should have its turn.
+    fn ready(&self, early: usize) -> Option<usize> {
+        let first = self.messages.front()?;
+        (self.ends > 0 || self.bytes >= early).then_some(first.payload.len())
+    }
 }
 
 /// A message or a fragment of one, as it becomes a DATA chunk.
@@ -47,17 +82,23 @@ pub(super) struct Fragment {
     pub(super) unordered: bool,
     /// The application wants an immediate SACK for this fragment.
     pub(super) immediate: bool,
+    /// [`SendOptions::context`].
+    pub(super) context: u32,
+    /// Whether `whole` is the beginning of a message.
+    pub(super) begins: bool,
+    /// Whether `whole` is the end of a message.
+    pub(super) ends: bool,
 }
 
 impl Fragment {
     /// Whether it is the first one of its message.
     pub(super) fn begin(&self) -> bool {
-        self.offset == 0
+        self.begins && self.offset == 0
     }
 
     /// Whether it is the last one of its message.
     pub(super) fn end(&self) -> bool {
-        self.offset + self.len == self.whole.len()
+        self.ends && self.offset + self.len == self.whole.len()
     }
 
     /// The user data.
@@ -65,9 +106,10 @@ impl Fragment {
         self.whole.get(self.offset..self.offset + self.len).unwrap_or(&[])
     }
 
-    /// The message that it is part of.
-    pub(super) fn message(&self) -> Message {
-        Message::whole(self.sid, self.ssn, self.ppid, self.unordered, self.whole.clone())
+    /// The message that it is part of, which failed after it was sent.
+    pub(super) fn undelivered(&self) -> Undelivered {
+        let message = Message::whole(self.sid, self.ssn, self.ppid, self.unordered, self.whole.clone());
+        Undelivered { message, context: self.context, sent: true }
     }
 }
 
@@ -107,17 +149,67 @@ impl SendQueue {
     pub(super) fn push(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) {
         let len = payload.len();
         let stream = self.streams.entry(sid).or_default();
-        let was_empty = stream.messages.is_empty();
-        stream.messages.push_back(QueuedMessage { seq: self.next_seq, ppid, payload, opts, sent: 0 });
+        let begins = stream.unfinished.is_none();
+        // All fragments of a message go the same way.
+        let (ppid, unordered) = stream.unfinished.unwrap_or((ppid, opts.unordered));
+        let opts = SendOptions { unordered, ..opts };
+        stream.unfinished = opts.unfinished.then_some((ppid, unordered));
+        stream.messages.push_back(QueuedMessage { seq: self.next_seq, ppid, payload, opts, sent: 0, begins });
+        stream.bytes += len;
+        stream.ends += usize::from(!opts.unfinished);
         self.next_seq += 1;
         self.bytes += len;
         self.messages += 1;
-        if was_empty {
-            self.scheduler.activate(sid, len);
-            if self.head.is_none() {
-                self.head = self.scheduler.pick();
+        self.activate(sid, EARLY);
+    }
+
+    /// Tells the scheduler of a stream that should have its turn.
+    fn activate(&mut self, sid: StreamId, early: usize) {
+        let Some(stream) = self.streams.get_mut(&sid).filter(|s| !s.active) else { return };
+        let Some(len) = stream.ready(early) else { return };
+        stream.active = true;
+        self.scheduler.activate(sid, len);
+        if self.head.is_none() {
+            self.head = self.scheduler.pick();
+        }
+    }
+
+    /// The send buffer is full: messages without an end may leave.
+    pub(super) fn release_unfinished(&mut self) {
+        let waiting: Vec<_> = self.streams.iter().filter(|(_, s)| s.unfinished.is_some() && !s.active).map(|(sid, _)| *sid).collect();
+        for sid in waiting {
+            self.activate(sid, 1);
+        }
+    }
+
+    /// Whether there is a message without an end.
+    pub(super) fn has_unfinished(&self) -> bool {
+        self.streams.values().any(|s| s.unfinished.is_some())
+    }
+
+    /// Takes out the messages without an end; `None` if the beginning of one has left.
+    pub(super) fn drop_unfinished(&mut self) -> Option<Vec<Undelivered>> {
+        let left = |s: &OutStream| s.unfinished.is_some() && s.begun && s.ends == 0;
+        if self.streams.values().any(left) {
+            return None;
+        }
+        let mut dropped: Vec<(u64, Undelivered)> = Vec::new();
+        for (&sid, stream) in self.streams.iter_mut().filter(|(_, s)| s.unfinished.is_some()) {
+            stream.unfinished = None;
+            while let Some(m) = stream.messages.pop_back_if(|m| m.opts.unfinished) {
+                stream.bytes -= m.payload.len();
+                self.bytes -= m.payload.len();
+                self.messages -= 1;
+                dropped.push((m.seq, m.undelivered(sid)));
+            }
+            // It was to have its turn early; now it has nothing more.
+            if stream.messages.is_empty() && core::mem::take(&mut stream.active) {
+                self.scheduler.deactivate(sid);
             }
         }
+        self.head = self.scheduler.pick();
+        dropped.sort_unstable_by_key(|(seq, _)| *seq);
+        Some(dropped.into_iter().map(|(_, m)| m).collect())
     }
 
     fn first(&self) -> Option<&QueuedMessage> {
@@ -134,9 +226,19 @@ impl SendQueue {
         self.first().map(|m| m.payload.len() - m.sent)
     }
 
-    /// Whether a message is out in part: its other fragments should follow soon.
+    /// Whether a message is out in part: its other fragments, which are here, should follow soon.
     pub(super) fn mid_message(&self) -> bool {
-        self.first().is_some_and(|m| m.sent > 0)
+        self.head.and_then(|sid| self.streams.get(&sid)).is_some_and(|s| s.begun && s.ends > 0)
+    }
+
+    /// Whether the beginning of a message has left and its end has not.
+    fn is_begun(&self) -> bool {
+        self.head.and_then(|sid| self.streams.get(&sid)).is_some_and(|s| s.begun)
+    }
+
+    /// The address that the user wants the next message to go to.
+    pub(super) fn path(&self) -> Option<IpAddr> {
+        self.first()?.opts.path
     }
 
     /// Whether the next message asks for an immediate SACK, that is, for haste.
@@ -161,16 +263,26 @@ impl SendQueue {
             ppid: m.ppid,
             unordered: m.opts.unordered,
             immediate: last && m.opts.sack_immediately,
+            context: m.opts.context,
+            begins: m.begins,
+            ends: !m.opts.unfinished,
         };
         m.sent += len;
         self.bytes -= len;
+        stream.bytes -= len;
+        stream.begun = true;
         if last {
-            if !m.opts.unordered {
-                stream.next_ssn = stream.next_ssn.next();
-            }
             stream.messages.pop_front();
             self.messages -= 1;
-            let next_len = stream.messages.front().map(|m| m.payload.len());
+        }
+        if last && fragment.ends {
+            if !fragment.unordered {
+                stream.next_ssn = stream.next_ssn.next();
+            }
+            stream.begun = false;
+            stream.ends -= 1;
+            let next_len = stream.ready(EARLY);
+            stream.active = next_len.is_some();
             self.scheduler.served(sid, fragment.whole.len(), next_len);
             self.head = self.scheduler.pick();
         }
@@ -178,16 +290,16 @@ impl SendQueue {
     }
 
     /// Takes out what waits on streams from `first` on, of which nothing was sent yet.
-    pub(super) fn refuse_from(&mut self, first: u16) -> Vec<Message> {
-        if self.mid_message() || self.streams.last_key_value().is_none_or(|(sid, _)| sid.0 < first) {
+    pub(super) fn refuse_from(&mut self, first: u16) -> Vec<Undelivered> {
+        if self.is_begun() || self.streams.last_key_value().is_none_or(|(sid, _)| sid.0 < first) {
             return Vec::new();
         }
         let (mut refused, mut kept) = (Vec::new(), Vec::new());
         let opts: BTreeMap<u64, SendOptions> = self.streams.values().flat_map(|s| &s.messages).map(|m| (m.seq, m.opts)).collect();
         let mut all = self.drain();
         all.sort_unstable_by_key(|(seq, _)| *seq);
-        for (seq, message) in all {
-            if message.sid.0 < first { kept.push((seq, message)) } else { refused.push(message) }
+        for (seq, failed) in all {
+            if failed.message.sid.0 < first { kept.push((seq, failed.message)) } else { refused.push(failed) }
         }
         self.streams.retain(|sid, _| sid.0 < first);
         for (seq, m) in kept {
@@ -205,14 +317,12 @@ impl SendQueue {
     }
 
     /// Empties the queue: all messages with their places, whether something of them was sent or not.
-    pub(super) fn drain(&mut self) -> Vec<(u64, Message)> {
+    pub(super) fn drain(&mut self) -> Vec<(u64, Undelivered)> {
         let mut all = Vec::with_capacity(self.messages);
         for (&sid, stream) in &mut self.streams {
-            let waiting = core::mem::take(&mut stream.messages);
-            for m in waiting {
-                let (ppid, unordered, payload) = (m.ppid, m.opts.unordered, m.payload);
-                all.push((m.seq, Message::whole(sid, Ssn(0), ppid, unordered, payload)));
-            }
+            let old = core::mem::take(stream);
+            stream.next_ssn = old.next_ssn;
+            all.extend(old.messages.into_iter().map(|m| (m.seq, m.undelivered(sid))));
         }
         while let Some(sid) = self.scheduler.pick() {
             self.scheduler.served(sid, 0, None);
@@ -279,7 +389,10 @@ mod tests {
         push(&mut q, 2, 20, SendOptions::ordered());
         q.pop(100).unwrap();
         let all = q.drain();
-        assert_eq!(all.iter().map(|(seq, m)| (*seq, m.sid.0, m.payload.len())).collect::<Vec<_>>(), [(1, 2, 20), (0, 5, 300)]);
+        assert_eq!(
+            all.iter().map(|(seq, m)| (*seq, m.message.sid.0, m.message.payload.len())).collect::<Vec<_>>(),
+            [(1, 2, 20), (0, 5, 300)]
+        );
         assert!(q.is_empty());
         push(&mut q, 5, 1, SendOptions::ordered());
         assert_eq!(q.pop(10).unwrap().sid, StreamId(5));

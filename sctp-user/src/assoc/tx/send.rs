@@ -61,7 +61,13 @@ impl Tx {
 
     /// Where the next chunk goes.
     fn next_path(&self, paths: &Paths) -> PathId {
-        self.out.first_marked().map_or_else(|| paths.data_path(), |index| self.path_again(index, paths))
+        self.out.first_marked().map_or_else(|| self.new_path(paths), |index| self.path_again(index, paths))
+    }
+
+    /// Where the next new chunk goes: to the address that the user named, if that path is active.
+    fn new_path(&self, paths: &Paths) -> PathId {
+        let wanted = self.queue.path().and_then(|addr| paths.find(addr)).filter(|id| paths.is_active(*id));
+        wanted.unwrap_or_else(|| paths.data_path())
     }
 
     /// Where a chunk goes that is to be sent again (section 6.4).
@@ -87,6 +93,10 @@ impl Tx {
         let Some(len) = self.queue.next_len(self.max_fragment(path)) else {
             return false;
         };
+        let full = self.queue.bytes() + self.queue.messages() * DATA_CHUNK_HEADER_LEN >= path.pmdcs();
+        if self.corked && !full && !self.queue.mid_message() {
+            return false;
+        }
         self.out.len() < MAX_OUTSTANDING
             && self.window.allows(len, self.out.flight_payload(), !self.out.is_empty())
             && (!self.cfg.nagle
@@ -94,7 +104,7 @@ impl Tx {
                 || self.shutdown_pending
                 || self.queue.mid_message()
                 || self.queue.is_urgent()
-                || self.queue.bytes() + self.queue.messages() * DATA_CHUNK_HEADER_LEN >= path.pmdcs())
+                || full)
     }
 
     /// Adds DATA chunks to `pkt`, which goes on `path`: first what is sent again, then new data. Answers how many.
@@ -112,7 +122,7 @@ impl Tx {
         }
         let mut count = if plan.again { self.fill_again(now, path, paths, pkt) } else { 0 };
         let alone = count > 0 && paths.get(path).is_some_and(|p| p.one_packet);
-        if plan.new && !alone && self.out.first_marked().is_none() && paths.data_path() == path {
+        if plan.new && !alone && self.out.first_marked().is_none() {
             count += self.fill_new(now, path, paths, pkt);
         }
         if count > 0 {
@@ -189,7 +199,9 @@ impl Tx {
 
     fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
-        while let Some(p) = paths.get_mut(path) {
+        while self.new_path(paths) == path
+            && let Some(p) = paths.get_mut(path)
+        {
             let max = self.next_max(p, pkt);
             let Some(len) = self.queue.next_len(max) else {
                 break;

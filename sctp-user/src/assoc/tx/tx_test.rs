@@ -425,7 +425,7 @@ fn undelivered_messages_come_back_whole_and_in_order() {
     assert_eq!(t.tx.out.len(), 4, "streams take turns: the first, the last, and of the second what fills one packet and another");
     t.sack(at(1), 1, &[]);
     let lost = t.tx.take_undelivered();
-    let brief: Vec<_> = lost.iter().map(|m| (m.sid.0, m.ssn, m.payload.len(), m.unordered)).collect();
+    let brief: Vec<_> = lost.iter().map(|m| &m.message).map(|m| (m.sid.0, m.ssn, m.payload.len(), m.unordered)).collect();
     assert_eq!(brief, [(1, Ssn(1), 3 * FULL, false), (1, Ssn(0), 20, false), (0, Ssn(0), 4, true)]);
     assert!(t.tx.is_drained());
 }

@@ -1,0 +1,79 @@
+//! Links: one, two and three of them, that fail and lose.
+
+use std::io;
+use std::time::Duration;
+
+use testbed::netns::{Host, available, join};
+
+use super::stage::Peer;
+
+/// Two hosts with so many links, each with IPv4 and IPv6.
+fn hosts(links: u8) -> io::Result<(Host, Host)> {
+    let (a, b) = (Host::new()?, Host::new()?);
+    for n in 0..links {
+        let interface = format!("eth{n}");
+        let addrs = |host: u8| [format!("10.1.{n}.{host}/24"), format!("fd0{n}::{host}/64")];
+        let (ours, theirs) = (addrs(1), addrs(2));
+        join((&a, &interface, &[&ours[0], &ours[1]]), (&b, &interface, &[&theirs[0], &theirs[1]]))?;
+    }
+    Ok((a, b))
+}
+
+/// What happens to links while messages go to and fro: each link fails once and comes back, then the association closes.
+fn links_fail_and_return(title: &str, links: u8, settings: &str, to: &str) -> io::Result<()> {
+    let (a, b) = hosts(links)?;
+    let _server = Peer::start(&b, &format!("port=5000 {settings}"))?;
+    let mut client = Peer::start(&a, &format!("port=5001 {settings}"))?;
+    let k = client.talk_to(to, 3000, 16)?;
+    let all_active = |paths: &[&str]| paths.len() > 1 && paths.iter().all(|p| p.contains(",active,"));
+    println!("{title}: {}", client.await_paths(k, all_active)?);
+    client.progress(k, 200)?;
+    for n in 0..links {
+        let interface = format!("eth{n}");
+        // Once our end, once the peer's: then our own system does not know.
+        let host = if n % 2 == 0 { &a } else { &b };
+        host.set_link(&interface, false)?;
+        let dead = |p: &&str| (p.starts_with(&format!("10.1.{n}.")) || p.starts_with(&format!("fd0{n}:"))) && !p.contains(",active,");
+        client.await_paths(k, |paths| paths.iter().any(dead))?;
+        let gap = client.progress(k, 200)?;
+        host.set_link(&interface, true)?;
+        client.await_paths(k, all_active)?;
+        println!("{title}: link {n} failed: nothing came for {} ms", gap.as_millis());
+        assert!(gap < Duration::from_secs(20), "Association.Max.Retrans is far away, but so is this");
+    }
+    client.progress(k, 200)?;
+    println!("{title}: {} messages came back", client.finish(k)?);
+    Ok(())
+}
+
+#[test]
+fn one_link() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    let (a, b) = hosts(1)?;
+    let _server = Peer::start(&b, "port=5000")?;
+    let mut client = Peer::start(&a, "port=5001")?;
+    for addr in ["10.1.0.2:5000", "[fd00::2]:5000"] {
+        let k = client.talk_to(addr, 3000, 16)?;
+        client.progress(k, 300)?;
+        println!("{addr}: {} messages came back", client.finish(k)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn udp_over_two_links() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    links_fail_and_return("UDP over two links", 2, "", "10.1.0.2:5000")
+}
+
+#[test]
+fn udp_over_three_links() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    links_fail_and_return("UDP over three links", 3, "", "[fd00::2]:5000")
+}

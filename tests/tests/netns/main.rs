@@ -1,0 +1,23 @@
+//! SCTP between real hosts: network namespaces, joined by links that break, lose, translate and narrow.
+//!
+//! Each host runs this very program as a peer ([`peer`]), which is told what to do by lines.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "edge: real processes, sockets, threads and clocks"
+)]
+
+mod links;
+mod peer;
+mod stage;
+
+/// Not a test: what the processes in the namespaces run.
+#[test]
+fn peer() {
+    if let Ok(settings) = std::env::var(stage::SETTINGS) {
+        peer::run(&settings).unwrap();
+    }
+}
