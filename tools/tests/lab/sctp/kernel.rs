@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sctp_user::Channel;
 use sctp_user::socket::{Handle, Runtime, SocketNode};
 
-use super::ours;
+use super::{lksctp, ours};
 use super::scenario::{Opener, Site};
 use crate::scene::Scene;
 
@@ -13,17 +13,16 @@ use crate::scene::Scene;
 const UDP: u16 = 9899;
 
 /// Host `a` in the guest, and our runtime beside it.
-struct Lab {
+pub(crate) struct Lab {
     // Dropped before the scene, which lets the next test in.
     handle: Handle<SocketNode>,
-    scene: Scene,
+    pub(crate) scene: Scene,
 }
 
 impl Lab {
     fn new() -> Option<Self> {
         let scene = Scene::two_networks()?;
-        // Whether a socket of the host speaks in UDP is its own choice.
-        scene.sh("ip link set eth1 up; ip netns exec a sh -c 'echo 0 > /proc/sys/net/sctp/encap_port'");
+        scene.sh("ip link set eth1 up");
         let handle = ours::start(scene.namespace(), Runtime::builder().udp_port(UDP).share(false));
         Some(Self { handle, scene })
     }
@@ -49,6 +48,7 @@ fn kernel_in_udp_over_ipv4() {
     lab.with(&["10.77.1.1"], &["10.77.1.31"], |site| {
         site.transfers();
         site.aborts();
+        lksctp::programs(&lab, site);
     });
 }
 
@@ -58,6 +58,7 @@ fn kernel_in_udp_over_ipv6() {
     lab.with(&["fd77:1::1"], &["fd77:1::31"], |site| {
         site.transfers();
         site.aborts();
+        lksctp::programs(&lab, site);
     });
 }
 

@@ -3,6 +3,7 @@
 //! The other end is `tools/lab/src/peer.c`, built for either of them; `scenario.rs` is what all of them are put through.
 
 mod kernel;
+mod lksctp;
 mod ours;
 mod peer;
 mod scenario;

@@ -9,7 +9,6 @@ use sctp_user::{AssocConfig, AssocStats};
 
 use crate::scene::LIMIT;
 
-
 /// Runs `f` in a thread that is in the network namespace; threads that it starts are there too.
 pub(crate) fn within<R: Send>(namespace: &str, f: impl FnOnce() -> R + Send) -> R {
     let file = File::open(format!("/run/netns/{namespace}")).unwrap();
