@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use sctp_user::Channel;
 use sctp_user::socket::{Handle, Runtime, SocketNode};
 
-use super::{lksctp, ours};
 use super::scenario::{Opener, Site};
+use super::{lksctp, ours};
 use crate::scene::Scene;
 
 /// The port of UDP encapsulation, at either end.
