@@ -25,6 +25,7 @@
 //! - [`UdpEncap`] is one socket for each IP family on one port: source address, ECN, batches, segmentation offload, no
 //!   fragmentation.
 //! - [`SharedPort`] is such a port for one or for several processes of a user; what a runtime uses. See [`share`].
+//! - [`raw`] has the raw sockets of protocol 132, for SCTP without encapsulation.
 //! - [`multicast`] has the plain datagram sockets for announces.
 //!
 //! # Example
@@ -77,6 +78,7 @@ mod batch;
 mod errors;
 mod meta;
 pub mod multicast;
+pub mod raw;
 pub mod share;
 mod socket;
 

@@ -17,11 +17,11 @@ use crate::errors::{self, NetError};
 use crate::meta::{Ecn, unmapped};
 
 /// Asked for in both directions; the kernel grants what its limits allow.
-const BUFFER_BYTES: usize = 4 << 20;
+pub(crate) const BUFFER_BYTES: usize = 4 << 20;
 /// ICMP errors kept until [`UdpEncap::take_error`]; further ones are dropped, as the network may drop them too.
-const MAX_ERRORS: usize = 256;
+pub(crate) const MAX_ERRORS: usize = 256;
 /// How often one datagram is sent again because an earlier one's ICMP error failed the call.
-const SEND_ATTEMPTS: usize = 4;
+pub(crate) const SEND_ATTEMPTS: usize = 4;
 /// Largest train given to the kernel in one call: an IP packet's 65,535 bytes less the headers of IPv6 and UDP.
 const MAX_TRAIN: usize = 65_535 - 40 - 8;
 /// How often both families are tried at a common free port.
@@ -97,7 +97,7 @@ struct Family {
 
 /// Sets the options that quinn-udp works with, but without the time stamps that it asks the kernel for: nobody reads them,
 /// and on a train they leave no room for the ECN mark in quinn-udp's 96 octets for control messages (0.6.3).
-fn set_up(socket: &Socket) -> io::Result<UdpSocketState> {
+pub(crate) fn set_up(socket: &Socket) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
@@ -131,16 +131,21 @@ impl Family {
     }
 
     fn read_errors(&self, into: &mut VecDeque<NetError>) {
-        // A bound on the rounds, as forged ICMP could arrive as fast as it is read.
-        for _ in 0..MAX_ERRORS {
-            match errors::read(&self.socket, self.v4) {
-                Ok(Some(error)) if into.len() < MAX_ERRORS => into.push_back(error),
-                Ok(Some(_)) => tracing::debug!("ICMP error dropped: too many wait to be taken"),
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot read the error queue of the UDP socket");
-                    break;
-                }
+        drain_errors(&self.socket, self.v4, into);
+    }
+}
+
+/// Moves the errors of a socket's queue into `into`, as many as have room there.
+pub(crate) fn drain_errors(socket: &Socket, v4: bool, into: &mut VecDeque<NetError>) {
+    // A bound on the rounds, as forged ICMP could arrive as fast as it is read.
+    for _ in 0..MAX_ERRORS {
+        match errors::read(socket, v4) {
+            Ok(Some(error)) if into.len() < MAX_ERRORS => into.push_back(error),
+            Ok(Some(_)) => tracing::debug!("ICMP error dropped: too many wait to be taken"),
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the error queue of a socket");
+                break;
             }
         }
     }
@@ -353,7 +358,7 @@ impl UdpEncap {
 }
 
 /// Whether the error may be an earlier datagram's that the kernel reports on whatever call comes next.
-fn is_pending_icmp(error: &io::Error) -> bool {
+pub(crate) fn is_pending_icmp(error: &io::Error) -> bool {
     let Some(errno) = error.raw_os_error() else {
         return false;
     };
@@ -501,7 +506,7 @@ fn refuses_train(error: &io::Error) -> bool {
 /// Allows or forbids IP fragmentation on the socket. Processes that share the socket share the option, too: a datagram sent
 /// by another one at this very moment may be fragmented as well, which costs nothing but a lost probe of the path MTU.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn fragmenting(socket: &Socket, v4: bool, allow: bool) {
+pub(crate) fn fragmenting(socket: &Socket, v4: bool, allow: bool) {
     use nix::sys::socket::{setsockopt, sockopt};
     use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
     let result = if v4 {
@@ -520,7 +525,7 @@ fn fragmenting(socket: &Socket, v4: bool, allow: bool) {
 
 /// No portable switch: FreeBSD and macOS fragment IPv6 only when told, and IPv4 never while the option is set.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn fragmenting(_: &Socket, _: bool, _: bool) {}
+pub(crate) fn fragmenting(_: &Socket, _: bool, _: bool) {}
 
 /// Both sockets under one token.
 impl event::Source for UdpEncap {

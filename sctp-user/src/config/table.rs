@@ -91,9 +91,11 @@ pub const ENDPOINT: &[Parameter] = &[
 /// The fields of [`StackConfig`](super::StackConfig), in their order.
 pub const STACK: &[Parameter] = &[
     p("default_channel", "encapsulation", "UDP ports", "RFC 6951 5.1", Running),
+    p("further_channels", "what is tried next", "at most 7 channels", "RFC 6951 5.1", Running),
     p("max_associations", "most associations", "associations", "RFC 9260 5.1", Running),
     p("ootb_per_second", "answers to packets out of the blue", "per second and prefix", "RFC 9260 8.4", Running),
     p("init_ack_per_second", "INIT ACKs", "per second and prefix", "RFC 9260 5.1", Running),
     p("blackhole", "silence towards strangers", "yes or no", "RFC 9260 8.4", Running),
+    p("raw_alone", "the only SCTP on raw IP", "yes or no", "RFC 9260 8.4", Running),
     p("ecn_marks", "whether the transport reads and sets ECN marks", "yes or no", "RFC 4960 A", NewOnly),
 ];

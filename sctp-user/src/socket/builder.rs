@@ -15,7 +15,9 @@ use crate::net::Channel;
 use crate::node::Node;
 use crate::transport::announce::{AnnounceFrom, Announcers, Listeners};
 use crate::transport::clock::MonoClock;
+use crate::transport::raw::RawTransport;
 use crate::transport::udp::{UdpSettings, UdpTransport};
+use crate::transport::{Transport, addrs};
 
 /// The UDP port that IANA assigned to SCTP in UDP (RFC 6951 section 7).
 pub const DEFAULT_UDP_PORT: u16 = 9899;
@@ -44,6 +46,15 @@ pub enum RuntimeError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// This process may not send and receive IP packets of its own.
+    #[error("raw IP (protocol 132) is not permitted: run as root, give the program the right (setcap cap_net_raw+ep PROGRAM), or use UDP")]
+    RawNotPermitted,
+    /// Raw IP sockets cannot be opened for another reason.
+    #[error("cannot open raw IP sockets (protocol 132): {0}")]
+    Raw(#[source] io::Error),
+    /// Nothing is left that could carry packets.
+    #[error("neither UDP nor raw IP nor any other way to send packets was chosen")]
+    NoTransport,
     /// The chosen address is not one of this host's.
     #[error("cannot bind {addr}: {source}")]
     Address {
@@ -85,7 +96,10 @@ impl From<RuntimeError> for io::Error {
     fn from(err: RuntimeError) -> Self {
         let kind = match &err {
             RuntimeError::PortInUse { .. } | RuntimeError::NoAnswer { .. } => io::ErrorKind::AddrInUse,
-            RuntimeError::Bind { source, .. }
+            RuntimeError::RawNotPermitted => io::ErrorKind::PermissionDenied,
+            RuntimeError::NoTransport => io::ErrorKind::InvalidInput,
+            RuntimeError::Raw(source)
+            | RuntimeError::Bind { source, .. }
             | RuntimeError::Address { source, .. }
             | RuntimeError::Listen { source, .. }
             | RuntimeError::Announce { source, .. }
@@ -100,6 +114,9 @@ impl From<RuntimeError> for io::Error {
 #[derive(Clone, Debug)]
 pub struct RuntimeBuilder {
     udp: UdpSettings,
+    with_udp: bool,
+    raw: bool,
+    raw_alone: bool,
     listen: Vec<(SocketAddr, Vec<IpAddr>)>,
     announce: Vec<AnnounceFrom>,
     pcap: Option<(PathBuf, bool)>,
@@ -110,7 +127,7 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn new() -> Self {
         let udp = UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None };
-        Self { udp, listen: Vec::new(), announce: Vec::new(), pcap: None }
+        Self { udp, with_udp: true, raw: false, raw_alone: false, listen: Vec::new(), announce: Vec::new(), pcap: None }
     }
 
     /// The UDP port to bind, which is also the one that peers are assumed to use; 0 binds a free one and assumes 9899.
@@ -138,6 +155,31 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn fallback_to_ephemeral(mut self, on: bool) -> Self {
         self.udp.fallback_to_ephemeral = on;
+        self
+    }
+
+    /// Does without UDP encapsulation.
+    #[must_use]
+    pub fn no_udp(mut self) -> Self {
+        self.with_udp = false;
+        self
+    }
+
+    /// Sends and receives SCTP directly over IP (protocol 132), too: one raw socket for each address of the host. It needs the right
+    /// to raw sockets (CAP_NET_RAW on Linux), and no SCTP in the kernel that would answer in our place.
+    ///
+    /// Beside UDP, a peer known only by its address is tried over UDP first.
+    #[must_use]
+    pub fn raw(mut self) -> Self {
+        self.raw = true;
+        self
+    }
+
+    /// Whether no other SCTP, of the kernel or of another program, uses raw IP on this host (off by default). Only then are packets
+    /// to SCTP ports that nobody here has open answered by an ABORT, as RFC 9260 section 8.4 asks.
+    #[must_use]
+    pub fn raw_alone(mut self, on: bool) -> Self {
+        self.raw_alone = on;
         self
     }
 
@@ -184,7 +226,15 @@ impl RuntimeBuilder {
     /// One line that can be shown to the user as it is.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
         let clock = MonoClock::new();
-        let udp = UdpTransport::open(&self.udp).map_err(|err| open_error(&self.udp, err))?;
+        let udp = if self.with_udp { Some(UdpTransport::open(&self.udp, clock).map_err(|err| open_error(&self.udp, err))?) } else { None };
+        let bound = self.udp.bind.filter(|ip| !ip.is_unspecified());
+        let mut others: Vec<Box<dyn Transport>> = Vec::new();
+        if self.raw {
+            others.push(Box::new(RawTransport::open(&addrs::usable(bound.as_slice())).map_err(raw_error)?));
+        }
+        if udp.is_none() && others.is_empty() {
+            return Err(RuntimeError::NoTransport);
+        }
         let mut listeners = Listeners::default();
         for (group, interfaces) in &self.listen {
             if listeners.len() == MAX_LISTENERS {
@@ -197,13 +247,13 @@ impl RuntimeBuilder {
             announcers.add(*from).map_err(|source| RuntimeError::Announce { from: from.source, source })?;
         }
         let assumed = if self.udp.port == 0 { DEFAULT_UDP_PORT } else { self.udp.port };
-        let bound = self.udp.bind.filter(|ip| !ip.is_unspecified());
-        let mut lower = Lower::new(udp, listeners, announcers, clock);
+        let mut lower = Lower::new(udp, others, clock);
+        lower.announces(listeners, announcers);
         if let Some((path, append)) = self.pcap {
             lower.capture(&path, append).map_err(|source| RuntimeError::Pcap { path, source })?;
         }
         let engine = Engine::new(lower, clock, bound).map_err(RuntimeError::Poll)?;
-        Ok(Runtime { engine, assumed })
+        Ok(Runtime { engine, assumed, raw: self.raw, raw_alone: self.raw_alone })
     }
 }
 
@@ -220,6 +270,8 @@ impl Default for RuntimeBuilder {
 pub struct Runtime {
     engine: Engine,
     assumed: u16,
+    raw: bool,
+    raw_alone: bool,
 }
 
 impl Runtime {
@@ -229,23 +281,34 @@ impl Runtime {
         RuntimeBuilder::new()
     }
 
-    /// The UDP port that is bound.
+    /// The UDP port that is bound, 0 without one.
     #[must_use]
     pub fn udp_port(&self) -> u16 {
-        self.engine.lower.udp.local_port()
+        self.engine.lower.udp_port()
     }
 
-    /// What a stack should assume about peers known only by their address: our bound UDP port, and one's own setting for theirs.
+    /// What a stack should try first with peers known only by their address: our bound UDP port, and one's own setting for theirs;
+    /// without UDP, raw IP.
     #[must_use]
     pub fn default_channel(&self) -> Channel {
-        Channel::Udp { local: self.udp_port(), remote: self.assumed }
+        match self.udp_port() {
+            0 => Channel::Raw,
+            local => Channel::Udp { local, remote: self.assumed },
+        }
     }
 
     /// The configuration of a stack that this runtime is to drive: [`Self::default_channel`], and what its sockets can do.
     #[must_use]
     pub fn stack_config(&self) -> StackConfig {
-        let ecn_marks = self.engine.lower.udp.ecn_marks();
-        StackConfig { default_channel: self.default_channel(), ecn_marks, ..StackConfig::default() }
+        let default_channel = self.default_channel();
+        let further_channels = if self.raw && default_channel != Channel::Raw { vec![Channel::Raw] } else { Vec::new() };
+        StackConfig {
+            default_channel,
+            further_channels,
+            ecn_marks: self.engine.lower.ecn_marks(),
+            raw_alone: self.raw_alone,
+            ..StackConfig::default()
+        }
     }
 
     /// Drives `node` in a thread of its own until the last [`Handle`] is dropped.
@@ -276,5 +339,12 @@ fn open_error(settings: &UdpSettings, err: OpenError) -> RuntimeError {
         (io::ErrorKind::AddrInUse, _) => RuntimeError::PortInUse { port },
         (io::ErrorKind::AddrNotAvailable, Some(addr)) => RuntimeError::Address { addr, source },
         _ => RuntimeError::Bind { port, source },
+    }
+}
+
+fn raw_error(err: io::Error) -> RuntimeError {
+    match err.kind() {
+        io::ErrorKind::PermissionDenied => RuntimeError::RawNotPermitted,
+        _ => RuntimeError::Raw(err),
     }
 }

@@ -90,9 +90,9 @@ impl<N: Node> Handle<N> {
         let ticket = self.shared.with(|state, _| state.claim(port))?;
         // The answer comes by way of the transport, on the reader of the port too.
         self.shared.wake();
-        let answer = self.shared.wait(Some(CLAIM_PATIENCE), |state, _| state.lower.udp.take_claim(ticket))?;
+        let answer = self.shared.wait(Some(CLAIM_PATIENCE), |state, _| state.lower.take_claim(ticket))?;
         if answer.is_none() {
-            self.shared.with(|state, _| state.lower.udp.forget_claim(ticket))?;
+            self.shared.with(|state, _| state.lower.forget_claim(ticket))?;
         }
         answer.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the program that reads the UDP port")))
     }
@@ -118,12 +118,12 @@ impl<N: Node> Handle<N> {
         self.shared.with(|state, _| state.lower.announcers.add(from))?
     }
 
-    /// The UDP port that is bound.
+    /// The UDP port that is bound, 0 without one.
     ///
     /// # Errors
     /// As [`Self::with`].
     pub fn udp_port(&self) -> io::Result<u16> {
-        Ok(self.shared.lock()?.lower.udp.local_port())
+        Ok(self.shared.lock()?.lower.udp_port())
     }
 
     /// What the sharing of the UDP port looks like from here; `None` if it is not shared.
@@ -131,7 +131,7 @@ impl<N: Node> Handle<N> {
     /// # Errors
     /// As [`Self::with`].
     pub fn sharing(&self) -> io::Result<Option<Sharing>> {
-        Ok(self.shared.lock()?.lower.udp.sharing())
+        Ok(self.shared.lock()?.lower.sharing())
     }
 
     /// The clock that the node is driven by.

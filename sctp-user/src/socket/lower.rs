@@ -1,4 +1,4 @@
-//! Everything below the node: transports, the capture, and the one train that could not be sent yet.
+//! Everything below the node: transports, announces, the capture, and the claims of SCTP ports.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,30 +14,36 @@ use crate::pcap::{Interface, PcapWriter};
 use crate::time::Time;
 use crate::transport::announce::{Announcers, Listeners};
 use crate::transport::clock::MonoClock;
-use crate::transport::udp::{Input, UdpTransport};
+use crate::transport::ports::LocalPorts;
+use crate::transport::udp::{Sharing, UdpTransport};
+use crate::transport::{Input, Transport};
 
 /// Wakes the polling thread.
 pub(super) const WAKE: Token = Token(0);
+/// The host's addresses change.
+pub(super) const WATCH: Token = Token(usize::MAX);
 /// Tokens of the announce listeners: from here on.
 const LISTENERS: usize = 1;
-/// Tokens of the UDP transport: from here on.
-const UDP: usize = 1024;
+/// Tokens of the transports: from here on, as many for each.
+const TRANSPORTS: usize = 1024;
 /// Most announce listeners.
-pub(super) const MAX_LISTENERS: usize = UDP - LISTENERS;
+pub(super) const MAX_LISTENERS: usize = TRANSPORTS - LISTENERS;
 
 /// Batches received before callers and timers get their turn.
 const BUDGET: usize = 16;
 
 pub(super) struct Lower {
-    pub(super) udp: UdpTransport,
+    udp: Option<UdpTransport>,
+    /// The transports beside UDP, each for channels of its own.
+    others: Vec<Box<dyn Transport>>,
+    /// SCTP ports where no UDP port is shared.
+    ports: LocalPorts,
     listeners: Listeners,
     pub(super) announcers: Announcers,
     clock: MonoClock,
     capture: Option<Capture>,
     /// What the node wrote last; kept for its capacity.
     buf: Vec<u8>,
-    /// The train in `buf` that the UDP socket had no room for; the node is not asked for more meanwhile.
-    unsent: Option<Transmit>,
 }
 
 /// What a call of [`Lower::receive`] did.
@@ -50,8 +56,21 @@ pub(super) struct Progress {
 }
 
 impl Lower {
-    pub(super) fn new(udp: UdpTransport, listeners: Listeners, announcers: Announcers, clock: MonoClock) -> Self {
-        Self { udp, listeners, announcers, clock, capture: None, buf: Vec::new(), unsent: None }
+    pub(super) fn new(udp: Option<UdpTransport>, others: Vec<Box<dyn Transport>>, clock: MonoClock) -> Self {
+        Self {
+            udp,
+            others,
+            ports: LocalPorts::default(),
+            listeners: Listeners::default(),
+            announcers: Announcers::default(),
+            clock,
+            capture: None,
+            buf: Vec::new(),
+        }
+    }
+
+    pub(super) fn announces(&mut self, listeners: Listeners, announcers: Announcers) {
+        (self.listeners, self.announcers) = (listeners, announcers);
     }
 
     /// Starts writing a capture. With `append` an existing file is kept, which other processes may be writing to.
@@ -62,16 +81,32 @@ impl Lower {
 
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         self.listeners.register(registry, LISTENERS)?;
-        self.udp.register(registry, UDP)
+        for (i, transport) in self.transports_mut().enumerate() {
+            transport.register(registry, TRANSPORTS * (i + 1))?;
+        }
+        Ok(())
+    }
+
+    fn transports(&self) -> impl Iterator<Item = &dyn Transport> {
+        let udp = self.udp.iter().map(|t| -> &dyn Transport { t });
+        udp.chain(self.others.iter().map(|t| -> &dyn Transport { &**t }))
+    }
+
+    fn transports_mut(&mut self) -> impl Iterator<Item = &mut dyn Transport> {
+        each(&mut self.udp, &mut self.others)
     }
 
     /// Remembers that a socket has something to do.
     pub(super) fn note_ready(&mut self, event: &Event) {
         let Token(token) = event.token();
-        if token >= UDP {
-            self.udp.note_ready(event);
-        } else if token >= LISTENERS {
-            self.listeners.note_ready(token - LISTENERS);
+        match (token / TRANSPORTS).checked_sub(1) {
+            Some(i) => {
+                if let Some(transport) = self.transports_mut().nth(i) {
+                    transport.note_ready(event);
+                }
+            }
+            None if token >= LISTENERS => self.listeners.note_ready(token - LISTENERS),
+            None => {}
         }
     }
 
@@ -87,18 +122,21 @@ impl Lower {
         for _ in 0..BUDGET {
             let now = clock.now();
             let capture = &mut self.capture;
-            let again = self.udp.receive(|input| {
-                progress.any = true;
-                match input {
-                    Input::Packets(meta, train) => {
-                        Capture::tap(capture, |c| c.writer.received(clock.wall_nanos(now), Interface::FIRST, meta, &train));
-                        node.handle_batch(now, meta, train);
+            let mut again = false;
+            for transport in each(&mut self.udp, &mut self.others) {
+                again |= transport.receive(now, &mut |input| {
+                    progress.any = true;
+                    match input {
+                        Input::Packets(meta, train) => {
+                            Capture::tap(capture, |c| c.writer.received(clock.wall_nanos(now), Interface::FIRST, meta, &train));
+                            node.handle_batch(now, meta, train);
+                        }
+                        Input::Error(err) => node.handle_net_error(now, &err),
+                        Input::PortsDied(ports) => node.handle_ports_died(now, ports),
+                        Input::News => {}
                     }
-                    Input::Error(err) => node.handle_net_error(now, &err),
-                    Input::PortsDied(ports) => node.handle_ports_died(now, ports),
-                    Input::News => {}
-                }
-            });
+                });
+            }
             self.flush(node, now);
             if !again {
                 progress.more = announces_left;
@@ -109,51 +147,109 @@ impl Lower {
         progress
     }
 
-    /// Sends what the node has to say, until it falls silent or the socket has no room.
+    /// Sends what the node has to say, until it falls silent or a socket has no room for more.
     pub(super) fn flush<N: Node>(&mut self, node: &mut N, now: Time) {
-        if let Some(transmit) = self.unsent.take() {
-            let buf = core::mem::take(&mut self.buf);
-            let done = self.send(now, &transmit, &buf);
-            self.buf = buf;
-            if !done {
-                self.unsent = Some(transmit);
-                return;
-            }
+        let clock = self.clock;
+        let capture = &mut self.capture;
+        let mut full = false;
+        for transport in each(&mut self.udp, &mut self.others) {
+            transport.flush(&mut |t, bytes| Capture::tap(capture, |c| c.sent(clock.wall_nanos(now), t, bytes)));
+            full |= transport.is_full();
         }
+        let segments = self.transports().map(Transport::max_segments).max().unwrap_or(1);
         let mut buf = core::mem::take(&mut self.buf);
-        loop {
+        while !full {
             buf.clear();
-            let Some(transmit) = node.poll_transmit(now, self.udp.max_segments(), &mut buf) else { break };
-            if !self.send(now, &transmit, &buf) {
-                self.unsent = Some(transmit);
-                break;
-            }
+            let Some(transmit) = node.poll_transmit(now, segments, &mut buf) else { break };
+            full = self.send(now, &transmit, &buf);
         }
         self.buf = buf;
     }
 
-    /// Sends; `false` if there is no room. Any other failure is a packet lost on its way, which SCTP repairs.
+    /// Sends, or keeps until there is room; whether the node should not be asked for more at present.
     fn send(&mut self, now: Time, transmit: &Transmit, bytes: &[u8]) -> bool {
-        let sent = match transmit.channel {
-            Channel::Udp { .. } => self.udp.send(transmit, bytes),
-            Channel::Datagram { .. } => self.announcers.send(transmit, bytes),
-            Channel::Raw | Channel::Lower(_) => Err(io::ErrorKind::Unsupported.into()),
-        };
-        match sent {
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock && matches!(transmit.channel, Channel::Udp { .. }) => return false,
-            Err(err) => tracing::debug!(dst = %transmit.dst, channel = ?transmit.channel, %err, "not sent"),
-            Ok(()) => {
-                let clock = self.clock;
-                Capture::tap(&mut self.capture, |c| c.sent(clock.wall_nanos(now), transmit, bytes));
+        let clock = self.clock;
+        let capture = &mut self.capture;
+        let mut sent = |t: &Transmit, bytes: &[u8]| Capture::tap(capture, |c| c.sent(clock.wall_nanos(now), t, bytes));
+        if matches!(transmit.channel, Channel::Datagram { .. }) {
+            match self.announcers.send(transmit, bytes) {
+                Ok(()) => sent(transmit, bytes),
+                Err(err) => tracing::debug!(dst = %transmit.dst, %err, "announce not sent"),
             }
+            return false;
         }
-        true
+        let Some(transport) = each(&mut self.udp, &mut self.others).find(|t| t.carries(transmit.channel)) else {
+            tracing::debug!(dst = %transmit.dst, channel = ?transmit.channel, "not sent: there is no such transport");
+            return false;
+        };
+        transport.send(transmit, bytes, &mut sent);
+        transport.is_full()
+    }
+
+    /// The host's own addresses are these now.
+    pub(super) fn set_addresses(&mut self, addrs: &[IpAddr]) {
+        for transport in self.transports_mut() {
+            transport.set_addresses(addrs);
+        }
     }
 
     /// When the transports want to be looked after, whether or not something arrives.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.udp.next_deadline(&self.clock)
+        self.transports().filter_map(Transport::next_deadline).min()
     }
+
+    /// Whether every transport reads and sets ECN marks.
+    pub(super) fn ecn_marks(&self) -> bool {
+        self.transports().all(Transport::ecn_marks)
+    }
+
+    /// The UDP port that is bound, 0 without one.
+    pub(super) fn udp_port(&self) -> u16 {
+        self.udp.as_ref().map_or(0, UdpTransport::local_port)
+    }
+
+    /// How the UDP port is shared, if it is.
+    pub(super) fn sharing(&self) -> Option<Sharing> {
+        self.udp.as_ref().and_then(UdpTransport::sharing)
+    }
+
+    /// Asks for an SCTP port, 0 for a free one; the answer is fetched by the ticket.
+    pub(super) fn claim(&mut self, port: u16) -> u64 {
+        match &mut self.udp {
+            Some(udp) => udp.claim(port),
+            None => self.ports.claim(port),
+        }
+    }
+
+    /// The answer to a claim, if it has come.
+    pub(super) fn take_claim(&mut self, ticket: u64) -> Option<io::Result<u16>> {
+        match &mut self.udp {
+            Some(udp) => udp.take_claim(ticket),
+            None => self.ports.take_claim(ticket),
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn forget_claim(&mut self, ticket: u64) {
+        match &mut self.udp {
+            Some(udp) => udp.forget_claim(ticket),
+            None => self.ports.forget_claim(ticket),
+        }
+    }
+
+    /// Gives an SCTP port back.
+    pub(super) fn release(&mut self, port: u16) {
+        match &mut self.udp {
+            Some(udp) => udp.release(port),
+            None => self.ports.release(port),
+        }
+    }
+}
+
+/// All transports, UDP first; a function of the fields, so that the capture can be written to meanwhile.
+fn each<'a>(udp: &'a mut Option<UdpTransport>, others: &'a mut [Box<dyn Transport>]) -> impl Iterator<Item = &'a mut dyn Transport> {
+    let udp = udp.iter_mut().map(|t| -> &mut dyn Transport { t });
+    udp.chain(others.iter_mut().map(|t| -> &mut dyn Transport { &mut **t }))
 }
 
 /// The capture file; given up at the first error, because a full disk must not stop the calls.

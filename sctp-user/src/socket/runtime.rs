@@ -12,15 +12,12 @@ use mio::{Events, Poll};
 
 use super::errno;
 use super::handle::Handle;
-use super::lower::{Lower, WAKE};
-use crate::net::AddrChange;
+use super::lower::{Lower, WAKE, WATCH};
 use crate::node::Node;
 use crate::time::Time;
-use crate::transport::addrs;
 use crate::transport::clock::MonoClock;
+use crate::transport::watch::AddressWatcher;
 
-/// How often the host's addresses are compared with what the node knows.
-const ADDRESS_CHECK: Duration = Duration::from_secs(5);
 /// How long a waiter of a caller-driven runtime sleeps while another thread turns it, before it tries to turn it itself.
 const HAND_OVER: Duration = Duration::from_millis(20);
 
@@ -31,10 +28,7 @@ const YIELDS: usize = 64;
 pub(super) struct Poller {
     poll: Poll,
     events: Events,
-    /// The one address that is bound, if it is not all of them.
-    bound: Option<IpAddr>,
-    addresses: Vec<IpAddr>,
-    next_address_check: Time,
+    watcher: AddressWatcher,
 }
 
 /// A bound runtime without its node.
@@ -47,7 +41,7 @@ pub(super) struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("udp_port", &self.lower.udp.local_port()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("udp_port", &self.lower.udp_port()).finish_non_exhaustive()
     }
 }
 
@@ -57,7 +51,9 @@ impl Engine {
         let waker = mio::Waker::new(poll.registry(), WAKE)?;
         lower.register(poll.registry())?;
         let events = Events::with_capacity(64);
-        let poller = Poller { poll, events, bound, addresses: Vec::new(), next_address_check: Time::ZERO };
+        let watcher = AddressWatcher::new(bound.into_iter().collect());
+        watcher.register(poll.registry(), WATCH)?;
+        let poller = Poller { poll, events, watcher };
         Ok(Self { lower, poller, waker, clock })
     }
 }
@@ -93,12 +89,10 @@ pub(super) struct Shared<N> {
 
 impl<N: Node> Shared<N> {
     pub(super) fn new(engine: Engine, node: N, driven: bool) -> Self {
-        let Engine { lower, mut poller, waker, clock } = engine;
-        poller.next_address_check = clock.now() + ADDRESS_CHECK;
-        poller.addresses = current_addresses(poller.bound);
-        let change = AddrChange::Set(poller.addresses.clone());
+        let Engine { lower, poller, waker, clock } = engine;
         let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, stopped: false };
-        state.node.handle_addresses(clock.now(), change);
+        state.lower.set_addresses(poller.watcher.addresses());
+        state.node.handle_addresses(clock.now(), poller.watcher.listable());
         let releases = Arc::default();
         Self {
             state: Mutex::new(state),
@@ -211,7 +205,7 @@ impl<N: Node> Shared<N> {
     fn release_ports(&self, state: &mut State<N>) {
         if let Ok(mut ports) = self.releases.lock() {
             for port in ports.drain(..) {
-                state.lower.udp.release(port);
+                state.lower.release(port);
             }
         }
     }
@@ -231,7 +225,7 @@ impl<N: Node> Shared<N> {
         let timeout = {
             let mut state = self.lock()?;
             let limit = max_wait.map_or(Time::MAX, |w| self.clock.now() + w);
-            let wake_at = state.next_deadline().min(limit).min(poller.next_address_check);
+            let wake_at = state.next_deadline().min(limit).min(poller.watcher.next_deadline());
             state.planned = wake_at;
             if state.more { Duration::ZERO } else { wake_at.saturating_since(self.clock.now()) }
         };
@@ -239,17 +233,23 @@ impl<N: Node> Shared<N> {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => poller.events.clear(),
             other => other?,
         }
-        let addresses = poller.changed_addresses(self.clock.now());
+        if poller.events.iter().any(|e| e.token() == WATCH) {
+            poller.watcher.note_ready(self.clock.now());
+        }
+        let looked = poller.watcher.look(self.clock.now());
         self.let_callers_pass();
         let mut state = self.lock()?;
-        for event in &poller.events {
+        for event in poller.events.iter().filter(|e| e.token() != WATCH) {
             state.lower.note_ready(event);
         }
         let mut acted = false;
         let now = self.clock.now();
-        if let Some(change) = addresses {
-            state.node.handle_addresses(now, change);
-            acted = true;
+        if let Some(changed) = looked {
+            state.lower.set_addresses(poller.watcher.addresses());
+            if changed {
+                state.node.handle_addresses(now, poller.watcher.listable());
+                acted = true;
+            }
         }
         let State { node, lower, more, .. } = &mut *state;
         let progress = lower.receive(node, now);
@@ -322,33 +322,13 @@ impl<N: Node> State<N> {
     /// Asks for an SCTP port; the next turn looks for the answer.
     pub(super) fn claim(&mut self, port: u16) -> u64 {
         self.more = true;
-        self.lower.udp.claim(port)
+        self.lower.claim(port)
     }
 
     fn next_deadline(&self) -> Time {
         let node = self.node.poll_timeout().unwrap_or(Time::MAX);
         node.min(self.lower.next_deadline().unwrap_or(Time::MAX))
     }
-}
-
-impl Poller {
-    fn changed_addresses(&mut self, now: Time) -> Option<AddrChange> {
-        if now < self.next_address_check {
-            return None;
-        }
-        self.next_address_check = now + ADDRESS_CHECK;
-        let current = current_addresses(self.bound);
-        if current == self.addresses {
-            return None;
-        }
-        tracing::info!(?current, "the host's addresses changed");
-        self.addresses.clone_from(&current);
-        Some(AddrChange::Set(current))
-    }
-}
-
-fn current_addresses(bound: Option<IpAddr>) -> Vec<IpAddr> {
-    bound.map_or_else(addrs::host_addresses, |ip| vec![ip])
 }
 
 /// A caller-driven runtime: no thread of its own, it acts while [`Driven::turn`] or a blocking call on a handle runs.

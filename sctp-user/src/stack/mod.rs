@@ -31,7 +31,7 @@ use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
-pub use self::status::{AssocStatus, PathOptions, PathStatus};
+pub use self::status::{AssocStatus, HeartbeatAnswer, PathOptions, PathStatus};
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::rx::Rx;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Stack;
-use crate::net::Meta;
+use crate::net::{Channel, Meta};
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ShutdownComplete, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Encode, Packet, PacketWriter};
@@ -12,7 +12,7 @@ impl Stack {
     /// Rules 2 and 5 to 8 of section 8.4; INIT and COOKIE ECHO (3 and 4) went to the responder, and the source's kind (1) was
     /// checked before.
     pub(super) fn out_of_the_blue(&mut self, now: Time, meta: &Meta, packet: &Packet<'_>) {
-        if self.cfg.blackhole {
+        if self.cfg.blackhole || self.is_foreign(meta, packet.header.dst_port) {
             return;
         }
         let Some(Ok(first)) = packet.chunks().next() else { return };
@@ -29,6 +29,11 @@ impl Stack {
         } else {
             self.answer(now, meta, packet.header, packet.header.vtag, &Abort { t: true, causes: &[] });
         }
+    }
+
+    /// Whether a packet may be for another SCTP of this host: a raw socket sees what comes for all of them (rulings section 5 row 19).
+    pub(super) fn is_foreign(&self, meta: &Meta, port: u16) -> bool {
+        meta.channel == Channel::Raw && !self.cfg.raw_alone && self.ports.by_port(port).is_none()
     }
 
     /// Sends one chunk back to where a packet came from, keeping nothing.

@@ -50,7 +50,7 @@ impl Stack {
         let existing = self.concerned(meta, header, init);
         let listening = self.ports.by_port(header.dst_port).is_some_and(|(_, e)| e.listening && e.has(meta.dst));
         if existing.is_none() && !listening {
-            if self.cfg.blackhole {
+            if self.cfg.blackhole || self.is_foreign(meta, header.dst_port) {
                 return;
             }
             self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &[] });

@@ -11,6 +11,8 @@ use udp_encap::share::{ClaimError, Incoming, OpenError, Request, Role, ShareConf
 use udp_encap::{Bind, NetErrorKind as UdpErrorKind};
 
 use super::clock::MonoClock;
+use super::outbox::Outbox;
+use super::{Input, Sent, Transport};
 use crate::entropy::{Entropy as _, OsEntropy};
 use crate::net::{Channel, Ecn, Meta, NetError, NetErrorKind, Train, Transmit, canonical};
 use crate::time::Time;
@@ -38,16 +40,6 @@ pub struct Sharing {
     pub generation: u64,
 }
 
-/// What the transport hands up.
-pub(crate) enum Input<'a> {
-    Packets(&'a Meta, Train),
-    Error(NetError),
-    /// Processes of this host that held these SCTP ports are gone.
-    PortsDied(&'a [u16]),
-    /// Nothing for the node, but something that callers may wait for.
-    News,
-}
-
 /// A claim of an SCTP port that was asked for.
 struct PendingClaim {
     ticket: u64,
@@ -60,28 +52,30 @@ pub(crate) struct UdpTransport {
     /// Claims whose callers have not fetched the answer; at most one for each waiting caller.
     claims: Vec<PendingClaim>,
     next_ticket: u64,
+    outbox: Outbox,
+    clock: MonoClock,
 }
 
 impl UdpTransport {
     /// Binds the port, or attaches to the process that has it. May take up to two seconds if that one is frozen.
-    pub(crate) fn open(settings: &UdpSettings) -> Result<Self, OpenError> {
+    pub(crate) fn open(settings: &UdpSettings, clock: MonoClock) -> Result<Self, OpenError> {
         let bind = settings.bind.filter(|ip| !ip.is_unspecified()).map_or(Bind::Any, Bind::Addr);
         let port = if settings.private { 0 } else { settings.port };
         // A single address is nothing that all programs of the user could live with.
         let share = settings.share && port != 0 && matches!(bind, Bind::Any);
-        match Self::open_one(ShareConfig { udp_port: port, bind, share, ..ShareConfig::default() }) {
+        match Self::open_one(ShareConfig { udp_port: port, bind, share, ..ShareConfig::default() }, clock) {
             Err(err) if settings.fallback_to_ephemeral && port != 0 => {
                 tracing::warn!(%err, port, "going on from a free UDP port");
-                Self::open_one(ShareConfig { udp_port: 0, bind, share: false, ..ShareConfig::default() })
+                Self::open_one(ShareConfig { udp_port: 0, bind, share: false, ..ShareConfig::default() }, clock)
             }
             other => other,
         }
     }
 
-    fn open_one(cfg: ShareConfig) -> Result<Self, OpenError> {
+    fn open_one(cfg: ShareConfig, clock: MonoClock) -> Result<Self, OpenError> {
         let mut entropy = OsEntropy::new().map_err(|source| OpenError::Io { port: cfg.udp_port, source })?;
         let port = SharedPort::open(&cfg, move |out| entropy.fill_public(out))?;
-        Ok(Self { port, claims: Vec::new(), next_ticket: 0 })
+        Ok(Self { port, claims: Vec::new(), next_ticket: 0, outbox: Outbox::default(), clock })
     }
 
     pub(crate) fn local_port(&self) -> u16 {
@@ -96,45 +90,7 @@ impl UdpTransport {
         Some(Sharing { reader, generation: self.port.generation() })
     }
 
-    pub(crate) fn max_segments(&self) -> usize {
-        self.port.caps().max_segments.max(1)
-    }
-
-    /// Whether ECN marks are read and set.
-    pub(crate) fn ecn_marks(&self) -> bool {
-        self.port.caps().ecn
-    }
-
-    pub(crate) fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
-        self.port.register(registry.try_clone()?, Token(first))
-    }
-
-    pub(crate) fn note_ready(&mut self, event: &Event) {
-        if self.port.owns(event.token()) {
-            self.port.handle_ready(event.token(), Instant::now());
-        }
-    }
-
-    /// Looks after the shared port and hands up what one batch brought; whether there may be more.
-    pub(crate) fn receive(&mut self, mut sink: impl FnMut(Input<'_>)) -> bool {
-        let now = Instant::now();
-        if self.port.next_deadline().is_some_and(|at| at <= now) {
-            self.port.handle_timeout(now);
-        }
-        for _ in 0..BATCH {
-            match self.port.recv(now) {
-                Ok(Some(incoming)) => self.hand_up(incoming, &mut sink),
-                Ok(None) => return false,
-                Err(err) => {
-                    tracing::debug!(%err, "UDP receive");
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    fn hand_up(&mut self, incoming: Incoming, sink: &mut impl FnMut(Input<'_>)) {
+    fn hand_up(&mut self, incoming: Incoming, sink: &mut dyn FnMut(Input<'_>)) {
         let local = self.local_port();
         match incoming {
             Incoming::Train(received) => {
@@ -172,21 +128,6 @@ impl UdpTransport {
         }
     }
 
-    pub(crate) fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        let datagram = udp_encap::Transmit {
-            src: t.src,
-            dst: t.dst,
-            ecn: t.ecn.map(ecn_down),
-            segment_size: t.segment_size,
-            may_fragment: t.may_fragment,
-        };
-        self.port.send(&datagram, bytes)
-    }
-
-    pub(crate) fn next_deadline(&self, clock: &MonoClock) -> Option<Time> {
-        self.port.next_deadline().map(|at| clock.at(at))
-    }
-
     /// Asks for an SCTP port, 0 for a free one; the answer is fetched by the ticket.
     pub(crate) fn claim(&mut self, port: u16) -> u64 {
         let ticket = self.next_ticket;
@@ -216,7 +157,72 @@ impl UdpTransport {
     }
 }
 
-fn ecn_up(ecn: udp_encap::Ecn) -> Ecn {
+impl Transport for UdpTransport {
+    fn carries(&self, channel: Channel) -> bool {
+        matches!(channel, Channel::Udp { .. })
+    }
+
+    fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
+        self.port.register(registry.try_clone()?, Token(first))
+    }
+
+    fn note_ready(&mut self, event: &Event) {
+        if self.port.owns(event.token()) {
+            self.port.handle_ready(event.token(), Instant::now());
+        }
+    }
+
+    /// Looks after the shared port, too.
+    fn receive(&mut self, _now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool {
+        let now = Instant::now();
+        if self.port.next_deadline().is_some_and(|at| at <= now) {
+            self.port.handle_timeout(now);
+        }
+        for _ in 0..BATCH {
+            match self.port.recv(now) {
+                Ok(Some(incoming)) => self.hand_up(incoming, sink),
+                Ok(None) => return false,
+                Err(err) => {
+                    tracing::debug!(%err, "UDP receive");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn send(&mut self, t: &Transmit, bytes: &[u8], sent: Sent<'_>) {
+        let port = &mut self.port;
+        self.outbox.send(t, bytes, |t, bytes| port.send(&datagram_of(t), bytes), sent);
+    }
+
+    fn flush(&mut self, sent: Sent<'_>) {
+        let port = &mut self.port;
+        self.outbox.flush(|t, bytes| port.send(&datagram_of(t), bytes), sent);
+    }
+
+    fn is_full(&self) -> bool {
+        self.outbox.is_full()
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.port.next_deadline().map(|at| self.clock.at(at))
+    }
+
+    fn ecn_marks(&self) -> bool {
+        self.port.caps().ecn
+    }
+
+    fn max_segments(&self) -> usize {
+        self.port.caps().max_segments.max(1)
+    }
+}
+
+fn datagram_of(t: &Transmit) -> udp_encap::Transmit {
+    udp_encap::Transmit { src: t.src, dst: t.dst, ecn: t.ecn.map(ecn_down), segment_size: t.segment_size, may_fragment: t.may_fragment }
+}
+
+pub(super) fn ecn_up(ecn: udp_encap::Ecn) -> Ecn {
     match ecn {
         udp_encap::Ecn::Ect0 => Ecn::Ect0,
         udp_encap::Ecn::Ect1 => Ecn::Ect1,
@@ -224,7 +230,7 @@ fn ecn_up(ecn: udp_encap::Ecn) -> Ecn {
     }
 }
 
-fn ecn_down(ecn: Ecn) -> udp_encap::Ecn {
+pub(super) fn ecn_down(ecn: Ecn) -> udp_encap::Ecn {
     match ecn {
         Ecn::Ect0 => udp_encap::Ecn::Ect0,
         Ecn::Ect1 => udp_encap::Ecn::Ect1,
