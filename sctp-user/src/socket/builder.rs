@@ -230,7 +230,7 @@ impl RuntimeBuilder {
         let bound = self.udp.bind.filter(|ip| !ip.is_unspecified());
         let mut others: Vec<Box<dyn Transport>> = Vec::new();
         if self.raw {
-            others.push(Box::new(RawTransport::open(&addrs::usable(bound)).map_err(raw_error)?));
+            others.push(Box::new(RawTransport::open(&addrs::usable(bound.as_slice())).map_err(raw_error)?));
         }
         if udp.is_none() && others.is_empty() {
             return Err(RuntimeError::NoTransport);

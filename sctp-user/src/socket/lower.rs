@@ -20,6 +20,8 @@ use crate::transport::{Input, Transport};
 
 /// Wakes the polling thread.
 pub(super) const WAKE: Token = Token(0);
+/// The host's addresses change.
+pub(super) const WATCH: Token = Token(usize::MAX);
 /// Tokens of the announce listeners: from here on.
 const LISTENERS: usize = 1;
 /// Tokens of the transports: from here on, as many for each.

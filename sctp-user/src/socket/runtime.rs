@@ -2,24 +2,22 @@
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::task::Waker;
 use core::time::Duration;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 
-use mio::{Events, Poll, Waker};
+use mio::{Events, Poll};
 
 use super::errno;
 use super::handle::Handle;
-use super::lower::{Lower, WAKE};
-use crate::net::AddrChange;
+use super::lower::{Lower, WAKE, WATCH};
 use crate::node::Node;
 use crate::time::Time;
-use crate::transport::addrs;
 use crate::transport::clock::MonoClock;
+use crate::transport::watch::AddressWatcher;
 
-/// How often the host's addresses are compared with what the node knows.
-const ADDRESS_CHECK: Duration = Duration::from_secs(5);
 /// How long a waiter of a caller-driven runtime sleeps while another thread turns it, before it tries to turn it itself.
 const HAND_OVER: Duration = Duration::from_millis(20);
 
@@ -30,17 +28,14 @@ const YIELDS: usize = 64;
 pub(super) struct Poller {
     poll: Poll,
     events: Events,
-    /// The one address that is bound, if it is not all of them.
-    bound: Option<IpAddr>,
-    addresses: Vec<IpAddr>,
-    next_address_check: Time,
+    watcher: AddressWatcher,
 }
 
 /// A bound runtime without its node.
 pub(super) struct Engine {
     pub(super) lower: Lower,
     pub(super) poller: Poller,
-    pub(super) waker: Waker,
+    pub(super) waker: mio::Waker,
     pub(super) clock: MonoClock,
 }
 
@@ -53,10 +48,12 @@ impl fmt::Debug for Engine {
 impl Engine {
     pub(super) fn new(mut lower: Lower, clock: MonoClock, bound: Option<IpAddr>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKE)?;
+        let waker = mio::Waker::new(poll.registry(), WAKE)?;
         lower.register(poll.registry())?;
         let events = Events::with_capacity(64);
-        let poller = Poller { poll, events, bound, addresses: Vec::new(), next_address_check: Time::ZERO };
+        let watcher = AddressWatcher::new(bound.into_iter().collect());
+        watcher.register(poll.registry(), WATCH)?;
+        let poller = Poller { poll, events, watcher };
         Ok(Self { lower, poller, waker, clock })
     }
 }
@@ -82,7 +79,7 @@ pub(super) struct Shared<N> {
     queue: AtomicUsize,
     changed: Condvar,
     poller: Mutex<Poller>,
-    waker: Waker,
+    waker: mio::Waker,
     pub(super) clock: MonoClock,
     /// Whether callers turn the runtime (no thread does).
     driven: bool,
@@ -92,13 +89,10 @@ pub(super) struct Shared<N> {
 
 impl<N: Node> Shared<N> {
     pub(super) fn new(engine: Engine, node: N, driven: bool) -> Self {
-        let Engine { lower, mut poller, waker, clock } = engine;
-        poller.next_address_check = clock.now() + ADDRESS_CHECK;
-        poller.addresses = addrs::usable(poller.bound);
-        let change = AddrChange::Set(poller.addresses.clone());
+        let Engine { lower, poller, waker, clock } = engine;
         let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, stopped: false };
-        state.lower.set_addresses(&poller.addresses);
-        state.node.handle_addresses(clock.now(), change);
+        state.lower.set_addresses(poller.watcher.addresses());
+        state.node.handle_addresses(clock.now(), poller.watcher.listable());
         let releases = Arc::default();
         Self {
             state: Mutex::new(state),
@@ -142,7 +136,7 @@ impl<N: Node> Shared<N> {
         let mut state = self.lock()?;
         let out = f(&mut state, self.clock.now());
         self.settle(&mut state);
-        self.notify(&state);
+        self.notify(state);
         Ok(out)
     }
 
@@ -155,8 +149,15 @@ impl<N: Node> Shared<N> {
             let out = f(&mut state, self.clock.now());
             self.settle(&mut state);
             if out.is_some() {
-                self.notify(&state);
+                self.notify(state);
                 return Ok(out);
+            }
+            let woken = state.node.take_woken();
+            if !woken.is_empty() {
+                drop(state);
+                woken.into_iter().for_each(Waker::wake);
+                state = self.lock()?;
+                continue;
             }
             let left = until.saturating_since(self.clock.now());
             if left.is_zero() {
@@ -209,10 +210,14 @@ impl<N: Node> Shared<N> {
         }
     }
 
-    fn notify(&self, state: &State<N>) {
+    /// Something changed: whoever waits looks again.
+    fn notify(&self, mut state: MutexGuard<'_, State<N>>) {
         if state.waiters > 0 {
             self.changed.notify_all();
         }
+        let woken = state.node.take_woken();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Waits at most `max_wait` for something to do, and does it.
@@ -220,7 +225,7 @@ impl<N: Node> Shared<N> {
         let timeout = {
             let mut state = self.lock()?;
             let limit = max_wait.map_or(Time::MAX, |w| self.clock.now() + w);
-            let wake_at = state.next_deadline().min(limit).min(poller.next_address_check);
+            let wake_at = state.next_deadline().min(limit).min(poller.watcher.next_deadline());
             state.planned = wake_at;
             if state.more { Duration::ZERO } else { wake_at.saturating_since(self.clock.now()) }
         };
@@ -228,18 +233,23 @@ impl<N: Node> Shared<N> {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => poller.events.clear(),
             other => other?,
         }
-        let addresses = poller.changed_addresses(self.clock.now());
+        if poller.events.iter().any(|e| e.token() == WATCH) {
+            poller.watcher.note_ready(self.clock.now());
+        }
+        let looked = poller.watcher.look(self.clock.now());
         self.let_callers_pass();
         let mut state = self.lock()?;
-        for event in &poller.events {
+        for event in poller.events.iter().filter(|e| e.token() != WATCH) {
             state.lower.note_ready(event);
         }
         let mut acted = false;
         let now = self.clock.now();
-        if let Some(change) = addresses {
-            state.lower.set_addresses(&poller.addresses);
-            state.node.handle_addresses(now, change);
-            acted = true;
+        if let Some(changed) = looked {
+            state.lower.set_addresses(poller.watcher.addresses());
+            if changed {
+                state.node.handle_addresses(now, poller.watcher.listable());
+                acted = true;
+            }
         }
         let State { node, lower, more, .. } = &mut *state;
         let progress = lower.receive(node, now);
@@ -254,7 +264,7 @@ impl<N: Node> Shared<N> {
         state.planned = Time::ZERO;
         self.settle(&mut state);
         if acted {
-            self.notify(&state);
+            self.notify(state);
         }
         Ok(())
     }
@@ -293,14 +303,18 @@ impl<N> Drop for Alarm<'_, N> {
 }
 
 /// Tells all waiters when the I/O thread ends, for whatever reason.
-struct LastWords<'a, N>(&'a Shared<N>);
+struct LastWords<'a, N: Node>(&'a Shared<N>);
 
-impl<N> Drop for LastWords<'_, N> {
+impl<N: Node> Drop for LastWords<'_, N> {
     fn drop(&mut self) {
-        if let Ok(mut state) = self.0.state.lock() {
-            state.stopped = true;
-        }
+        // Poisoned or not: tasks that wait get the error when they look again.
+        let mut state = self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.stopped = true;
+        state.node.wake_everybody();
+        let woken = state.node.take_woken();
+        drop(state);
         self.0.changed.notify_all();
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -314,22 +328,6 @@ impl<N: Node> State<N> {
     fn next_deadline(&self) -> Time {
         let node = self.node.poll_timeout().unwrap_or(Time::MAX);
         node.min(self.lower.next_deadline().unwrap_or(Time::MAX))
-    }
-}
-
-impl Poller {
-    fn changed_addresses(&mut self, now: Time) -> Option<AddrChange> {
-        if now < self.next_address_check {
-            return None;
-        }
-        self.next_address_check = now + ADDRESS_CHECK;
-        let current = addrs::usable(self.bound);
-        if current == self.addresses {
-            return None;
-        }
-        tracing::info!(?current, "the host's addresses changed");
-        self.addresses.clone_from(&current);
-        Some(AddrChange::Set(current))
     }
 }
 

@@ -31,7 +31,7 @@ use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
-pub use self::status::{AssocStatus, PathOptions, PathStatus};
+pub use self::status::{AssocStatus, HeartbeatAnswer, PathOptions, PathStatus};
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::rx::Rx;
@@ -173,6 +173,30 @@ impl Stack {
         }
         (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
         Ok(())
+    }
+
+    /// Changes which of the host's addresses an endpoint uses, for associations that are opened from now on; empty for all. Those
+    /// that exist keep theirs.
+    ///
+    /// # Errors
+    /// There is no such endpoint.
+    pub fn bind(&mut self, ep: EndpointId, addrs: Vec<IpAddr>) -> Result<(), ConfigError> {
+        let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
+        e.bind = addrs;
+        Ok(())
+    }
+
+    /// Whether `ip` is an address of this host, as far as the driver told; if it told nothing, every address may be.
+    #[must_use]
+    pub fn has_address(&self, ip: IpAddr) -> bool {
+        self.host.is_empty() || self.host.contains(&ip.to_canonical())
+    }
+
+    /// The addresses of this host that an endpoint uses.
+    #[must_use]
+    pub fn addresses(&self, ep: EndpointId) -> Option<Vec<IpAddr>> {
+        let e = self.ports.get(ep)?;
+        Some(if e.bind.is_empty() { self.host.clone() } else { e.bind.clone() })
     }
 
     /// Starts or stops accepting associations. Those that exist live on.

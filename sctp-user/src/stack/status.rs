@@ -81,8 +81,19 @@ pub struct PathStatus {
     pub error_count: u32,
     /// Whether periodic HEARTBEATs are sent.
     pub heartbeats: bool,
+    /// The last answer to a HEARTBEAT that [`Assoc::request_heartbeat`](crate::Assoc::request_heartbeat) asked for.
+    pub answer: Option<HeartbeatAnswer>,
     /// Counters.
     pub stats: PathStats,
+}
+
+/// The answer to a HEARTBEAT that was asked for (RFC 9260 section 11.1.10).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeartbeatAnswer {
+    /// When the HEARTBEAT was sent: by it a program tells which of its requests was answered.
+    pub sent: Time,
+    /// How long the answer took.
+    pub rtt: Duration,
 }
 
 /// What may be set for one path (RFC 9260 sections 8.3 and 11.1.9, RFC 6458 section 8.1.12).

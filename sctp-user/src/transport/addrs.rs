@@ -40,10 +40,18 @@ pub fn host_addresses() -> Vec<IpAddr> {
     interfaces().into_iter().map(|i| i.addr).filter(|ip| !is_link_local(ip)).collect()
 }
 
-/// The addresses that a runtime may use: the one that it is bound to, or all of the host.
+/// The addresses that a runtime may use, those of links included: of the `bound` ones those that the host has, or all if there
+/// are no bound ones.
 #[must_use]
-pub(crate) fn usable(bound: Option<IpAddr>) -> Vec<IpAddr> {
-    bound.map_or_else(host_addresses, |ip| vec![ip])
+pub(crate) fn usable(bound: &[IpAddr]) -> Vec<IpAddr> {
+    let mut host: Vec<_> = interfaces().into_iter().map(|i| i.addr).collect();
+    host.dedup();
+    if bound.is_empty() {
+        return host;
+    }
+    // All of 127.0.0.0/8 is ours, but no interface lists it. A single address is all that there is, whatever becomes of it.
+    let usable = |ip: &IpAddr| bound.len() == 1 || ip.is_loopback() || host.contains(ip);
+    bound.iter().copied().filter(usable).collect()
 }
 
 /// The index of the interface that has a link-local IPv6 address, which such an address needs as its scope; else 0.
@@ -55,7 +63,8 @@ pub(crate) fn scope_of(addr: IpAddr) -> u32 {
     interfaces().iter().find(|i| i.addr == addr).map_or(0, |i| i.index)
 }
 
-fn is_link_local(ip: &IpAddr) -> bool {
+/// Whether it is an IPv6 address that only its link knows, and that needs a scope therefore.
+pub(crate) fn is_link_local(ip: &IpAddr) -> bool {
     match ip {
         IpAddr::V4(_) => false,
         IpAddr::V6(v6) => Ipv6Addr::is_unicast_link_local(v6),
@@ -78,5 +87,13 @@ mod tests {
         assert!(is_link_local(&"fe80::1".parse().unwrap()));
         assert!(!is_link_local(&"2001:db8::1".parse().unwrap()));
         assert!(!host_addresses().iter().any(is_link_local));
+    }
+
+    #[test]
+    fn a_bound_host_has_no_other_addresses() {
+        let ip = |a: &str| -> IpAddr { a.parse().unwrap() };
+        assert_eq!(usable(&[ip("192.0.2.77")]), [ip("192.0.2.77")], "the only one");
+        assert_eq!(usable(&[ip("127.0.0.9"), ip("192.0.2.77")]), [ip("127.0.0.9")], "this host has no such address");
+        assert!(host_addresses().iter().all(|a| usable(&[]).contains(a)));
     }
 }

@@ -5,6 +5,7 @@
 //! * [`announce`]: plain datagrams, for the announces of registrars.
 //! * [`addrs`]: the host's own addresses.
 //! * [`clock`]: the monotonic clock.
+//! * `watch`: is told by the system when the host's addresses change.
 //! * `outbox`: what a socket has no room for yet; `ports`: SCTP ports where no UDP port is shared.
 
 use std::io;
@@ -23,6 +24,7 @@ mod outbox;
 pub(crate) mod ports;
 pub mod raw;
 pub mod udp;
+pub(crate) mod watch;
 
 /// What a transport hands up.
 pub(crate) enum Input<'a> {

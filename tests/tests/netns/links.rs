@@ -8,7 +8,7 @@ use testbed::netns::{Host, available, join};
 use super::stage::Peer;
 
 /// Two hosts with so many links, each with IPv4 and IPv6.
-fn hosts(links: u8) -> io::Result<(Host, Host)> {
+pub(super) fn hosts(links: u8) -> io::Result<(Host, Host)> {
     let (a, b) = (Host::new()?, Host::new()?);
     for n in 0..links {
         let interface = format!("eth{n}");

@@ -10,6 +10,7 @@
     reason = "edge: real processes, sockets, threads and clocks"
 )]
 
+mod addresses;
 mod links;
 mod peer;
 mod stage;
