@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the laboratory's guest: Debian's own kernel and an initramfs that holds
-# RSPLIB's programs. Idempotent; outputs below $LAB_OUT.
+# RSPLIB's and lksctp's programs. Idempotent; outputs below $LAB_OUT.
 # Usage: build.sh [--force]
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
@@ -13,7 +13,7 @@ apt-cache policy linux-image-amd64 2>/dev/null | grep -q 'Candidate: [0-9]' || a
 # --- tools of this machine -------------------------------------------------
 missing=()
 need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' || missing+=("$1"); }
-for p in qemu-system-x86 cpio xz-utils kmod gcc libc6-dev binutils iproute2 util-linux; do need $p; done
+for p in qemu-system-x86 cpio xz-utils kmod gcc libc6-dev libsctp-dev binutils iproute2 util-linux; do need $p; done
 if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y \
         --no-install-recommends "${missing[@]}"
@@ -23,7 +23,7 @@ fi
 KPKG=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-6[^ ]*\)$/\1/p' | head -1)
 KVER=${KPKG#linux-image-}
 GUEST_PKGS="busybox-static dash kmod
-  libc6 libgcc-s1 libstdc++6 libbz2-1.0 libsctp1
+  libc6 libgcc-s1 libstdc++6 libbz2-1.0 libsctp1 lksctp-tools
   rsplib-registrar rsplib-services rsplib-tools librsplib3 libcpprspserver3
   iproute2 libelf1 libmnl0 libbpf1 libcap2 libxtables12 libselinux1 libpcre2-8-0 zlib1g
   libtirpc3 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libcom-err2 libkrb5support0 libkeyutils1 libdb5.3
@@ -45,6 +45,7 @@ fi
 
 # --- own programs ------------------------------------------------------------
 gcc -O2 -Wall -static -o agent "$LAB_DIR/src/agent.c"
+gcc -O2 -Wall -o peer "$LAB_DIR/src/peer.c" -lsctp -lpthread
 
 # --- kernel: unpacked, so that QEMU starts it by PVH without decompressing it
 rm -rf pkg root && mkdir -p pkg root
@@ -75,7 +76,7 @@ add_libs() {
 }
 add_bin() { rm -f "$R/bin/$(basename "$1")"; cp -L "$1" "$R/bin/"; add_libs "$1"; }
 cp -L pkg/lib64/ld-linux-x86-64.so.2 "$R/lib64/"
-for b in usr/bin/{rspregistrar,rspserver,rspterminal,hsdump,pingpongclient} \
+for b in usr/bin/{rspregistrar,rspserver,rspterminal,hsdump,pingpongclient,sctp_test,sctp_darn} \
          sbin/ethtool bin/{ip,ss,dash,kmod} usr/bin/{timeout,nohup,env,nice,setsid,stdbuf}; do
     add_bin "pkg/$b"
 done
@@ -83,6 +84,7 @@ done
 ln -sf dash "$R/bin/sh"
 for a in modprobe lsmod insmod rmmod modinfo; do ln -sf kmod "$R/bin/$a"; done
 cp agent "$R/bin/"
+add_bin peer
 # For stdbuf, which preloads it.
 mkdir -p "$R/usr/libexec/coreutils" && cp pkg/usr/libexec/coreutils/libstdbuf.so "$R/usr/libexec/coreutils/"
 

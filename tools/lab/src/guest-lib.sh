@@ -8,7 +8,8 @@
 #   lab topo [NAME:ID ...]  hosts as network namespaces: bridges br1 (with eth1)
 #                       and br2 (with eth2); host NAME has 10.77.1.ID on e1 and
 #                       10.77.2.ID on e2 (fd77:1::ID, fd77:2::ID too). Default:
-#                       r1:11 r2:12 pe1:21 pe2:22 pu:31; LAB_V6=0: no IPv6
+#                       r1:11 r2:12 pe1:21 pe2:22 pu:31; LAB_V6=0: no IPv6;
+#                       LAB_NETS=1: br1 only
 #   lab topo-del        remove them
 #   lab on NAME CMD     run CMD in host NAME
 d=/run/bg
@@ -48,7 +49,7 @@ bgs)  for f in $d/*.pid; do [ -e "$f" ] || continue
           if kill -0 "$p" 2>/dev/null; then s=running; else s=ended; fi; echo "$n $p $s"; done;;
 topo) shift
       [ $# -gt 0 ] || set -- r1:11 r2:12 pe1:21 pe2:22 pu:31
-      for n in 1 2; do
+      for n in ${LAB_NETS:-1 2}; do
           ip link show eth$n >/dev/null 2>&1 || continue
           ip link show br$n >/dev/null 2>&1 && continue
           ip link add br$n type bridge stp_state 0 forward_delay 0 mcast_snooping 0

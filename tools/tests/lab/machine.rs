@@ -1,5 +1,6 @@
 //! The virtual machine: started with the first test, ended with the process, however that ends.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,7 +16,9 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Machine {
     scripts: PathBuf,
     out: PathBuf,
-    namespace: String,
+    pub(crate) namespace: String,
+    /// What the hosts in the guest are at present.
+    pub(crate) hosts: RefCell<String>,
 }
 
 /// The machine, for one test at a time; `None`, with the reason printed, where it cannot run.
@@ -56,14 +59,16 @@ impl Machine {
         }
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab");
         let out = std::env::var_os("LAB_OUT").map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab"), PathBuf::from);
-        let machine = Self { scripts, out, namespace: format!("lab-{}", std::process::id()) };
+        let machine = Self { scripts, out, namespace: format!("lab-{}", std::process::id()), hosts: RefCell::default() };
         let build = run(machine.script("build.sh"), BUILD_LIMIT);
         if !build.status.success() {
             return Err(format!("the laboratory cannot be built: {}", text(&build)));
         }
         machine.end_with_this_process();
         // From here on it is our fault.
-        let up = run(machine.script("up.sh"), BOOT_LIMIT);
+        let mut up = machine.script("up.sh");
+        up.arg("2");
+        let up = run(up, BOOT_LIMIT);
         assert!(up.status.success(), "the laboratory does not start: {}", text(&up));
         println!("{}", text(&up).trim());
         Ok(machine)

@@ -1,0 +1,61 @@
+//! The other end: `tools/lab/src/peer.c`, led line by line.
+
+use std::net::IpAddr;
+
+use super::work::Tally;
+use crate::common::Background;
+use crate::scene::LIMIT;
+
+/// A running peer.
+pub(crate) struct Peer(pub(crate) Background);
+
+impl Peer {
+    /// Sends the line; the line that begins with `answer`.
+    pub(crate) fn ask(&mut self, line: &str, answer: &str) -> String {
+        self.0.say(line);
+        self.line(answer)
+    }
+
+    /// Waits for a line that begins with `answer`.
+    pub(crate) fn line(&mut self, answer: &str) -> String {
+        loop {
+            let line = self.0.expect("", LIMIT);
+            assert!(!line.starts_with("failed"), "{line}");
+            if line.starts_with(answer) {
+                return line;
+            }
+        }
+    }
+
+    /// Begins to send; [`Self::sent`] is what it was.
+    pub(crate) fn send(&mut self, count: u32, sizes: &[usize]) {
+        let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
+        self.0.say(&format!("send {count} {}", sizes.join(",")));
+    }
+
+    pub(crate) fn sent(&mut self) -> Tally {
+        Tally::parse(&self.line("sent "))
+    }
+
+    /// What has come once `count` messages have come in all.
+    pub(crate) fn received(&mut self, count: u64) -> Tally {
+        Tally::parse(&self.ask(&format!("await {count}"), "received "))
+    }
+
+    /// What it says of its paths.
+    pub(crate) fn paths(&mut self) -> Vec<String> {
+        self.0.say("paths");
+        let from = self.0.seen.len();
+        self.line("paths end");
+        self.0.seen[from..].iter().filter(|line| line.starts_with("path ")).cloned().collect()
+    }
+}
+
+/// The command line: `server` waits for us.
+pub(crate) fn arguments(server: bool, ports: (u16, u16), theirs: &[IpAddr], ours: IpAddr, options: &[String]) -> String {
+    let mut words: Vec<String> = theirs.iter().map(|ip| format!("-l {ip}")).collect();
+    words.push(format!("-p {} -P {}", ports.0, ports.1));
+    words.push(if server { "-s".into() } else { format!("-r {ours}") });
+    words.extend(options.iter().map(|option| format!("-o {option}")));
+    words.join(" ")
+}

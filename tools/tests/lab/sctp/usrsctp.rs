@@ -1,0 +1,150 @@
+//! libusrsctp, over UDP encapsulation, in a network namespace of its own.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sctp_user::Channel;
+use sctp_user::socket::{Handle, Runtime, SocketNode};
+
+use super::ours;
+use super::scenario::{Opener, Site};
+use crate::common::{Background, command, has, is_root, run, skip, text};
+use crate::scene::LIMIT;
+
+/// The peer, compiled once.
+fn program() -> Result<&'static Path, &'static str> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = PROGRAM.get_or_init(|| {
+        if !is_root() {
+            return Err("network namespaces need root".into());
+        }
+        if !["ip", "cc"].into_iter().all(has) {
+            return Err("libusrsctp as peer needs iproute2 and a C compiler".into());
+        }
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab/src/peer.c");
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("usrsctp-peer-{}", std::process::id()));
+        let mut cc = Command::new("cc");
+        cc.args(["-O2", "-Wall", "-DUSRSCTP", "-o"]).arg(&program).arg(&source).args(["-lusrsctp", "-lpthread"]);
+        let out = run(quiet(cc), LIMIT);
+        if !out.status.success() {
+            return Err(format!("libusrsctp as peer needs Debian's libusrsctp-dev: {}", text(&out)));
+        }
+        Ok(program)
+    });
+    built.as_deref().map_err(String::as_str)
+}
+
+fn quiet(mut command: Command) -> Command {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Two hosts as network namespaces, with two wires between them, each by a switch in a third one.
+struct Wires {
+    name: String,
+    program: &'static Path,
+    handle: Handle<SocketNode>,
+}
+
+impl Wires {
+    fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let program = program().map_err(skip).ok()?;
+        let name = format!("usr-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Removed even if what follows fails.
+        let bed = Namespaces(name.clone());
+        for host in ["a", "b", "m"] {
+            ip(&format!("netns add {name}-{host}"));
+            ip(&format!("-n {name}-{host} link set lo up"));
+        }
+        for wire in [1, 2] {
+            ip(&format!("-n {name}-m link add br{wire} type bridge"));
+            ip(&format!("-n {name}-m link set br{wire} up"));
+            for (host, id) in [("a", 1), ("b", 2)] {
+                ip(&format!("-n {name}-m link add {host}{wire} type veth peer name e{wire} netns {name}-{host}"));
+                ip(&format!("-n {name}-m link set {host}{wire} master br{wire} up"));
+                ip(&format!("-n {name}-{host} addr add 10.78.{wire}.{id}/24 dev e{wire}"));
+                ip(&format!("-n {name}-{host} addr add fd78:{wire}::{id}/64 dev e{wire} nodad"));
+                ip(&format!("-n {name}-{host} link set e{wire} up"));
+            }
+        }
+        let handle = ours::start(&format!("{name}-a"), Runtime::builder().share(false));
+        std::mem::forget(bed);
+        Some(Self { name, program, handle })
+    }
+
+    /// The hosts, at these addresses.
+    fn with(&self, ours: &[&str], theirs: &[&str], test: impl FnOnce(&Site<'_>)) {
+        let addrs = |texts: &[&str]| texts.iter().map(|text| text.parse::<IpAddr>().unwrap()).collect();
+        let host = format!("{}-b", self.name);
+        let words = ["ip", "netns", "exec", &host, self.program.to_str().unwrap()];
+        let start = |arguments: &str| {
+            let words: Vec<_> = words.iter().copied().chain(arguments.split(' ')).collect();
+            Background::spawn(command(Path::new("/"), &words))
+        };
+        let options = ["udp=9899", "rto=500:200:2000", "retrans=20:5", "hb=1000"].map(str::to_owned).to_vec();
+        let channel = Channel::Udp { local: 9899, remote: 9899 };
+        test(&Site { handle: &self.handle, ours: addrs(ours), theirs: addrs(theirs), channel, options, start: &start });
+    }
+
+    fn cut(&self, cut: bool) {
+        ip(&format!("-n {}-m link set br1 {}", self.name, if cut { "down" } else { "up" }));
+    }
+}
+
+impl Drop for Wires {
+    fn drop(&mut self) {
+        drop(Namespaces(self.name.clone()));
+    }
+}
+
+/// Removes the hosts.
+struct Namespaces(String);
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for host in ["a", "b", "m"] {
+            let mut remove = Command::new("ip");
+            remove.args(["netns", "del", &format!("{}-{host}", self.0)]);
+            drop(quiet(remove).status());
+        }
+    }
+}
+
+fn ip(words: &str) {
+    let mut ip = Command::new("ip");
+    ip.args(words.split(' '));
+    let out = run(quiet(ip), LIMIT);
+    assert!(out.status.success(), "ip {words}: {}", text(&out));
+}
+
+#[test]
+fn libusrsctp_in_udp_over_ipv4() {
+    let Some(wires) = Wires::new() else { return };
+    wires.with(&["10.78.1.1"], &["10.78.1.2"], |site| {
+        site.transfers();
+        site.aborts();
+    });
+}
+
+#[test]
+fn libusrsctp_in_udp_over_ipv6() {
+    let Some(wires) = Wires::new() else { return };
+    wires.with(&["fd78:1::1"], &["fd78:1::2"], |site| {
+        site.transfers();
+        site.aborts();
+    });
+}
+
+#[test]
+fn libusrsctp_on_two_paths_of_which_one_is_cut() {
+    let Some(wires) = Wires::new() else { return };
+    wires.with(&["10.78.1.1", "10.78.2.1"], &["10.78.1.2", "10.78.2.2"], |site| {
+        for opener in [Opener::We, Opener::They] {
+            site.path_cut(opener, &|cut| wires.cut(cut));
+        }
+    });
+}
