@@ -7,7 +7,7 @@
 //!   `udp:N/` over UDP port N;
 //! * `talk K SIZE WINDOW` sends numbered messages of up to SIZE bytes, WINDOW of them at a time;
 //! * `status` answers the role of a shared port, and of each association `K:returned:wrong:longest gap in ms since last asked`;
-//! * `paths K` answers `peer,local,state,channel` for each path, and `local K` our addresses;
+//! * `paths K` answers `peer,local,state,channel,MTU` for each path, and `local K` our addresses;
 //! * `primary K ADDR` makes a path the primary one;
 //! * `finish K` sends no more, waits for what is out and closes; `quit` ends.
 //!
@@ -165,7 +165,7 @@ impl Peer {
                 let snapshot = self.socket.snapshot(id)?;
                 let path = |p: &sctp_user::stack::PathSnapshot| {
                     let local = p.local.map_or("any".to_owned(), |a| a.to_string());
-                    format!("{},{local},{},{}", p.addr, p.state, channel(p.channel))
+                    format!("{},{local},{},{},{}", p.addr, p.state, channel(p.channel), p.mtu)
                 };
                 Ok(snapshot.paths.iter().map(path).collect::<Vec<_>>().join(" "))
             }
