@@ -1,7 +1,7 @@
 //! A peer: it returns every message that it gets, sends messages to whom it is told, and looks at each byte that comes back.
 //!
 //! Its settings are words: `port=N` (its SCTP port), `udp=N` (the UDP port, else 9899), `private` (not shared), `noudp`, `raw`, `bind=IP,..`
-//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `streams=N`, `dscp=N`, `flow=N`.
+//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `families=4` or `6`, `streams=N`, `dscp=N`, `flow=N`.
 //! Its commands are lines; answers begin with the command's word:
 //! * `connect ADDR:PORT ..` opens an association and answers its number; `raw/` before an address has it reached over IP alone,
 //!   `udp:N/` over UDP port N;
@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sctp_user::socket::{Handle, Notification, RcvInfo, Received, Runtime, SctpSocket, SndInfo, SocketNode};
-use sctp_user::{AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, Nat, PeerAddr};
+use sctp_user::{AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, Families, Nat, PeerAddr};
 
 /// First byte of a message, and of the message when it comes back; a number follows, then bytes that the number determines.
 const REQUEST: u8 = b'?';
@@ -92,6 +92,7 @@ pub(super) fn run(settings: &str) -> io::Result<()> {
             "bind" => endpoint.bind = addresses(value)?,
             "advertise" => cfg.advertise = Some(addresses(value)?.into()),
             "nat" => cfg.nat = if value == "yes" { Nat::Yes } else { Nat::No },
+            "families" => cfg.families = if value == "4" { Families::Ipv4 } else { Families::Ipv6 },
             "streams" => cfg.outbound_streams = number(value)?,
             "dscp" => cfg.dscp = number(value)?,
             "flow" => cfg.flow_label = number(value)?,
