@@ -138,9 +138,7 @@ fn a_one_to_many_socket_in_tasks() {
     });
     assert_eq!(message, "hello");
     block_on(from.close_async()).unwrap();
-    block_on(async {
-        while !matches!(to.recv_async().await.unwrap(), Received::Notification(Notification::CommLost { .. })) {}
-    });
+    block_on(async { while !matches!(to.recv_async().await.unwrap(), Received::Notification(Notification::CommLost { .. })) {} });
 }
 
 #[test]

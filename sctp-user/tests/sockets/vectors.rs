@@ -113,7 +113,8 @@ fn options_of_a_connected_stream() {
     client.set_option((), &Linger(Some(std::time::Duration::ZERO))).unwrap();
     let _runtime = client.handle().clone();
     drop(client);
-    let Some(Received::Notification(Notification::CommLost { reason: CloseReason::PeerAborted(_), .. })) = server.recv_any().unwrap() else {
+    let Some(Received::Notification(Notification::CommLost { reason: CloseReason::PeerAborted(_), .. })) = server.recv_any().unwrap()
+    else {
         panic!()
     };
     assert_eq!(server.recv().unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -169,14 +169,20 @@ fn only_what_was_subscribed_to_is_told() {
     assert!(p.b.get::<Subscription>(now, b).unwrap().0.has(EventKind::AssocChange));
     p.send(a, b"last", SndInfo::default().eof()).unwrap().unwrap();
     let all = p.b.all(p.now);
-    assert!(matches!(&all[..], [Received::Message(..), Received::Notification(Notification::CommLost { reason: CloseReason::Shutdown, .. })]));
+    assert!(matches!(
+        &all[..],
+        [Received::Message(..), Received::Notification(Notification::CommLost { reason: CloseReason::Shutdown, .. })]
+    ));
     // The next one comes and goes unannounced, and is forgotten when its message was read.
     let a = p.connect();
     p.send(a, b"one", SndInfo::default().eof()).unwrap().unwrap();
     assert_eq!(p.b.node.links.len(), 1);
     let all = p.b.all(p.now);
     assert_eq!(messages(&all).len(), 1);
-    assert!(all.iter().all(|r| !matches!(r, Received::Notification(Notification::CommUp { .. } | Notification::CommLost { .. }))), "{all:?}");
+    assert!(
+        all.iter().all(|r| !matches!(r, Received::Notification(Notification::CommUp { .. } | Notification::CommLost { .. }))),
+        "{all:?}"
+    );
     assert_eq!(p.b.node.links.len(), 0);
     assert_eq!(p.b.node.sockets[&p.b.ep].links, 0);
 }
