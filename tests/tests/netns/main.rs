@@ -15,6 +15,7 @@ mod links;
 mod nat;
 mod peer;
 mod routers;
+mod shared_port;
 mod stage;
 
 /// Not a test: what the processes in the namespaces run.
