@@ -133,10 +133,16 @@ fn every_path_tells_its_channel() {
     for (peer, channel) in [(over(udp, V4)(port), udp), (over(Channel::Raw, V4)(port), Channel::Raw), (near.peer(port), near.channel())] {
         let stream = SctpStream::connect_timeout(&client, peer, PATIENCE).unwrap();
         let (accepted, _) = listener.accept().unwrap();
-        let paths = stream.paths().unwrap();
-        assert_eq!(paths.iter().find(|p| p.primary).unwrap().channel, channel);
-        let theirs = accepted.paths().unwrap();
-        assert!(theirs.iter().find(|p| p.primary).unwrap().channel.to_string() == channel.to_string());
+        let primary = |s: &SctpStream| {
+            let id = s.id();
+            s.handle().with(|node, _| node.stack_mut().assoc(id).unwrap().paths()[0].channel).unwrap()
+        };
+        assert_eq!(primary(&stream), channel);
+        let theirs = match channel {
+            Channel::Udp { local, remote } => Channel::Udp { local: remote, remote: local },
+            other => other,
+        };
+        assert_eq!(primary(&accepted), theirs);
         stream.close(PATIENCE).unwrap();
     }
 }

@@ -362,7 +362,9 @@ impl Stack {
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         let parsed = match Packet::parse(&packet) {
             // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
-            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta) => parsed,
+            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta) => {
+                parsed
+            }
             Ok(_) => return,
             Err(e) => {
                 self.counters.checksum_errors += u64::from(e == PacketError::Checksum);

@@ -91,7 +91,10 @@ pub struct LowerLayer {
 
 impl fmt::Debug for LowerLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LowerLayer").field("number", &self.shared.number).field("max_packet", &self.shared.max_packet).finish_non_exhaustive()
+        f.debug_struct("LowerLayer")
+            .field("number", &self.shared.number)
+            .field("max_packet", &self.shared.max_packet)
+            .finish_non_exhaustive()
     }
 }
 
@@ -241,8 +244,7 @@ impl Transport for LayerTransport {
             self.batch.extend(queues.inbound.drain(..n));
             !queues.inbound.is_empty()
         };
-        let meta =
-            Meta { src: self.layer.address(2), dst: self.layer.address(1), channel: self.layer.channel(), ecn: None, ifindex: None };
+        let meta = Meta { src: self.layer.address(2), dst: self.layer.address(1), channel: self.layer.channel(), ecn: None, ifindex: None };
         for packet in self.batch.drain(..) {
             sink(Input::Packets(&meta, Train::single(packet)));
         }
