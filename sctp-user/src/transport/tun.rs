@@ -22,7 +22,7 @@ use super::outbox::Outbox;
 use super::{Input, Sent, Transport};
 use crate::config::PrivateChannel;
 use crate::ip::IpPacket;
-use crate::ip::received::{Arrival, parse};
+use crate::ip::received::{Arrival, Reassembler, parse};
 use crate::net::{Channel, Meta, NetError, Train, Transmit};
 use crate::time::Time;
 
@@ -47,6 +47,8 @@ pub(crate) struct TunTransport {
     outbox: Outbox,
     ready: bool,
     buf: Vec<u8>,
+    /// Fragments: chunks that were cut for a larger path MTU than there is now come so.
+    parts: Reassembler,
 }
 
 /// The device, and room for the packet that is written.
@@ -67,7 +69,7 @@ impl TunTransport {
         iface.set_non_blocking()?;
         let addrs = settings.addrs.iter().map(IpAddr::to_canonical).collect();
         let device = Device { iface, packet: Vec::new(), next_id: 0 };
-        Ok(Self { device, number, addrs, outbox: Outbox::default(), ready: true, buf: vec![0; LONGEST] })
+        Ok(Self { device, number, addrs, outbox: Outbox::default(), ready: true, buf: vec![0; LONGEST], parts: Reassembler::default() })
     }
 
     const fn channel(&self) -> Channel {
@@ -129,14 +131,14 @@ impl Transport for TunTransport {
         self.ready = true;
     }
 
-    fn receive(&mut self, _now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool {
+    fn receive(&mut self, now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool {
         for _ in 0..BATCH {
             if !self.ready {
                 return false;
             }
             match self.device.iface.recv(&mut self.buf) {
                 Ok(n) => {
-                    if let Some(arrival) = self.buf.get(..n).and_then(parse) {
+                    if let Some(arrival) = self.buf.get(..n).and_then(|packet| parse(packet, &mut self.parts, now)) {
                         self.hand_up(arrival, sink);
                     }
                 }

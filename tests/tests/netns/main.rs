@@ -14,6 +14,7 @@ mod addresses;
 mod links;
 mod peer;
 mod stage;
+mod ways;
 
 /// Not a test: what the processes in the namespaces run.
 #[test]
