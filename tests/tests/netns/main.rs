@@ -12,7 +12,9 @@
 
 mod addresses;
 mod links;
+mod nat;
 mod peer;
+mod routers;
 mod stage;
 mod ways;
 
