@@ -16,6 +16,7 @@ mod nat;
 mod peer;
 mod routers;
 mod stage;
+mod ways;
 
 /// Not a test: what the processes in the namespaces run.
 #[test]
