@@ -17,6 +17,7 @@ mod peer;
 mod routers;
 mod shared_port;
 mod stage;
+mod ways;
 
 /// Not a test: what the processes in the namespaces run.
 #[test]

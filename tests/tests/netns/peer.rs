@@ -89,6 +89,10 @@ pub(super) fn run(settings: &str) -> io::Result<()> {
             "udp" => builder = builder.udp_port(number(value)?),
             "noudp" => builder = builder.no_udp(),
             "raw" => builder = builder.raw(),
+            "tun" => {
+                let (name, addrs) = value.split_once(',').unwrap_or((value, ""));
+                builder = builder.tun(name, addresses(addrs)?);
+            }
             "private" => builder = builder.share(false),
             "bind" => endpoint.bind = addresses(value)?,
             "advertise" => cfg.advertise = Some(addresses(value)?.into()),
