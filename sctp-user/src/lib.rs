@@ -106,6 +106,6 @@ pub use event::{AssocId, EndpointId, Event, Message, PathChange, PathState, Send
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
 pub use num::{Ppid, Ssn, StreamId, Tsn, Vtag};
-pub use stack::{Assoc, AssocStatus, PathOptions, PathStatus, Stack};
+pub use stack::{Assoc, AssocStatus, HeartbeatAnswer, PathOptions, PathStatus, Stack};
 pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -140,7 +140,7 @@ impl MergeError {
     }
 }
 
-fn broke_off(err: &PcapError) -> bool {
+pub(crate) fn broke_off(err: &PcapError) -> bool {
     match err {
         PcapError::IncompleteBuffer => true,
         PcapError::IoError(err) => err.kind() == io::ErrorKind::UnexpectedEof,
@@ -149,7 +149,7 @@ fn broke_off(err: &PcapError) -> bool {
 }
 
 /// Decimal digits of the time stamps, or a power of two with the highest bit set.
-fn resolution(interface: &InterfaceDescriptionBlock<'_>) -> u8 {
+pub(crate) fn resolution(interface: &InterfaceDescriptionBlock<'_>) -> u8 {
     let find = |option: &InterfaceDescriptionOption<'_>| match option {
         InterfaceDescriptionOption::IfTsResol(digits) => Some(*digits),
         _ => None,
@@ -158,7 +158,7 @@ fn resolution(interface: &InterfaceDescriptionBlock<'_>) -> u8 {
 }
 
 /// The reader takes every time stamp for nanoseconds, whatever its resolution.
-fn nanoseconds(raw: Duration, resolution: u8) -> Result<Duration, PcapError> {
+pub(crate) fn nanoseconds(raw: Duration, resolution: u8) -> Result<Duration, PcapError> {
     let missing = NANOSECONDS.checked_sub(resolution).ok_or(PcapError::InvalidField("time stamps finer than nanoseconds"))?;
     raw.checked_mul(10_u32.pow(u32::from(missing))).ok_or(PcapError::InvalidField("time stamp out of range"))
 }

@@ -48,6 +48,13 @@ impl Builder {
         self
     }
 
+    /// Changes what carries SCTP, for what the other methods here do not offer.
+    #[must_use]
+    pub fn transports(mut self, change: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder) -> Self {
+        self.runtime = change(self.runtime);
+        self
+    }
+
     /// For programs without pool elements: if another user holds the UDP port, go on from a free one.
     #[must_use]
     pub fn client_only(mut self) -> Self {

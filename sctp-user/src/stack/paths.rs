@@ -65,7 +65,8 @@ impl Assoc<'_> {
         done.unwrap_or(Err(PathError::UnknownAddress))
     }
 
-    /// Sends a HEARTBEAT to `addr` at once (RFC 9260 section 11.1.10); several may be outstanding.
+    /// Sends a HEARTBEAT to `addr` at once (RFC 9260 section 11.1.10); several may be outstanding. [`PathStatus::answer`] tells how
+    /// long the answer took.
     ///
     /// # Errors
     /// The peer has no such address.
@@ -128,6 +129,7 @@ fn status(paths: &Paths, id: crate::assoc::path::PathId, p: &Path) -> PathStatus
     PathStatus {
         addr: p.addr,
         local: p.local,
+        channel: p.channel,
         state: paths.state(id),
         primary: id == paths.primary(),
         in_use: id == paths.data_path(),
@@ -141,6 +143,7 @@ fn status(paths: &Paths, id: crate::assoc::path::PathId, p: &Path) -> PathStatus
         mtu: p.mtu(),
         error_count: p.error_count,
         heartbeats: p.limits.hb_interval.is_some(),
+        answer: p.heartbeat.answer(),
         stats: p.stats,
     }
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use crate::event::PathState;
+use crate::net::Channel;
 use crate::stats::PathStats;
 use crate::time::Time;
 
@@ -52,6 +53,8 @@ pub struct PathStatus {
     pub addr: IpAddr,
     /// Our address that packets leave from; `None` as long as routing decides.
     pub local: Option<IpAddr>,
+    /// What carries packets there.
+    pub channel: Channel,
     /// Whether it is of use.
     pub state: PathState,
     /// Whether it is the primary path.
@@ -78,8 +81,19 @@ pub struct PathStatus {
     pub error_count: u32,
     /// Whether periodic HEARTBEATs are sent.
     pub heartbeats: bool,
+    /// The last answer to a HEARTBEAT that [`Assoc::request_heartbeat`](crate::Assoc::request_heartbeat) asked for.
+    pub answer: Option<HeartbeatAnswer>,
     /// Counters.
     pub stats: PathStats,
+}
+
+/// The answer to a HEARTBEAT that was asked for (RFC 9260 section 11.1.10).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeartbeatAnswer {
+    /// When the HEARTBEAT was sent: by it a program tells which of its requests was answered.
+    pub sent: Time,
+    /// How long the answer took.
+    pub rtt: Duration,
 }
 
 /// What may be set for one path (RFC 9260 sections 8.3 and 11.1.9, RFC 6458 section 8.1.12).

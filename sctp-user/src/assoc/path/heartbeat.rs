@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::PathId;
 use crate::entropy::Entropy;
+use crate::stack::HeartbeatAnswer;
 use crate::time::Time;
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param;
@@ -74,6 +75,8 @@ struct Probe {
     sent: Time,
     /// When a missing answer becomes an error; `None` for those that count nothing.
     overdue: Option<Time>,
+    /// Whether the user asked for it, who may want to know how long it took.
+    on_demand: bool,
     /// Where it was sent from.
     source: Option<IpAddr>,
 }
@@ -88,6 +91,8 @@ pub(crate) struct Heartbeat {
     unanswered: u32,
     /// HEARTBEATs overdue one after the other: each is sent from another one of our addresses.
     attempt: u8,
+    /// The last answer to a HEARTBEAT on demand.
+    answer: Option<HeartbeatAnswer>,
 }
 
 impl Heartbeat {
@@ -139,7 +144,8 @@ impl Heartbeat {
         if self.probes.len() >= MAX_OUTSTANDING {
             self.probes.pop_front();
         }
-        self.probes.push_back(Probe { nonce, sent: now, overdue, source });
+        let on_demand = kind == HeartbeatKind::OnDemand;
+        self.probes.push_back(Probe { nonce, sent: now, overdue, on_demand, source });
         self.unanswered = self.unanswered.saturating_add(1);
         HeartbeatInfo { path, nonce, sent: now }
     }
@@ -154,7 +160,16 @@ impl Heartbeat {
         let probe = self.probes.drain(..=at).next_back()?;
         self.unanswered = 0;
         self.attempt = 0;
-        Some((now - probe.sent, probe.source))
+        let rtt = now - probe.sent;
+        if probe.on_demand {
+            self.answer = Some(HeartbeatAnswer { sent: probe.sent, rtt });
+        }
+        Some((rtt, probe.source))
+    }
+
+    /// The last answer to a HEARTBEAT on demand.
+    pub(crate) fn answer(&self) -> Option<HeartbeatAnswer> {
+        self.answer
     }
 
     /// How many HEARTBEATs in a row were not answered in time.
@@ -208,7 +223,9 @@ mod tests {
         assert_eq!(hb.on_ack(at(230), &HeartbeatInfo { sent: at(229), ..second }), Some((Duration::from_millis(130), None)));
         assert_eq!(hb.unanswered(), 0);
         assert_eq!(hb.on_ack(at(231), &first), None, "settled by the second");
+        assert_eq!(hb.answer(), Some(HeartbeatAnswer { sent: at(100), rtt: Duration::from_millis(130) }));
         assert_eq!(hb.on_ack(at(240), &third), Some((Duration::from_millis(40), None)));
+        assert_eq!(hb.answer(), Some(HeartbeatAnswer { sent: at(200), rtt: Duration::from_millis(40) }));
         assert_eq!(hb.on_ack(at(240), &third), None, "answered once");
         assert!(!hb.on_overdue(at(9_999)), "on-demand ones count nothing");
     }
@@ -217,12 +234,14 @@ mod tests {
     fn periodic_ones_become_overdue_once() {
         let mut rng = SeededEntropy::new(3);
         let mut hb = Heartbeat::default();
-        hb.send(at(0), (PathId(0), None), HeartbeatKind::Periodic, RTO, &mut rng);
+        let info = hb.send(at(0), (PathId(0), None), HeartbeatKind::Periodic, RTO, &mut rng);
         assert_eq!(hb.deadline(), Some(at(1000)));
         assert!(!hb.on_overdue(at(999)));
         assert!(hb.on_overdue(at(1000)));
         assert!(!hb.on_overdue(at(1001)));
         assert_eq!(hb.deadline(), None);
+        assert!(hb.on_ack(at(1002), &info).is_some());
+        assert_eq!(hb.answer(), None, "nobody asked");
     }
 
     #[test]
