@@ -39,6 +39,7 @@ mod vectored;
 
 pub use crate::transport::announce::AnnounceFrom;
 pub use crate::transport::clock::MonoClock;
+pub use crate::transport::layer::LowerLayer;
 pub use crate::transport::udp::Sharing;
 pub use builder::{DEFAULT_UDP_PORT, Runtime, RuntimeBuilder, RuntimeError};
 pub use errno::close_error;

@@ -12,8 +12,11 @@
 
 mod addresses;
 mod links;
+mod nat;
 mod peer;
+mod routers;
 mod stage;
+mod ways;
 
 /// Not a test: what the processes in the namespaces run.
 #[test]
