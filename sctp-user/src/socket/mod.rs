@@ -35,6 +35,8 @@ mod one_to_one;
 pub mod option;
 mod readiness;
 mod runtime;
+#[cfg(feature = "tokio")]
+mod tokio_io;
 mod vectored;
 
 pub use crate::transport::announce::AnnounceFrom;

@@ -150,6 +150,23 @@ impl Assoc<'_> {
         Ok(())
     }
 
+    /// Sends packets for `addr` over `channel` from now on, whatever the peer's packets come over (RFC 6951 section 6.1 is the case
+    /// of UDP). A UDP port that the peer changes is followed still.
+    ///
+    /// # Errors
+    /// The peer has no such address.
+    pub fn set_channel(&mut self, now: Time, addr: IpAddr, channel: Channel) -> Result<(), PathError> {
+        let id = self.find_path(addr)?;
+        self.stack.with_assoc(now, self.id, |a, _| {
+            if let Some(path) = a.core.paths.get_mut(id) {
+                path.set_channel(channel);
+                path.pinned = true;
+            }
+        });
+        self.stack.touch(self.id);
+        Ok(())
+    }
+
     fn find_path(&self, addr: IpAddr) -> Result<crate::assoc::path::PathId, PathError> {
         self.core().and_then(|c| c.paths.find(addr.to_canonical())).ok_or(PathError::UnknownAddress)
     }
