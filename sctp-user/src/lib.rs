@@ -71,8 +71,8 @@
 //! ------ Assoc::recv, Stack::poll_event ------------- Assoc::send ---- poll_timeout ----   (the application)
 //! ```
 //!
-//! Features: `udp` and `socket` (default) for real sockets, `tun` for TUN devices, `sim` for the simulator, `pcap` for writing packets; without any, the
-//! core makes no call to the operating system.
+//! Features: `udp` and `socket` (default) for real sockets, `tokio` for its tasks, `tun` for TUN devices, `sim` for the simulator, `pcap`
+//! for writing packets; without any, the core makes no call to the operating system.
 #![forbid(unsafe_code)]
 
 mod assoc;
