@@ -26,6 +26,31 @@ pub enum Channel {
     },
     /// A lower layer that the program hands in.
     Lower(u32),
+    /// Directly over IP, on a TUN device whose addresses are the stack's own.
+    Tun(u32),
+}
+
+impl Channel {
+    /// Whether both are the same way, but perhaps with other UDP ports.
+    pub(crate) fn same_kind(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Udp { .. }, Self::Udp { .. }) | (Self::Datagram { .. }, Self::Datagram { .. }) => true,
+            _ => self == other,
+        }
+    }
+
+    /// Whether it uses the addresses of the host, so that one address may be reached over several.
+    pub(crate) const fn is_shared(self) -> bool {
+        matches!(self, Self::Raw | Self::Udp { .. })
+    }
+
+    /// The peer's UDP port, 0 where there is none.
+    pub(crate) const fn remote_port(self) -> u16 {
+        match self {
+            Self::Udp { remote, .. } | Self::Datagram { remote, .. } => remote,
+            Self::Raw | Self::Lower(_) | Self::Tun(_) => 0,
+        }
+    }
 }
 
 /// ECN code point of the IP header (RFC 3168).

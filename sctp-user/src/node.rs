@@ -1,5 +1,7 @@
 //! A host above datagrams: the one interface that the simulator and the runtime drive.
 
+use core::task::Waker;
+
 use crate::net::{AddrChange, Meta, NetError, Train, Transmit};
 use crate::time::Time;
 
@@ -26,6 +28,16 @@ pub trait Node {
     fn handle_addresses(&mut self, now: Time, change: AddrChange) {
         let _ = (now, change);
     }
+
+    /// Takes the tasks that wait for something that has happened. The driver wakes them when it holds the node no more: what a
+    /// waker does is not known, and it may well use the node.
+    #[must_use]
+    fn take_woken(&mut self) -> Vec<Waker> {
+        Vec::new()
+    }
+
+    /// The driver will never drive again: every task that waits is to be among [`Node::take_woken`].
+    fn wake_everybody(&mut self) {}
 
     /// Other processes of this host that held these SCTP ports are gone: associations with them are dead.
     fn handle_ports_died(&mut self, now: Time, ports: &[u16]) {
@@ -94,6 +106,16 @@ impl<N: Node> Node for LateNode<N> {
         match &mut self.node {
             Some(node) => node.handle_addresses(now, change),
             None => self.addresses = Some(change),
+        }
+    }
+
+    fn take_woken(&mut self) -> Vec<Waker> {
+        self.node.as_mut().map(Node::take_woken).unwrap_or_default()
+    }
+
+    fn wake_everybody(&mut self) {
+        if let Some(node) = &mut self.node {
+            node.wake_everybody();
         }
     }
 

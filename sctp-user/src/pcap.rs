@@ -210,7 +210,7 @@ fn ip_packet(out: &mut Vec<u8>, c: &Captured<'_>) -> Option<()> {
             Direction::Out => (local, remote),
             Direction::In => (remote, local),
         }),
-        Channel::Raw | Channel::Lower(_) => None,
+        Channel::Raw | Channel::Lower(_) | Channel::Tun(_) => None,
     };
     let number = if ports.is_some() { IpNumber::UDP } else { IpNumber::SCTP };
     let len = c.payload.len().checked_add(if ports.is_some() { UdpHeader::LEN } else { 0 })?;

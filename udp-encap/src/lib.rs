@@ -76,6 +76,7 @@
 
 mod batch;
 mod errors;
+mod marks;
 mod meta;
 pub mod multicast;
 pub mod raw;

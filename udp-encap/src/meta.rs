@@ -82,12 +82,15 @@ impl Received {
     }
 }
 
-/// The address without the disguise of `::ffff:0:0/96`.
+/// The address without the disguise of `::ffff:0:0/96`, and without the flow label of the packet that it stood in.
 pub(crate) fn unmapped(addr: SocketAddr) -> SocketAddr {
     match addr {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+        SocketAddr::V6(mut v6) => match v6.ip().to_ipv4_mapped() {
             Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
-            None => addr,
+            None => {
+                v6.set_flowinfo(0);
+                v6.into()
+            }
         },
         SocketAddr::V4(_) => addr,
     }

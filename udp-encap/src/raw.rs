@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::batch::RecvBatch;
 use crate::errors::{self, NetError};
+use crate::marks::labelled;
 use crate::meta::{Ecn, Received};
 use crate::socket::{BUFFER_BYTES, MAX_ERRORS, SEND_ATTEMPTS, drain_errors, fragmenting, is_pending_icmp, set_up};
 
@@ -31,7 +32,7 @@ pub struct RawTransmit {
     pub scope: u32,
     /// The TOS or traffic class octet: DSCP in the upper six bits, the ECN mark below.
     pub tos: u8,
-    /// IPv6 flow label, 20 bits; the system may set another one.
+    /// IPv6 flow label, 20 bits; zero leaves it to the system.
     pub flow_label: u32,
     /// The IP layer may fragment it.
     pub may_fragment: bool,
@@ -151,7 +152,7 @@ impl RawSocket {
 fn address(addr: IpAddr, flow_label: u32, scope: u32) -> SocketAddr {
     match addr {
         IpAddr::V4(v4) => SocketAddr::new(v4.into(), 0),
-        IpAddr::V6(v6) => SocketAddrV6::new(v6, 0, flow_label & 0xf_ffff, scope).into(),
+        IpAddr::V6(v6) => labelled(SocketAddrV6::new(v6, 0, 0, scope).into(), flow_label),
     }
 }
 

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::batch::RecvBatch;
 use crate::errors::{self, NetError};
+use crate::marks;
 use crate::meta::{Ecn, unmapped};
 
 /// Asked for in both directions; the kernel grants what its limits allow.
@@ -50,6 +51,10 @@ pub struct Transmit {
     pub dst: SocketAddr,
     /// ECN mark of every datagram.
     pub ecn: Option<Ecn>,
+    /// DSCP of every datagram, 0 to 63 (RFC 2474); Linux only, zero elsewhere.
+    pub dscp: u8,
+    /// IPv6 flow label, 20 bits (RFC 6437); zero leaves it to the system.
+    pub flow_label: u32,
     /// `Some(n)`: the bytes are a train of datagrams of `n` bytes each (at least 1), the last one perhaps shorter.
     pub segment_size: Option<usize>,
     /// The IP layer may fragment this datagram. Never for a train, where it is ignored.
@@ -60,7 +65,7 @@ impl Transmit {
     /// One datagram to `dst`, source chosen by the kernel, unmarked and not to be fragmented.
     #[must_use]
     pub const fn to(dst: SocketAddr) -> Self {
-        Self { src: None, dst, ecn: None, segment_size: None, may_fragment: false }
+        Self { src: None, dst, ecn: None, dscp: 0, flow_label: 0, segment_size: None, may_fragment: false }
     }
 }
 
@@ -101,6 +106,7 @@ pub(crate) fn set_up(socket: &Socket) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
+    marks::heed_labels(socket)?;
     Ok(state)
 }
 
@@ -456,10 +462,15 @@ impl Sender<'_> {
 
     /// One system call, repeated if it failed because of an earlier datagram's ICMP error.
     fn once(&mut self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
-        let transmit = quinn_udp::Transmit { destination: t.dst, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
+        let destination = marks::labelled(t.dst, t.flow_label);
+        let transmit = quinn_udp::Transmit { destination, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
         let mut last = Ok(());
         for _ in 0..SEND_ATTEMPTS {
-            last = self.family.state.try_send(UdpSockRef::from(&self.family.socket), &transmit);
+            last = match t.dscp {
+                #[cfg(any(target_os = "linux", target_os = "android"))]
+                1..=63 => marks::send(&self.family.socket, t, segment_size, contents),
+                _ => self.family.state.try_send(UdpSockRef::from(&self.family.socket), &transmit),
+            };
             match &last {
                 Err(error) if is_pending_icmp(error) => {
                     if self.reads_errors {

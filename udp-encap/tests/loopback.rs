@@ -165,6 +165,29 @@ fn a_train_arrives_whole_with_a_short_last_packet() {
 }
 
 #[test]
+fn a_dscp_and_a_flow_label_change_nothing_else() {
+    for ip in loopbacks() {
+        let mut a = UdpEncap::bind(Bind::Any, 0).unwrap();
+        let mut b = Watched::new(UdpEncap::bind(Bind::Any, 0).unwrap());
+        let marked = Transmit { dscp: 46, flow_label: 0x1_2345, ecn: Some(Ecn::Ect0), ..Transmit::to(addr(ip, b.encap.port())) };
+        let bytes: Vec<u8> = (0..7 * 1_200 + 100u32).map(|i| i.to_be_bytes()[3]).collect();
+        a.send(&Transmit { src: Some(ip), segment_size: Some(1_200), ..marked }, &bytes).unwrap();
+        let got = b.receive(|trains| trains.iter().map(|t| t.bytes.len()).sum::<usize>() >= bytes.len());
+        assert_eq!(packets(&got), bytes.chunks(1_200).map(<[u8]>::to_vec).collect::<Vec<_>>());
+        a.send(&marked, b"alone").unwrap();
+        let last = b.receive(|trains| !trains.is_empty());
+        for train in got.iter().chain(&last) {
+            assert_eq!((train.meta.src, train.meta.dst_ip), (addr(ip, a.port()), Some(ip)));
+            assert!(!b.encap.caps().ecn || train.meta.ecn == Some(Ecn::Ect0));
+        }
+        // A source that is not ours is named as the cause, too.
+        let stranger = if ip.is_ipv4() { "192.0.2.77" } else { "2001:db8::77" };
+        let error = a.send(&Transmit { src: Some(stranger.parse().unwrap()), ..marked }, b"alone").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+}
+
+#[test]
 fn a_train_beyond_the_limits_of_one_call_is_cut() {
     let ip = IpAddr::from([127, 0, 0, 1]);
     let mut a = UdpEncap::bind(Bind::Any, 0).unwrap();

@@ -143,7 +143,13 @@ impl Handlespace {
         self.seats.clear();
         pool.policy.select(n, max_increment, rng, &mut self.seats);
         let slots = self.seats.iter().filter_map(|seat| pool.seats.get(*seat));
-        out.extend(slots.map(|slot| self.records.slots[*slot].key(*slot)));
+        out.extend(slots.map(|slot| {
+            let record = &mut self.records.slots[*slot];
+            if pool.forgets {
+                record.mark_used();
+            }
+            record.key(*slot)
+        }));
     }
 
     /// The pool of this name.

@@ -17,7 +17,7 @@ pub struct Pool {
     pub(super) share: u64,
     pub(super) number: u32,
     pub(super) life_unit: LifeUnit,
-    /// Whether the policy wants to know of every renewal.
+    /// Whether the policy wants to know of renewals with the same values.
     pub(super) forgets: bool,
     pub(super) policy: Box<dyn Policy>,
     pub(super) protocol: Protocol,
@@ -65,18 +65,19 @@ impl Pool {
     /// An element joins.
     pub(super) fn seat(&mut self, records: &mut Records, slot: u32, info: &PoolElement) {
         self.policy.join(&info.policy);
-        records.slots[slot].seat = self.seats.push(slot);
+        let seat = self.seats.push(slot);
+        records.slots[slot].set_seat(seat);
         self.roll.push(&mut records.slots, slot);
     }
 
     /// An element leaves.
     pub(super) fn unseat(&mut self, records: &mut Records, slot: u32) {
         self.roll.remove(&mut records.slots, slot);
-        let seat = records.slots[slot].seat;
+        let seat = records.slots[slot].seat();
         self.policy.leave(seat);
         self.seats.swap_remove(seat);
         if let Some(moved) = self.seats.get(seat) {
-            records.slots[*moved].seat = seat;
+            records.slots[*moved].set_seat(seat);
         }
     }
 
@@ -88,7 +89,7 @@ impl Pool {
             return Err(format!("{members} members, {seats} seats, {known} known to the policy"));
         }
         for slot in self.roll.iter(records) {
-            if self.seats.get(records[slot].seat) != Some(&slot) {
+            if self.seats.get(records[slot].seat()) != Some(&slot) {
                 return Err(format!("slot {slot} is not in its seat"));
             }
         }

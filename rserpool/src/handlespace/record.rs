@@ -26,8 +26,8 @@ pub(super) struct Record {
     /// The index of its home registrar among the owners.
     pub(super) owner: u32,
     pub(super) life: Life,
-    /// The seat in its pool.
-    pub(super) seat: u32,
+    /// See [`Record::seat`] and [`Record::mark_used`].
+    seat_and_use: u32,
     pub(super) assoc: u32,
     pub(super) links: [Link; 3],
     /// The round of marking in which it was last confirmed, see [`super::owners`].
@@ -36,6 +36,9 @@ pub(super) struct Record {
     user: Place,
     asap: Place,
 }
+
+/// In [`Record::seat_and_use`]; the other bits are the seat, which is enough for the memory of any machine.
+const USED: u32 = 1 << 31;
 
 /// No association.
 pub(super) const NO_ASSOC: u32 = u32::MAX;
@@ -84,7 +87,7 @@ impl Record {
             pool,
             owner: NONE,
             life: Life(0),
-            seat: NONE,
+            seat_and_use: 0,
             assoc: NO_ASSOC,
             links: [Link::NOWHERE; 3],
             confirmed: 0,
@@ -101,6 +104,27 @@ impl Record {
         let same = same_values && self.user == facts.user && self.asap == facts.asap && self.rest == facts.rest;
         (self.values, self.user, self.asap, self.rest) = (facts.values, facts.user, facts.asap, facts.rest);
         (!same_values, !same)
+    }
+
+    /// The seat in its pool.
+    pub(super) const fn seat(&self) -> u32 {
+        self.seat_and_use & !USED
+    }
+
+    pub(super) fn set_seat(&mut self, seat: u32) {
+        self.seat_and_use = seat | self.seat_and_use & USED;
+    }
+
+    /// A policy that a renewal makes a difference to has chosen it.
+    pub(super) fn mark_used(&mut self) {
+        self.seat_and_use |= USED;
+    }
+
+    /// Whether that was so since it registered; it registers now.
+    pub(super) fn take_used(&mut self) -> bool {
+        let used = self.seat_and_use & USED != 0;
+        self.seat_and_use &= !USED;
+        used
     }
 
     /// The slot is vacant; nothing but its deadlines' entries remains.

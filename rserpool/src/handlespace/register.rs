@@ -120,9 +120,12 @@ impl Handlespace {
     fn renew(&mut self, now: Time, pool: u32, slot: u32, info: &PoolElement) -> Registered {
         let record = &mut self.records.slots[slot];
         let (new_values, mut changed) = record.learn(Facts::of(info));
-        let (seat, key) = (record.seat, record.key(slot));
+        let (seat, key) = (record.seat(), record.key(slot));
         changed |= record.life != info.life;
-        if let Some(pool) = self.pools.get_mut(pool).filter(|p| new_values || p.forgets) {
+        let used = record.take_used();
+        if (new_values || used)
+            && let Some(pool) = self.pools.get_mut(pool)
+        {
             pool.policy.renew(seat, &info.policy);
         }
         self.begin_life(now, slot, info);

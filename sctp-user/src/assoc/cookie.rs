@@ -95,6 +95,7 @@ impl StateCookie {
             Channel::Udp { local, remote } => (1, local, remote),
             Channel::Datagram { local, remote } => (2, local, remote),
             Channel::Lower(n) => (3, (n >> 16) as u16, (n & 0xffff) as u16),
+            Channel::Tun(n) => (4, (n >> 16) as u16, (n & 0xffff) as u16),
         };
         w.u16(kind);
         w.u16(local);
@@ -123,6 +124,7 @@ impl StateCookie {
             1 => Channel::Udp { local, remote },
             2 => Channel::Datagram { local, remote },
             3 => Channel::Lower(u32::from(local) << 16 | u32::from(remote)),
+            4 => Channel::Tun(u32::from(local) << 16 | u32::from(remote)),
             _ => return None,
         };
         let count = r.u16()?;

@@ -16,6 +16,7 @@ use super::path::{HeartbeatKind, Path, PathId, Paths, source};
 use super::rx::Rx;
 use super::state::State;
 use super::timers::TimerTable;
+use super::trial::Trial;
 use super::tx::Tx;
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
@@ -113,6 +114,8 @@ pub(crate) struct Core {
     /// The receive side, once the peer's initial TSN is known.
     pub(crate) rx: Option<Rx>,
     pub(crate) timers: TimerTable,
+    /// The channels that are tried, until the association is established.
+    pub(crate) trial: Option<Box<Trial>>,
     /// The user shut down while the handshake was going on and messages were waiting.
     pub(crate) closing: bool,
     /// The association's error counter (section 8.1); also counts the retries of the handshake and of the shutdown.
@@ -185,6 +188,7 @@ impl Core {
             tx: Tx::new(&cfg, local_tsn, cfg.outbound_streams, 0),
             rx: None,
             timers: TimerTable::default(),
+            trial: None,
             closing: false,
             errors: 0,
             cookie: Vec::new(),
@@ -307,6 +311,7 @@ impl Core {
     pub(crate) fn established(&mut self, ctx: &mut Context<'_>) {
         self.state = State::Established;
         self.timers.stop(super::timers::Timer::T1);
+        self.trial = None;
         self.errors = 0;
         self.cookie = Vec::new();
         self.control.retain(|c| !matches!(c, Control::Init | Control::CookieEcho));
@@ -377,7 +382,8 @@ impl Core {
             .sends_heartbeats()
             .then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min())
             .flatten();
-        [self.timers.next(), sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
+        let trial = self.trial.as_ref().and_then(|t| t.deadline());
+        [self.timers.next(), trial, sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
     }
 
     /// The peer's addresses with its SCTP port, the primary path's first.

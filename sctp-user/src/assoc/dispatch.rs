@@ -59,7 +59,13 @@ impl Association {
     pub(crate) fn on_packet(&mut self, ctx: &mut Context<'_>, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, skip: usize) {
         let Self { core, ext } = self;
         let Some(path) = core.paths.find(meta.src) else { return };
-        core.heard(ctx.now, path, meta);
+        let first = packet.chunks().next().and_then(Result::ok);
+        if let Some(Ok(Chunk::Abort(abort))) = first.as_ref().map(RawChunk::decode)
+            && core.is_refused_on_one_channel(ctx, meta.channel, Some(abort.causes))
+        {
+            return;
+        }
+        core.heard(ctx.now, path, meta, first.is_some_and(|c| c.kind == kind::INIT_ACK));
         let was_waiting = core.state == State::ShutdownSent;
         core.complaints.next_packet();
         core.count_packet(path, bytes.len());

@@ -22,6 +22,7 @@ const PRESERVATIVE_MARGIN: Duration = Duration::from_secs(1);
 impl Core {
     /// Sends the first INIT.
     pub(crate) fn start(&mut self, ctx: &mut Context<'_>) {
+        self.begin_trial(ctx);
         self.push_control(Control::Init);
         self.start_t1(ctx);
     }
@@ -34,13 +35,19 @@ impl Core {
     /// T1-init or T1-cookie expired: the same chunk again, with doubled RTO.
     pub(super) fn on_t1(&mut self, ctx: &mut Context<'_>) {
         self.counters.t1_expireds += 1;
+        if self.trial_was_refused() {
+            return;
+        }
         if !self.count_error(self.cfg.max_init_retransmits) {
             return;
         }
         self.back_off();
         self.paths.try_next();
         match self.state {
-            State::CookieWait => self.push_control(Control::Init),
+            State::CookieWait => {
+                self.begin_trial(ctx);
+                self.push_control(Control::Init);
+            }
             State::CookieEchoed => {
                 self.tx.retransmit_all(&mut self.paths);
                 self.lead_control(Control::CookieEcho);
@@ -84,6 +91,7 @@ impl Core {
             return;
         };
         self.cookie = cookie.to_vec();
+        self.settle_channel(meta.channel);
         self.reached_at(meta.dst);
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);

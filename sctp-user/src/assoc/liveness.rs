@@ -47,6 +47,7 @@ impl Association {
         if core.state == State::Closed {
             return;
         }
+        core.on_trial_timer(ctx);
         if let Some(rx) = &mut core.rx
             && rx.sack_deadline().is_some_and(|at| at <= ctx.now)
         {
@@ -65,17 +66,19 @@ impl Association {
 }
 
 impl Core {
-    /// A packet of the peer was admitted: it lives, and this is where it is reached (RFC 6951 section 5.4).
-    pub(super) fn heard(&mut self, now: Time, path: PathId, meta: &Meta) {
+    /// A packet of the peer was admitted: it lives, and this is where it is reached (RFC 6951 section 5.4). `answers` says that it is the
+    /// answer to an INIT, of which further ones may come by all the ways that were tried.
+    pub(super) fn heard(&mut self, now: Time, path: PathId, meta: &Meta, answers: bool) {
         self.last_heard = now;
         self.heard_on = path;
         if self.unreachable.take_if(|u| u.path == path).is_some() {
             self.timers.stop(Timer::Unreachable);
         }
         if let Some(p) = self.paths.get_mut(path) {
-            if p.channel != meta.channel {
+            let late = answers && self.state != State::CookieWait;
+            if p.channel != meta.channel && p.may_move(meta.channel) && !late {
                 tracing::debug!(assoc = self.id.get(), from = ?p.channel, to = ?meta.channel, "peer moved");
-                p.channel = meta.channel;
+                p.set_channel(meta.channel);
             }
             p.heartbeat.on_heard();
         }

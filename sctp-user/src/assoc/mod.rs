@@ -23,12 +23,14 @@ mod shutdown;
 mod snapshot;
 pub(crate) mod state;
 mod timers;
+mod trial;
 pub(crate) mod tx;
 
 pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;
 pub(crate) use self::ext::{Capabilities, Extensions};
+pub(crate) use self::trial::Trial;
 
 /// An association: what RFC 9260 needs, and its extensions, which may take the former whole.
 #[derive(Debug)]

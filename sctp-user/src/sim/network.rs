@@ -307,6 +307,7 @@ fn wire_ports(host: &Host, t: &Transmit) -> (Option<(u16, u16)>, bool) {
             assert!(host.cfg.raw, "host {name:?} cannot send directly over IP");
             (None, false)
         }
+        Channel::Tun(n) => panic!("host {name:?} has no TUN device {n}"),
         Channel::Lower(n) => panic!("host {name:?} has no lower layer {n}"),
     }
 }

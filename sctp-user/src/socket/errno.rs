@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::error::{BindError, CloseReason, ConnectError, SendError};
+use crate::error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
 
 /// The error by which a blocked caller learns why its association ended; `None` for a graceful end.
 ///
@@ -50,6 +50,31 @@ pub(super) fn send_error(err: SendError) -> io::Error {
         SendError::WouldBlock => Errno::AGAIN,
     }
     .into()
+}
+
+/// A configuration that cannot be had, with the reason.
+pub(super) fn config_error(err: ConfigError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, err)
+}
+
+/// EINVAL, with the reason.
+pub(super) fn invalid(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+/// EADDRNOTAVAIL: the address is not one of this host's, or of this socket's.
+pub(super) fn not_ours() -> io::Error {
+    Errno::ADDRNOTAVAIL.into()
+}
+
+/// EOPNOTSUPP: a socket of this kind has no such thing.
+pub(super) fn not_supported() -> io::Error {
+    Errno::OPNOTSUPP.into()
+}
+
+/// Nothing can be done with a path.
+pub(super) fn path_error(err: PathError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, err)
 }
 
 /// There is nothing now, or was nothing before the time-out passed (as the operating system says it for SO_RCVTIMEO).

@@ -19,18 +19,23 @@
 //! # }
 //! ```
 
+mod asynchronous;
 mod builder;
 mod errno;
 mod handle;
+mod info;
+mod inspect;
+mod listener;
 mod lower;
 mod mode;
 mod node;
+mod notification;
 mod one_to_many;
 mod one_to_one;
-mod options;
+pub mod option;
 mod readiness;
 mod runtime;
-mod types;
+mod vectored;
 
 pub use crate::transport::announce::AnnounceFrom;
 pub use crate::transport::clock::MonoClock;
@@ -38,8 +43,10 @@ pub use crate::transport::udp::Sharing;
 pub use builder::{DEFAULT_UDP_PORT, Runtime, RuntimeBuilder, RuntimeError};
 pub use errno::close_error;
 pub use handle::{Handle, PortReleaser};
+pub use info::{NxtInfo, RcvInfo, Received, RecvV, SndInfo, Target};
+pub use listener::SctpListener;
 pub use node::SocketNode;
+pub use notification::{EventKind, Events, Notification};
 pub use one_to_many::SctpSocket;
-pub use one_to_one::{SctpListener, SctpStream};
+pub use one_to_one::SctpStream;
 pub use runtime::Driven;
-pub use types::{Notification, RcvInfo, Received, SndInfo, Target};

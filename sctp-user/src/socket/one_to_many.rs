@@ -2,18 +2,18 @@
 
 use core::time::Duration;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::errno;
 use super::handle::Handle;
+use super::info::{Received, SndInfo, Target};
 use super::mode::{Direction, LazyFd, Mode, common_methods};
 use super::node::{Kind, SocketNode};
 use super::one_to_one::SctpStream;
 use super::readiness::ReadyFd;
-use super::types::{Received, SndInfo, Target};
 use crate::config::{AssocConfig, EndpointConfig};
 use crate::event::{AssocId, EndpointId};
 use crate::net::PeerAddr;
@@ -28,8 +28,8 @@ use crate::stack::AssocStatus;
 #[derive(Debug)]
 pub struct SctpSocket {
     pub(super) handle: Handle<SocketNode>,
-    ep: EndpointId,
-    mode: Mode,
+    pub(super) ep: EndpointId,
+    pub(super) mode: Mode,
     fd: LazyFd,
 }
 
@@ -107,14 +107,22 @@ impl SctpSocket {
     /// # Errors
     /// As [`Self::send`].
     pub fn send_bytes(&self, to: impl Into<Target>, message: Bytes, info: &SndInfo) -> io::Result<()> {
-        let id = match to.into() {
-            Target::Assoc(id) => id,
+        if info.send_all {
+            return self.handle.with(|node, now| node.send_all(now, self.ep, info, &message))?;
+        }
+        let id = self.resolve(to.into())?;
+        self.mode.call(&self.handle, Direction::Write, |node, now| node.send(now, id, info, message.clone()))
+    }
+
+    /// The association with a peer, which is opened if there is none (RFC 6458 section 7.5).
+    pub(super) fn resolve(&self, to: Target) -> io::Result<AssocId> {
+        match to {
+            Target::Assoc(id) => Ok(id),
             Target::Peer(peer) => self.handle.with(|node, now| match node.find(self.ep, peer.addr) {
                 Some(id) => Ok(id),
                 None => node.connect(now, self.ep, &[peer], None),
-            })??,
-        };
-        self.mode.call(&self.handle, Direction::Write, |node, now| node.send(now, id, info, message.clone()))
+            })?,
+        }
     }
 
     /// The next message or notification, of whichever association; associations take turns.
@@ -122,7 +130,7 @@ impl SctpSocket {
     /// # Errors
     /// `WouldBlock` if there is none (non-blocking, or after the read time-out), and as [`Handle::with`].
     pub fn recv(&self) -> io::Result<Received> {
-        self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_many(now, self.ep).map(Ok))
+        self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_many(now, self.ep, usize::MAX).map(Ok))
     }
 
     /// Ends an association gracefully: what was sent is delivered first. A notification tells the end.
@@ -149,6 +157,31 @@ impl SctpSocket {
     pub fn peel_off(&self, id: AssocId) -> io::Result<SctpStream> {
         let fd = self.handle.with(|node, _| node.peel_off(id).map(|()| LazyFd::new(node)))??;
         Ok(SctpStream::new(self.handle.clone(), id, fd))
+    }
+
+    /// Adds addresses of this host to those that associations to come will have (`sctp_bindx` with SCTP_BINDX_ADD_ADDR). Associations
+    /// that there are keep theirs: to change them takes the extension of RFC 5061.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the socket is bound to all addresses, `AddrNotAvailable` for one that is not this host's.
+    pub fn bindx_add(&self, addrs: &[IpAddr]) -> io::Result<()> {
+        self.handle.with(|node, _| node.bindx(self.ep, addrs, true))?
+    }
+
+    /// Takes addresses away from those that associations to come will have (`sctp_bindx` with SCTP_BINDX_REM_ADDR).
+    ///
+    /// # Errors
+    /// `InvalidInput` if the socket is bound to all addresses, or if none would be left; `AddrNotAvailable` for one that it is not bound to.
+    pub fn bindx_remove(&self, addrs: &[IpAddr]) -> io::Result<()> {
+        self.handle.with(|node, _| node.bindx(self.ep, addrs, false))?
+    }
+
+    /// The addresses that associations to come will have (`sctp_getladdrs` without an association).
+    ///
+    /// # Errors
+    /// As [`Handle::with`].
+    pub fn bound_addrs(&self) -> io::Result<Vec<IpAddr>> {
+        self.handle.with(|node, _| node.bound(self.ep))?
     }
 
     /// The association with the peer that has this address and SCTP port, if there is one.

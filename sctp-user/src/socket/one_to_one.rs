@@ -9,86 +9,18 @@ use bytes::{Buf as _, Bytes};
 
 use super::errno;
 use super::handle::Handle;
+use super::info::{RcvInfo, Received, SndInfo};
 use super::mode::{Direction, LazyFd, Mode, common_methods};
 use super::node::{Kind, SocketNode};
 use super::one_to_many::open;
 use super::readiness::ReadyFd;
-use super::types::{RcvInfo, SndInfo};
 use crate::config::EndpointConfig;
-use crate::event::{AssocId, EndpointId};
+use crate::event::AssocId;
 use crate::net::PeerAddr;
 use crate::stack::AssocStatus;
 
 /// Longest message that `io::Write` makes of one call.
 const WRITE_MAX: usize = 32 * 1024;
-
-/// Accepts associations. Dropped, it refuses further ones; accepted streams live on.
-///
-/// Its descriptor is readable while an association waits to be accepted.
-#[derive(Debug)]
-pub struct SctpListener {
-    handle: Handle<SocketNode>,
-    ep: EndpointId,
-    mode: Mode,
-    fd: LazyFd,
-}
-
-common_methods!(SctpListener);
-
-impl SctpListener {
-    /// Listens on an SCTP port, 0 for a free one; at most `backlog` associations wait to be accepted, more are aborted.
-    ///
-    /// # Errors
-    /// `AddrInUse` if the port is open already, in this process or in another one that shares the UDP port;
-    /// and what [`Handle::claim_port`] answers.
-    pub fn bind(handle: &Handle<SocketNode>, port: u16, backlog: u32) -> io::Result<Self> {
-        Self::bind_with(handle, EndpointConfig::new(port), backlog)
-    }
-
-    /// Listens with parameters of one's own choice.
-    ///
-    /// # Errors
-    /// As [`Self::bind`]; `InvalidInput` for parameters that RFC 9260 forbids.
-    pub fn bind_with(handle: &Handle<SocketNode>, cfg: EndpointConfig, backlog: u32) -> io::Result<Self> {
-        let (ep, fd) = open(handle, cfg, Kind::Listener)?;
-        handle.with(|node, _| node.listen(ep, backlog))?;
-        Ok(Self { handle: handle.clone(), ep, mode: Mode::default(), fd })
-    }
-
-    /// The next association, and the peer's primary address.
-    ///
-    /// # Errors
-    /// `WouldBlock` if there is none (non-blocking, or after the read time-out), and as [`Handle::with`].
-    pub fn accept(&self) -> io::Result<(SctpStream, SocketAddr)> {
-        let (id, peer, fd) = self.mode.call(&self.handle, Direction::Read, |node, _| {
-            let id = node.accept(self.ep)?;
-            // One that ended already has no addresses any more; its messages can still be read.
-            let peer = node.peer_addrs(id).ok().and_then(|all| all.first().copied());
-            Some(Ok((id, peer, LazyFd::new(node))))
-        })?;
-        let unknown = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
-        Ok((SctpStream::new(self.handle.clone(), id, fd), peer.unwrap_or(unknown)))
-    }
-
-    /// The SCTP port.
-    ///
-    /// # Errors
-    /// As [`Handle::with`].
-    pub fn local_port(&self) -> io::Result<u16> {
-        self.handle.with(|node, _| node.local_port(self.ep))?.ok_or_else(errno::gone)
-    }
-
-    fn make_fd(&self) -> io::Result<Arc<ReadyFd>> {
-        self.handle.with(|node, _| node.socket_fd(self.ep))?
-    }
-}
-
-impl Drop for SctpListener {
-    fn drop(&mut self) {
-        // A runtime that has stopped has nothing left to close.
-        drop(self.handle.with(|node, now| node.abandon(now, self.ep)));
-    }
-}
 
 /// One association. Dropped, it ends gracefully in the background; to wait for that, use [`Self::close`]. There is no background
 /// if its handle is the runtime's last: keep another one, or close.
@@ -103,7 +35,7 @@ impl Drop for SctpListener {
 pub struct SctpStream {
     pub(super) handle: Handle<SocketNode>,
     pub(super) id: AssocId,
-    mode: Mode,
+    pub(super) mode: Mode,
     fd: LazyFd,
     /// What `io::Read` has not handed out of the last message.
     rest: Mutex<Bytes>,
@@ -162,7 +94,7 @@ impl SctpStream {
         Ok(stream)
     }
 
-    fn start_connect(handle: &Handle<SocketNode>, peers: &[PeerAddr], cfg: EndpointConfig) -> io::Result<Self> {
+    pub(super) fn start_connect(handle: &Handle<SocketNode>, peers: &[PeerAddr], cfg: EndpointConfig) -> io::Result<Self> {
         let (ep, fd) = open(handle, cfg, Kind::Stream)?;
         let id = handle.with(|node, now| {
             let id = node.connect(now, ep, peers, None);
@@ -219,6 +151,15 @@ impl SctpStream {
         self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_stream(now, self.id))
     }
 
+    /// The next message or notification; `None` after the peer's graceful shutdown. A one-to-one socket gets notifications only if
+    /// it has subscribed to them ([`EventOption`](super::option::EventOption)), and [`Self::recv`] drops them.
+    ///
+    /// # Errors
+    /// As [`Self::recv`].
+    pub fn recv_any(&self) -> io::Result<Option<Received>> {
+        self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_stream_any(now, self.id, usize::MAX))
+    }
+
     /// Ends the association gracefully: what was sent is delivered first. Messages of the peer can be received until it answers.
     ///
     /// # Errors
@@ -260,6 +201,14 @@ impl SctpStream {
     /// `NotConnected` if it is gone.
     pub fn peer_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         self.handle.with(|node, _| node.peer_addrs(self.id))?
+    }
+
+    /// The peer's primary address (`getpeername`).
+    ///
+    /// # Errors
+    /// `NotConnected` if it is gone.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.peer_addrs()?.first().copied().ok_or_else(errno::gone)
     }
 
     /// Our addresses of the association.
@@ -310,7 +259,8 @@ impl io::Write for &SctpStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let part = buf.get(..WRITE_MAX).unwrap_or(buf);
         if !part.is_empty() {
-            self.send(part, &SndInfo::default())?;
+            let info = self.handle.with(|node, _| node.default_send(self.id))?;
+            self.send(part, &info)?;
         }
         Ok(part.len())
     }

@@ -2,6 +2,7 @@
 //!
 //! It is level-triggered: readable exactly while its owner says so.
 
+use core::task::Waker;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -100,6 +101,32 @@ impl Readiness {
     }
 }
 
+/// Most tasks that wait for one thing; the oldest is woken to make room, and may wait again.
+const MAX_WAKERS: usize = 64;
+
+/// Tasks that wait for the same thing.
+#[derive(Default, Debug)]
+pub(super) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    /// Adds a task, unless it waits already.
+    pub(super) fn add(&mut self, waker: &Waker, woken: &mut Vec<Waker>) {
+        if self.0.iter().any(|w| w.will_wake(waker)) {
+            return;
+        }
+        if self.0.len() >= MAX_WAKERS {
+            woken.push(self.0.remove(0));
+        }
+        self.0.push(waker.clone());
+    }
+
+    /// Moves all tasks to those that are to be woken.
+    pub(super) fn wake_into(&mut self, woken: &mut Vec<Waker>) {
+        // Most of the time nobody waits: the memory is given back.
+        woken.append(&mut core::mem::take(&mut self.0));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -122,5 +149,22 @@ mod tests {
             assert_eq!(readable(&fd), ready);
         }
         assert!(readable(&ReadyFd::always().unwrap()));
+    }
+
+    #[test]
+    fn a_task_waits_once_and_the_number_of_tasks_is_bounded() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let task = || Waker::from(Arc::new(Task));
+        let (mut wakers, mut woken) = (Wakers::default(), Vec::new());
+        let first = task();
+        (0..3).for_each(|_| wakers.add(&first, &mut woken));
+        assert_eq!(wakers.0.len(), 1);
+        (0..MAX_WAKERS).for_each(|_| wakers.add(&task(), &mut woken));
+        assert!(woken.len() == 1 && woken[0].will_wake(&first), "the oldest looks again");
+        wakers.wake_into(&mut woken);
+        assert_eq!((woken.len(), wakers.0.len()), (MAX_WAKERS + 1, 0));
     }
 }

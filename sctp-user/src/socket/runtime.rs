@@ -2,12 +2,13 @@
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::task::Waker;
 use core::time::Duration;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 
-use mio::{Events, Poll, Waker};
+use mio::{Events, Poll};
 
 use super::errno;
 use super::handle::Handle;
@@ -34,7 +35,7 @@ pub(super) struct Poller {
 pub(super) struct Engine {
     pub(super) lower: Lower,
     pub(super) poller: Poller,
-    pub(super) waker: Waker,
+    pub(super) waker: mio::Waker,
     pub(super) clock: MonoClock,
 }
 
@@ -47,7 +48,7 @@ impl fmt::Debug for Engine {
 impl Engine {
     pub(super) fn new(mut lower: Lower, clock: MonoClock, bound: Option<IpAddr>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKE)?;
+        let waker = mio::Waker::new(poll.registry(), WAKE)?;
         lower.register(poll.registry())?;
         let events = Events::with_capacity(64);
         let watcher = AddressWatcher::new(bound.into_iter().collect());
@@ -78,7 +79,7 @@ pub(super) struct Shared<N> {
     queue: AtomicUsize,
     changed: Condvar,
     poller: Mutex<Poller>,
-    waker: Waker,
+    waker: mio::Waker,
     pub(super) clock: MonoClock,
     /// Whether callers turn the runtime (no thread does).
     driven: bool,
@@ -135,7 +136,7 @@ impl<N: Node> Shared<N> {
         let mut state = self.lock()?;
         let out = f(&mut state, self.clock.now());
         self.settle(&mut state);
-        self.notify(&state);
+        self.notify(state);
         Ok(out)
     }
 
@@ -148,8 +149,15 @@ impl<N: Node> Shared<N> {
             let out = f(&mut state, self.clock.now());
             self.settle(&mut state);
             if out.is_some() {
-                self.notify(&state);
+                self.notify(state);
                 return Ok(out);
+            }
+            let woken = state.node.take_woken();
+            if !woken.is_empty() {
+                drop(state);
+                woken.into_iter().for_each(Waker::wake);
+                state = self.lock()?;
+                continue;
             }
             let left = until.saturating_since(self.clock.now());
             if left.is_zero() {
@@ -202,10 +210,14 @@ impl<N: Node> Shared<N> {
         }
     }
 
-    fn notify(&self, state: &State<N>) {
+    /// Something changed: whoever waits looks again.
+    fn notify(&self, mut state: MutexGuard<'_, State<N>>) {
         if state.waiters > 0 {
             self.changed.notify_all();
         }
+        let woken = state.node.take_woken();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Waits at most `max_wait` for something to do, and does it.
@@ -252,7 +264,7 @@ impl<N: Node> Shared<N> {
         state.planned = Time::ZERO;
         self.settle(&mut state);
         if acted {
-            self.notify(&state);
+            self.notify(state);
         }
         Ok(())
     }
@@ -291,14 +303,18 @@ impl<N> Drop for Alarm<'_, N> {
 }
 
 /// Tells all waiters when the I/O thread ends, for whatever reason.
-struct LastWords<'a, N>(&'a Shared<N>);
+struct LastWords<'a, N: Node>(&'a Shared<N>);
 
-impl<N> Drop for LastWords<'_, N> {
+impl<N: Node> Drop for LastWords<'_, N> {
     fn drop(&mut self) {
-        if let Ok(mut state) = self.0.state.lock() {
-            state.stopped = true;
-        }
+        // Poisoned or not: tasks that wait get the error when they look again.
+        let mut state = self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.stopped = true;
+        state.node.wake_everybody();
+        let woken = state.node.take_woken();
+        drop(state);
         self.0.changed.notify_all();
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -23,12 +23,16 @@ impl Stack {
         let Some(initiates) = quotes(core, &quoted, &err.quoted) else { return };
         let path = core.paths.find(dst);
         // Our packets do not leave by both ways at once: a report about the other way is none of ours.
-        let ours = path.and_then(|p| core.paths.get(p)).is_some_and(|p| same_way(p.channel, err.channel));
+        let ours = path.and_then(|p| core.paths.get(p)).is_some_and(|p| p.channel.same_kind(err.channel))
+            || core.trial.as_ref().is_some_and(|t| t.has(err.channel));
         if !ours {
             return;
         }
         let known = path.and_then(|p| core.paths.get(p)).is_some_and(|p| p.confirmed);
         self.with_assoc(now, id, |a, ctx| match err.kind {
+            // Another channel may lead to the peer.
+            NetErrorKind::PortUnreachable | NetErrorKind::ProtocolUnreachable
+                if initiates && a.core.is_refused_on_one_channel(ctx, err.channel, None) => {}
             // ICMP3 is about protocol 132; a UDP port that nobody listens on is worth a question.
             NetErrorKind::PortUnreachable if err.channel != Channel::Raw => a.core.on_port_unreachable(ctx, dst),
             NetErrorKind::TooBig { mtu } => {
@@ -45,10 +49,6 @@ impl Stack {
         });
         self.touch(id);
     }
-}
-
-fn same_way(a: Channel, b: Channel) -> bool {
-    core::mem::discriminant(&a) == core::mem::discriminant(&b)
 }
 
 /// Whether a quoted packet carries the tag that we send, or begins an INIT with our Initiate Tag (ICMP6); then whether it is an

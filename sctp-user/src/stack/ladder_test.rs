@@ -1,5 +1,6 @@
 //! Ladders: two stacks and a wire in the hands of the test, which sees, drops and forges packets.
 
+use crate::net::Channel;
 use std::net::IpAddr;
 
 use super::*;

@@ -36,12 +36,12 @@ use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::rx::Rx;
 use crate::assoc::state::State;
-use crate::assoc::{Admission, Association, Context, Core};
+use crate::assoc::{Admission, Association, Context, Core, Trial};
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
-use crate::net::{AddrChange, Channel, Meta, NetError, PeerAddr, Train, Transmit};
+use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stats::{AssocStats, StackCounters, StackStats};
@@ -175,6 +175,30 @@ impl Stack {
         Ok(())
     }
 
+    /// Changes which of the host's addresses an endpoint uses, for associations that are opened from now on; empty for all. Those
+    /// that exist keep theirs.
+    ///
+    /// # Errors
+    /// There is no such endpoint.
+    pub fn bind(&mut self, ep: EndpointId, addrs: Vec<IpAddr>) -> Result<(), ConfigError> {
+        let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
+        e.bind = addrs;
+        Ok(())
+    }
+
+    /// Whether `ip` is an address of this host, as far as the driver told; if it told nothing, every address may be.
+    #[must_use]
+    pub fn has_address(&self, ip: IpAddr) -> bool {
+        self.host.is_empty() || self.host.contains(&ip.to_canonical())
+    }
+
+    /// The addresses of this host that an endpoint uses.
+    #[must_use]
+    pub fn addresses(&self, ep: EndpointId) -> Option<Vec<IpAddr>> {
+        let e = self.ports.get(ep)?;
+        Some(if e.bind.is_empty() { self.host.clone() } else { e.bind.clone() })
+    }
+
     /// Starts or stops accepting associations. Those that exist live on.
     pub fn listen(&mut self, ep: EndpointId, on: bool) {
         if let Some(e) = self.ports.get_mut(ep) {
@@ -237,6 +261,8 @@ impl Stack {
             }
         }
         let default_channel = self.cfg.default_channel;
+        let channels = core::iter::once(default_channel).chain(self.cfg.further_channels.iter().copied());
+        let trial = if peer.iter().all(|p| p.channel.is_some()) { None } else { Trial::of(channels) };
         let bound = self.ports.get(ep).map(|e| e.bind.clone()).unwrap_or_default();
         let own = self.usable_addresses(ep, &cfg, first.addr.ip().to_canonical(), first.channel.unwrap_or(default_channel));
         let id = self
@@ -246,6 +272,7 @@ impl Stack {
                     let source = source::for_attempt(&bound, None, ip, 0);
                     let mut path = Path::new(&cfg, ctx.now, ip, source, p.channel.unwrap_or(default_channel));
                     // Section 5.4 rule 1: an address that the user gives counts as confirmed.
+                    path.pinned = p.channel.is_some();
                     path.trust();
                     path
                 };
@@ -258,6 +285,7 @@ impl Stack {
                 if own.len() > 1 {
                     core.know_local(own);
                 }
+                core.trial = trial;
                 core.start(ctx);
                 core
             })
@@ -569,13 +597,9 @@ fn is_unicast(ip: IpAddr) -> bool {
 
 /// A transmit back to where a packet came from, from where it went to (RFC 6951 section 5.4: the UDP port of that very packet).
 fn transmit_to(meta: &Meta) -> Transmit {
-    let port = match meta.channel {
-        Channel::Udp { remote, .. } | Channel::Datagram { remote, .. } => remote,
-        Channel::Raw | Channel::Lower(_) => 0,
-    };
     Transmit {
         src: Some(meta.dst),
-        dst: SocketAddr::new(meta.src, port),
+        dst: SocketAddr::new(meta.src, meta.channel.remote_port()),
         channel: meta.channel,
         ecn: None,
         size: 0,
@@ -735,3 +759,5 @@ mod ladder_test;
 mod requests_test;
 #[cfg(test)]
 mod responder_test;
+#[cfg(test)]
+mod trial_test;

@@ -129,6 +129,7 @@ fn status(paths: &Paths, id: crate::assoc::path::PathId, p: &Path) -> PathStatus
     PathStatus {
         addr: p.addr,
         local: p.local,
+        channel: p.channel,
         state: paths.state(id),
         primary: id == paths.primary(),
         in_use: id == paths.data_path(),

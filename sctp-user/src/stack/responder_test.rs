@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::assoc::cookie::StateCookie;
 use crate::entropy::SeededEntropy;
+use crate::net::Channel;
 use crate::num::{Tsn, Vtag};
 use crate::wire::chunk::{Init, InitParams};
 use crate::wire::{CommonHeader, Encode, PacketWriter, Param};

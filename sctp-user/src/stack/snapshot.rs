@@ -141,6 +141,7 @@ fn channel(c: Channel) -> String {
         Channel::Udp { local, remote } => format!("UDP {local} to {remote}"),
         Channel::Datagram { local, remote } => format!("datagrams {local} to {remote}"),
         Channel::Lower(n) => format!("lower layer {n}"),
+        Channel::Tun(n) => format!("TUN device {n}"),
     }
 }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use crate::event::PathState;
+use crate::net::Channel;
 use crate::stats::PathStats;
 use crate::time::Time;
 
@@ -52,6 +53,8 @@ pub struct PathStatus {
     pub addr: IpAddr,
     /// Our address that packets leave from; `None` as long as routing decides.
     pub local: Option<IpAddr>,
+    /// What carries packets there.
+    pub channel: Channel,
     /// Whether it is of use.
     pub state: PathState,
     /// Whether it is the primary path.

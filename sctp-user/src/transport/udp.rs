@@ -219,7 +219,15 @@ impl Transport for UdpTransport {
 }
 
 fn datagram_of(t: &Transmit) -> udp_encap::Transmit {
-    udp_encap::Transmit { src: t.src, dst: t.dst, ecn: t.ecn.map(ecn_down), segment_size: t.segment_size, may_fragment: t.may_fragment }
+    udp_encap::Transmit {
+        src: t.src,
+        dst: t.dst,
+        ecn: t.ecn.map(ecn_down),
+        dscp: t.dscp,
+        flow_label: t.flow_label,
+        segment_size: t.segment_size,
+        may_fragment: t.may_fragment,
+    }
 }
 
 pub(super) fn ecn_up(ecn: udp_encap::Ecn) -> Ecn {

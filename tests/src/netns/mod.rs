@@ -152,6 +152,12 @@ impl Host {
         finish(key, child).map(drop)
     }
 
+    /// Addresses, routes and neighbours, to be printed when a test does not understand its host.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        ["addr", "route", "-6 route", "neigh"].map(|what| self.ip(what).unwrap_or_else(|err| err.to_string())).join("\n")
+    }
+
     /// Adds an address with prefix length to an interface.
     ///
     /// # Errors

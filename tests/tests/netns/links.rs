@@ -37,7 +37,7 @@ fn links_fail_and_return(title: &str, links: u8, settings: &str, to: &str) -> io
         client.await_paths(k, |paths| paths.iter().any(dead))?;
         let gap = client.progress(k, 200)?;
         host.set_link(&interface, true)?;
-        client.await_paths(k, all_active)?;
+        client.await_paths(k, all_active).inspect_err(|_| println!("{}\n{}", a.describe(), b.describe()))?;
         println!("{title}: link {n} failed: nothing came for {} ms", gap.as_millis());
         assert!(gap < Duration::from_secs(20), "Association.Max.Retrans is far away, but so is this");
     }
@@ -76,4 +76,59 @@ fn udp_over_three_links() -> io::Result<()> {
         return Ok(());
     }
     links_fail_and_return("UDP over three links", 3, "", "[fd00::2]:5000")
+}
+
+#[test]
+fn raw_ip_over_two_links() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    links_fail_and_return("raw IP over two links", 2, "noudp raw", "10.1.0.2:5000")
+}
+
+#[test]
+fn raw_ip_and_udp_mixed_over_two_links() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    links_fail_and_return("UDP and raw IP over two links", 2, "raw", "10.1.0.2:5000 raw/10.1.1.2:5000 raw/[fd01::2]:5000")
+}
+
+/// DSCP and flow label of every packet, as the other host sees them.
+#[test]
+fn packets_are_marked() -> io::Result<()> {
+    if !available(&["nft"]) {
+        return Ok(());
+    }
+    let (a, b) = hosts(1)?;
+    b.nft(
+        "table inet marks {
+            counter v4 { }
+            counter v4_bare { }
+            counter v6 { }
+            counter v6_bare { }
+            chain in {
+                type filter hook input priority 0;
+                ip saddr 10.1.0.1 meta l4proto { udp, sctp } ip dscp ef counter name v4 accept
+                ip saddr 10.1.0.1 meta l4proto { udp, sctp } counter name v4_bare accept
+                ip6 saddr fd00::1 meta l4proto { udp, sctp } ip6 dscp ef ip6 flowlabel 0x12345 counter name v6 accept
+                ip6 saddr fd00::1 meta l4proto { udp, sctp } counter name v6_bare accept
+            }
+        }",
+    )?;
+    let _server = Peer::start(&b, "port=5000 raw")?;
+    let mut client = Peer::start(&a, "port=5001 raw dscp=46 flow=74565")?;
+    for over in ["", "raw/"] {
+        for (family, addr) in [("v4", "10.1.0.2:5000"), ("v6", "[fd00::2]:5000")] {
+            let before = b.nft_counter("inet", "marks", family)?;
+            let k = client.talk_to(&format!("{over}{addr}"), 30_000, 8)?;
+            client.progress(k, 50)?;
+            client.finish(k)?;
+            let marked = b.nft_counter("inet", "marks", family)? - before;
+            println!("{over}{addr}: {marked} marked packets");
+            assert!(marked > 50, "{marked} packets");
+            assert_eq!(b.nft_counter("inet", "marks", &format!("{family}_bare"))?, 0, "without a mark");
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! A peer: it returns every message that it gets, sends messages to whom it is told, and looks at each byte that comes back.
 //!
-//! Its settings are words: `port=N` (its SCTP port), `udp=N` (the UDP port, else 9899), `private` (not shared), `bind=IP,..`
-//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `streams=N`.
+//! Its settings are words: `port=N` (its SCTP port), `udp=N` (the UDP port, else 9899), `private` (not shared), `noudp`, `raw`, `bind=IP,..`
+//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `streams=N`, `dscp=N`, `flow=N`.
 //! Its commands are lines; answers begin with the command's word:
 //! * `connect ADDR:PORT ..` opens an association and answers its number; `raw/` before an address has it reached over IP alone,
 //!   `udp:N/` over UDP port N;
@@ -86,6 +86,8 @@ pub(super) fn run(settings: &str) -> io::Result<()> {
         match key {
             "port" => endpoint.port = number(value)?,
             "udp" => builder = builder.udp_port(number(value)?),
+            "noudp" => builder = builder.no_udp(),
+            "raw" => builder = builder.raw(),
             "private" => builder = builder.share(false),
             "bind" => endpoint.bind = addresses(value)?,
             "advertise" => cfg.advertise = Some(addresses(value)?.into()),

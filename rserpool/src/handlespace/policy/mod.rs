@@ -99,7 +99,8 @@ pub trait Policy: fmt::Debug + Send {
         self.len() == 0
     }
 
-    /// Whether a renewal with the same values makes a difference. If not, it is not told of.
+    /// Whether being chosen makes a difference that a renewal with the same values takes back. If not, or if the element was not
+    /// chosen since, the policy is not told of such a renewal.
     fn forgets(&self) -> bool {
         true
     }

@@ -2,10 +2,10 @@
 
 use super::super::store::segmented::Segmented;
 
-/// Numbers that are summed up in one.
-const FAN: u32 = 8;
+/// Numbers that are summed up in one: a cache line of weights.
+const FAN: u32 = 16;
 
-/// Weights with the sums of each eight of them, the sums of each eight of those, and so on.
+/// Weights with the sums of each sixteen of them, the sums of each sixteen of those, and so on.
 #[derive(Debug)]
 pub(super) struct SumTree {
     weights: Segmented<u32>,

@@ -3,7 +3,7 @@
 use core::ops::{Index, IndexMut};
 
 /// In unit tests segments are tiny, so that small models have several.
-const BITS: u32 = if cfg!(test) { 3 } else { 9 };
+const BITS: u32 = if cfg!(test) { 4 } else { 9 };
 const SEGMENT: usize = 1 << BITS;
 
 /// A vector of up to 2^32 values in segments of 512. Indices are 32 bits wide: half the size of pointers.

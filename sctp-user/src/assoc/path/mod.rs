@@ -83,6 +83,8 @@ pub(crate) struct Path {
     pub(crate) local: Option<IpAddr>,
     /// What carries packets there, with the peer's UDP port as last learned.
     pub(crate) channel: Channel,
+    /// Whether the user chose what carries packets there.
+    pub(crate) pinned: bool,
     /// Measured round-trip times.
     pub(crate) rtt: RttEstimator,
     /// The timeout with its back-off.
@@ -140,6 +142,7 @@ impl Path {
             addr,
             local,
             channel,
+            pinned: false,
             rtt: configure::estimator(cfg),
             rto: cfg.rto_initial,
             cc: cc::new(cfg, pmdcs, addr.is_ipv6()),
@@ -256,6 +259,22 @@ impl Path {
         }
     }
 
+    /// Whether the peer may be reached over `channel` from now on, because a packet of it came that way. A NAT may give its UDP another
+    /// port, and it may switch encapsulation on and off (RFC 6951 section 5.4), unless the user chose. What the program hands in, and
+    /// addresses that are ours alone, are ways of their own.
+    pub(crate) fn may_move(&self, channel: Channel) -> bool {
+        self.channel.same_kind(channel) || (!self.pinned && self.channel.is_shared() && channel.is_shared())
+    }
+
+    /// Packets go over `channel` from now on.
+    pub(crate) fn set_channel(&mut self, channel: Channel) {
+        let before = self.pmdcs();
+        self.channel = channel;
+        if self.pmdcs() != before {
+            self.cc.on_mtu(self.pmdcs());
+        }
+    }
+
     /// The way to the address is another one now (a new source address, another DSCP): what was learnt about congestion says
     /// nothing about it (RFC 9260 section 7.2.5).
     pub(crate) fn reset_congestion(&mut self, cfg: &AssocConfig) {
@@ -350,13 +369,9 @@ impl Path {
 
     /// How a packet on this path is sent; the caller fills in its size.
     pub(crate) fn transmit(&self) -> Transmit {
-        let port = match self.channel {
-            Channel::Udp { remote, .. } | Channel::Datagram { remote, .. } => remote,
-            Channel::Raw | Channel::Lower(_) => 0,
-        };
         Transmit {
             src: self.local,
-            dst: SocketAddr::new(self.addr, port),
+            dst: SocketAddr::new(self.addr, self.channel.remote_port()),
             channel: self.channel,
             ecn: None,
             size: 0,

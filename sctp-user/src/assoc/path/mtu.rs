@@ -104,11 +104,12 @@ impl Paths {
 /// Length of the headers below SCTP on packets to `addr`.
 pub(super) fn lower_headers(addr: IpAddr, channel: Channel) -> usize {
     let ip = if addr.is_ipv6() { 40 } else { 20 };
-    let encap = match channel {
-        Channel::Udp { .. } | Channel::Datagram { .. } => 8,
-        Channel::Raw | Channel::Lower(_) => 0,
-    };
-    ip + encap
+    match channel {
+        Channel::Udp { .. } | Channel::Datagram { .. } => ip + 8,
+        Channel::Raw | Channel::Tun(_) => ip,
+        // Its MTU is the longest packet that it takes from us.
+        Channel::Lower(_) => 0,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,270 @@
+//! What sockets hand out: messages, notifications, and in which order.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+
+use super::SocketNode;
+use super::link::Owner;
+use crate::event::{AssocId, EndpointId};
+use crate::socket::errno;
+use crate::socket::info::{NxtInfo, RcvInfo, Received};
+use crate::socket::notification::Notification;
+use crate::time::Time;
+
+/// Entries in the inbox of a one-to-many socket beyond which optional notifications are dropped and new incoming
+/// associations aborted: the program does not read.
+pub(super) const MAX_INBOX: usize = 16_384;
+
+/// An entry in the inbox of a one-to-many socket.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// Messages of this association wait.
+    Messages(AssocId),
+    Note(Notification),
+    /// The association has ended, of which the user does not want to hear: it is forgotten once its messages are read.
+    End(AssocId),
+}
+
+impl Item {
+    fn assoc(&self) -> AssocId {
+        match self {
+            Self::Messages(id) | Self::End(id) => *id,
+            Self::Note(note) => note.assoc(),
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        match self {
+            Self::Messages(_) => false,
+            Self::Note(note) => note.is_last(),
+            Self::End(_) => true,
+        }
+    }
+}
+
+/// What a one-to-many socket has not read.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Bounded by [`MAX_INBOX`] plus a few entries an association.
+    items: VecDeque<Item>,
+    /// Nothing but the rest of this association's message is to be read (level 0 of RFC 6458 section 8.1.20).
+    only: Option<AssocId>,
+    /// The user was told that notifications were dropped, and has not read everything since.
+    pub(super) stopped: bool,
+}
+
+impl Inbox {
+    /// Whether there is something to hand out.
+    pub(super) fn is_readable(&self) -> bool {
+        self.items.front().is_some_and(|item| match self.only {
+            None => true,
+            Some(only) => {
+                let rest = |n: &Notification| n.is_last() || matches!(n, Notification::PartialDeliveryAborted { .. });
+                item.assoc() == only && !matches!(item, Item::Note(n) if !rest(n))
+            }
+        })
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.items.len() >= MAX_INBOX
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Adds an item; what the reader is bound to wait for goes first.
+    pub(super) fn push(&mut self, item: Item) {
+        let awaited =
+            self.only == Some(item.assoc()) && matches!(item, Item::Messages(_) | Item::Note(Notification::PartialDeliveryAborted { .. }));
+        if awaited { self.items.push_front(item) } else { self.items.push_back(item) }
+    }
+
+    /// An association is gone; `queued` tells whether an entry for its messages may be there.
+    pub(super) fn forget(&mut self, id: AssocId, queued: bool) {
+        self.give_up_rest(id);
+        if queued {
+            self.items.retain(|item| !matches!(item, Item::Messages(other) if *other == id));
+        }
+    }
+
+    /// The rest of the message that the reader was bound to wait for will not come.
+    pub(super) fn give_up_rest(&mut self, id: AssocId) {
+        self.only.take_if(|only| *only == id);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = if self.is_readable() { self.items.pop_front() } else { None };
+        self.stopped &= !self.items.is_empty();
+        item
+    }
+}
+
+impl SocketNode {
+    /// The next message of an association, of at most `limit` bytes; the one after it is fetched ahead.
+    fn next_message(&mut self, id: AssocId, limit: usize) -> Option<(RcvInfo, Bytes)> {
+        let link = self.links.get_mut(&id)?;
+        let mut message = link.next.take()?;
+        let mut assoc = self.stack.assoc(id);
+        if message.payload.len() > limit {
+            let mut rest = message.clone();
+            message.payload.truncate(limit);
+            rest.payload = rest.payload.split_off(limit);
+            rest.offset = rest.offset.saturating_add(limit as u64);
+            message.more = true;
+            link.next = Some(rest);
+        } else {
+            link.next = assoc.as_mut().and_then(|assoc| assoc.recv());
+        }
+        let cum_tsn = assoc.and_then(|assoc| assoc.cumulative_tsn()).unwrap_or(message.tsn);
+        Some((RcvInfo::new(id, &message, cum_tsn, link.settings.context), message.payload))
+    }
+
+    /// The next thing for the reader of a one-to-many socket; messages are cut to `limit` bytes.
+    pub(in crate::socket) fn recv_many(&mut self, now: Time, ep: EndpointId, limit: usize) -> Option<Received> {
+        let out = self.take_item(now, ep, limit);
+        self.refresh_socket(ep);
+        self.pump(now);
+        out
+    }
+
+    fn take_item(&mut self, now: Time, ep: EndpointId, limit: usize) -> Option<Received> {
+        loop {
+            let socket = self.sockets.get_mut(&ep)?;
+            let item = socket.inbox.pop()?;
+            let id = item.assoc();
+            match item {
+                Item::Messages(_) => {
+                    if let Some((info, payload)) = self.next_message(id, limit) {
+                        self.requeue(ep, &info);
+                        return Some(Received::Message(info, payload));
+                    }
+                    if let Some(link) = self.links.get_mut(&id) {
+                        link.queued = false;
+                    }
+                }
+                item if item.is_end() => {
+                    if let Some((info, payload)) = self.next_message(id, limit) {
+                        let inbox = &mut self.sockets.get_mut(&ep)?.inbox;
+                        inbox.items.push_front(item);
+                        return Some(Received::Message(info, payload));
+                    }
+                    if self.links.get(&id).is_some_and(|link| !link.connecting) {
+                        self.remove_link(now, id);
+                    }
+                    if let Item::Note(note) = item {
+                        return Some(Received::Notification(note));
+                    }
+                }
+                Item::Note(note) => {
+                    if matches!(note, Notification::PartialDeliveryAborted { .. }) {
+                        socket.inbox.give_up_rest(id);
+                    }
+                    return Some(Received::Notification(note));
+                }
+                Item::End(_) => {}
+            }
+        }
+    }
+
+    /// After a message was handed out: who may be read next?
+    fn requeue(&mut self, ep: EndpointId, info: &RcvInfo) {
+        let (Some(socket), Some(link)) = (self.sockets.get_mut(&ep), self.links.get_mut(&info.assoc)) else { return };
+        socket.inbox.only = Some(info.assoc).filter(|_| info.more && socket.interleave.keeps_to_one());
+        link.queued = link.next.is_some();
+        if link.queued {
+            // To the back, unless this message is to be read to its end: associations take turns.
+            socket.inbox.push(Item::Messages(info.assoc));
+        }
+    }
+
+    /// What [`Self::recv_many`] will hand out next, if that is there.
+    pub(in crate::socket) fn next_of_many(&self, ep: EndpointId) -> Option<NxtInfo> {
+        let inbox = &self.sockets.get(&ep)?.inbox;
+        let item = inbox.items.front().filter(|_| inbox.is_readable())?;
+        let id = item.assoc();
+        let message = || self.links.get(&id).and_then(|l| l.next.as_ref()).map(|m| NxtInfo::message(id, m));
+        match item {
+            Item::Messages(_) => message(),
+            Item::End(_) => message(),
+            Item::Note(note) if note.is_last() => message().or(Some(NxtInfo::notification(id))),
+            Item::Note(_) => Some(NxtInfo::notification(id)),
+        }
+    }
+
+    /// Whether a message was fetched ahead.
+    pub(in crate::socket) fn has_next(&self, id: AssocId) -> bool {
+        self.links.get(&id).is_some_and(|l| l.next.is_some())
+    }
+
+    /// Whether a reader of the socket will still come across the end of an association.
+    pub(super) fn end_is_unread(&self, id: AssocId) -> bool {
+        let ep = self.links.get(&id).map(|l| l.ep);
+        let inbox = ep.and_then(|ep| self.sockets.get(&ep)).map(|s| &s.inbox);
+        inbox.is_some_and(|inbox| inbox.items.iter().any(|i| i.is_end() && i.assoc() == id))
+    }
+
+    /// The next message of a stream, without notifications, which are dropped: `None` if it has to wait, `Ok(None)` at the end.
+    pub(in crate::socket) fn recv_stream(&mut self, now: Time, id: AssocId) -> Option<io::Result<Option<(RcvInfo, Bytes)>>> {
+        loop {
+            match self.recv_stream_any(now, id, usize::MAX)? {
+                Ok(Some(Received::Message(info, payload))) => return Some(Ok(Some((info, payload)))),
+                Ok(Some(Received::Notification(_))) => {}
+                Ok(None) => return Some(Ok(None)),
+                Err(err) => return Some(Err(err)),
+            }
+        }
+    }
+
+    /// The next message or notification of a stream; messages are cut to `limit` bytes.
+    pub(in crate::socket) fn recv_stream_any(&mut self, now: Time, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
+        let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
+        if let Some(note) = link.notes.pop_front_if(|n| !n.is_late()) {
+            self.refresh_link(id);
+            return Some(Ok(Some(Received::Notification(note))));
+        }
+        if let Some((info, payload)) = self.next_message(id, limit) {
+            self.refresh_link(id);
+            self.pump(now);
+            return Some(Ok(Some(Received::Message(info, payload))));
+        }
+        let link = self.links.get_mut(&id)?;
+        link.room = false;
+        let out = match (link.notes.pop_front(), &link.ended) {
+            (Some(note), _) => Some(Ok(Some(Received::Notification(note)))),
+            (None, Some(reason)) => Some(errno::close_error(reason, link.up).map_or(Ok(None), Err)),
+            (None, None) if link.peer_shutdown => Some(Ok(None)),
+            (None, None) => None,
+        };
+        self.refresh_link(id);
+        out
+    }
+
+    /// What [`Self::recv_stream_any`] will hand out next, if that is there.
+    pub(in crate::socket) fn next_of_stream(&self, id: AssocId) -> Option<NxtInfo> {
+        let link = self.links.get(&id)?;
+        let message = link.next.as_ref().map(|m| NxtInfo::message(id, m));
+        match link.notes.front() {
+            Some(note) if !note.is_late() || message.is_none() => Some(NxtInfo::notification(id)),
+            _ => message,
+        }
+    }
+
+    /// Makes a stream of an association of a one-to-many socket (RFC 6458 section 9.2). Its unread notifications are dropped.
+    pub(in crate::socket) fn peel_off(&mut self, id: AssocId) -> io::Result<()> {
+        let link = self.links.get_mut(&id).filter(|l| l.owner == Owner::Socket).ok_or_else(errno::gone)?;
+        link.owner = Owner::Stream;
+        link.queued = false;
+        link.settings.events = crate::socket::notification::Events::NONE;
+        let ep = link.ep;
+        if let Some(socket) = self.sockets.get_mut(&ep) {
+            socket.inbox.items.retain(|item| item.assoc() != id);
+            socket.inbox.give_up_rest(id);
+        }
+        self.refresh_socket(ep);
+        self.refresh_link(id);
+        Ok(())
+    }
+}
