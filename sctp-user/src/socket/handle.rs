@@ -159,6 +159,12 @@ pub struct PortReleaser {
 }
 
 impl PortReleaser {
+    /// For tests without a runtime: nobody takes the ports back.
+    #[cfg(test)]
+    pub(super) fn idle() -> Self {
+        Self { ports: Arc::default() }
+    }
+
     /// Gives `port` back soon.
     pub fn release(&self, port: u16) {
         if let Ok(mut ports) = self.ports.lock() {

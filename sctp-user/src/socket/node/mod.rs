@@ -277,3 +277,6 @@ impl Node for SocketNode {
         self.give_up_waiting();
     }
 }
+
+#[cfg(test)]
+mod node_test;

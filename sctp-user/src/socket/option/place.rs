@@ -23,11 +23,11 @@ pub struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn socket(node: &'a mut SocketNode, now: Time, ep: EndpointId) -> Self {
+    pub(in crate::socket) fn socket(node: &'a mut SocketNode, now: Time, ep: EndpointId) -> Self {
         Self { node, now, ep, one: None }
     }
 
-    pub(super) fn stream(node: &'a mut SocketNode, now: Time, id: AssocId) -> io::Result<Self> {
+    pub(in crate::socket) fn stream(node: &'a mut SocketNode, now: Time, id: AssocId) -> io::Result<Self> {
         let ep = node.link(id)?.ep;
         Ok(Self { node, now, ep, one: Some(id) })
     }

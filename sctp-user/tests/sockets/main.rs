@@ -9,7 +9,11 @@
     reason = "edge: real sockets, threads and clocks"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod document;
+mod tasks;
+mod vectors;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::IpAddr;

@@ -1,0 +1,458 @@
+//! Socket nodes in pairs, on simulated time: what is handed out, to whom, and in which order.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::link::Owner;
+use super::reading::MAX_INBOX;
+use super::*;
+use crate::config::AssocConfig;
+use crate::entropy::SeededEntropy;
+use crate::error::CloseReason;
+use crate::net::Channel;
+use crate::socket::info::{RcvInfo, Received};
+use crate::socket::notification::{EventKind, Notification};
+use crate::socket::option::{
+    AssocIdList, AssocSel, AutoClose, EventOption, ExplicitEor, GetOpt, Linger, NoDelay, Place, RtoInfo, SetOpt, Subscription,
+};
+
+const A: [u8; 4] = [10, 0, 0, 1];
+const B: [u8; 4] = [10, 0, 0, 2];
+const PORT: u16 = 7;
+
+struct Host {
+    node: SocketNode,
+    ip: IpAddr,
+    ep: EndpointId,
+}
+
+impl Host {
+    fn new(ip: [u8; 4], port: u16, kind: Kind, cfg: AssocConfig) -> Self {
+        let stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(u64::from(ip[3]))));
+        let mut node = SocketNode::with_stack(stack).unwrap();
+        node.handle_addresses(Time::ZERO, AddrChange::Set(vec![ip.into()]));
+        let ep = node.open(EndpointConfig::with(port, Arc::new(cfg)), kind, PortReleaser::idle()).unwrap();
+        node.listen(ep, 100);
+        Self { node, ip: ip.into(), ep }
+    }
+
+    fn packets(&mut self, now: Time) -> Vec<Bytes> {
+        let (mut out, mut buf) = (Vec::new(), Vec::new());
+        while self.node.poll_transmit(now, 1, &mut buf).is_some() {
+            out.push(core::mem::take(&mut buf).into());
+        }
+        out
+    }
+
+    fn take(&mut self, now: Time, from: IpAddr, packet: Bytes) {
+        let channel = Channel::Udp { local: 9899, remote: 9899 };
+        let meta = Meta { src: from, dst: self.ip, channel, ecn: None, ifindex: None };
+        self.node.handle_batch(now, &meta, Train::single(packet));
+    }
+
+    fn set<O: SetOpt>(&mut self, now: Time, scope: impl Into<O::Scope>, value: O) -> io::Result<()> {
+        value.set(&mut Place::socket(&mut self.node, now, self.ep), scope.into())
+    }
+
+    fn get<O: GetOpt>(&mut self, now: Time, scope: impl Into<O::Scope>) -> io::Result<O> {
+        O::get(&mut Place::socket(&mut self.node, now, self.ep), scope.into())
+    }
+
+    /// Everything that a one-to-many socket has to say.
+    fn all(&mut self, now: Time) -> Vec<Received> {
+        core::iter::from_fn(|| self.node.recv_many(now, self.ep, usize::MAX)).collect()
+    }
+}
+
+struct Pair {
+    now: Time,
+    a: Host,
+    b: Host,
+}
+
+impl Pair {
+    fn new(kind: Kind, cfg: AssocConfig) -> Self {
+        Self { now: Time::from_millis(1), a: Host::new(A, 50_000, Kind::Many, cfg.clone()), b: Host::new(B, PORT, kind, cfg) }
+    }
+
+    /// Two one-to-many sockets with an association, whose news were read.
+    fn up() -> (Self, AssocId, AssocId) {
+        let mut p = Self::new(Kind::Many, AssocConfig::rfc());
+        let a = p.connect();
+        let up = p.b.all(p.now);
+        let [Received::Notification(Notification::CommUp { assoc: b, incoming: true, .. })] = up[..] else { panic!("{up:?}") };
+        assert_eq!(p.a.all(p.now).len(), 1);
+        (p, a, b)
+    }
+
+    fn connect(&mut self) -> AssocId {
+        let peer = SocketAddr::new(self.b.ip, PORT);
+        let id = self.a.node.connect(self.now, self.a.ep, &[peer.into()], None).unwrap();
+        self.settle();
+        id
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let (from_a, from_b) = (self.a.packets(self.now), self.b.packets(self.now));
+            if from_a.is_empty() && from_b.is_empty() {
+                return;
+            }
+            from_a.into_iter().for_each(|x| self.b.take(self.now, self.a.ip, x));
+            from_b.into_iter().for_each(|x| self.a.take(self.now, self.b.ip, x));
+        }
+        panic!("no end");
+    }
+
+    fn pass(&mut self, d: Duration) {
+        let end = self.now + d;
+        loop {
+            self.settle();
+            let next = [self.a.node.poll_timeout(), self.b.node.poll_timeout()].into_iter().flatten().min();
+            let Some(at) = next.filter(|t| *t <= end) else { break };
+            self.now = at.max(self.now);
+            self.a.node.handle_timeout(self.now);
+            self.b.node.handle_timeout(self.now);
+        }
+        self.now = end;
+    }
+
+    fn send(&mut self, id: AssocId, payload: &[u8], info: SndInfo) -> Option<io::Result<()>> {
+        let out = self.a.node.send(self.now, id, &info, Bytes::copy_from_slice(payload));
+        self.settle();
+        out
+    }
+}
+
+fn messages(all: &[Received]) -> Vec<(RcvInfo, Bytes)> {
+    let message = |r: &Received| if let Received::Message(info, bytes) = r { Some((*info, bytes.clone())) } else { None };
+    all.iter().filter_map(message).collect()
+}
+
+#[test]
+fn options_reach_the_associations_that_they_are_set_for() {
+    let (mut p, a, _) = Pair::up();
+    let now = p.now;
+    let quick = RtoInfo { min: Duration::from_millis(100), ..RtoInfo::UNCHANGED };
+    p.a.set(now, AssocSel::Current, quick).unwrap();
+    assert_eq!(p.a.get::<RtoInfo>(now, a).unwrap().min, Duration::from_millis(100));
+    assert_eq!(p.a.get::<RtoInfo>(now, AssocSel::Future).unwrap().min, Duration::from_secs(1));
+    p.a.set(now, AssocSel::Future, RtoInfo { min: Duration::from_millis(300), ..RtoInfo::UNCHANGED }).unwrap();
+    assert_eq!(p.a.get::<RtoInfo>(now, a).unwrap().min, Duration::from_millis(100));
+    p.a.set(now, AssocSel::All, RtoInfo { max: Duration::from_secs(9), ..RtoInfo::UNCHANGED }).unwrap();
+    for (sel, min) in [(AssocSel::Future, 300), (AssocSel::Assoc(a), 100)] {
+        let got = p.a.get::<RtoInfo>(now, sel).unwrap();
+        assert_eq!((got.min, got.max), (Duration::from_millis(min), Duration::from_secs(9)));
+    }
+    for sel in [AssocSel::Current, AssocSel::All] {
+        assert_eq!(p.a.get::<RtoInfo>(now, sel).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+    let bad = RtoInfo { min: Duration::from_secs(10), ..RtoInfo::UNCHANGED };
+    assert_eq!(p.a.set(now, a, bad).unwrap_err().kind(), io::ErrorKind::InvalidInput, "above RTO.Max");
+    // What belongs to the whole socket.
+    assert!(!p.a.get::<NoDelay>(now, ()).unwrap().0);
+    p.a.set(now, (), NoDelay(true)).unwrap();
+    assert!(p.a.get::<NoDelay>(now, ()).unwrap().0 && !p.a.node.stack.assoc(a).unwrap().config().nagle);
+    assert_eq!(p.a.get::<AssocIdList>(now, ()).unwrap().0, [a]);
+}
+
+/// RFC 6458 section 6.2.2: per association and per kind.
+#[test]
+fn only_what_was_subscribed_to_is_told() {
+    let (mut p, a, b) = Pair::up();
+    let now = p.now;
+    p.b.set(now, b, EventOption { kind: EventKind::Shutdown, on: false }).unwrap();
+    p.b.set(now, AssocSel::Future, EventOption { kind: EventKind::AssocChange, on: false }).unwrap();
+    assert!(!p.b.get::<Subscription>(now, b).unwrap().0.has(EventKind::Shutdown));
+    assert!(p.b.get::<Subscription>(now, b).unwrap().0.has(EventKind::AssocChange));
+    p.send(a, b"last", SndInfo::default().eof()).unwrap().unwrap();
+    let all = p.b.all(p.now);
+    assert!(matches!(
+        &all[..],
+        [Received::Message(..), Received::Notification(Notification::CommLost { reason: CloseReason::Shutdown, .. })]
+    ));
+    // The next one comes and goes unannounced, and is forgotten when its message was read.
+    let a = p.connect();
+    p.send(a, b"one", SndInfo::default().eof()).unwrap().unwrap();
+    assert_eq!(p.b.node.links.len(), 1);
+    let all = p.b.all(p.now);
+    assert_eq!(messages(&all).len(), 1);
+    assert!(
+        all.iter().all(|r| !matches!(r, Received::Notification(Notification::CommUp { .. } | Notification::CommLost { .. }))),
+        "{all:?}"
+    );
+    assert_eq!(p.b.node.links.len(), 0);
+    assert_eq!(p.b.node.sockets[&p.b.ep].links, 0);
+}
+
+#[test]
+fn the_sender_is_dry_only_for_those_who_ask() {
+    let (mut p, a, _) = Pair::up();
+    p.send(a, b"x", SndInfo::default()).unwrap().unwrap();
+    p.pass(Duration::from_secs(1));
+    assert_eq!(p.a.all(p.now), []);
+    let now = p.now;
+    p.a.set(now, a, EventOption { kind: EventKind::SenderDry, on: true }).unwrap();
+    let dry = [Received::Notification(Notification::SenderDry { assoc: a })];
+    assert_eq!(p.a.all(p.now), dry, "at once");
+    p.send(a, b"x", SndInfo::default()).unwrap().unwrap();
+    p.pass(Duration::from_secs(1));
+    assert_eq!(p.a.all(p.now), dry);
+    p.a.set(now, a, EventOption { kind: EventKind::SenderDry, on: false }).unwrap();
+    p.send(a, b"x", SndInfo::default()).unwrap().unwrap();
+    p.pass(Duration::from_secs(1));
+    assert_eq!(p.a.all(p.now), []);
+    // Associations to come have it from the beginning.
+    p.a.set(now, AssocSel::Future, EventOption { kind: EventKind::SenderDry, on: true }).unwrap();
+    p.send(a, b"", SndInfo::default().eof()).unwrap().unwrap();
+    p.a.all(p.now);
+    p.b.all(p.now);
+    let a = p.connect();
+    p.send(a, b"x", SndInfo::default()).unwrap().unwrap();
+    p.pass(Duration::from_secs(1));
+    assert!(p.a.all(p.now).contains(&Received::Notification(Notification::SenderDry { assoc: a })));
+}
+
+/// RFC 6458 section 6.1.11: what failed comes back with its context.
+#[test]
+fn failed_messages_come_back_with_their_context() {
+    let (mut p, a, _) = Pair::up();
+    for n in 0..3_u32 {
+        let info = SndInfo::stream(1).ppid(n + 10).context(n).unordered();
+        p.a.node.send(p.now, a, &info, Bytes::from(vec![1; 100])).unwrap().unwrap();
+        // The first one leaves, Nagle holds the others back.
+        p.a.packets(p.now);
+    }
+    p.a.node.abort(p.now, a, b"").unwrap();
+    let all = p.a.all(p.now);
+    let failed: Vec<_> = all
+        .iter()
+        .filter_map(|r| match r {
+            Received::Notification(Notification::SendFailed { info, sent, message, .. }) => {
+                assert!(message.payload.len() == 100 && info.unordered && info.sid.0 == 1 && info.ppid.0 == info.context + 10);
+                Some((info.context, *sent))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed, [(0, true), (1, false), (2, false)]);
+}
+
+/// RFC 6458 section 5.3.4, SCTP_SENDALL and SCTP_ABORT.
+#[test]
+fn one_message_for_all_associations() {
+    let mut p = Pair::new(Kind::Many, AssocConfig::rfc());
+    p.connect();
+    // Another association between the same hosts, from another endpoint of B to A.
+    let ep = p.b.node.open(EndpointConfig::new(8), Kind::Many, PortReleaser::idle()).unwrap();
+    let peer = SocketAddr::new(p.a.ip, 50_000);
+    p.b.node.connect(p.now, ep, &[peer.into()], None).unwrap();
+    p.settle();
+    assert_eq!(p.a.node.living(p.a.ep).len(), 2);
+    p.a.node.send_all(p.now, p.a.ep, &SndInfo::default(), &Bytes::from_static(b"all")).unwrap();
+    p.settle();
+    assert_eq!(messages(&p.b.all(p.now)).len(), 1);
+    let other: Vec<_> = core::iter::from_fn(|| p.b.node.recv_many(p.now, ep, usize::MAX)).collect();
+    assert_eq!(messages(&other).len(), 1);
+    // An abort takes the message as its reason.
+    let [first, _] = p.a.node.living(p.a.ep)[..] else { panic!() };
+    p.send(first, b"enough", SndInfo::default().abort()).unwrap().unwrap();
+    let all = p.b.all(p.now);
+    let Some(Received::Notification(Notification::CommLost { reason: CloseReason::PeerAborted(causes), .. })) = all.last() else {
+        panic!("{all:?}")
+    };
+    assert!(causes.ends_with(b"enough"));
+}
+
+/// RFC 6458 section 8.1.20: at level 0 nothing comes between the parts of a message; at level 1 other associations do.
+#[test]
+fn levels_of_interleaving_between_associations() {
+    for level in [FragmentInterleave::None, FragmentInterleave::Associations] {
+        let cfg = AssocConfig { recv_buffer: 20_000, partial_delivery_point: Some(10_000), ..AssocConfig::rfc() };
+        let mut p = Pair::new(Kind::Many, cfg);
+        let a = p.connect();
+        let ep = p.a.node.open(EndpointConfig::new(8), Kind::Many, PortReleaser::idle()).unwrap();
+        let peer = SocketAddr::new(p.b.ip, PORT);
+        let other = p.a.node.connect(p.now, ep, &[peer.into()], None).unwrap();
+        p.settle();
+        let now = p.now;
+        p.b.all(now);
+        p.b.set(now, (), level).unwrap();
+        assert_eq!(p.b.get::<FragmentInterleave>(now, ()).unwrap(), level);
+        p.send(a, &[1; 100_000], SndInfo::default()).unwrap().unwrap();
+        let first = p.b.node.recv_many(p.now, p.b.ep, usize::MAX).unwrap();
+        assert!(matches!(&first, Received::Message(info, _) if info.more && info.offset == 0));
+        p.send(other, b"other", SndInfo::default()).unwrap().unwrap();
+        let (mut got, mut order) = (0, Vec::new());
+        for _ in 0..1_000 {
+            for (info, bytes) in messages(&p.b.all(p.now)) {
+                if bytes == "other" {
+                    order.push("other");
+                } else {
+                    got += bytes.len();
+                    order.extend((!info.more).then_some("end"));
+                }
+            }
+            p.pass(Duration::from_millis(300));
+        }
+        let Received::Message(_, head) = first else { unreachable!() };
+        assert_eq!(got + head.len(), 100_000);
+        let expected = if level == FragmentInterleave::None { ["end", "other"] } else { ["other", "end"] };
+        assert_eq!(order, expected, "{level:?}");
+    }
+}
+
+/// Level 2: other streams of the same association too.
+#[test]
+fn level_two_lets_other_streams_pass() {
+    for level in [FragmentInterleave::Associations, FragmentInterleave::Complete] {
+        let cfg = AssocConfig { partial_delivery_point: Some(1_000), nagle: false, ..AssocConfig::rfc() };
+        let mut p = Pair::new(Kind::Many, cfg);
+        let a = p.connect();
+        p.b.set(p.now, (), level).unwrap();
+        p.b.all(p.now);
+        p.a.node.send(p.now, a, &SndInfo::stream(1), Bytes::from(vec![1; 4_000])).unwrap().unwrap();
+        p.a.node.send(p.now, a, &SndInfo::stream(2), Bytes::from_static(b"other")).unwrap().unwrap();
+        let packets = p.a.packets(p.now);
+        assert!(packets.len() > 2);
+        // The second one is lost.
+        p.b.take(p.now, p.a.ip, packets[0].clone());
+        let first = messages(&p.b.all(p.now));
+        assert!(matches!(&first[..], [(info, _)] if info.more && info.sid.0 == 1));
+        packets[2..].iter().for_each(|x| p.b.take(p.now, p.a.ip, x.clone()));
+        let sids = |all: &[Received]| messages(all).iter().map(|(info, _)| (info.sid.0, info.more)).collect::<Vec<_>>();
+        let before = sids(&p.b.all(p.now));
+        p.pass(Duration::from_secs(5));
+        let after = sids(&p.b.all(p.now));
+        match level {
+            FragmentInterleave::Complete => assert_eq!((&before[..], &after[..]), (&[(2, false)][..], &[(1, false)][..])),
+            _ => assert_eq!((&before[..], &after[..]), (&[][..], &[(1, false), (2, false)][..])),
+        }
+    }
+}
+
+/// What is read into a small buffer comes in pieces, in turn with other associations.
+#[test]
+fn a_message_is_cut_to_the_room_that_there_is() {
+    let (mut p, a, b) = Pair::up();
+    p.send(a, b"0123456789", SndInfo::stream(3)).unwrap().unwrap();
+    p.send(a, b"next", SndInfo::default()).unwrap().unwrap();
+    let mut pieces = Vec::new();
+    for _ in 0..3 {
+        let Some(Received::Message(info, bytes)) = p.b.node.recv_many(p.now, p.b.ep, 4) else { panic!() };
+        pieces.push((info.offset, bytes, info.more));
+    }
+    let piece = |at, bytes: &'static [u8], more| (at, Bytes::from_static(bytes), more);
+    assert_eq!(pieces, [piece(0, b"0123", true), piece(4, b"4567", true), piece(8, b"89", false)]);
+    let next = p.b.node.next_of_many(p.b.ep).unwrap();
+    assert_eq!((next.assoc, next.len, next.complete, next.notification), (b, 4, true, false));
+    assert_eq!(messages(&p.b.all(p.now)).len(), 1);
+    assert_eq!(p.b.node.next_of_many(p.b.ep), None);
+}
+
+#[test]
+fn explicit_ends_of_records() {
+    let (mut p, a, _) = Pair::up();
+    let now = p.now;
+    p.a.set(now, (), ExplicitEor(true)).unwrap();
+    p.send(a, b"one ", SndInfo::stream(2)).unwrap().unwrap();
+    p.send(a, b"record", SndInfo::stream(2).eor()).unwrap().unwrap();
+    p.a.set(now, (), ExplicitEor(false)).unwrap();
+    p.send(a, b"another", SndInfo::stream(2)).unwrap().unwrap();
+    p.pass(Duration::from_secs(1));
+    let all: Vec<_> = messages(&p.b.all(p.now)).into_iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(all, ["one record", "another"]);
+}
+
+#[test]
+fn without_linger_the_associations_of_a_dropped_socket_are_aborted() {
+    for linger in [Some(Duration::ZERO), Some(Duration::from_secs(1)), None] {
+        let (mut p, _, _) = Pair::up();
+        let now = p.now;
+        p.a.set(now, (), Linger(linger)).unwrap();
+        p.a.node.abandon(now, p.a.ep);
+        p.settle();
+        let all = p.b.all(p.now);
+        let Some(Received::Notification(Notification::CommLost { reason, .. })) = all.last() else { panic!("{all:?}") };
+        assert_eq!(matches!(reason, CloseReason::PeerAborted(_)), linger == Some(Duration::ZERO), "{reason:?}");
+        assert!(p.a.node.links.is_empty() && p.a.node.sockets.is_empty());
+    }
+}
+
+#[test]
+fn autoclose_is_for_one_to_many_sockets() {
+    let (mut p, _, _) = Pair::up();
+    let now = p.now;
+    p.a.set(now, (), AutoClose(Duration::from_secs(5))).unwrap();
+    p.pass(Duration::from_secs(4));
+    assert_eq!((p.a.all(p.now).len(), p.b.all(p.now).len()), (0, 0));
+    p.pass(Duration::from_secs(2));
+    assert!(matches!(p.a.all(p.now)[..], [Received::Notification(Notification::CommLost { reason: CloseReason::Shutdown, .. })]));
+    let mut listener = Host::new(B, PORT, Kind::Listener, AssocConfig::rfc());
+    assert_eq!(listener.set(now, (), AutoClose(Duration::from_secs(5))).unwrap_err().raw_os_error(), Some(95), "EOPNOTSUPP");
+}
+
+/// A one-to-one socket: its notifications come in their place among the messages, if they are wanted.
+#[test]
+fn an_accepted_stream_inherits_what_its_listener_subscribed_to() {
+    let mut p = Pair::new(Kind::Listener, AssocConfig::rfc());
+    let now = p.now;
+    p.b.set(now, (), Subscription(Events::USUAL)).unwrap_or_else(|_| panic!());
+    let a = p.connect();
+    let b = p.b.node.accept(p.b.ep).unwrap();
+    assert_eq!(p.b.node.links[&b].owner, Owner::Stream);
+    p.send(a, b"one", SndInfo::default()).unwrap().unwrap();
+    p.send(a, b"two", SndInfo::default().eof()).unwrap().unwrap();
+    let mut seen = Vec::new();
+    loop {
+        assert_eq!(p.b.node.next_of_stream(b).is_none(), seen.len() == 5);
+        match p.b.node.recv_stream_any(p.now, b, usize::MAX).unwrap().unwrap() {
+            Some(Received::Message(_, bytes)) => seen.push(String::from_utf8(bytes.to_vec()).unwrap()),
+            Some(Received::Notification(note)) => seen.push(format!("{:?}", note.kind().unwrap())),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["AssocChange", "one", "two", "Shutdown", "AssocChange"]);
+    assert!(matches!(p.b.node.recv_stream(p.now, b), Some(Ok(None))), "and so it stays");
+}
+
+/// A peer that shouts at a program that does not read.
+#[test]
+fn an_inbox_that_nobody_reads_is_bounded_and_says_what_it_lost() {
+    let (mut p, a, _) = Pair::up();
+    for _ in 0..MAX_INBOX + 10 {
+        let note = Notification::PathState { assoc: a, addr: B.into(), change: crate::event::PathChange::Available };
+        p.a.node.push_note(note);
+    }
+    let all = p.a.all(p.now);
+    assert_eq!(all.len(), MAX_INBOX + 1);
+    assert_eq!(all.last().unwrap(), &Received::Notification(Notification::Stopped { assoc: a }));
+    p.a.node.push_note(Notification::Restarted { assoc: a });
+    assert_eq!(p.a.all(p.now).len(), 1);
+}
+
+#[test]
+fn addresses_are_added_and_removed_for_associations_to_come() {
+    let mut node = SocketNode::with_stack(Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(1)))).unwrap();
+    let ips: Vec<IpAddr> = (1..5).map(|n| IpAddr::from([10, 0, 0, n])).collect();
+    node.handle_addresses(Time::ZERO, AddrChange::Set(ips.clone()));
+    let mut cfg = EndpointConfig::new(7);
+    cfg.bind = vec![[192, 0, 2, 1].into()];
+    let open = |node: &mut SocketNode, cfg: &EndpointConfig| node.open(cfg.clone(), Kind::Many, PortReleaser::idle());
+    assert_eq!(open(&mut node, &cfg).unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    cfg.bind = vec![ips[0]];
+    let ep = open(&mut node, &cfg).unwrap();
+    node.bindx(ep, &ips[1..3], true).unwrap();
+    node.bindx(ep, &ips[..1], false).unwrap();
+    assert_eq!(node.bound(ep).unwrap(), ips[1..3]);
+    let kind = |r: io::Result<()>| r.unwrap_err().kind();
+    assert_eq!(kind(node.bindx(ep, &[[192, 0, 2, 1].into()], true)), io::ErrorKind::AddrNotAvailable);
+    assert_eq!(kind(node.bindx(ep, &ips[..1], false)), io::ErrorKind::AddrNotAvailable);
+    assert_eq!(kind(node.bindx(ep, &ips[1..3], false)), io::ErrorKind::InvalidInput, "one must stay");
+    assert_eq!(node.bound(ep).unwrap(), ips[1..3], "refused means unchanged");
+    let all = open(&mut node, &EndpointConfig::new(8)).unwrap();
+    assert_eq!(kind(node.bindx(all, &ips[..1], true)), io::ErrorKind::InvalidInput, "bound to all");
+    assert_eq!(node.bound(all).unwrap(), ips);
+}
