@@ -12,6 +12,7 @@
 
 mod addresses;
 mod links;
+mod newcomer;
 mod peer;
 mod stage;
 

@@ -155,6 +155,6 @@ fn a_copy_over_udp_while_a_path_flaps() {
 #[test]
 fn a_copy_over_ip_while_a_path_flaps() {
     if available(&[]) {
-        copy_while_a_path_flaps("raw IP", &["--raw", "--no-udp"]);
+        copy_while_a_path_flaps("raw IP", &["--raw", "--no-udp", "--profile", "signalling"]);
     }
 }
