@@ -81,6 +81,8 @@ pub mod config;
 pub mod entropy;
 pub mod error;
 pub mod event;
+#[cfg(feature = "pcap")]
+mod ip;
 pub mod net;
 pub mod node;
 pub mod num;
@@ -99,7 +101,7 @@ pub mod transport;
 pub mod wire;
 
 pub use assoc::cookie;
-pub use config::{AssocConfig, Congestion, EndpointConfig, Families, Nat, StackConfig};
+pub use config::{AssocConfig, Congestion, EndpointConfig, Families, Nat, PrivateChannel, StackConfig};
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
 pub use event::{AssocId, EndpointId, Event, Message, PathChange, PathState, SendOptions};

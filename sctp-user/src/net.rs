@@ -44,6 +44,11 @@ impl Channel {
         matches!(self, Self::Raw | Self::Udp { .. })
     }
 
+    /// Whether peers have IP addresses on it that mean anything to them.
+    pub(crate) const fn has_addresses(self) -> bool {
+        !matches!(self, Self::Lower(_))
+    }
+
     /// The peer's UDP port, 0 where there is none.
     pub(crate) const fn remote_port(self) -> u16 {
         match self {

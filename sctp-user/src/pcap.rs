@@ -7,8 +7,7 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use etherparse::{IpDscp, IpEcn, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, UdpHeader};
-
+use crate::ip::IpPacket;
 use crate::net::{Channel, Ecn, Meta, Train, Transmit, canonical};
 
 const SECTION_HEADER_BLOCK: u32 = 0x0a0d_0d0a;
@@ -21,8 +20,6 @@ const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const EPB_FLAGS: u16 = 2;
-/// Time-to-live and hop limit that captured packets are shown with; the real one is the kernel's.
-const HOPS: u8 = 64;
 
 /// Whether the host that captures received a packet or sent it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -212,46 +209,8 @@ fn ip_packet(out: &mut Vec<u8>, c: &Captured<'_>) -> Option<()> {
         }),
         Channel::Raw | Channel::Lower(_) | Channel::Tun(_) => None,
     };
-    let number = if ports.is_some() { IpNumber::UDP } else { IpNumber::SCTP };
-    let len = c.payload.len().checked_add(if ports.is_some() { UdpHeader::LEN } else { 0 })?;
-    let ecn = match c.ecn {
-        None => IpEcn::ZERO,
-        Some(Ecn::Ect1) => IpEcn::ONE,
-        Some(Ecn::Ect0) => IpEcn::TWO,
-        Some(Ecn::Ce) => IpEcn::THREE,
-    };
-    let dscp = IpDscp::try_new(c.dscp).unwrap_or(IpDscp::ZERO);
-    let udp = match (src, dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            let mut ip = Ipv4Header::new(u16::try_from(len).ok()?, HOPS, number, src.octets(), dst.octets()).ok()?;
-            ip.ecn = ecn;
-            ip.dscp = dscp;
-            ip.header_checksum = ip.calc_header_checksum();
-            out.extend_from_slice(&ip.to_bytes());
-            ports.map(|(from, to)| UdpHeader::with_ipv4_checksum(from, to, &ip, c.payload)).transpose().ok()?
-        }
-        (IpAddr::V6(src), IpAddr::V6(dst)) => {
-            let mut ip = Ipv6Header {
-                traffic_class: 0,
-                flow_label: Ipv6FlowLabel::try_new(c.flow_label & 0xf_ffff).ok()?,
-                payload_length: u16::try_from(len).ok()?,
-                next_header: number,
-                hop_limit: HOPS,
-                source: src.octets(),
-                destination: dst.octets(),
-            };
-            ip.set_ecn(ecn);
-            ip.set_dscp(dscp);
-            out.extend_from_slice(&ip.to_bytes());
-            ports.map(|(from, to)| UdpHeader::with_ipv6_checksum(from, to, &ip, c.payload)).transpose().ok()?
-        }
-        _ => return None,
-    };
-    if let Some(udp) = udp {
-        out.extend_from_slice(&udp.to_bytes());
-    }
-    out.extend_from_slice(c.payload);
-    Some(())
+    let fragment_id = None;
+    IpPacket { src, dst, ports, ecn: c.ecn, dscp: c.dscp, flow_label: c.flow_label, fragment_id, payload: c.payload }.write(out)
 }
 
 /// The two addresses in one family; the source becomes the unspecified address if it is of the other one.

@@ -1,6 +1,7 @@
 //! What was written is read back by independent readers: the `pcap-file` crate, etherparse, and tshark where it is installed.
 #![allow(clippy::disallowed_methods, reason = "edge: a test that runs tshark")]
 
+use etherparse::IpNumber;
 use std::net::SocketAddr;
 use std::process::Command;
 

@@ -5,9 +5,12 @@
 mod common;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use sctp_user::socket::{Handle, Runtime, RuntimeBuilder, RuntimeError, SctpListener, SctpStream, SndInfo, SocketNode};
+use bytes::Bytes;
+use sctp_user::socket::{Handle, LowerLayer, Runtime, RuntimeBuilder, RuntimeError, SctpListener, SctpStream, SndInfo, SocketNode};
+use sctp_user::wire::{Chunk, Packet, Param};
 use sctp_user::{Channel, PeerAddr};
 
 use self::common::{PATIENCE, V4, V6, has_ipv6};
@@ -72,4 +75,74 @@ fn messages_go_over_raw_ipv4_and_ipv6() {
 #[test]
 fn a_runtime_without_any_transport_is_refused() {
     assert!(matches!(Runtime::builder().no_udp().build(), Err(RuntimeError::NoTransport)));
+}
+
+/// Gives each end's packets to the other one, and keeps a copy of those of the first.
+fn connect(near: &LowerLayer, far: &LowerLayer) -> Arc<Mutex<Vec<Bytes>>> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    for (from, to, copy) in [(near.clone(), far.clone(), Some(Arc::clone(&seen))), (far.clone(), near.clone(), None)] {
+        thread::spawn(move || {
+            while let Some(packet) = from.wait(None) {
+                copy.iter().for_each(|c| c.lock().unwrap().push(packet.clone()));
+                to.deliver(packet);
+            }
+        });
+    }
+    seen
+}
+
+/// RFC 8261: two layers at once, no addresses in the handshake, no packet longer than the layer takes.
+#[test]
+fn messages_go_over_lower_layers_of_the_program() {
+    const LONGEST: usize = 900;
+    let layers = [0, 1].map(|n| (LowerLayer::new(n, LONGEST), LowerLayer::new(n, LONGEST)));
+    let start = |side: [LowerLayer; 2]| {
+        let builder = side.into_iter().fold(Runtime::builder().no_udp(), RuntimeBuilder::lower_layer);
+        host(builder).unwrap()
+    };
+    let client = start([layers[0].0.clone(), layers[1].0.clone()]);
+    let server = start([layers[0].1.clone(), layers[1].1.clone()]);
+    for (near, far) in &layers {
+        let seen = connect(near, far);
+        let to = near.clone();
+        exchange(&client, &server, move |port| to.peer(port));
+        let seen = seen.lock().unwrap();
+        assert!(seen.iter().all(|p| p.len() <= LONGEST) && seen.iter().any(|p| p.len() > LONGEST - 4));
+        let init = Packet::parse(&seen[0]).unwrap().chunks().next().unwrap().unwrap();
+        let Ok(Chunk::Init(init)) = init.decode() else { panic!("no INIT") };
+        let unwanted = |p: &Param<'_>| matches!(p, Param::Address(_) | Param::SupportedAddressTypes(_));
+        assert!(!init.params().any(|p| unwanted(&p.unwrap().0)), "RFC 8261 section 6.1");
+        assert_eq!((near.dropped(), far.dropped()), (0, 0));
+    }
+    // A layer is for one runtime.
+    assert!(matches!(Runtime::builder().lower_layer(layers[0].0.clone()).build(), Err(RuntimeError::Layer(_))));
+    drop(client);
+    assert_eq!(layers[0].0.wait(None), None, "the runtime has ended");
+}
+
+/// All transports in one stack, an association over each; a status tells which.
+#[test]
+fn every_path_tells_its_channel() {
+    let (near, far) = (LowerLayer::new(0, 1200), LowerLayer::new(0, 1200));
+    let all = |layer: &LowerLayer| host(Runtime::builder().private_udp().raw().lower_layer(layer.clone()));
+    let (Some(client), Some(server)) = (all(&near), all(&far)) else { return };
+    connect(&near, &far);
+    let listener = SctpListener::bind(&server, 0, 5).unwrap();
+    let port = listener.local_port().unwrap();
+    let udp = Channel::Udp { local: client.udp_port().unwrap(), remote: server.udp_port().unwrap() };
+    for (peer, channel) in [(over(udp, V4)(port), udp), (over(Channel::Raw, V4)(port), Channel::Raw), (near.peer(port), near.channel())] {
+        let stream = SctpStream::connect_timeout(&client, peer, PATIENCE).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let primary = |s: &SctpStream| {
+            let id = s.id();
+            s.handle().with(|node, _| node.stack_mut().assoc(id).unwrap().paths()[0].channel).unwrap()
+        };
+        assert_eq!(primary(&stream), channel);
+        let theirs = match channel {
+            Channel::Udp { local, remote } => Channel::Udp { local: remote, remote: local },
+            other => other,
+        };
+        assert_eq!(primary(&accepted), theirs);
+        stream.close(PATIENCE).unwrap();
+    }
 }

@@ -271,11 +271,13 @@ impl Core {
     fn init_packet(&self, limit: usize, buf: &mut Vec<u8>) -> usize {
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: Vtag::ZERO };
         let mut pkt = PacketWriter::new(buf, header, limit);
-        let families = self.cfg.families.types();
-        let peer = self.paths.get(self.paths.primary()).map(|p| p.addr);
-        let own = peer.map(|p| source::listed(&self.cfg, &self.local_addrs, p)).unwrap_or_default();
+        let peer = self.paths.get(self.paths.primary());
+        let own = peer.map(|p| source::listed(&self.cfg, &self.local_addrs, p.addr)).unwrap_or_default();
         let mut params: Vec<_> = own.into_iter().map(Param::Address).collect();
-        params.push(Param::SupportedAddressTypes(families));
+        // RFC 8261 section 6.1: a lower layer knows no addresses.
+        if peer.is_none_or(|p| p.channel.has_addresses()) {
+            params.push(Param::SupportedAddressTypes(self.cfg.families.types()));
+        }
         if self.preservative > 0 {
             params.push(Param::CookiePreservative(self.preservative));
         }

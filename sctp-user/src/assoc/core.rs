@@ -400,6 +400,9 @@ impl Core {
 
     /// Adds the addresses that the peer listed, if they mean anything here: known for lookup, and paths to be confirmed.
     pub(crate) fn add_peer_addrs(&mut self, now: Time, addrs: &[IpAddr], channel: Channel) {
+        if !channel.has_addresses() {
+            return;
+        }
         let Some(known) = self.paths.get(self.paths.primary()).map(|p| p.addr) else { return };
         for a in addrs {
             if source::believed(*a, known, &self.local_addrs) {

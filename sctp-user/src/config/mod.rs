@@ -17,8 +17,10 @@ pub mod table;
 mod config_test;
 
 mod paths;
+mod private;
 
 pub use self::assoc::{AssocConfig, Congestion};
 pub use self::endpoint::EndpointConfig;
 pub use self::paths::{Families, Nat};
+pub use self::private::PrivateChannel;
 pub use self::stack::StackConfig;

@@ -1,5 +1,6 @@
 //! Configuration of a stack.
 
+use super::PrivateChannel;
 use crate::error::ConfigError;
 use crate::net::Channel;
 
@@ -17,6 +18,8 @@ pub struct StackConfig {
     pub default_channel: Channel,
     /// What is tried besides, in this order, if such a peer does not answer within 250 ms; at most 7.
     pub further_channels: Vec<Channel>,
+    /// Channels that have addresses of their own.
+    pub private_channels: Vec<PrivateChannel>,
     /// Most associations at once, at most 2^20.
     pub max_associations: usize,
     /// Out-of-the-blue answers (ABORT, ERROR, SHUTDOWN COMPLETE) per second and source prefix; zero gives none.
@@ -39,6 +42,7 @@ impl Default for StackConfig {
         Self {
             default_channel: Channel::Udp { local: 9899, remote: 9899 },
             further_channels: Vec::new(),
+            private_channels: Vec::new(),
             max_associations: 100_000,
             ootb_per_second: 1_000,
             init_ack_per_second: 10_000,
@@ -58,10 +62,18 @@ impl StackConfig {
         if self.max_associations > ADDRESSABLE {
             return Err(ConfigError { field: "max_associations", why: "at most 2^20" });
         }
+        if self.private_channels.iter().any(|p| p.max_packet.is_some_and(|m| m < 576)) {
+            return Err(ConfigError { field: "private_channels", why: "packets of 576 bytes at least" });
+        }
         if self.further_channels.len() > MAX_FURTHER_CHANNELS {
             return Err(ConfigError { field: "further_channels", why: "at most 7" });
         }
         Ok(())
+    }
+
+    /// The channel with addresses of its own that is this one.
+    pub(crate) fn private(&self, channel: Channel) -> Option<&PrivateChannel> {
+        self.private_channels.iter().find(|p| p.channel == channel)
     }
 
     /// What of this configuration departs from what RFC 9260 advises, one line each.

@@ -92,6 +92,7 @@ pub const ENDPOINT: &[Parameter] = &[
 pub const STACK: &[Parameter] = &[
     p("default_channel", "encapsulation", "UDP ports", "RFC 6951 5.1", Running),
     p("further_channels", "what is tried next", "at most 7 channels", "RFC 6951 5.1", Running),
+    p("private_channels", "channels with addresses of their own", "channels", "RFC 8261 6.1", NewOnly),
     p("max_associations", "most associations", "associations", "RFC 9260 5.1", Running),
     p("ootb_per_second", "answers to packets out of the blue", "per second and prefix", "RFC 9260 8.4", Running),
     p("init_ack_per_second", "INIT ACKs", "per second and prefix", "RFC 9260 5.1", Running),

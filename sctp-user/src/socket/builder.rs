@@ -10,12 +10,15 @@ use udp_encap::share::OpenError;
 use super::handle::Handle;
 use super::lower::{Lower, MAX_LISTENERS};
 use super::runtime::{Driven, Engine};
-use crate::config::StackConfig;
+use crate::config::{PrivateChannel, StackConfig};
 use crate::net::Channel;
 use crate::node::Node;
 use crate::transport::announce::{AnnounceFrom, Announcers, Listeners};
 use crate::transport::clock::MonoClock;
+use crate::transport::layer::{LayerTransport, LowerLayer};
 use crate::transport::raw::RawTransport;
+#[cfg(all(feature = "tun", target_os = "linux"))]
+use crate::transport::tun::{TunSettings, TunTransport};
 use crate::transport::udp::{UdpSettings, UdpTransport};
 use crate::transport::{Transport, addrs};
 
@@ -52,6 +55,17 @@ pub enum RuntimeError {
     /// Raw IP sockets cannot be opened for another reason.
     #[error("cannot open raw IP sockets (protocol 132): {0}")]
     Raw(#[source] io::Error),
+    /// A TUN device cannot be used.
+    #[error("cannot use the TUN device {name}: {source} (have it made: ip tuntap add dev {name} mode tun user $USER)")]
+    Tun {
+        /// The device.
+        name: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A lower layer of the program cannot be used.
+    #[error("cannot use the lower layer: {0}")]
+    Layer(#[source] io::Error),
     /// Nothing is left that could carry packets.
     #[error("neither UDP nor raw IP nor any other way to send packets was chosen")]
     NoTransport,
@@ -99,6 +113,8 @@ impl From<RuntimeError> for io::Error {
             RuntimeError::RawNotPermitted => io::ErrorKind::PermissionDenied,
             RuntimeError::NoTransport => io::ErrorKind::InvalidInput,
             RuntimeError::Raw(source)
+            | RuntimeError::Layer(source)
+            | RuntimeError::Tun { source, .. }
             | RuntimeError::Bind { source, .. }
             | RuntimeError::Address { source, .. }
             | RuntimeError::Listen { source, .. }
@@ -117,6 +133,9 @@ pub struct RuntimeBuilder {
     with_udp: bool,
     raw: bool,
     raw_alone: bool,
+    #[cfg(all(feature = "tun", target_os = "linux"))]
+    tun: Vec<TunSettings>,
+    layers: Vec<LowerLayer>,
     listen: Vec<(SocketAddr, Vec<IpAddr>)>,
     announce: Vec<AnnounceFrom>,
     pcap: Option<(PathBuf, bool)>,
@@ -127,7 +146,18 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn new() -> Self {
         let udp = UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None };
-        Self { udp, with_udp: true, raw: false, raw_alone: false, listen: Vec::new(), announce: Vec::new(), pcap: None }
+        Self {
+            udp,
+            with_udp: true,
+            raw: false,
+            raw_alone: false,
+            #[cfg(all(feature = "tun", target_os = "linux"))]
+            tun: Vec::new(),
+            layers: Vec::new(),
+            listen: Vec::new(),
+            announce: Vec::new(),
+            pcap: None,
+        }
     }
 
     /// The UDP port to bind, which is also the one that peers are assumed to use; 0 binds a free one and assumes 9899.
@@ -183,6 +213,23 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Sends and receives SCTP directly over IP on the TUN device `name`, too, where these addresses are the stack's own: the host
+    /// is a router to it. The device is made if it is not there; its routes are the administrator's business. Peers are reached over it
+    /// on [`Channel::Tun`] with the number of the device: 0 for the first one chosen, and so on. Linux only, feature `tun`.
+    #[cfg(all(feature = "tun", target_os = "linux"))]
+    #[must_use]
+    pub fn tun(mut self, name: impl Into<String>, addrs: Vec<IpAddr>) -> Self {
+        self.tun.push(TunSettings { name: name.into(), addrs });
+        self
+    }
+
+    /// Carries packets over a layer of the program's own, too, such as DTLS (RFC 8261).
+    #[must_use]
+    pub fn lower_layer(mut self, layer: LowerLayer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
     /// Binds this address alone instead of all; the port is then not shared.
     #[must_use]
     pub fn bind(mut self, addr: IpAddr) -> Self {
@@ -232,7 +279,24 @@ impl RuntimeBuilder {
         if self.raw {
             others.push(Box::new(RawTransport::open(&addrs::usable(bound.as_slice())).map_err(raw_error)?));
         }
-        if udp.is_none() && others.is_empty() {
+        let mut private = Vec::new();
+        #[cfg(all(feature = "tun", target_os = "linux"))]
+        for (number, settings) in (0..).zip(&self.tun) {
+            let tun = TunTransport::open(settings, number).map_err(|source| RuntimeError::Tun { name: settings.name.clone(), source })?;
+            private.push(tun.private_channel());
+            others.push(Box::new(tun));
+        }
+        for layer in self.layers {
+            if private.iter().any(|p: &PrivateChannel| p.channel == layer.channel()) {
+                return Err(RuntimeError::Layer(io::Error::new(io::ErrorKind::AlreadyExists, "two layers with the same number")));
+            }
+            private.push(layer.private_channel());
+            others.push(Box::new(LayerTransport::open(layer).map_err(RuntimeError::Layer)?));
+        }
+        let assumed = if self.udp.port == 0 { DEFAULT_UDP_PORT } else { self.udp.port };
+        let shared = udp.iter().map(|u| Channel::Udp { local: u.local_port(), remote: assumed }).chain(self.raw.then_some(Channel::Raw));
+        let channels: Vec<_> = shared.chain(private.iter().map(|p| p.channel)).collect();
+        if channels.is_empty() {
             return Err(RuntimeError::NoTransport);
         }
         let mut listeners = Listeners::default();
@@ -246,14 +310,13 @@ impl RuntimeBuilder {
         for from in &self.announce {
             announcers.add(*from).map_err(|source| RuntimeError::Announce { from: from.source, source })?;
         }
-        let assumed = if self.udp.port == 0 { DEFAULT_UDP_PORT } else { self.udp.port };
         let mut lower = Lower::new(udp, others, clock);
         lower.announces(listeners, announcers);
         if let Some((path, append)) = self.pcap {
             lower.capture(&path, append).map_err(|source| RuntimeError::Pcap { path, source })?;
         }
         let engine = Engine::new(lower, clock, bound).map_err(RuntimeError::Poll)?;
-        Ok(Runtime { engine, assumed, raw: self.raw, raw_alone: self.raw_alone })
+        Ok(Runtime { engine, channels, private, raw_alone: self.raw_alone })
     }
 }
 
@@ -269,8 +332,10 @@ impl Default for RuntimeBuilder {
 #[derive(Debug)]
 pub struct Runtime {
     engine: Engine,
-    assumed: u16,
-    raw: bool,
+    /// All that there are, in the order in which they are tried.
+    channels: Vec<Channel>,
+    /// Those with addresses of their own.
+    private: Vec<PrivateChannel>,
     raw_alone: bool,
 }
 
@@ -288,23 +353,22 @@ impl Runtime {
     }
 
     /// What a stack should try first with peers known only by their address: our bound UDP port, and one's own setting for theirs;
-    /// without UDP, raw IP.
+    /// without UDP, raw IP; without that, the first TUN device or lower layer.
     #[must_use]
     pub fn default_channel(&self) -> Channel {
-        match self.udp_port() {
-            0 => Channel::Raw,
-            local => Channel::Udp { local, remote: self.assumed },
-        }
+        self.channels.first().copied().unwrap_or(Channel::Raw)
     }
 
-    /// The configuration of a stack that this runtime is to drive: [`Self::default_channel`], and what its sockets can do.
+    /// The configuration of a stack that this runtime is to drive: [`Self::default_channel`] and what is tried next, and what its
+    /// transports can do.
     #[must_use]
     pub fn stack_config(&self) -> StackConfig {
-        let default_channel = self.default_channel();
-        let further_channels = if self.raw && default_channel != Channel::Raw { vec![Channel::Raw] } else { Vec::new() };
+        // What has addresses of its own does not lead to just any peer.
+        let further_channels = self.channels.iter().skip(1).copied().filter(|c| c.is_shared()).collect();
         StackConfig {
-            default_channel,
+            default_channel: self.default_channel(),
             further_channels,
+            private_channels: self.private.clone(),
             ecn_marks: self.engine.lower.ecn_marks(),
             raw_alone: self.raw_alone,
             ..StackConfig::default()

@@ -35,10 +35,13 @@ mod one_to_one;
 pub mod option;
 mod readiness;
 mod runtime;
+#[cfg(feature = "tokio")]
+mod tokio_io;
 mod vectored;
 
 pub use crate::transport::announce::AnnounceFrom;
 pub use crate::transport::clock::MonoClock;
+pub use crate::transport::layer::LowerLayer;
 pub use crate::transport::udp::Sharing;
 pub use builder::{DEFAULT_UDP_PORT, Runtime, RuntimeBuilder, RuntimeError};
 pub use errno::close_error;

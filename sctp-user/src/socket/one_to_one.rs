@@ -20,7 +20,7 @@ use crate::net::PeerAddr;
 use crate::stack::AssocStatus;
 
 /// Longest message that `io::Write` makes of one call.
-const WRITE_MAX: usize = 32 * 1024;
+pub(super) const WRITE_MAX: usize = 32 * 1024;
 
 /// One association. Dropped, it ends gracefully in the background; to wait for that, use [`Self::close`]. There is no background
 /// if its handle is the runtime's last: keep another one, or close.
@@ -223,7 +223,7 @@ impl SctpStream {
         self.handle.with(|node, _| node.stream_fd(self.id))?
     }
 
-    fn rest(&self) -> MutexGuard<'_, Bytes> {
+    pub(super) fn rest(&self) -> MutexGuard<'_, Bytes> {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

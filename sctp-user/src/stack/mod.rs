@@ -245,6 +245,8 @@ impl Stack {
         let local_port = self.local_port(ep).ok_or(ConnectError::NoEndpoint)?;
         let cfg = self.assoc_config(ep, cfg).ok_or(ConnectError::NoEndpoint)?;
         cfg.validate()?;
+        let default_channel = self.cfg.default_channel;
+        let cfg = self.fit(cfg, first.channel.unwrap_or(default_channel));
         if self.assocs.len() >= self.cfg.max_associations {
             return Err(ConnectError::TooManyAssociations);
         }
@@ -260,11 +262,10 @@ impl Stack {
                 self.lookup.remove(&Key { local_port, peer_port, peer: ip }, id);
             }
         }
-        let default_channel = self.cfg.default_channel;
         let channels = core::iter::once(default_channel).chain(self.cfg.further_channels.iter().copied());
         let trial = if peer.iter().all(|p| p.channel.is_some()) { None } else { Trial::of(channels) };
         let bound = self.ports.get(ep).map(|e| e.bind.clone()).unwrap_or_default();
-        let own = self.usable_addresses(ep, &cfg, first.addr.ip().to_canonical(), first.channel.unwrap_or(default_channel));
+        let own = self.own_addresses_towards(ep, &cfg, peer);
         let id = self
             .insert(now, |id, ctx| {
                 let path = |p: &PeerAddr| {
@@ -361,7 +362,9 @@ impl Stack {
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         let parsed = match Packet::parse(&packet) {
             // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
-            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) => parsed,
+            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta) => {
+                parsed
+            }
             Ok(_) => return,
             Err(e) => {
                 self.counters.checksum_errors += u64::from(e == PacketError::Checksum);

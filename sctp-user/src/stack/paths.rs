@@ -1,27 +1,58 @@
 //! The paths of an association, for its user: reading them, and the choices of RFC 9260 section 11.1.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{Assoc, PathOptions, PathStatus, Stack};
 use crate::assoc::path::{Limits, Path, Paths, source};
-use crate::config::AssocConfig;
+use crate::config::{AssocConfig, PrivateChannel};
 use crate::error::PathError;
 use crate::event::{AssocId, EndpointId};
-use crate::net::{Channel, Meta};
+use crate::net::{Channel, Meta, PeerAddr};
 use crate::time::Time;
 
 impl Stack {
-    /// The host's addresses that an endpoint uses.
-    fn own_addresses(&self, ep: EndpointId) -> &[IpAddr] {
-        match self.ports.get(ep) {
-            Some(e) if !e.bind.is_empty() => &e.bind,
-            _ => &self.host,
+    /// Our addresses on a channel that an endpoint uses.
+    fn own_addresses(&self, ep: EndpointId, channel: Channel) -> Vec<IpAddr> {
+        let bound = self.ports.get(ep).map(|e| &e.bind).filter(|b| !b.is_empty());
+        match (self.cfg.private(channel), bound) {
+            (Some(p), bound) => p.local.iter().copied().filter(|a| bound.is_none_or(|b| b.contains(a))).collect(),
+            (None, Some(bound)) => bound.clone(),
+            (None, None) => self.host.clone(),
+        }
+    }
+
+    /// Whether a packet claims an address of a channel that it did not come by.
+    pub(super) fn is_misplaced(&self, meta: &Meta) -> bool {
+        let elsewhere = |p: &PrivateChannel| p.channel != meta.channel && (p.local.contains(&meta.dst) || p.remote.contains(&meta.src));
+        self.cfg.private_channels.iter().any(elsewhere)
+    }
+
+    /// What holds for an association over `channel` besides what the user wants.
+    pub(super) fn fit(&self, cfg: Arc<AssocConfig>, channel: Channel) -> Arc<AssocConfig> {
+        match self.cfg.private(channel) {
+            Some(p) => p.fit(cfg),
+            None => cfg,
         }
     }
 
     /// The addresses by which a peer can reach an endpoint.
     pub(super) fn usable_addresses(&self, ep: EndpointId, cfg: &AssocConfig, peer: IpAddr, channel: Channel) -> Vec<IpAddr> {
-        source::usable(cfg, self.own_addresses(ep), peer, channel)
+        source::usable(cfg, &self.own_addresses(ep, channel), peer, channel)
+    }
+
+    /// The addresses by which a peer with these addresses can reach us: those of every channel that leads to it.
+    pub(super) fn own_addresses_towards(&self, ep: EndpointId, cfg: &AssocConfig, peer: &[PeerAddr]) -> Vec<IpAddr> {
+        let (mut own, mut seen) = (Vec::new(), Vec::<Option<&PrivateChannel>>::new());
+        for p in peer {
+            let channel = p.channel.unwrap_or(self.cfg.default_channel);
+            // On all channels without addresses of their own they are the host's.
+            if !seen.contains(&self.cfg.private(channel)) {
+                seen.push(self.cfg.private(channel));
+                own.extend(self.usable_addresses(ep, cfg, p.addr.ip().to_canonical(), channel));
+            }
+        }
+        own
     }
 
     /// Whether a packet came to an address by which its sender was told that it can reach the endpoint with this SCTP port.
@@ -114,6 +145,23 @@ impl Assoc<'_> {
             a.core.set_limits(ctx, id, limits);
             a.core.mark_path(id, options.dscp, options.flow_label);
             a.core.fix_mtu(id, options.mtu);
+        });
+        self.stack.touch(self.id);
+        Ok(())
+    }
+
+    /// Sends packets for `addr` over `channel` from now on, whatever the peer's packets come over (RFC 6951 section 6.1 is the case
+    /// of UDP). A UDP port that the peer changes is followed still.
+    ///
+    /// # Errors
+    /// The peer has no such address.
+    pub fn set_channel(&mut self, now: Time, addr: IpAddr, channel: Channel) -> Result<(), PathError> {
+        let id = self.find_path(addr)?;
+        self.stack.with_assoc(now, self.id, |a, _| {
+            if let Some(path) = a.core.paths.get_mut(id) {
+                path.set_channel(channel);
+                path.pinned = true;
+            }
         });
         self.stack.touch(self.id);
         Ok(())

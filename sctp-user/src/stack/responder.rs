@@ -129,6 +129,7 @@ impl Stack {
         let own = existing.and_then(|id| self.assocs.get(id)).map(|a| Arc::clone(&a.core.cfg));
         let Some(cfg) = own.or_else(|| self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc))) else { return };
         let Some((ep, _)) = self.ports.by_port(header.dst_port) else { return };
+        let cfg = self.fit(cfg, meta.channel);
         let mut own = source::listed(&cfg, &self.usable_addresses(ep, &cfg, meta.src, meta.channel), meta.src);
         own.retain(|a| offer.takes(*a, meta.src));
         let to = existing.and_then(|id| self.collision_answer(id, meta, offer)).unwrap_or(*meta);
@@ -175,7 +176,7 @@ impl Stack {
     /// The addresses of who sent an INIT: `first`, its source, and what it lists and can be believed, as many as are kept.
     fn peer_addresses(&self, meta: &Meta, first: IpAddr, offer: &Offer<'_>) -> ArrayVec<IpAddr, MAX_ADDRS> {
         let mut list = ArrayVec::new();
-        let believed = offer.addrs.iter().filter(|a| self.is_believed(**a, meta.src));
+        let believed = offer.addrs.iter().filter(|a| meta.channel.has_addresses() && self.is_believed(**a, meta.src));
         for a in [first, meta.src].iter().chain(believed) {
             if !list.contains(a) {
                 let _ = list.try_push(*a);
@@ -311,7 +312,7 @@ impl Stack {
 
     fn open_from_cookie(&mut self, now: Time, meta: &Meta, header: CommonHeader, cookie: &StateCookie) -> Option<AssocId> {
         let (ep, e) = self.ports.by_port(header.dst_port).filter(|(_, e)| e.listening)?;
-        let cfg = Arc::clone(&e.assoc);
+        let cfg = self.fit(Arc::clone(&e.assoc), cookie.channel);
         if e.pending >= e.backlog || self.assocs.len() >= self.cfg.max_associations {
             self.counters.refused += 1;
             let causes = Cause::OutOfResource.to_vec();

@@ -1,7 +1,8 @@
 //! What carries the core's packets on real hosts.
 //!
 //! * [`udp`]: SCTP in UDP (RFC 6951), on a port that the programs of one user share.
-//! * [`raw`]: SCTP directly over IP, protocol 132.
+//! * [`raw`]: SCTP directly over IP, protocol 132; `tun`: the same on a TUN device, with addresses of the stack's own.
+//! * [`layer`]: packets handed to the program and taken from it.
 //! * [`announce`]: plain datagrams, for the announces of registrars.
 //! * [`addrs`]: the host's own addresses.
 //! * [`clock`]: the monotonic clock.
@@ -20,9 +21,12 @@ use crate::time::Time;
 pub mod addrs;
 pub mod announce;
 pub mod clock;
+pub mod layer;
 mod outbox;
 pub(crate) mod ports;
 pub mod raw;
+#[cfg(all(feature = "tun", target_os = "linux"))]
+pub(crate) mod tun;
 pub mod udp;
 pub(crate) mod watch;
 

@@ -13,6 +13,8 @@
 mod common;
 mod document;
 mod tasks;
+#[cfg(feature = "tokio")]
+mod tokio_tasks;
 mod vectors;
 
 use std::io::{ErrorKind, Read as _, Write as _};

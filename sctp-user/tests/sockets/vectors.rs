@@ -5,7 +5,7 @@ use std::io::{ErrorKind, IoSlice, IoSliceMut, Write as _};
 use bytes::Bytes;
 use sctp_user::socket::option::{
     AssocNumber, Context, DefaultSndInfo, DisableFragments, EventOption, Linger, MaxSeg, PeerAddrInfo, PeerAddrParams, Pmtud, PrimaryAddr,
-    Status,
+    RemoteUdpEncapsPort, Status,
 };
 use sctp_user::socket::{EventKind, Notification, Received, RecvV, SctpListener, SctpSocket, SctpStream, SndInfo};
 use sctp_user::{CloseReason, EndpointConfig, PathState, Ppid, StreamId};
@@ -101,6 +101,10 @@ fn options_of_a_connected_stream() {
     let params = client.option::<PeerAddrParams>(V4).unwrap();
     assert_eq!((params.pmtud, params.dscp, params.heartbeats), (Some(Pmtud::Fixed(600)), Some(10), Some(true)));
     assert_eq!(client.option::<PeerAddrInfo>(V4).unwrap().mtu, 600);
+    let port = server.handle().udp_port().unwrap();
+    assert_eq!(client.option::<RemoteUdpEncapsPort>(V4).unwrap().0, port);
+    assert_eq!(client.set_option(V4, &RemoteUdpEncapsPort(0)).unwrap_err().kind(), ErrorKind::InvalidInput, "no raw IP here");
+    client.set_option(V4, &RemoteUdpEncapsPort(port)).unwrap();
     client.set_option((), &DisableFragments(true)).unwrap();
     assert_eq!(client.send(&[0; 1_000], &SndInfo::default()).unwrap_err().raw_os_error(), Some(90), "EMSGSIZE");
     client.set_option((), &DisableFragments(false)).unwrap();

@@ -172,7 +172,7 @@ impl Host {
     /// # Errors
     /// As [`Self::run`].
     pub fn set_link(&self, interface: &str, up: bool) -> io::Result<()> {
-        self.ip(&format!("link set {interface} {}", if up { "up" } else { "down" })).map(drop)
+        self.ip(&format!("link set dev {interface} {}", if up { "up" } else { "down" })).map(drop)
     }
 }
 
@@ -192,7 +192,7 @@ pub type End<'a> = (&'a Host, &'a str, &'a [&'a str]);
 /// # Errors
 /// As [`Host::run`].
 pub fn join(a: End<'_>, b: End<'_>) -> io::Result<()> {
-    a.0.ip(&format!("link add {} type veth peer name {} netns {}", a.1, b.1, b.0.pid()))?;
+    a.0.ip(&format!("link add name {} type veth peer name {} netns {}", a.1, b.1, b.0.pid()))?;
     for (host, interface, addrs) in [a, b] {
         for addr in addrs {
             host.add_addr(addr, interface)?;

@@ -13,8 +13,11 @@
 mod addresses;
 mod links;
 mod newcomer;
+mod nat;
 mod peer;
+mod routers;
 mod stage;
+mod ways;
 
 /// Not a test: what the processes in the namespaces run.
 #[test]

@@ -1,13 +1,13 @@
 //! A peer: it returns every message that it gets, sends messages to whom it is told, and looks at each byte that comes back.
 //!
 //! Its settings are words: `port=N` (its SCTP port), `udp=N` (the UDP port, else 9899), `private` (not shared), `noudp`, `raw`, `bind=IP,..`
-//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `streams=N`, `dscp=N`, `flow=N`.
+//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `families=4` or `6`, `streams=N`, `dscp=N`, `flow=N`.
 //! Its commands are lines; answers begin with the command's word:
 //! * `connect ADDR:PORT ..` opens an association and answers its number; `raw/` before an address has it reached over IP alone,
 //!   `udp:N/` over UDP port N;
 //! * `talk K SIZE WINDOW` sends numbered messages of up to SIZE bytes, WINDOW of them at a time;
 //! * `status` answers the role of a shared port, and of each association `K:returned:wrong:longest gap in ms since last asked`;
-//! * `paths K` answers `peer,local,state,channel` for each path, and `local K` our addresses;
+//! * `paths K` answers `peer,local,state,channel,MTU` for each path, and `local K` our addresses;
 //! * `primary K ADDR` makes a path the primary one;
 //! * `finish K` sends no more, waits for what is out and closes; `quit` ends.
 //!
@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sctp_user::socket::{Handle, Notification, RcvInfo, Received, Runtime, SctpSocket, SndInfo, SocketNode};
-use sctp_user::{AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, Nat, PeerAddr};
+use sctp_user::{AssocConfig, AssocId, Channel, CloseReason, EndpointConfig, Families, Nat, PeerAddr};
 
 /// First byte of a message, and of the message when it comes back; a number follows, then bytes that the number determines.
 const REQUEST: u8 = b'?';
@@ -88,10 +88,15 @@ pub(super) fn run(settings: &str) -> io::Result<()> {
             "udp" => builder = builder.udp_port(number(value)?),
             "noudp" => builder = builder.no_udp(),
             "raw" => builder = builder.raw(),
+            "tun" => {
+                let (name, addrs) = value.split_once(',').unwrap_or((value, ""));
+                builder = builder.tun(name, addresses(addrs)?);
+            }
             "private" => builder = builder.share(false),
             "bind" => endpoint.bind = addresses(value)?,
             "advertise" => cfg.advertise = Some(addresses(value)?.into()),
             "nat" => cfg.nat = if value == "yes" { Nat::Yes } else { Nat::No },
+            "families" => cfg.families = if value == "4" { Families::Ipv4 } else { Families::Ipv6 },
             "streams" => cfg.outbound_streams = number(value)?,
             "dscp" => cfg.dscp = number(value)?,
             "flow" => cfg.flow_label = number(value)?,
@@ -165,7 +170,7 @@ impl Peer {
                 let snapshot = self.socket.snapshot(id)?;
                 let path = |p: &sctp_user::stack::PathSnapshot| {
                     let local = p.local.map_or("any".to_owned(), |a| a.to_string());
-                    format!("{},{local},{},{}", p.addr, p.state, channel(p.channel))
+                    format!("{},{local},{},{},{}", p.addr, p.state, channel(p.channel), p.mtu)
                 };
                 Ok(snapshot.paths.iter().map(path).collect::<Vec<_>>().join(" "))
             }

@@ -59,6 +59,8 @@ fn behind_nat(cfg: &AssocConfig, own: &[IpAddr], peer: IpAddr, channel: Channel)
     match cfg.nat {
         Nat::Yes => true,
         Nat::No => false,
+        // Who says what the world calls us knows of a NAT that lets everything in.
+        Nat::Auto if cfg.advertise.is_some() => false,
         Nat::Auto => {
             let mut same = own.iter().filter(|a| a.is_ipv4() == peer.is_ipv4() && in_scope(**a, peer)).peekable();
             matches!(channel, Channel::Udp { .. })
@@ -169,6 +171,7 @@ mod tests {
         assert!(listed(&AssocConfig::rfc(), &own, ip("10.0.0.2")).is_empty(), "the packet says it");
         let cfg = AssocConfig { advertise: Some(ips(&["192.0.2.1", "127.0.0.1"]).into()), ..AssocConfig::rfc() };
         assert_eq!(listed(&cfg, &own, ip("198.51.100.1")), ips(&["192.0.2.1"]));
+        assert_eq!(usable(&cfg, &own, ip("198.51.100.1"), UDP), own, "and packets come to what is bound");
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl SocketNode {
     }
 
     /// A notification for the reader of a stream.
-    fn push_stream_note(&mut self, id: AssocId, note: Notification) {
+    pub(super) fn push_stream_note(&mut self, id: AssocId, note: Notification) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if !link.settings.events.wants(&note) {
             return;

@@ -399,7 +399,7 @@ fn autoclose_is_for_one_to_many_sockets() {
 fn an_accepted_stream_inherits_what_its_listener_subscribed_to() {
     let mut p = Pair::new(Kind::Listener, AssocConfig::rfc());
     let now = p.now;
-    p.b.set(now, (), Subscription(Events::USUAL)).unwrap_or_else(|_| panic!());
+    p.b.set(now, (), Subscription(Events::USUAL)).unwrap();
     let a = p.connect();
     let b = p.b.node.accept(p.b.ep).unwrap();
     assert_eq!(p.b.node.links[&b].owner, Owner::Stream);
@@ -431,6 +431,27 @@ fn an_inbox_that_nobody_reads_is_bounded_and_says_what_it_lost() {
     assert_eq!(all.last().unwrap(), &Received::Notification(Notification::Stopped { assoc: a }));
     p.a.node.push_note(Notification::Restarted { assoc: a });
     assert_eq!(p.a.all(p.now).len(), 1);
+}
+
+#[test]
+fn notifications_that_a_stream_does_not_read_are_bounded() {
+    let mut p = Pair::new(Kind::Listener, AssocConfig::rfc());
+    p.b.set(p.now, (), Subscription(Events::USUAL)).unwrap();
+    let a = p.connect();
+    let b = p.b.node.accept(p.b.ep).unwrap();
+    for _ in 0..1_000 {
+        p.b.node.push_stream_note(b, Notification::RemoteError { assoc: b, causes: Bytes::new() });
+    }
+    p.send(a, b"x", SndInfo::default()).unwrap().unwrap();
+    let mut notes = Vec::new();
+    loop {
+        match p.b.node.recv_stream_any(p.now, b, usize::MAX).unwrap().unwrap().unwrap() {
+            Received::Notification(note) => notes.push(note),
+            Received::Message(_, bytes) => break assert_eq!(bytes, "x"),
+        }
+    }
+    assert_eq!(notes.len(), 257);
+    assert_eq!(notes.last().unwrap(), &Notification::Stopped { assoc: b });
 }
 
 #[test]

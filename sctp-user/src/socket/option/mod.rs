@@ -29,7 +29,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
 pub use self::message::{Context, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
-pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr};
+pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, RemoteUdpEncapsPort};
 #[doc(hidden)]
 pub use self::place::Place;
 pub use self::status::{AssocIdList, AssocNumber, PeerAddrInfo, Status};

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 
 use super::{AssocSel, GetOpt, PathSel, Place, SetOpt, option};
 use crate::config::AssocConfig;
+use crate::error::PathError;
 use crate::event::AssocId;
+use crate::net::Channel;
 use crate::socket::errno;
 use crate::stack::PathOptions;
 
@@ -216,6 +218,52 @@ impl SetOpt for PrimaryAddr {
         let id = place.existing(sel)?;
         let now = place.now;
         place.assoc(id)?.set_primary(now, self.0).map_err(errno::path_error)?;
+        place.node.pump(now);
+        Ok(())
+    }
+}
+
+/// SCTP_REMOTE_UDP_ENCAPS_PORT (RFC 6951 section 6.1): the UDP port that the peer's SCTP is reached at; 0 is raw IP. The port of a peer
+/// that is not connected yet goes with its address, in [`PeerAddr::channel`](crate::PeerAddr::channel).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RemoteUdpEncapsPort(pub u16);
+
+option!(RemoteUdpEncapsPort, "SCTP_REMOTE_UDP_ENCAPS_PORT", PathSel);
+
+impl GetOpt for RemoteUdpEncapsPort {
+    /// Of the primary path, if no address is selected.
+    fn get(place: &mut Place<'_>, sel: PathSel) -> io::Result<Self> {
+        let id = place.existing(sel.assoc)?;
+        let paths = place.assoc(id)?.paths();
+        let path = paths.iter().find(|p| sel.addr.is_none_or(|a| a.to_canonical() == p.addr));
+        match path.map(|p| p.channel) {
+            Some(Channel::Udp { remote, .. }) => Ok(Self(remote)),
+            Some(_) => Ok(Self(0)),
+            None => Err(errno::path_error(PathError::UnknownAddress)),
+        }
+    }
+}
+
+impl SetOpt for RemoteUdpEncapsPort {
+    fn set(&self, place: &mut Place<'_>, sel: PathSel) -> io::Result<()> {
+        let id = place.existing(sel.assoc)?;
+        let cfg = place.node.stack.config();
+        let ours = core::iter::once(&cfg.default_channel).chain(&cfg.further_channels);
+        let wanted = |c: &Channel| match c {
+            Channel::Udp { local, .. } if self.0 != 0 => Some(Channel::Udp { local: *local, remote: self.0 }),
+            Channel::Raw if self.0 == 0 => Some(Channel::Raw),
+            _ => None,
+        };
+        let Some(channel) = ours.filter_map(wanted).next() else {
+            return Err(errno::invalid(if self.0 == 0 { "the runtime has no raw IP" } else { "the runtime has no UDP" }));
+        };
+        let now = place.now;
+        let mut assoc = place.assoc(id)?;
+        let all = assoc.peer_addrs().into_iter().map(|a| a.ip());
+        let addrs: Vec<_> = sel.addr.map_or_else(|| all.collect(), |a| vec![a]);
+        for addr in addrs {
+            assoc.set_channel(now, addr, channel).map_err(errno::path_error)?;
+        }
         place.node.pump(now);
         Ok(())
     }
