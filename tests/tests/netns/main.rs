@@ -16,6 +16,7 @@ mod newcomer;
 mod nat;
 mod peer;
 mod routers;
+mod shared_port;
 mod stage;
 mod ways;
 
