@@ -12,8 +12,8 @@
 
 mod addresses;
 mod links;
-mod newcomer;
 mod nat;
+mod newcomer;
 mod peer;
 mod routers;
 mod shared_port;

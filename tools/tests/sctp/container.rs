@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::common::{self, RSP, command, has, is_root, run, skip, text};
+use crate::common::{RSP, command, has, is_root, run, skip, text};
 use crate::program::SCTP;
 
 const LIMIT: Duration = Duration::from_secs(150);
@@ -88,7 +88,7 @@ fn cat() {
     // A runtime directory that is not there, as a login leaves it behind.
     let script = "XDG_RUNTIME_DIR=/run/user/65534 sctp ping 127.0.0.1:9 --count 1";
     let Some(output) = in_container(script) else { return };
-    assert!(common::text(&output).contains("refuses"), "{}", text(&output));
+    assert!(text(&output).contains("refuses"), "{}", text(&output));
 }
 
 #[test]
