@@ -15,6 +15,7 @@ mod links;
 mod nat;
 mod peer;
 mod routers;
+mod shared_port;
 mod stage;
 mod ways;
 

@@ -64,12 +64,12 @@ fn a_nat_binds_another_port_and_the_association_lives_on() -> io::Result<()> {
     println!("then {}, nothing came for {} ms", await_port(&mut server, 0, "300")?, gap.as_millis());
 
     // Nobody says anything while the NAT forgets; then the server has something to say.
-    client.ask(&format!("talk {k} 2000 0"))?;
+    client.rest(k)?;
     bind_anew(&nat, "40000-40099")?;
     server.ask("talk 0 2000 8")?;
     let gap = server.progress(0, 100)?;
     println!("then {}, nothing came for {} ms", await_port(&mut server, 0, "400")?, gap.as_millis());
-    server.ask("talk 0 2000 0")?;
+    server.rest(0)?;
     client.ask(&format!("talk {k} 2000 8"))?;
     client.progress(k, 100)?;
     client.finish(k).map(drop)

@@ -6,7 +6,8 @@
 //! * `connect ADDR:PORT ..` opens an association and answers its number; `raw/` before an address has it reached over IP alone,
 //!   `udp:N/` over UDP port N;
 //! * `talk K SIZE WINDOW` sends numbered messages of up to SIZE bytes, WINDOW of them at a time;
-//! * `status` answers the role of a shared port, and of each association `K:returned:wrong:longest gap in ms since last asked`;
+//! * `rest K` sends no more until `talk`;
+//! * `status` answers the role of a shared port, and of each association `K:returned:wrong:longest gap in ms since last asked:sent`;
 //! * `paths K` answers `peer,local,state,channel,MTU` for each path, and `local K` our addresses;
 //! * `primary K ADDR` makes a path the primary one;
 //! * `finish K` sends no more, waits for what is out and closes; `quit` ends.
@@ -155,12 +156,16 @@ impl Peer {
                 (talk.size, talk.window, talk.last, talk.longest_gap) = (number(size)?, number(window)?, Instant::now(), Duration::ZERO);
                 Ok(k.to_owned())
             }
+            ["rest", k] => {
+                self.by_number(k)?.window = 0;
+                Ok(k.to_owned())
+            }
             ["status"] => {
                 let sharing = self.handle.sharing()?;
                 let mut line = sharing.map_or("alone", |s| if s.reader { "reader" } else { "member" }).to_owned();
                 for (k, t) in self.talks.iter_mut().enumerate() {
                     let silence = if t.answered < t.sent { t.last.elapsed() } else { Duration::ZERO };
-                    line += &format!(" {k}:{}:{}:{}", t.answered, t.wrong, t.longest_gap.max(silence).as_millis());
+                    line += &format!(" {k}:{}:{}:{}:{}", t.answered, t.wrong, t.longest_gap.max(silence).as_millis(), t.sent);
                     t.longest_gap = Duration::ZERO;
                 }
                 Ok(line)

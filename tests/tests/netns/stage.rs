@@ -18,6 +18,7 @@ pub(super) struct Count {
     pub(super) returned: u64,
     pub(super) wrong: u64,
     pub(super) gap: Duration,
+    pub(super) sent: u64,
 }
 
 impl Peer {
@@ -53,7 +54,7 @@ impl Peer {
         let role = words.next().unwrap_or_default().to_owned();
         let counts = words.map(|word| {
             let n: Vec<u64> = word.split(':').filter_map(|n| n.parse().ok()).collect();
-            Count { returned: n[1], wrong: n[2], gap: Duration::from_millis(n[3]) }
+            Count { returned: n[1], wrong: n[2], gap: Duration::from_millis(n[3]), sent: n[4] }
         });
         Ok((role, counts.collect()))
     }
@@ -72,6 +73,23 @@ impl Peer {
             if Instant::now() > until {
                 let paths = self.ask(&format!("paths {k}"));
                 return Err(io::Error::other(format!("no progress: {count:?} since {start}; {paths:?}; news: {:?}", self.0.news())));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends no more on association `k`, and waits until everything has come back.
+    pub(super) fn rest(&mut self, k: usize) -> io::Result<()> {
+        self.ask(&format!("rest {k}"))?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let count = self.status()?.1[k];
+            assert_eq!(count.wrong, 0, "messages came back changed or out of order");
+            if count.returned == count.sent {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(io::Error::other(format!("{count:?}; news: {:?}", self.0.news())));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
