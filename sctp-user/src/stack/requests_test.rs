@@ -226,11 +226,11 @@ fn a_message_goes_where_its_user_wants() {
     let mut a = Stack::new(StackConfig::default(), Box::new(crate::entropy::SeededEntropy::new(1)));
     let mut b = Stack::new(StackConfig::default(), Box::new(crate::entropy::SeededEntropy::new(2)));
     let mut now = Time::from_millis(1);
-    b.handle_addresses(now, crate::net::AddrChange::Set(addrs.clone()));
+    b.handle_addresses(now, AddrChange::Set(addrs.clone()));
     let listener = b.open(EndpointConfig::new(PORT)).unwrap();
     b.listen(listener, true);
     let ep = a.open(EndpointConfig::new(0)).unwrap();
-    let peers: Vec<crate::PeerAddr> = addrs.iter().map(|ip| SocketAddr::new(*ip, PORT).into()).collect();
+    let peers: Vec<PeerAddr> = addrs.iter().map(|ip| SocketAddr::new(*ip, PORT).into()).collect();
     let id = a.connect(now, ep, &peers, None).unwrap();
     // Answers where new data went.
     let settle = |a: &mut Stack, b: &mut Stack, now: Time, dead: Option<IpAddr>| {
