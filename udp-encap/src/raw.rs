@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
@@ -210,6 +210,12 @@ pub fn source_for(dst: IpAddr, scope: u32) -> io::Result<IpAddr> {
     to.set_port(9);
     socket.connect(&SockAddr::from(to))?;
     socket.local_addr()?.as_socket().map(|a| a.ip().to_canonical()).ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+impl AsFd for RawSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl event::Source for RawSocket {
