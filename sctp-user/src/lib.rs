@@ -1,5 +1,5 @@
-//! SCTP (RFC 9260) in user space: a sans-IO protocol core, sockets over UDP encapsulation (RFC 6951), and a simulator that runs
-//! the same code.
+//! SCTP (RFC 9260) in user space: a sans-IO protocol core, sockets, and a simulator that runs the same code. Packets go in UDP
+//! (RFC 6951), directly over IP, over TUN devices, or over whatever the program hands in.
 //!
 //! The core is a [`Stack`]: packets and the time go in, packets, events and the next deadline come out. Whatever drives it, be it
 //! the runtime of `socket` on real sockets, the simulator (`sim`), or a program of its own, follows the contract
@@ -46,7 +46,7 @@
 //! The life of a packet; each box is a module:
 //!
 //! ```text
-//!   kernel: UDP socket            or            sim: a simulated link
+//!   kernel: UDP or raw socket     or            sim: a simulated link
 //!        |  ^                                        |  ^
 //!        v  |  transport, socket::runtime            v  |  sim::World
 //! ------ Node::handle_batch ------------------------ Node::poll_transmit ------   (now, addresses, bytes)
@@ -71,8 +71,8 @@
 //! ------ Assoc::recv, Stack::poll_event ------------- Assoc::send ---- poll_timeout ----   (the application)
 //! ```
 //!
-//! Features: `udp` and `socket` (default) for real sockets, `sim` for the simulator, `pcap` for writing packets; without any, the
-//! core makes no call to the operating system.
+//! Features: `udp` and `socket` (default) for real sockets, `tokio` for its tasks, `tun` for TUN devices, `sim` for the simulator, `pcap`
+//! for writing packets; without any, the core makes no call to the operating system.
 #![forbid(unsafe_code)]
 
 mod assoc;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
@@ -47,6 +47,23 @@ pub struct RawSocket {
     /// The TOS octet that the socket is set to.
     tos: u8,
     errors: VecDeque<NetError>,
+    /// See [`guard`]; kept open.
+    _guard: Option<Socket>,
+}
+
+/// A second raw socket for an address, which takes nothing.
+///
+/// Newer Linux kernels (seen with 6.18) count a packet as taken only by a raw socket whose buffer has room. So when ours is full
+/// they would tell the sender that nobody speaks the protocol here, which ends its association (RFC 9260 section 10, ICMP8),
+/// where the packet is only lost. The buffer of this socket is never full: its filter lets nothing in.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn guard(domain: Domain, addr: &SockAddr) -> io::Result<Socket> {
+    const RETURN: u16 = 0x06;
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(IPPROTO_SCTP))))?;
+    // Before the socket has an address: nothing slips in.
+    socket.attach_filter(&[socket2::SockFilter::new(RETURN, 0, 0, 0)])?;
+    socket.bind(addr)?;
+    Ok(socket)
 }
 
 impl RawSocket {
@@ -62,10 +79,15 @@ impl RawSocket {
         // Large buffers are a wish; the kernel's limit is no error.
         let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
         let _ = socket.set_send_buffer_size(BUFFER_BYTES);
-        socket.bind(&SockAddr::from(address(addr, 0, scope)))?;
+        let to = SockAddr::from(address(addr, 0, scope));
+        socket.bind(&to)?;
         let state = set_up(&socket)?;
         errors::enable(&socket, addr.is_ipv4())?;
-        Ok(Self { socket, state, addr, tos: 0, errors: VecDeque::new() })
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let guard = Some(guard(domain, &to)?);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let guard = None;
+        Ok(Self { socket, state, addr, tos: 0, errors: VecDeque::new(), _guard: guard })
     }
 
     /// The address that the socket is bound to.
@@ -188,6 +210,12 @@ pub fn source_for(dst: IpAddr, scope: u32) -> io::Result<IpAddr> {
     to.set_port(9);
     socket.connect(&SockAddr::from(to))?;
     socket.local_addr()?.as_socket().map(|a| a.ip().to_canonical()).ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+impl AsFd for RawSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl event::Source for RawSocket {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 use udp_encap::multicast::{AnnounceListener, AnnounceSender, Interface, SenderConfig};
+use udp_encap::raw::{RawSocket, RawTransmit};
 use udp_encap::{Bind, Ecn, Received, RecvBatch, Transmit, UdpEncap, is_too_big};
 #[cfg(target_os = "linux")]
 use udp_encap::{ErrorOrigin, NetError, NetErrorKind};
@@ -377,4 +378,38 @@ fn announces_refuse_what_cannot_work() {
     assert_eq!(kind(AnnounceListener::new(group, &[Interface::Index(1)]).unwrap_err()), io::ErrorKind::InvalidInput);
     let config = SenderConfig { group, source: "[::1]:0".parse().unwrap(), interface: Interface::V4(lo), ttl: 1 };
     assert_eq!(kind(AnnounceSender::new(&config).unwrap_err()), io::ErrorKind::InvalidInput);
+}
+
+/// A raw socket that is not read fills up: what comes then is lost, and that is all. Newer kernels would send ICMP, which ends
+/// associations. In a network namespace of its own, since every raw socket of a host gets a copy.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_raw_socket_that_overflows_provokes_no_icmp() {
+    const NAME: &str = "a_raw_socket_that_overflows_provokes_no_icmp";
+    const INSIDE: &str = "UDP_ENCAP_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_none() {
+        let script = r#"ip link set lo up && ip addr add ::2/128 dev lo nodad && exec "$0" --exact "$1" --nocapture"#;
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--net", "sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(NAME).env(INSIDE, "1");
+        let Ok(output) = command.output() else { return skip("no unshare of util-linux") };
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if text.contains("Operation not permitted") {
+            return skip("no right to network namespaces");
+        }
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    for (ip, from) in loopbacks().into_iter().zip(["127.0.0.2", "::2"]) {
+        let _never_read = RawSocket::bind(ip, 0).unwrap();
+        let mut sender = RawSocket::bind(from.parse().unwrap(), 0).unwrap();
+        let to = RawTransmit { dst: ip, scope: 0, tos: 0, flow_label: 0, may_fragment: false };
+        // The kernel counts at least this for each packet, and doubles the buffer that it grants.
+        let most: usize = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+        for _ in 0..=2 * most / 512 {
+            sender.send(&to, &[0; 64]).unwrap();
+        }
+        let mut buffers = RecvBatch::new();
+        while sender.recv(&mut buffers, drop).is_ok() {}
+        assert_eq!(sender.take_error(), None, "{ip}");
+    }
 }

@@ -127,7 +127,7 @@ mod tests {
             let mut out = header.to_vec();
             if v4 {
                 out[2..4].copy_from_slice(&u16::try_from(20 + part.len()).unwrap().to_be_bytes());
-                out[6..8].copy_from_slice(&(place / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+                out[6..8].copy_from_slice(&((place / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
             } else {
                 out[4..6].copy_from_slice(&u16::try_from(8 + part.len()).unwrap().to_be_bytes());
                 let next = core::mem::replace(&mut out[6], 44);

@@ -15,6 +15,7 @@ use crate::net::Channel;
 use crate::node::Node;
 use crate::transport::announce::{AnnounceFrom, Announcers, Listeners};
 use crate::transport::clock::MonoClock;
+use crate::transport::conflict::{self, RawConflict};
 use crate::transport::layer::{LayerTransport, LowerLayer};
 use crate::transport::raw::RawTransport;
 #[cfg(all(feature = "tun", target_os = "linux"))]
@@ -24,6 +25,9 @@ use crate::transport::{Transport, addrs};
 
 /// The UDP port that IANA assigned to SCTP in UDP (RFC 6951 section 7).
 pub const DEFAULT_UDP_PORT: u16 = 9899;
+
+/// A transport that has addresses of its own, and what the stack must know about it.
+type Private = (PrivateChannel, Box<dyn Transport>);
 
 /// Why a runtime could not be built: one line, with the remedy where there is one.
 #[derive(Debug, Error)]
@@ -267,6 +271,24 @@ impl RuntimeBuilder {
         self
     }
 
+    /// The transports that have addresses of their own: TUN devices and lower layers.
+    fn private_transports(&self) -> Result<Vec<Private>, RuntimeError> {
+        let mut all: Vec<Private> = Vec::new();
+        #[cfg(all(feature = "tun", target_os = "linux"))]
+        for (number, settings) in (0..).zip(&self.tun) {
+            let tun = TunTransport::open(settings, number).map_err(|source| RuntimeError::Tun { name: settings.name.clone(), source })?;
+            all.push((tun.private_channel(), Box::new(tun)));
+        }
+        for layer in &self.layers {
+            if all.iter().any(|(p, _)| p.channel == layer.channel()) {
+                return Err(RuntimeError::Layer(io::Error::new(io::ErrorKind::AlreadyExists, "two layers with the same number")));
+            }
+            let transport = LayerTransport::open(layer.clone()).map_err(RuntimeError::Layer)?;
+            all.push((layer.private_channel(), Box::new(transport)));
+        }
+        Ok(all)
+    }
+
     /// Binds the sockets. Starts no thread.
     ///
     /// # Errors
@@ -276,22 +298,19 @@ impl RuntimeBuilder {
         let udp = if self.with_udp { Some(UdpTransport::open(&self.udp, clock).map_err(|err| open_error(&self.udp, err))?) } else { None };
         let bound = self.udp.bind.filter(|ip| !ip.is_unspecified());
         let mut others: Vec<Box<dyn Transport>> = Vec::new();
+        let mut raw_conflict = None;
         if self.raw {
-            others.push(Box::new(RawTransport::open(&addrs::usable(bound.as_slice())).map_err(raw_error)?));
+            let addrs = addrs::usable(bound.as_slice());
+            others.push(Box::new(RawTransport::open(&addrs).map_err(raw_error)?));
+            raw_conflict = conflict::look(&addrs, clock);
+        }
+        if let Some(conflict) = raw_conflict {
+            tracing::warn!("{conflict}");
         }
         let mut private = Vec::new();
-        #[cfg(all(feature = "tun", target_os = "linux"))]
-        for (number, settings) in (0..).zip(&self.tun) {
-            let tun = TunTransport::open(settings, number).map_err(|source| RuntimeError::Tun { name: settings.name.clone(), source })?;
-            private.push(tun.private_channel());
-            others.push(Box::new(tun));
-        }
-        for layer in self.layers {
-            if private.iter().any(|p: &PrivateChannel| p.channel == layer.channel()) {
-                return Err(RuntimeError::Layer(io::Error::new(io::ErrorKind::AlreadyExists, "two layers with the same number")));
-            }
-            private.push(layer.private_channel());
-            others.push(Box::new(LayerTransport::open(layer).map_err(RuntimeError::Layer)?));
+        for (channel, transport) in self.private_transports()? {
+            private.push(channel);
+            others.push(transport);
         }
         let assumed = if self.udp.port == 0 { DEFAULT_UDP_PORT } else { self.udp.port };
         let shared = udp.iter().map(|u| Channel::Udp { local: u.local_port(), remote: assumed }).chain(self.raw.then_some(Channel::Raw));
@@ -316,7 +335,7 @@ impl RuntimeBuilder {
             lower.capture(&path, append).map_err(|source| RuntimeError::Pcap { path, source })?;
         }
         let engine = Engine::new(lower, clock, bound).map_err(RuntimeError::Poll)?;
-        Ok(Runtime { engine, channels, private, raw_alone: self.raw_alone })
+        Ok(Runtime { engine, channels, private, raw_alone: self.raw_alone, raw_conflict })
     }
 }
 
@@ -337,6 +356,7 @@ pub struct Runtime {
     /// Those with addresses of their own.
     private: Vec<PrivateChannel>,
     raw_alone: bool,
+    raw_conflict: Option<RawConflict>,
 }
 
 impl Runtime {
@@ -350,6 +370,13 @@ impl Runtime {
     #[must_use]
     pub fn udp_port(&self) -> u16 {
         self.engine.lower.udp_port()
+    }
+
+    /// What stands in the way of raw IP on this host, if it was chosen and something does: to be shown to the user. Looked for once,
+    /// when the runtime was built.
+    #[must_use]
+    pub fn raw_conflict(&self) -> Option<RawConflict> {
+        self.raw_conflict
     }
 
     /// What a stack should try first with peers known only by their address: our bound UDP port, and one's own setting for theirs;

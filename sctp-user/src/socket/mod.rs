@@ -1,4 +1,5 @@
-//! Real hosts: the runtime that drives a [`Node`](crate::Node) over UDP, and sockets (RFC 6458 in Rust idiom) on top of it.
+//! Real hosts: the runtime that drives a [`Node`](crate::Node) over UDP, raw IP and other transports, and sockets (RFC 6458 in Rust
+//! idiom) on top of it.
 //!
 //! A [`Runtime`] owns the sockets of the operating system, one [`Node`](crate::Node) and the clock. It runs in a thread of its
 //! own ([`Runtime::spawn`]) or is turned by the caller ([`Runtime::drive`]); either way programs reach the node through a
@@ -41,6 +42,7 @@ mod vectored;
 
 pub use crate::transport::announce::AnnounceFrom;
 pub use crate::transport::clock::MonoClock;
+pub use crate::transport::conflict::RawConflict;
 pub use crate::transport::layer::LowerLayer;
 pub use crate::transport::udp::Sharing;
 pub use builder::{DEFAULT_UDP_PORT, Runtime, RuntimeBuilder, RuntimeError};

@@ -218,3 +218,77 @@ fn messages_tell_their_tsns() {
     assert!(tsns[2].after(tsns[1].next()), "several chunks between");
     assert_eq!(assoc.cumulative_tsn(), Some(tsns[2]));
 }
+
+/// SCTP_ADDR_OVER of RFC 6458 section 5.3.4: to the address that the user named, as long as it works.
+#[test]
+fn a_message_goes_where_its_user_wants() {
+    let addrs: Vec<IpAddr> = ["10.0.0.2", "10.0.1.2"].into_iter().map(ip).collect();
+    let mut a = Stack::new(StackConfig::default(), Box::new(crate::entropy::SeededEntropy::new(1)));
+    let mut b = Stack::new(StackConfig::default(), Box::new(crate::entropy::SeededEntropy::new(2)));
+    let mut now = Time::from_millis(1);
+    b.handle_addresses(now, AddrChange::Set(addrs.clone()));
+    let listener = b.open(EndpointConfig::new(PORT)).unwrap();
+    b.listen(listener, true);
+    let ep = a.open(EndpointConfig::new(0)).unwrap();
+    let peers: Vec<PeerAddr> = addrs.iter().map(|ip| SocketAddr::new(*ip, PORT).into()).collect();
+    let id = a.connect(now, ep, &peers, None).unwrap();
+    // Answers where new data went.
+    let settle = |a: &mut Stack, b: &mut Stack, now: Time, dead: Option<IpAddr>| {
+        let mut went = Vec::new();
+        loop {
+            let mut buf = Vec::new();
+            if let Some(t) = a.poll_transmit(now, 1, &mut buf) {
+                if kinds(&Bytes::from(buf.clone())).contains(&0) {
+                    went.push(t.dst.ip());
+                }
+                if Some(t.dst.ip()) != dead {
+                    let meta = Meta { src: ip(A), dst: t.dst.ip(), channel: t.channel, ecn: None, ifindex: None };
+                    b.handle_datagram(now, &meta, buf.into());
+                }
+            } else if let Some(t) = b.poll_transmit(now, 1, &mut buf) {
+                let meta = Meta { src: t.src.unwrap(), dst: ip(A), channel: t.channel, ecn: None, ifindex: None };
+                a.handle_datagram(now, &meta, buf.into());
+            } else {
+                return went;
+            }
+        }
+    };
+    settle(&mut a, &mut b, now, None);
+    assert_eq!(a.assoc(id).unwrap().paths().iter().map(|p| p.addr).collect::<Vec<_>>(), addrs);
+    let send = |a: &mut Stack, now: Time, path| {
+        let opts = SendOptions { path, ..SendOptions::ordered() };
+        a.assoc(id).unwrap().send(now, StreamId(0), Ppid(0), Bytes::from_static(b"x"), opts).unwrap();
+    };
+    for path in [None, Some(addrs[1]), Some(addrs[0])] {
+        send(&mut a, now, path);
+        assert_eq!(settle(&mut a, &mut b, now, None), [path.unwrap_or(addrs[0])]);
+        now += Duration::from_secs(1);
+        a.handle_timeout(now);
+        b.handle_timeout(now);
+        settle(&mut a, &mut b, now, None);
+    }
+    // Both in one send: packets part where their ways do.
+    for path in [None, Some(addrs[1]), None] {
+        send(&mut a, now, path);
+    }
+    let mut went = settle(&mut a, &mut b, now, None);
+    while let Some(at) = b.poll_timeout().filter(|_| went.len() < 3) {
+        now = at.max(now);
+        b.handle_timeout(now);
+        a.handle_timeout(now);
+        went.extend(settle(&mut a, &mut b, now, None));
+    }
+    assert_eq!(went, [addrs[0], addrs[1], addrs[0]]);
+    // The second address dies: the message goes there, is lost, and goes to the first; the next one goes there at once.
+    send(&mut a, now, Some(addrs[1]));
+    let mut went = settle(&mut a, &mut b, now, Some(addrs[1]));
+    while a.assoc(id).unwrap().paths()[1].state == PathState::Active {
+        now = a.poll_timeout().unwrap().max(now);
+        a.handle_timeout(now);
+        b.handle_timeout(now);
+        went.extend(settle(&mut a, &mut b, now, Some(addrs[1])));
+    }
+    assert_eq!(went, [addrs[1], addrs[0]]);
+    send(&mut a, now, Some(addrs[1]));
+    assert_eq!(settle(&mut a, &mut b, now, Some(addrs[1])), [addrs[0]]);
+}

@@ -3,6 +3,7 @@
 //! * [`udp`]: SCTP in UDP (RFC 6951), on a port that the programs of one user share.
 //! * [`raw`]: SCTP directly over IP, protocol 132; `tun`: the same on a TUN device, with addresses of the stack's own.
 //! * [`layer`]: packets handed to the program and taken from it.
+//! * `conflict`: whether somebody else on the host answers what comes over raw IP.
 //! * [`announce`]: plain datagrams, for the announces of registrars.
 //! * [`addrs`]: the host's own addresses.
 //! * [`clock`]: the monotonic clock.
@@ -21,6 +22,7 @@ use crate::time::Time;
 pub mod addrs;
 pub mod announce;
 pub mod clock;
+pub(crate) mod conflict;
 pub mod layer;
 mod outbox;
 pub(crate) mod ports;

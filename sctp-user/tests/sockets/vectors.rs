@@ -1,6 +1,8 @@
 //! Several buffers for one message, several messages in one call, and options on real sockets.
 
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Write as _};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use sctp_user::socket::option::{
@@ -106,7 +108,7 @@ fn options_of_a_connected_stream() {
     assert_eq!(client.set_option(V4, &RemoteUdpEncapsPort(0)).unwrap_err().kind(), ErrorKind::InvalidInput, "no raw IP here");
     client.set_option(V4, &RemoteUdpEncapsPort(port)).unwrap();
     client.set_option((), &DisableFragments(true)).unwrap();
-    assert_eq!(client.send(&[0; 1_000], &SndInfo::default()).unwrap_err().raw_os_error(), Some(90), "EMSGSIZE");
+    assert_eq!(client.send(&[0; 1_000], &SndInfo::default()).unwrap_err().raw_os_error(), Some(rustix::io::Errno::MSGSIZE.raw_os_error()));
     client.set_option((), &DisableFragments(false)).unwrap();
     client.set_option((), &MaxSeg(100)).unwrap();
     client.send(&[0; 1_000], &SndInfo::default()).unwrap();
@@ -138,4 +140,34 @@ fn a_bound_endpoint_is_reached_at_its_addresses_alone() {
     let nowhere = "192.0.2.1".parse().unwrap();
     assert_eq!(listener.bindx_add(&[nowhere]).unwrap_err().kind(), ErrorKind::AddrNotAvailable);
     assert_eq!(listener.bindx_remove(&[V4]).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// While one thread waits for room and another for messages, a third does what it wants with the same stack.
+#[test]
+fn a_call_that_waits_holds_nobody_up() {
+    let (client, server) = pair(V4);
+    let (client, server) = (Arc::new(client), Arc::new(server));
+    let full = {
+        let client = Arc::clone(&client);
+        std::thread::spawn(move || while client.send_bytes(Bytes::from(vec![1; 100_000]), &SndInfo::default()).is_ok() {})
+    };
+    let waiting = {
+        let client = Arc::clone(&client);
+        std::thread::spawn(move || client.recv())
+    };
+    // The peer's window closes, and the send buffer fills.
+    let until = Instant::now() + PATIENCE;
+    while client.status().unwrap().buffered < 900_000 {
+        assert!(Instant::now() < until, "the buffer does not fill");
+        std::thread::yield_now();
+    }
+    for _ in 0..100 {
+        assert_eq!(client.option::<Status>(()).unwrap().state, "ESTABLISHED");
+        client.set_option((), &Context(1)).unwrap();
+    }
+    let other = SctpSocket::bind(client.handle(), 0).unwrap();
+    other.close(PATIENCE).unwrap();
+    server.abort(b"").unwrap();
+    full.join().unwrap();
+    assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::ConnectionReset);
 }

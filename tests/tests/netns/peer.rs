@@ -1,6 +1,6 @@
 //! A peer: it returns every message that it gets, sends messages to whom it is told, and looks at each byte that comes back.
 //!
-//! Its settings are words: `port=N` (its SCTP port), `udp=N` (the UDP port, else 9899), `private` (not shared), `noudp`, `raw`, `bind=IP,..`
+//! Its settings are words: `port=N` (its SCTP port), `udp=N` (the UDP port, else 9899), `private` (not shared), `noudp`, `raw`, `alone` (on raw IP), `tun=NAME,IP,..`, `bind=IP,..`
 //! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `families=4` or `6`, `streams=N`, `dscp=N`, `flow=N`.
 //! Its commands are lines; answers begin with the command's word:
 //! * `connect ADDR:PORT ..` opens an association and answers its number; `raw/` before an address has it reached over IP alone,
@@ -89,6 +89,7 @@ pub(super) fn run(settings: &str) -> io::Result<()> {
             "udp" => builder = builder.udp_port(number(value)?),
             "noudp" => builder = builder.no_udp(),
             "raw" => builder = builder.raw(),
+            "alone" => builder = builder.raw_alone(true),
             "tun" => {
                 let (name, addrs) = value.split_once(',').unwrap_or((value, ""));
                 builder = builder.tun(name, addresses(addrs)?);
@@ -107,6 +108,9 @@ pub(super) fn run(settings: &str) -> io::Result<()> {
     let streams = cfg.outbound_streams;
     endpoint.assoc = Arc::new(cfg);
     let runtime = builder.build()?;
+    if let Some(conflict) = runtime.raw_conflict() {
+        say(&format!("conflict {conflict:?}"))?;
+    }
     let node = SocketNode::new(runtime.stack_config())?;
     let handle = runtime.spawn(node)?;
     let socket = SctpSocket::bind_with(&handle, endpoint)?;

@@ -76,3 +76,49 @@ fn a_host_without_sctp_says_so_at_once() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// What a kernel with an SCTP of its own looks like to us: something answers in our place, or nothing comes through.
+#[test]
+fn another_sctp_on_the_host_is_noticed() -> io::Result<()> {
+    if !available(&["nft"]) {
+        return Ok(());
+    }
+    let host = Host::new()?;
+    let conflict = |peer: &mut Peer| peer.news().iter().find(|n| n.starts_with("conflict")).cloned();
+    let mut first = Peer::start(&host, "port=5000 noudp raw")?;
+    assert_eq!(conflict(&mut first), None);
+    let mut beside = Peer::start(&host, "port=5001 noudp raw")?;
+    assert_eq!(conflict(&mut beside), None, "who leaves foreign ports alone is in nobody's way");
+    let _alone = Peer::start(&host, "port=5002 noudp raw alone")?;
+    let mut third = Peer::start(&host, "port=5003 noudp raw")?;
+    assert_eq!(conflict(&mut third).as_deref(), Some("conflict Answered"));
+    host.nft("table inet block { chain input { type filter hook input priority 0; meta l4proto sctp drop; }; }")?;
+    let mut deaf = Peer::start(&host, "port=5004 noudp raw")?;
+    assert_eq!(conflict(&mut deaf).as_deref(), Some("conflict Silent"));
+    Ok(())
+}
+
+/// Rulings section 1 row 14: a peer known only by its address is tried over UDP, then over raw IP.
+#[test]
+fn the_way_to_a_peer_is_found() -> io::Result<()> {
+    if !available(&["nft"]) {
+        return Ok(());
+    }
+    let (a, b) = hosts(1)?;
+    let _server = Peer::start(&b, "port=5000 noudp raw")?;
+    let mut client = Peer::start(&a, "port=5001 raw")?;
+    let mut reach = |what: &str| -> io::Result<Duration> {
+        let start = Instant::now();
+        let k = client.talk_to("10.1.0.2:5000", 3000, 8)?;
+        let took = start.elapsed();
+        client.progress(k, 50)?;
+        let paths = client.await_paths(k, |paths| paths.iter().all(|p| p.contains(",active,raw")))?;
+        println!("{what}: open after {} ms, {paths}", took.as_millis());
+        client.finish(k)?;
+        Ok(took)
+    };
+    reach("no UDP there, and ICMP says so")?;
+    b.nft("table inet quiet { chain input { type filter hook input priority 0; udp dport 9899 drop; }; }")?;
+    assert!(reach("UDP is dropped")? >= Duration::from_millis(250), "only then raw IP has its turn");
+    Ok(())
+}

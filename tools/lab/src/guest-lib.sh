@@ -13,26 +13,35 @@
 #   lab topo-del        remove them
 #   lab on NAME CMD     run CMD in host NAME
 d=/run/bg
+# Starting `ip` takes a tenth of a second here: so it gets its commands in batches, on standard input.
 plain() { # no offloads: frames on the bridge carry final SCTP checksums
     ethtool -K "$1" tx off rx off gso off gro off tso off tx-checksum-sctp off tx-sctp-segmentation off >/dev/null 2>&1
 }
-host() { # NAME ID
-    ip netns add "$1"
-    ip netns exec "$1" ip link set lo up
-    # SCTP in UDP (RFC 6951), before any socket is made.
-    ip netns exec "$1" sh -c 'cd /proc/sys/net/sctp; echo 9899 > udp_port; echo 9899 > encap_port'
-    for n in 1 2; do
-        ip link show br$n >/dev/null 2>&1 || continue
-        ip link add "$1-$n" type veth peer name e$n netns "$1"
-        plain "$1-$n"; ip netns exec "$1" ethtool -K e$n tx off rx off gso off gro off tso off tx-checksum-sctp off tx-sctp-segmentation off >/dev/null 2>&1
-        ip link set "$1-$n" master br$n up
-        ip netns exec "$1" sh -c "echo 0 > /proc/sys/net/ipv6/conf/e$n/accept_dad
-            ip addr add 10.77.$n.$2/24 brd + dev e$n
-            [ '${LAB_V6:-1}' = 1 ] || echo 1 > /proc/sys/net/ipv6/conf/e$n/disable_ipv6
-            [ '${LAB_V6:-1}' = 0 ] || ip addr add fd77:$n::$2/64 dev e$n nodad
-            ip link set e$n up"
+within() { h=$1; shift; nsenter --net="/run/netns/$h" "$@"; }
+nets() { for n in 1 2; do ! [ -e /sys/class/net/br$n ] || echo $n; done; }
+wires() { # NAME: ip's commands for the host and its links to the bridges
+    echo "netns add $1"
+    for n in $(nets); do
+        echo "link add $1-$n type veth peer name e$n netns $1"
+        echo "link set $1-$n master br$n up"
     done
-    ip netns exec "$1" ip route add 224.0.0.0/4 dev e1
+}
+host() { # NAME ID: settles in
+    # SCTP in UDP (RFC 6951), before any socket is made.
+    echo 'cd /proc/sys/net/sctp; echo 9899 > udp_port; echo 9899 > encap_port; cd ../ipv6/conf; echo 0 > default/accept_dad'
+    for n in $(nets); do
+        echo "plain e$n; echo 0 > e$n/accept_dad"
+        [ "${LAB_V6:-1}" = 1 ] || echo "echo 1 > e$n/disable_ipv6"
+    done
+    echo 'ip -batch - <<END'
+    echo 'link set lo up'
+    for n in $(nets); do
+        echo "addr add 10.77.$n.$2/24 brd + dev e$n"
+        [ "${LAB_V6:-1}" = 0 ] || echo "addr add fd77:$n::$2/64 dev e$n nodad"
+        echo "link set e$n up"
+    done
+    echo 'route add 224.0.0.0/4 dev e1'
+    echo END
 }
 case $1 in
 bg)   n=$2; shift 2
@@ -50,30 +59,31 @@ bgs)  for f in $d/*.pid; do [ -e "$f" ] || continue
 topo) shift
       [ $# -gt 0 ] || set -- r1:11 r2:12 pe1:21 pe2:22 pu:31
       for n in ${LAB_NETS:-1 2}; do
-          ip link show eth$n >/dev/null 2>&1 || continue
-          ip link show br$n >/dev/null 2>&1 && continue
-          ip link add br$n type bridge stp_state 0 forward_delay 0 mcast_snooping 0
-          echo 0 > /proc/sys/net/ipv6/conf/br$n/accept_dad
-          ip addr flush dev eth$n
-          ip link set eth$n master br$n
-          ip addr add 10.77.$n.2/24 brd + dev br$n
-          ip addr add fd77:$n::2/64 dev br$n nodad
-          ip link set br$n up
-      done
-      ip route replace 224.0.0.0/4 dev br1
-      for h in "$@"; do host "${h%:*}" "${h#*:}"; done;;
-topo-del) for h in $(ip netns list | cut -d' ' -f1); do
+          [ -e /sys/class/net/eth$n ] && ! [ -e /sys/class/net/br$n ] || continue
+          echo "link add br$n type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+          echo "addr flush dev eth$n"
+          echo "link set eth$n master br$n"
+          echo "addr add 10.77.$n.2/24 brd + dev br$n"
+          echo "addr add fd77:$n::2/64 dev br$n nodad"
+          echo "link set br$n up"
+      done | ip -batch -
+      { echo 'route replace 224.0.0.0/4 dev br1'; for h in "$@"; do wires "${h%:*}"; done; } | ip -batch -
+      for h in "$@"; do
+          for n in $(nets); do plain "${h%:*}-$n"; done
+          within "${h%:*}" lab in "$(host "${h%:*}" "${h#*:}")"
+      done;;
+in)   eval "$2";;
+topo-del) for h in $(ls /run/netns); do
           [ "$h" = ctl ] && continue
           # The links first: a namespace may live on for the sake of associations that are still ending.
-          for n in 1 2; do ip link del "$h-$n" 2>/dev/null; done
-          ip netns del "$h"
-      done
-      for n in 1 2; do
-          ip link del br$n 2>/dev/null || continue
-          ip addr add 10.77.$n.2/24 brd + dev eth$n
-          ip addr add fd77:$n::2/64 dev eth$n nodad
-      done
-      ip route replace 224.0.0.0/4 dev eth1;;
+          for n in $(nets); do echo "link del $h-$n"; done
+          echo "netns del $h"
+      done | ip -force -batch -
+      { for n in $(nets); do
+          echo "link del br$n"
+          echo "addr add 10.77.$n.2/24 brd + dev eth$n"
+          echo "addr add fd77:$n::2/64 dev eth$n nodad"
+      done; echo 'route replace 224.0.0.0/4 dev eth1'; } | ip -force -batch -;;
 on)   h=$2; shift 2; exec ip netns exec "$h" sh -c "$*";;
 *)    echo "usage: lab bg|log|kill|alive|bgs|topo|topo-del|on" >&2; exit 2;;
 esac

@@ -8,7 +8,7 @@
  * -s: waits for the association (prints "listening"); else opens it to the -r
  * addresses, at the line "connect". Prints "up in=N out=N" once there is one.
  * -o streams=N    streams to ask for and to accept       -o nodelay=1
- *    udp=PORT     remote UDP encapsulation port          -o local_udp=PORT (libusrsctp)
+ *    udp=PORT     encapsulation in UDP, to this port (libusrsctp: from it, too); 0: none
  *    rto=I:MIN:MAX in ms   hb=MS   retrans=ASSOC:PATH   -o sndbuf=N rcvbuf=N
  * Lines:
  *   send COUNT SIZE[,SIZE]... [unordered]   "sent ..." once all is handed over
@@ -473,7 +473,7 @@ int main(int argc, char **argv)
     for (int w = 0; w < 2; w++)
         for (int i = 0; i < n[w]; i++, at[w].n++) at[w].len += parse(words[w][i], w ? rport : lport, at[w].b + at[w].len);
 #ifdef USRSCTP
-    usrsctp_init(option("local_udp", 9899), NULL, NULL);
+    usrsctp_init(option("udp", 0), NULL, NULL);
     /* Captures of the loopback shall show checksums too. */
     usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
     /* RFC 7829 is switched off there: a path that fails would be left only after Path.Max.Retrans errors. */

@@ -1,9 +1,9 @@
 //! The virtual machine: started with the first test, ended with the process, however that ends.
 
-use std::cell::RefCell;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::common::{has, is_root, run, skip, text};
@@ -12,27 +12,64 @@ use crate::common::{has, is_root, run, skip, text};
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
+/// So many tests run at once, each in a machine of its own: most of the time they wait for timers.
+const MACHINES: usize = 2;
+
 /// A machine that is up.
 pub(crate) struct Machine {
     scripts: PathBuf,
     out: PathBuf,
-    pub(crate) namespace: String,
+    namespace: String,
     /// What the hosts in the guest are at present.
-    pub(crate) hosts: RefCell<String>,
+    hosts: Mutex<String>,
 }
 
-/// The machine, for one test at a time; `None`, with the reason printed, where it cannot run.
-pub(crate) fn machine() -> Option<MutexGuard<'static, Machine>> {
-    static MACHINE: OnceLock<Result<Mutex<Machine>, String>> = OnceLock::new();
+/// A machine for one test; given back when dropped.
+pub(crate) struct Turn {
+    machine: &'static Machine,
+    place: usize,
+}
+
+impl Deref for Turn {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        self.machine
+    }
+}
+
+/// Which machines are taken, and the news that one is free again.
+static TAKEN: (Mutex<[bool; MACHINES]>, Condvar) = (Mutex::new([false; MACHINES]), Condvar::new());
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        give_back(self.place);
+    }
+}
+
+fn give_back(place: usize) {
+    // A test that failed has left nothing behind that the next one does not clear away.
+    TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner)[place] = false;
+    TAKEN.1.notify_one();
+}
+
+/// A machine that no other test uses; `None`, with the reason printed, where it cannot run.
+pub(crate) fn machine() -> Option<Turn> {
+    static STARTED: [OnceLock<Result<Machine, String>>; MACHINES] = [const { OnceLock::new() }; MACHINES];
     // `.ci/run` runs these tests in a step of their own.
     if asked("LAB", "0") {
         println!("SKIP: the laboratory is left out by LAB=0");
         return None;
     }
-    match MACHINE.get_or_init(|| Machine::start().map(Mutex::new)) {
-        // A test that failed has left nothing behind that the next one does not clear away.
-        Ok(machine) => Some(machine.lock().unwrap_or_else(PoisonError::into_inner)),
+    let taken = TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut taken = TAKEN.1.wait_while(taken, |taken| taken.iter().all(|t| *t)).unwrap_or_else(PoisonError::into_inner);
+    let place = taken.iter().position(|t| !t).unwrap();
+    taken[place] = true;
+    drop(taken);
+    match STARTED[place].get_or_init(|| Machine::start(place)) {
+        Ok(machine) => Some(Turn { machine, place }),
         Err(reason) => {
+            give_back(place);
             skip(reason);
             None
         }
@@ -44,7 +81,7 @@ fn asked(name: &str, value: &str) -> bool {
 }
 
 impl Machine {
-    fn start() -> Result<Self, String> {
+    fn start(place: usize) -> Result<Self, String> {
         if !asked("LAB", "1") && !asked("REQUIRE", "all") {
             return Err("the laboratory takes minutes: set LAB=1 or REQUIRE=all".into());
         }
@@ -59,7 +96,7 @@ impl Machine {
         }
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab");
         let out = std::env::var_os("LAB_OUT").map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab"), PathBuf::from);
-        let machine = Self { scripts, out, namespace: format!("lab-{}", std::process::id()), hosts: RefCell::default() };
+        let machine = Self { scripts, out, namespace: format!("lab-{}-{place}", std::process::id()), hosts: Mutex::default() };
         let build = run(machine.script("build.sh"), BUILD_LIMIT);
         if !build.status.success() {
             return Err(format!("the laboratory cannot be built: {}", text(&build)));
@@ -91,6 +128,16 @@ impl Machine {
         // A group of its own: Ctrl-C at the terminal is for the tests.
         std::os::unix::process::CommandExt::process_group(&mut keeper, 0);
         std::mem::forget(keeper.spawn().unwrap());
+    }
+
+    /// The network namespace beside the guest.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// What the hosts in the guest are at present.
+    pub(crate) fn hosts(&self) -> MutexGuard<'_, String> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `words` as a command of this machine in the namespace beside the guest.

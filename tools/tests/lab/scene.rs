@@ -1,12 +1,11 @@
 //! What one test sets up: hosts in the guest, RSPLIB's programs on them, and ours beside it.
 
-use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::common::{Background, RSP, run, text};
-use crate::machine::{Machine, machine};
+use crate::machine::{Turn, machine};
 
 /// For anything that happens at once, had the guest a processor.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -16,7 +15,7 @@ pub(crate) const OURS: &str = "10.77.1.1";
 
 /// A test's part of the laboratory. Everything that it started ends with it.
 pub(crate) struct Scene {
-    machine: MutexGuard<'static, Machine>,
+    machine: Turn,
     dir: tempfile::TempDir,
 }
 
@@ -26,7 +25,7 @@ impl Scene {
         let scene = Self { machine: machine()?, dir: tempfile::tempdir().unwrap() };
         scene.clear();
         scene.sh(&format!("lab topo-del; LAB_V6=0 LAB_NETS=1 lab topo {hosts}"));
-        hosts.clone_into(&mut scene.machine.hosts.borrow_mut());
+        hosts.clone_into(&mut scene.machine.hosts());
         scene.beside("echo 1 > /proc/sys/net/ipv6/conf/lab1/disable_ipv6; ip addr flush dev lab2; ip neigh flush dev lab1");
         Some(scene)
     }
@@ -37,11 +36,11 @@ impl Scene {
         const HOSTS: &str = "a:31 on two networks";
         let scene = Self { machine: machine()?, dir: tempfile::tempdir().unwrap() };
         scene.clear();
-        if *scene.machine.hosts.borrow() == HOSTS {
+        if *scene.machine.hosts() == HOSTS {
             return Some(scene);
         }
         scene.sh("lab topo-del; lab topo a:31");
-        HOSTS.clone_into(&mut scene.machine.hosts.borrow_mut());
+        HOSTS.clone_into(&mut scene.machine.hosts());
         for n in [1, 2] {
             scene.beside(&format!("echo 0 > /proc/sys/net/ipv6/conf/lab{n}/disable_ipv6; ip neigh flush dev lab{n}"));
             scene.beside(&format!("ip addr replace 10.77.{n}.1/24 dev lab{n}; ip addr replace fd77:{n}::1/64 dev lab{n} nodad"));
@@ -51,7 +50,7 @@ impl Scene {
 
     /// The network namespace beside the guest.
     pub(crate) fn namespace(&self) -> &str {
-        &self.machine.namespace
+        self.machine.namespace()
     }
 
     /// Runs `script` beside the guest.

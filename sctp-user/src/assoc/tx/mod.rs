@@ -15,6 +15,8 @@ mod snapshot;
 #[cfg(test)]
 mod loopback_test;
 #[cfg(test)]
+mod queue_test;
+#[cfg(test)]
 mod rules_test;
 #[cfg(test)]
 mod tx_test;

@@ -391,7 +391,10 @@ fn autoclose_is_for_one_to_many_sockets() {
     p.pass(Duration::from_secs(2));
     assert!(matches!(p.a.all(p.now)[..], [Received::Notification(Notification::CommLost { reason: CloseReason::Shutdown, .. })]));
     let mut listener = Host::new(B, PORT, Kind::Listener, AssocConfig::rfc());
-    assert_eq!(listener.set(now, (), AutoClose(Duration::from_secs(5))).unwrap_err().raw_os_error(), Some(95), "EOPNOTSUPP");
+    assert_eq!(
+        listener.set(now, (), AutoClose(Duration::from_secs(5))).unwrap_err().raw_os_error(),
+        Some(rustix::io::Errno::OPNOTSUPP.raw_os_error())
+    );
 }
 
 /// A one-to-one socket: its notifications come in their place among the messages, if they are wanted.

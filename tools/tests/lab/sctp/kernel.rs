@@ -2,37 +2,49 @@
 
 use std::net::IpAddr;
 
-use sctp_user::Channel;
-use sctp_user::socket::{Handle, Runtime, SocketNode};
+use sctp_user::socket::{Handle, RuntimeBuilder, SocketNode};
+use sctp_user::{Channel, PathState};
 
 use super::scenario::{Opener, Site};
+use super::transport::{Transport, UDP};
 use super::{lksctp, ours};
 use crate::scene::Scene;
-
-/// The port of UDP encapsulation, at either end.
-const UDP: u16 = 9899;
 
 /// Host `a` in the guest, and our runtime beside it.
 pub(crate) struct Lab {
     // Dropped before the scene, which lets the next test in.
     handle: Handle<SocketNode>,
+    transport: Transport,
     pub(crate) scene: Scene,
 }
 
+const OURS_V4: [&str; 2] = ["10.77.1.1", "10.77.2.1"];
+const THEIRS_V4: [&str; 2] = ["10.77.1.31", "10.77.2.31"];
+const OURS_V6: [&str; 2] = ["fd77:1::1", "fd77:2::1"];
+const THEIRS_V6: [&str; 2] = ["fd77:1::31", "fd77:2::31"];
+
 impl Lab {
-    fn new() -> Option<Self> {
+    fn new(transport: Transport) -> Option<Self> {
+        Self::with_runtime(transport, transport.runtime())
+    }
+
+    /// `transport` is the kernel's.
+    fn with_runtime(transport: Transport, ours: RuntimeBuilder) -> Option<Self> {
         let scene = Scene::two_networks()?;
-        scene.sh("ip link set eth1 up");
-        let handle = ours::start(scene.namespace(), Runtime::builder().udp_port(UDP).share(false));
-        Some(Self { handle, scene })
+        let port = if transport == Transport::Udp { UDP } else { 0 };
+        scene.sh(&format!(
+            "ip link set eth1 up; ip netns exec a sh -c 'cd /proc/sys/net/sctp; echo {port} > udp_port; echo {port} > encap_port'"
+        ));
+        // The raw sockets are open before anything comes: else this machine's kernel would answer it.
+        let handle = ours::start(scene.namespace(), ours);
+        Some(Self { handle, transport, scene })
     }
 
     /// The two ends, at these of their addresses.
-    fn with(&self, ours: &[&str], theirs: &[&str], test: impl FnOnce(&Site<'_>)) {
+    fn with(&self, ours: &[&str], theirs: &[&str], channel: Option<Channel>, test: impl FnOnce(&Site<'_>)) {
         let addrs = |texts: &[&str]| texts.iter().map(|text| text.parse::<IpAddr>().unwrap()).collect();
         let start = |arguments: &str| self.scene.interactive(&format!("exec ip netns exec a peer {arguments}"));
-        let options = ["udp=9899", "rto=500:200:2000", "retrans=20:5", "hb=1000"].map(str::to_owned).to_vec();
-        let channel = Channel::Udp { local: UDP, remote: UDP };
+        let options = self.transport.options();
         test(&Site { handle: &self.handle, ours: addrs(ours), theirs: addrs(theirs), channel, options, start: &start });
     }
 
@@ -42,32 +54,64 @@ impl Lab {
     }
 }
 
-#[test]
-fn kernel_in_udp_over_ipv4() {
-    let Some(lab) = Lab::new() else { return };
-    lab.with(&["10.77.1.1"], &["10.77.1.31"], |site| {
+fn on_one_path(transport: Transport, ours: [&str; 2], theirs: [&str; 2]) {
+    let Some(lab) = Lab::new(transport) else { return };
+    lab.with(&ours[..1], &theirs[..1], Some(transport.channel()), |site| {
         site.transfers();
         site.aborts();
         lksctp::programs(&lab, site);
     });
+}
+
+fn on_two_paths_of_which_one_is_cut(transport: Transport, ours: [&str; 2], theirs: [&str; 2]) {
+    let Some(lab) = Lab::new(transport) else { return };
+    lab.with(&ours, &theirs, Some(transport.channel()), |site| {
+        for opener in [Opener::We, Opener::They] {
+            site.path_cut(opener, &|cut| lab.cut(cut));
+        }
+    });
+}
+
+#[test]
+fn kernel_in_udp_over_ipv4() {
+    on_one_path(Transport::Udp, OURS_V4, THEIRS_V4);
 }
 
 #[test]
 fn kernel_in_udp_over_ipv6() {
-    let Some(lab) = Lab::new() else { return };
-    lab.with(&["fd77:1::1"], &["fd77:1::31"], |site| {
-        site.transfers();
-        site.aborts();
-        lksctp::programs(&lab, site);
-    });
+    on_one_path(Transport::Udp, OURS_V6, THEIRS_V6);
 }
 
 #[test]
 fn kernel_in_udp_on_two_paths_of_which_one_is_cut() {
-    let Some(lab) = Lab::new() else { return };
-    lab.with(&["10.77.1.1", "10.77.2.1"], &["10.77.1.31", "10.77.2.31"], |site| {
-        for opener in [Opener::We, Opener::They] {
-            site.path_cut(opener, &|cut| lab.cut(cut));
-        }
+    on_two_paths_of_which_one_is_cut(Transport::Udp, OURS_V4, THEIRS_V4);
+}
+
+#[test]
+fn kernel_over_ipv4() {
+    on_one_path(Transport::Raw, OURS_V4, THEIRS_V4);
+}
+
+#[test]
+fn kernel_over_ipv6() {
+    on_one_path(Transport::Raw, OURS_V6, THEIRS_V6);
+}
+
+#[test]
+fn kernel_on_two_paths_of_which_one_is_cut() {
+    // One of either family.
+    on_two_paths_of_which_one_is_cut(Transport::Raw, [OURS_V4[0], OURS_V6[1]], [THEIRS_V4[0], THEIRS_V6[1]]);
+}
+
+/// A kernel without UDP encapsulation, of which we know the address only: we try UDP first, and go on over IP.
+#[test]
+fn kernel_known_only_by_its_address() {
+    let Some(lab) = Lab::with_runtime(Transport::Raw, Transport::Udp.runtime().raw()) else { return };
+    lab.with(&OURS_V4[..1], &THEIRS_V4[..1], None, |site| {
+        let talk = site.opened();
+        let id = talk.stream.id();
+        let paths = lab.handle.with(|node, _| node.stack_mut().assoc(id).unwrap().paths()).unwrap();
+        assert!(paths.iter().all(|path| path.channel == Channel::Raw && path.state == PathState::Active), "{paths:#?}");
+        talk.close(Opener::We);
     });
 }

@@ -1,6 +1,8 @@
 //! `sctp_darn` and `sctp_test`, the test programs of lksctp-tools, as the other side.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use sctp_user::socket::{SctpListener, SctpStream, SndInfo};
 use sctp_user::{EndpointConfig, PeerAddr};
@@ -40,8 +42,15 @@ impl Programs<'_> {
     }
 
     fn connect(&self) -> SctpStream {
-        let to = PeerAddr { addr: SocketAddr::new(self.site.theirs[0], THEIRS), channel: Some(self.site.channel) };
-        let stream = SctpStream::connect_with(self.site.handle, &[to], self.endpoint(OURS), Some(LIMIT)).unwrap();
+        let to = PeerAddr { addr: SocketAddr::new(self.site.theirs[0], THEIRS), channel: self.site.channel };
+        let deadline = Instant::now() + LIMIT;
+        let stream = loop {
+            match SctpStream::connect_with(self.site.handle, &[to], self.endpoint(OURS), Some(LIMIT)) {
+                // They say that they listen a little before they do.
+                Err(err) if err.kind() == ErrorKind::ConnectionRefused && Instant::now() < deadline => {}
+                outcome => break outcome.unwrap(),
+            }
+        };
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         stream

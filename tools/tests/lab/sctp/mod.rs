@@ -8,5 +8,6 @@ mod ours;
 mod peer;
 mod scenario;
 mod talk;
+mod transport;
 mod usrsctp;
 mod work;

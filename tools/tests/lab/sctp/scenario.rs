@@ -25,8 +25,8 @@ pub(crate) struct Site<'a> {
     pub(crate) handle: &'a Handle<SocketNode>,
     pub(crate) ours: Vec<IpAddr>,
     pub(crate) theirs: Vec<IpAddr>,
-    /// How we reach them.
-    pub(crate) channel: Channel,
+    /// How we reach them; `None` leaves it to us to find out.
+    pub(crate) channel: Option<Channel>,
     /// Options of the peer.
     pub(crate) options: Vec<String>,
     /// Starts the peer with these arguments.
@@ -46,7 +46,7 @@ impl Site<'_> {
         let stream = match opener {
             Opener::We => {
                 peer.line("listening");
-                let to = PeerAddr { addr: SocketAddr::new(self.theirs[0], PORT), channel: Some(self.channel) };
+                let to = PeerAddr { addr: SocketAddr::new(self.theirs[0], PORT), channel: self.channel };
                 SctpStream::connect_with(self.handle, &[to], cfg, Some(LIMIT)).unwrap()
             }
             Opener::They => {
@@ -65,6 +65,13 @@ impl Site<'_> {
         Talk::new(stream, peer)
     }
 
+    /// An association that we opened and that works.
+    pub(crate) fn opened(&self) -> Talk {
+        let mut talk = self.associate(Opener::We);
+        talk.exchange(&[(64, &[100])]);
+        talk
+    }
+
     /// Either end opens; messages of all sizes on all streams, both ways at once; heartbeats; the one that opened closes.
     pub(crate) fn transfers(&self) {
         for opener in [Opener::We, Opener::They] {
@@ -73,7 +80,7 @@ impl Site<'_> {
             talk.exchange(&ALL_SIZES);
             let exchanged = began.elapsed();
             self.heartbeats(&mut talk);
-            close(talk, opener);
+            talk.close(opener);
             println!("{opener:?} opened: exchanged after {exchanged:.1?}, closed after {:.1?}", began.elapsed());
         }
     }
@@ -127,7 +134,7 @@ impl Site<'_> {
         talk.exchange_with(&ALL_SIZES, &|| cut(false));
         self.both_active(&talk);
         talk.exchange(&ALL_SIZES);
-        close(talk, opener);
+        talk.close(opener);
     }
 
     /// Waits until both paths are active, at either end.
@@ -140,15 +147,4 @@ impl Site<'_> {
         let paths = || self.handle.with(|node, _| node.stack_mut().assoc(id).map(|assoc| assoc.paths()));
         assert!(met.unwrap().is_some(), "not all active: {:#?}", paths());
     }
-}
-
-/// A graceful end by this one.
-fn close(mut talk: Talk, by: Opener) {
-    match by {
-        Opener::We => talk.stream.shutdown().unwrap(),
-        Opener::They => drop(talk.peer.ask("shutdown", "done")),
-    }
-    assert_eq!(talk.stream.recv().unwrap(), None);
-    assert_eq!(talk.peer.ask("end", "ended "), "ended eof");
-    talk.stream.close(LIMIT).unwrap();
 }

@@ -5,7 +5,9 @@ use std::thread;
 use sctp_user::socket::SctpStream;
 
 use super::peer::Peer;
+use super::scenario::Opener;
 use super::work::{Tally, fill, info};
+use crate::scene::LIMIT;
 
 /// How many messages, and their sizes, in turn.
 pub(crate) type Batch<'a> = (u32, &'a [usize]);
@@ -63,6 +65,17 @@ impl Talk {
         self.let_send(batches);
         receive(&self.stream, &mut self.received, batches);
         confirm(&mut self.peer, &self.received, &mut self.theirs, batches);
+    }
+
+    /// A graceful end by this one.
+    pub(crate) fn close(mut self, by: Opener) {
+        match by {
+            Opener::We => self.stream.shutdown().unwrap(),
+            Opener::They => drop(self.peer.ask("shutdown", "done")),
+        }
+        assert_eq!(self.stream.recv().unwrap(), None);
+        assert_eq!(self.peer.ask("end", "ended "), "ended eof");
+        self.stream.close(LIMIT).unwrap();
     }
 
     fn let_send(&mut self, batches: &[Batch<'_>]) {

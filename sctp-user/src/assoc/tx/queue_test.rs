@@ -1,0 +1,151 @@
+//! The send queue against a model, with messages that come in parts.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::queue::SendQueue;
+use crate::event::SendOptions;
+use crate::num::{Ppid, Ssn, StreamId};
+use crate::sched::RoundRobin;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Push { sid: u16, len: usize, unordered: bool, unfinished: bool },
+    Pop { max: usize },
+    Full,
+    Drop,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let len = prop_oneof![1..300_usize, 20_000..70_000_usize];
+    prop_oneof![
+        4 => (0..3_u16, len, any::<bool>(), any::<bool>()).prop_map(|(sid, len, unordered, unfinished)| Op::Push { sid, len, unordered, unfinished }),
+        6 => (1..40_000_usize).prop_map(|max| Op::Pop { max }),
+        1 => Just(Op::Full),
+        1 => Just(Op::Drop),
+    ]
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Message {
+    bytes: Vec<u8>,
+    unordered: bool,
+    ended: bool,
+    /// How much of it has left.
+    sent: usize,
+}
+
+#[derive(Default)]
+struct Model {
+    streams: BTreeMap<u16, VecDeque<Message>>,
+    next_ssn: BTreeMap<u16, Ssn>,
+    /// The stream of the message that is going out.
+    begun: Option<u16>,
+    pushes: u8,
+}
+
+impl Model {
+    fn push(&mut self, sid: u16, len: usize, unordered: bool, unfinished: bool) -> Bytes {
+        self.pushes = self.pushes.wrapping_add(1);
+        let part = vec![self.pushes; len];
+        let stream = self.streams.entry(sid).or_default();
+        if stream.back().is_none_or(|m| m.ended) {
+            stream.push_back(Message { unordered, ..Message::default() });
+        }
+        let message = stream.back_mut().unwrap();
+        message.bytes.extend_from_slice(&part);
+        message.ended = !unfinished;
+        part.into()
+    }
+
+    fn unsent(&self) -> usize {
+        self.streams.values().flatten().map(|m| m.bytes.len() - m.sent).sum()
+    }
+
+    /// Whether something must go out: there is a whole message, and nothing unfinished keeps the others.
+    fn must_send(&self) -> bool {
+        match self.begun.and_then(|sid| self.streams[&sid].front()) {
+            Some(m) => m.sent < m.bytes.len(),
+            None => self.streams.values().flatten().any(|m| m.ended),
+        }
+    }
+}
+
+fn pop(q: &mut SendQueue, model: &mut Model, max: usize) -> bool {
+    let next = q.next_len(max);
+    let Some(f) = q.pop(max) else {
+        assert_eq!(next, None);
+        assert!(!model.must_send(), "something waits for no reason");
+        return false;
+    };
+    assert!(next == Some(f.len) && f.len <= max && f.len > 0);
+    assert!(model.begun.is_none_or(|sid| sid == f.sid.0), "a message inside another");
+    assert_eq!(f.begin(), model.begun.is_none());
+    let stream = model.streams.get_mut(&f.sid.0).unwrap();
+    let message = stream.front_mut().unwrap();
+    assert_eq!(f.payload(), &message.bytes[message.sent..message.sent + f.len]);
+    assert_eq!(f.unordered, message.unordered);
+    let ssn = model.next_ssn.entry(f.sid.0).or_default();
+    assert_eq!(f.ssn, if message.unordered { Ssn(0) } else { *ssn });
+    message.sent += f.len;
+    model.begun = Some(f.sid.0);
+    assert_eq!(f.end(), message.ended && message.sent == message.bytes.len());
+    if f.end() {
+        if !message.unordered {
+            *ssn = ssn.next();
+        }
+        stream.pop_front();
+        model.begun = None;
+    }
+    true
+}
+
+fn push(q: &mut SendQueue, model: &mut Model, sid: u16, len: usize, unordered: bool, unfinished: bool) {
+    let payload = model.push(sid, len, unordered, unfinished);
+    let opts = SendOptions { unordered, unfinished, ..SendOptions::default() };
+    q.push(StreamId(sid), Ppid(u32::from(sid)), payload, opts);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn messages_in_parts_stay_together_and_lose_nothing(ops in proptest::collection::vec(op(), 1..60)) {
+        let mut q = SendQueue::new(Box::<RoundRobin>::default());
+        let mut model = Model::default();
+        for op in ops {
+            match op {
+                Op::Push { sid, len, unordered, unfinished } => push(&mut q, &mut model, sid, len, unordered, unfinished),
+                Op::Pop { max } => {
+                    pop(&mut q, &mut model, max);
+                }
+                Op::Full => q.release_unfinished(),
+                Op::Drop => {
+                    let begun = model.begun.is_some_and(|sid| model.streams[&sid].front().is_some_and(|m| !m.ended));
+                    match q.drop_unfinished() {
+                        None => prop_assert!(begun, "nothing of it has left"),
+                        Some(dropped) => {
+                            prop_assert!(!begun);
+                            let mut bytes = 0;
+                            for stream in model.streams.values_mut() {
+                                bytes += stream.pop_back_if(|m| !m.ended).map_or(0, |m| m.bytes.len());
+                            }
+                            prop_assert_eq!(dropped.iter().map(|d| d.message.payload.len()).sum::<usize>(), bytes);
+                            prop_assert!(dropped.iter().all(|d| !d.sent));
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(q.bytes(), model.unsent());
+            let open = model.streams.values().any(|s| s.back().is_some_and(|m| !m.ended));
+            prop_assert_eq!(q.has_unfinished(), open);
+        }
+        for sid in 0..3 {
+            push(&mut q, &mut model, sid, 1, false, false);
+        }
+        while pop(&mut q, &mut model, 10_000) {}
+        prop_assert!(q.is_empty() && q.bytes() == 0 && model.unsent() == 0 && !q.has_unfinished());
+    }
+}
