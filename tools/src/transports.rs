@@ -13,6 +13,15 @@ pub struct TransportOptions {
     /// Flags that the registrar has, too.
     #[command(flatten)]
     pub common: CommonOptions,
+    /// Send and receive SCTP directly over IP, too; needs CAP_NET_RAW. Peers are tried over UDP first
+    #[arg(long)]
+    pub raw: bool,
+    /// No other SCTP, of the kernel or another program, uses raw IP here: packets to ports that nobody has are answered by an ABORT
+    #[arg(long, requires = "raw")]
+    pub raw_alone: bool,
+    /// Do without UDP encapsulation
+    #[arg(long, requires = "raw")]
+    pub no_udp: bool,
     /// Use this address of the host alone instead of all; the UDP port is then not shared with other programs
     #[arg(long, value_name = "ADDR")]
     pub bind: Option<IpAddr>,
@@ -40,6 +49,12 @@ impl TransportOptions {
     #[must_use]
     pub fn apply(&self, mut builder: RuntimeBuilder, role: Role) -> RuntimeBuilder {
         builder = builder.udp_port(self.common.udp_port).fallback_to_ephemeral(role == Role::Client);
+        if self.raw {
+            builder = builder.raw().raw_alone(self.raw_alone);
+        }
+        if self.no_udp {
+            builder = builder.no_udp();
+        }
         if let Some(addr) = self.bind {
             builder = builder.bind(addr);
         }
@@ -47,6 +62,16 @@ impl TransportOptions {
             builder = builder.pcap(path);
         }
         builder
+    }
+
+    /// What carries SCTP, in words.
+    #[must_use]
+    pub fn describe(&self, udp_port: u16) -> String {
+        match (self.no_udp, self.raw) {
+            (true, _) => "over IP".into(),
+            (false, true) => format!("over UDP port {udp_port} and over IP"),
+            (false, false) => format!("over UDP port {udp_port}"),
+        }
     }
 
     /// Binds the sockets and starts the thread that drives them.

@@ -26,6 +26,9 @@ use crate::transport::{Transport, addrs};
 /// The UDP port that IANA assigned to SCTP in UDP (RFC 6951 section 7).
 pub const DEFAULT_UDP_PORT: u16 = 9899;
 
+/// A transport that has addresses of its own, and what the stack must know about it.
+type Private = (PrivateChannel, Box<dyn Transport>);
+
 /// Why a runtime could not be built: one line, with the remedy where there is one.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -269,8 +272,8 @@ impl RuntimeBuilder {
     }
 
     /// The transports that have addresses of their own: TUN devices and lower layers.
-    fn private_transports(&self) -> Result<Vec<(PrivateChannel, Box<dyn Transport>)>, RuntimeError> {
-        let mut all: Vec<(PrivateChannel, Box<dyn Transport>)> = Vec::new();
+    fn private_transports(&self) -> Result<Vec<Private>, RuntimeError> {
+        let mut all: Vec<Private> = Vec::new();
         #[cfg(all(feature = "tun", target_os = "linux"))]
         for (number, settings) in (0..).zip(&self.tun) {
             let tun = TunTransport::open(settings, number).map_err(|source| RuntimeError::Tun { name: settings.name.clone(), source })?;

@@ -13,6 +13,7 @@
 mod addresses;
 mod links;
 mod nat;
+mod newcomer;
 mod peer;
 mod routers;
 mod shared_port;

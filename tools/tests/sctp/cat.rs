@@ -11,6 +11,14 @@ fn signal(program: &Background, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(program.child.id()).unwrap()).unwrap(), signal).unwrap();
 }
 
+/// Waits for two lines, in either order: the one comes by standard output, the other one by standard error.
+fn expect_both(program: &mut Background, a: &str, b: &str) {
+    let seen = |program: &Background, text: &str| program.seen.iter().any(|line| line.contains(text));
+    while !(seen(program, a) && seen(program, b)) {
+        program.expect("", LIMIT);
+    }
+}
+
 #[test]
 fn a_file_goes_to_the_one_who_listens() {
     let place = Place::new();
@@ -53,11 +61,9 @@ fn people_talk_line_by_line() {
     let (mut server, port) = listen(&place, "--show --lines --ppid 46");
     let mut client = place.spawn(&format!("cat 127.0.0.1:{port} --show --lines --ppid 47 --stream 5"));
     client.say("hello");
-    server.expect("hello", LIMIT);
-    assert!(server.seen.iter().any(|line| line.contains("stream 5, number 0, ppid 47: 6 bytes")), "{:#?}", server.seen);
+    expect_both(&mut server, "hello", "stream 5, number 0, ppid 47: 6 bytes");
     server.say("how do you do?");
-    client.expect("how do you do?", LIMIT);
-    assert!(client.seen.iter().any(|line| line.contains("stream 0, number 0, ppid 46: 15 bytes")), "{:#?}", client.seen);
+    expect_both(&mut client, "how do you do?", "stream 0, number 0, ppid 46: 15 bytes");
     // The end of its input ends the association, and so the other side.
     drop(client.child.stdin.take());
     ends_well(&mut client);

@@ -13,6 +13,8 @@ mod common;
 
 mod cat;
 mod cli;
+mod container;
 mod dump;
+mod hosts;
 mod measure;
 mod program;

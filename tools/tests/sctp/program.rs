@@ -65,7 +65,7 @@ impl Place {
 /// Starts `sctp cat --listen 0 WORDS`, and answers the port.
 pub(crate) fn listen(place: &Place, words: &str) -> (Background, String) {
     let mut server = place.spawn(&format!("cat --listen 0 -v {words}"));
-    let line = server.expect("listening on SCTP port", LIMIT);
+    let line = server.expect("on SCTP port", LIMIT);
     let port = line.rsplit(' ').next().unwrap().to_owned();
     (server, port)
 }

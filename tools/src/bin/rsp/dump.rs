@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use comfy_table::{Table, presets};
-use registrar::cli::{CommonOptions, identifier, milliseconds};
+use registrar::cli::{identifier, milliseconds};
 use registrar::report::say;
 use rserpool::dump::Snapshot;
 use rserpool::node::{DumpFailure, DumpNode};
@@ -16,6 +16,7 @@ use sctp_user::entropy::{Entropy, OsEntropy};
 use sctp_user::socket::{Handle, Runtime};
 use sctp_user::{AssocConfig, EndpointConfig, LateNode, Stack};
 use serde_json::{Value, json};
+use tools::transports::{Role, TransportOptions};
 
 /// How long the end of the association may take.
 const END_PATIENCE: Duration = Duration::from_secs(1);
@@ -45,12 +46,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "MS", default_value = "30000", value_parser = milliseconds)]
     timeout: Duration,
     #[command(flatten)]
-    common: CommonOptions,
+    transport: TransportOptions,
 }
 
 /// Asks, and prints the answer.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    registrar::log::init(options.common.log.as_deref(), "error")?;
+    options.transport.init_log("error")?;
     let snapshot = ask(options)?;
     if options.json {
         say(format_args!("{:#}", to_json(&snapshot)));
@@ -62,11 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn ask(options: &Options) -> Result<Snapshot> {
     let addr = options.registrar;
-    let mut builder = Runtime::builder().udp_port(options.common.udp_port).fallback_to_ephemeral(true);
-    if let Some(path) = &options.common.pcap {
-        builder = builder.pcap(path);
-    }
-    let runtime = builder.build()?;
+    let runtime = options.transport.apply(Runtime::builder(), Role::Client).build()?;
     let stack = Stack::new(runtime.stack_config(), Box::new(OsEntropy::new()?));
     let handle: Handle<LateNode<DumpNode>> = runtime.spawn(LateNode::default()).context("cannot start a thread")?;
     let endpoint = EndpointConfig::with(handle.claim_port(0)?, Arc::new(AssocConfig::rfc()));

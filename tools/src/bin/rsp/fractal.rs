@@ -73,7 +73,7 @@ impl Options {
 
 /// Fetches one image.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    registrar::log::init(options.pool.common.log.as_deref(), "error")?;
+    options.pool.transport.init_log("error")?;
     let stop = Stop::for_program(&options.pool.child)?;
     for path in [Some(&options.out), options.elements_out.as_ref(), options.values_out.as_ref()].into_iter().flatten() {
         check_writable(path)?;

@@ -38,7 +38,7 @@ pub(crate) struct Options {
 
 /// Plays until a signal, or until the plan is fulfilled.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    registrar::log::init(options.pool.common.log.as_deref(), "error")?;
+    options.pool.transport.init_log("error")?;
     let stop = Stop::for_program(&options.pool.child)?;
     let member = options.pool.start(POOL_HANDLE, Role::User)?;
     let mut session = member.session()?;

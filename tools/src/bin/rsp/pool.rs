@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use registrar::cli::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, Place, milliseconds, registrar_place};
+use registrar::cli::{ANNOUNCE_GROUP, ChildOptions, Place, milliseconds, registrar_place};
 use rserpool::api::{
     AsapConfig, ElementConfig, Error, Failover, PeSession, PoolListener, PoolStream, Received, RegisterError, ResolveError, Rserpool,
     SendInfo, SessionConfig,
 };
 use rserpool::wire::{CauseCode, PoolHandle};
 use tools::service::session::{Heard, Incoming, PoolSession, Session};
+use tools::transports::{self, TransportOptions};
 
 /// How long a message may wait for room before its session counts as broken.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
@@ -39,9 +40,9 @@ pub(crate) struct PoolOptions {
     /// Use the loopback interface only
     #[arg(long)]
     pub(crate) loopback_only: bool,
-    /// Shared flags.
+    /// Flags that choose what carries SCTP.
     #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) transport: TransportOptions,
     /// Flags for the demo.
     #[command(flatten)]
     pub(crate) child: ChildOptions,
@@ -74,21 +75,16 @@ impl PoolOptions {
         if role == Role::Element {
             asap.adoption_wait = ADOPTION_WAIT;
         }
-        let mut builder = Rserpool::builder().udp_port(self.common.udp_port).announce_group(self.announce).asap(asap);
+        let role = if role == Role::User { transports::Role::Client } else { transports::Role::Server };
+        let mut builder = Rserpool::builder().transports(|b| self.transport.apply(b, role)).announce_group(self.announce).asap(asap);
         for place in &self.registrar {
             builder = match place {
                 Place::Addrs(addrs) => builder.multihomed_registrar(addrs.clone()),
                 Place::Name(name, port) => builder.registrar_name(name, *port),
             };
         }
-        if role == Role::User {
-            builder = builder.client_only();
-        }
         if self.loopback_only {
             builder = builder.announce_interfaces(vec![self.loopback()]);
-        }
-        if let Some(path) = &self.common.pcap {
-            builder = builder.pcap(path);
         }
         Ok(Member { options: self, rsp: builder.start()?, pool })
     }

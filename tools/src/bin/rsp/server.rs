@@ -105,7 +105,7 @@ impl Options {
 
 /// Runs an element until a signal.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    registrar::log::init(options.pool.common.log.as_deref(), "warn")?;
+    options.pool.transport.init_log("warn")?;
     let stop = Stop::for_program(&options.pool.child)?;
     let service = options.service();
     let handle = match service {

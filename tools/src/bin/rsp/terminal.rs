@@ -42,7 +42,7 @@ pub(crate) struct Options {
 
 /// Runs until the end of standard input, or a signal.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    registrar::log::init(options.pool.common.log.as_deref(), "error")?;
+    options.pool.transport.init_log("error")?;
     let stop = Stop::for_program(&options.pool.child)?;
     let member = options.pool.start(echo::POOL_HANDLE, Role::User)?;
     let session = member.session()?;

@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let stop = Stop::on_signals().context("cannot catch signals")?;
     plan::check_writable(&options.out)?;
     let port = plan::hold_port(options.common.udp_port)?;
-    let plan = Plan::new(port.number)?;
+    let plan = Plan::new(port.number, &options.out)?;
     let reference = Reference::start(plan.parameter)?;
     let timeline = Timeline::start(plan.parameter.pixels());
     let mut family = Family::new()?;

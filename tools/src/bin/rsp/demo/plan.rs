@@ -1,6 +1,7 @@
 //! What the demo is going to do: ports and names that no other demo has, and an image of the right size.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: looks for free ports and measures this machine's speed")]
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -67,8 +68,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Makes a plan for this UDP port.
-    pub(super) fn new(udp_port: u16) -> Result<Self> {
+    /// Makes a plan for this UDP port; `out` is where the pictures go.
+    pub(super) fn new(udp_port: u16, out: &Path) -> Result<Self> {
         let announce = SocketAddr::from((ANNOUNCES, free_udp_port()?));
         let presence = SocketAddr::from((PRESENCES, free_udp_port()?));
         Ok(Self {
@@ -77,7 +78,7 @@ impl Plan {
             presence,
             pool: format!("demo-{}-{}", std::process::id(), announce.port()),
             parameter: calibrated(),
-            dir: tempfile::Builder::new().prefix("rsp-demo-").tempdir().context("cannot make a temporary directory")?,
+            dir: temporary_directory(out).context("cannot make a temporary directory")?,
         })
     }
 
@@ -85,6 +86,16 @@ impl Plan {
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
+}
+
+/// In the usual place for such, or where the pictures go: that may be the only place in a container that can be written to.
+fn temporary_directory(out: &Path) -> io::Result<TempDir> {
+    let builder = || {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("rsp-demo-");
+        builder
+    };
+    builder().tempdir().or_else(|_| builder().tempdir_in(out))
 }
 
 /// Whether files can be created in `dir`, found out before all the work is done.

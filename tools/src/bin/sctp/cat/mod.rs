@@ -47,6 +47,7 @@ Examples:
   sctp cat 192.0.2.7:5000 --lines --ppid 46  each line is a message, with a payload protocol identifier
   sctp cat --listen 5000 --keep-listening --out log
                                              from one peer after the other
+  sctp cat 192.0.2.7:5000 --raw --no-udp     directly over IP, as the SCTP of kernels does (as root)
   sctp cat 192.0.2.7:5000 -v --pcap x.pcapng tell what happens to the paths, and write all packets for Wireshark
 
 The association ends when all input was sent, unless there was none at all or --keep-open is given; then it ends with the peer.";
@@ -135,7 +136,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return options.copy(stream, inputs, &mut outputs, &stop);
     };
     let listener = association::listen(&handle, port, options.config(), 1)?;
-    options.tell(format_args!("listening on SCTP port {}", listener.local_port()?));
+    options.tell(format_args!("listening {} on SCTP port {}", options.transport.describe(handle.udp_port()?), listener.local_port()?));
     if !options.keep_listening {
         let Some(stream) = association::accept(&listener, &stop)? else { bail!("stopped before a peer came") };
         drop(listener);

@@ -27,7 +27,7 @@ pub(super) fn run(options: &Options, port: u16, stop: &Stop) -> Result<()> {
     // An echo shall not wait for the next one.
     cfg.nagle = false;
     let listener = association::listen(&handle, port, cfg, 16)?;
-    say(format_args!("SCTP port {} over UDP port {}", listener.local_port()?, handle.udp_port()?));
+    say(format_args!("SCTP port {} {}", listener.local_port()?, options.transport.describe(handle.udp_port()?)));
     let mut clients: Vec<JoinHandle<()>> = Vec::new();
     while let Some(stream) = association::accept(&listener, stop)? {
         clients.retain(|client| !client.is_finished());
