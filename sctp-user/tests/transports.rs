@@ -146,3 +146,28 @@ fn every_path_tells_its_channel() {
         stream.close(PATIENCE).unwrap();
     }
 }
+
+/// A capture shows what is on the wire: over raw IP there is no UDP header.
+#[test]
+fn the_capture_of_raw_ip_has_protocol_132() {
+    let file = std::env::temp_dir().join(format!("sctp-user-raw-{}.pcapng", std::process::id()));
+    let (Some(here), Some(there)) = (host(Runtime::builder().no_udp().raw().pcap(&file)), raw()) else { return };
+    exchange(&here, &there, over(Channel::Raw, V4));
+    drop(here);
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let mut reader = pcap_file::pcapng::PcapNgReader::new(&bytes[..]).unwrap();
+    let mut kinds = Vec::new();
+    while let Some(block) = reader.next_block() {
+        if let Some(packet) = block.unwrap().into_enhanced_packet() {
+            // The other address of the loopback is a path, too.
+            let v4 = packet.data[0] >> 4 == 4;
+            let (header, sctp) = packet.data.split_at(if v4 { 20 } else { 40 });
+            let what = if v4 { (header[0], header[9]) } else { (header[0], header[6]) };
+            assert_eq!(what, (if v4 { 0x45 } else { 0x60 }, 132), "an IP header without options, protocol 132");
+            kinds.push(Packet::parse(sctp).unwrap().chunks().next().unwrap().unwrap().kind);
+        }
+    }
+    // INIT and INIT ACK, COOKIE ECHO and COOKIE ACK: both directions are there.
+    assert!([1, 2, 10, 11].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+}

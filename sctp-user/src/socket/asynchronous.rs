@@ -14,7 +14,8 @@ use bytes::Bytes;
 
 use super::handle::Handle;
 use super::info::{RcvInfo, Received, SndInfo, Target};
-use super::node::{SocketNode, Waiter};
+use super::node::{Kind, SocketNode, Waiter};
+use super::one_to_many::open_claimed;
 use super::{SctpListener, SctpSocket, SctpStream};
 use crate::config::{AssocConfig, EndpointConfig};
 use crate::event::AssocId;
@@ -43,6 +44,15 @@ fn poll_node<T>(
 }
 
 impl SctpSocket {
+    /// As [`Self::bind_with`], for tasks: nothing waits for the process that reads a shared UDP port but the task.
+    ///
+    /// # Errors
+    /// As [`Self::bind_with`].
+    pub async fn bind_async(handle: &Handle<SocketNode>, mut cfg: EndpointConfig) -> io::Result<Self> {
+        cfg.port = handle.claim_port_async(cfg.port).await?;
+        Ok(Self::on(handle, open_claimed(handle, cfg, Kind::Many)?))
+    }
+
     /// As [`Self::recv`], for tasks.
     ///
     /// # Errors
@@ -127,6 +137,15 @@ impl Drop for Attempt<'_> {
 }
 
 impl SctpListener {
+    /// As [`Self::bind_with`], for tasks: nothing waits for the process that reads a shared UDP port but the task.
+    ///
+    /// # Errors
+    /// As [`Self::bind_with`].
+    pub async fn bind_async(handle: &Handle<SocketNode>, mut cfg: EndpointConfig, backlog: u32) -> io::Result<Self> {
+        cfg.port = handle.claim_port_async(cfg.port).await?;
+        Self::listen_on(handle, open_claimed(handle, cfg, Kind::Listener)?, backlog)
+    }
+
     /// As [`Self::accept`], for tasks.
     ///
     /// # Errors
@@ -148,13 +167,11 @@ impl SctpListener {
 impl SctpStream {
     /// As [`Self::connect_with`], for tasks. Dropped before it is ready, it ends the association.
     ///
-    /// A port is claimed first, for which another process may have to be asked; that blocks for some milliseconds, and for at most
-    /// three seconds if it does not answer.
-    ///
     /// # Errors
     /// As [`Self::connect`].
-    pub async fn connect_async(handle: &Handle<SocketNode>, peers: &[PeerAddr], cfg: EndpointConfig) -> io::Result<Self> {
-        let stream = Self::start_connect(handle, peers, cfg)?;
+    pub async fn connect_async(handle: &Handle<SocketNode>, peers: &[PeerAddr], mut cfg: EndpointConfig) -> io::Result<Self> {
+        cfg.port = handle.claim_port_async(cfg.port).await?;
+        let stream = Self::connect_from(handle, peers, open_claimed(handle, cfg, Kind::Stream)?)?;
         let id = stream.id;
         poll_fn(|cx| poll_node(handle, cx, Waiter::Writer(id), |node, _| node.outcome(id))).await?;
         Ok(stream)

@@ -1,7 +1,9 @@
 //! [`Handle`]: how programs reach the node inside a runtime.
 
 use core::fmt;
+use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -97,6 +99,33 @@ impl<N: Node> Handle<N> {
         answer.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the program that reads the UDP port")))
     }
 
+    /// As [`Self::claim_port`], for tasks, and without its limit of time. Dropped before it is ready, it claims nothing.
+    ///
+    /// # Errors
+    /// `AddrInUse` if another process holds it, and as [`Self::with`].
+    pub async fn claim_port_async(&self, port: u16) -> io::Result<u16> {
+        let ticket = self.shared.with(|state, _| state.claim(port))?;
+        let claim = Claim { handle: self, ticket };
+        self.shared.wake();
+        let answered = |cx: &mut Context<'_>| {
+            // Looked at by hand: what is tried in vain changes nothing, and nobody need look again for it.
+            let mut state = match self.shared.lock() {
+                Ok(state) => state,
+                Err(err) => return Poll::Ready(Err(err)),
+            };
+            match state.lower.take_claim(claim.ticket) {
+                Some(answer) => Poll::Ready(answer),
+                None => {
+                    if !state.claimers.iter().any(|w| w.will_wake(cx.waker())) {
+                        state.claimers.push(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            }
+        };
+        poll_fn(answered).await
+    }
+
     /// Gives a claimed SCTP port back.
     pub fn release_port(&self, port: u16) {
         self.port_releaser().release(port);
@@ -138,6 +167,19 @@ impl<N: Node> Handle<N> {
     #[must_use]
     pub fn clock(&self) -> MonoClock {
         self.shared.clock
+    }
+}
+
+/// A claim that a task waits for.
+struct Claim<'a, N: Node> {
+    handle: &'a Handle<N>,
+    ticket: u64,
+}
+
+impl<N: Node> Drop for Claim<'_, N> {
+    fn drop(&mut self) {
+        // One that was answered is no longer there; a runtime that has stopped has given back everything.
+        drop(self.handle.shared.with(|state, _| state.lower.forget_claim(self.ticket)));
     }
 }
 

@@ -45,7 +45,10 @@ impl SctpListener {
     /// # Errors
     /// As [`Self::bind`]; `InvalidInput` for parameters that RFC 9260 forbids.
     pub fn bind_with(handle: &Handle<SocketNode>, cfg: EndpointConfig, backlog: u32) -> io::Result<Self> {
-        let (ep, fd) = open(handle, cfg, Kind::Listener)?;
+        Self::listen_on(handle, open(handle, cfg, Kind::Listener)?, backlog)
+    }
+
+    pub(super) fn listen_on(handle: &Handle<SocketNode>, (ep, fd): (EndpointId, LazyFd), backlog: u32) -> io::Result<Self> {
         handle.with(|node, _| node.listen(ep, backlog))?;
         Ok(Self { handle: handle.clone(), ep, mode: Mode::default(), fd })
     }

@@ -50,8 +50,11 @@ impl SctpSocket {
     /// # Errors
     /// As [`Self::bind`]; `InvalidInput` for parameters that RFC 9260 forbids.
     pub fn bind_with(handle: &Handle<SocketNode>, cfg: EndpointConfig) -> io::Result<Self> {
-        let (ep, fd) = open(handle, cfg, Kind::Many)?;
-        Ok(Self { handle: handle.clone(), ep, mode: Mode::default(), fd })
+        open(handle, cfg, Kind::Many).map(|opened| Self::on(handle, opened))
+    }
+
+    pub(super) fn on(handle: &Handle<SocketNode>, (ep, fd): (EndpointId, LazyFd)) -> Self {
+        Self { handle: handle.clone(), ep, mode: Mode::default(), fd }
     }
 
     /// Lets peers open associations; zero stops that. (One-to-many sockets have no queue of unaccepted associations: beyond
@@ -250,6 +253,11 @@ impl Drop for SctpSocket {
 /// Claims the port and opens an endpoint on it.
 pub(super) fn open(handle: &Handle<SocketNode>, mut cfg: EndpointConfig, kind: Kind) -> io::Result<(EndpointId, LazyFd)> {
     cfg.port = handle.claim_port(cfg.port)?;
+    open_claimed(handle, cfg, kind)
+}
+
+/// Opens an endpoint on a port that was claimed, which is given back if that fails.
+pub(super) fn open_claimed(handle: &Handle<SocketNode>, cfg: EndpointConfig, kind: Kind) -> io::Result<(EndpointId, LazyFd)> {
     let (port, releaser) = (cfg.port, handle.port_releaser());
     let opened = handle.with(|node, _| node.open(cfg, kind, releaser).map(|ep| (ep, LazyFd::new(node))))?;
     if opened.is_err() {

@@ -15,7 +15,7 @@ use super::node::{Kind, SocketNode};
 use super::one_to_many::open;
 use super::readiness::ReadyFd;
 use crate::config::EndpointConfig;
-use crate::event::AssocId;
+use crate::event::{AssocId, EndpointId};
 use crate::net::PeerAddr;
 use crate::stack::AssocStatus;
 
@@ -94,8 +94,13 @@ impl SctpStream {
         Ok(stream)
     }
 
-    pub(super) fn start_connect(handle: &Handle<SocketNode>, peers: &[PeerAddr], cfg: EndpointConfig) -> io::Result<Self> {
-        let (ep, fd) = open(handle, cfg, Kind::Stream)?;
+    fn start_connect(handle: &Handle<SocketNode>, peers: &[PeerAddr], cfg: EndpointConfig) -> io::Result<Self> {
+        let opened = open(handle, cfg, Kind::Stream)?;
+        Self::connect_from(handle, peers, opened)
+    }
+
+    /// Begins to open an association from an endpoint that was made for it.
+    pub(super) fn connect_from(handle: &Handle<SocketNode>, peers: &[PeerAddr], (ep, fd): (EndpointId, LazyFd)) -> io::Result<Self> {
         let id = handle.with(|node, now| {
             let id = node.connect(now, ep, peers, None);
             if id.is_err() {

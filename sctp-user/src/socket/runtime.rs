@@ -68,6 +68,8 @@ pub(super) struct State<N> {
     more: bool,
     /// Threads that wait on the condition variable.
     waiters: usize,
+    /// Tasks that wait for the answer to a claim; woken whenever anything happens.
+    pub(super) claimers: Vec<Waker>,
     /// The thread that polls has ended: nothing will ever happen again.
     pub(super) stopped: bool,
 }
@@ -90,7 +92,7 @@ pub(super) struct Shared<N> {
 impl<N: Node> Shared<N> {
     pub(super) fn new(engine: Engine, node: N, driven: bool) -> Self {
         let Engine { lower, poller, waker, clock } = engine;
-        let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, stopped: false };
+        let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, claimers: Vec::new(), stopped: false };
         state.lower.set_addresses(poller.watcher.addresses());
         state.node.handle_addresses(clock.now(), poller.watcher.listable());
         let releases = Arc::default();
@@ -152,7 +154,7 @@ impl<N: Node> Shared<N> {
                 self.notify(state);
                 return Ok(out);
             }
-            let woken = state.node.take_woken();
+            let woken = state.take_woken();
             if !woken.is_empty() {
                 drop(state);
                 woken.into_iter().for_each(Waker::wake);
@@ -215,7 +217,7 @@ impl<N: Node> Shared<N> {
         if state.waiters > 0 {
             self.changed.notify_all();
         }
-        let woken = state.node.take_woken();
+        let woken = state.take_woken();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -311,7 +313,7 @@ impl<N: Node> Drop for LastWords<'_, N> {
         let mut state = self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.stopped = true;
         state.node.wake_everybody();
-        let woken = state.node.take_woken();
+        let woken = state.take_woken();
         drop(state);
         self.0.changed.notify_all();
         woken.into_iter().for_each(Waker::wake);
@@ -319,6 +321,13 @@ impl<N: Node> Drop for LastWords<'_, N> {
 }
 
 impl<N: Node> State<N> {
+    /// The tasks that are to be woken.
+    fn take_woken(&mut self) -> Vec<Waker> {
+        let mut woken = self.node.take_woken();
+        woken.append(&mut self.claimers);
+        woken
+    }
+
     /// Asks for an SCTP port; the next turn looks for the answer.
     pub(super) fn claim(&mut self, port: u16) -> u64 {
         self.more = true;

@@ -17,7 +17,8 @@ impl Stack {
     pub(super) fn on_net_error(&mut self, now: Time, err: &NetError) {
         let Some(quoted) = Packet::parse_quoted(&err.quoted) else { return };
         let dst = err.dst.to_canonical();
-        let key = Key { local_port: quoted.header.src_port, peer_port: quoted.header.dst_port, peer: dst };
+        // The interface of a link-local destination is not told: nothing is found then, and timers have to do.
+        let key = Key::new((quoted.header.src_port, quoted.header.dst_port), dst, 0);
         let Some(id) = self.lookup.get(&key) else { return };
         let Some(core) = self.assocs.get(id).map(|a| &a.core) else { return };
         let Some(initiates) = quotes(core, &quoted, &err.quoted) else { return };
@@ -29,12 +30,15 @@ impl Stack {
             return;
         }
         let known = path.and_then(|p| core.paths.get(p)).is_some_and(|p| p.confirmed);
+        // ICMP3 is about protocol 132: there, ports are no business of the network's.
+        let encapsulated = matches!(err.channel, Channel::Udp { .. });
         self.with_assoc(now, id, |a, ctx| match err.kind {
+            NetErrorKind::PortUnreachable if !encapsulated => {}
             // Another channel may lead to the peer.
             NetErrorKind::PortUnreachable | NetErrorKind::ProtocolUnreachable
                 if initiates && a.core.is_refused_on_one_channel(ctx, err.channel, None) => {}
-            // ICMP3 is about protocol 132; a UDP port that nobody listens on is worth a question.
-            NetErrorKind::PortUnreachable if err.channel != Channel::Raw => a.core.on_port_unreachable(ctx, dst),
+            // A UDP port that nobody listens on is worth a question.
+            NetErrorKind::PortUnreachable => a.core.on_port_unreachable(ctx, dst),
             NetErrorKind::TooBig { mtu } => {
                 if let Some(path) = path {
                     a.core.on_too_big(path, mtu);

@@ -210,6 +210,8 @@ fn what_the_network_refuses_over_one_channel_leads_to_the_next() {
     let raw = p.sends(5).remove(0);
     assert_eq!(raw.0, RAW);
     assert_eq!(p.lost(), None);
+    p.client.handle_net_error(at(8), &report(&raw, NetErrorKind::PortUnreachable));
+    assert_eq!((p.state(), p.lost()), ("COOKIE-WAIT", None), "ports are no business of the network's there");
     p.client.handle_net_error(at(9), &report(&raw, NetErrorKind::ProtocolUnreachable));
     assert_eq!(p.lost(), Some(CloseReason::NetworkUnreachable));
 }

@@ -10,8 +10,8 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sctp_user::EndpointConfig;
 use sctp_user::socket::{Notification, Received, SctpListener, SctpSocket, SctpStream, SndInfo};
+use sctp_user::{Channel, EndpointConfig, PeerAddr};
 
 use crate::common::{PATIENCE, V4, address, host};
 use crate::pair;
@@ -46,7 +46,7 @@ fn poll_and_drop<T>(future: impl Future<Output = T>) -> bool {
 #[test]
 fn an_echo_between_tasks() {
     let (client, server) = (host(), host());
-    let listener = SctpListener::bind(&server, 0, 5).unwrap();
+    let listener = block_on(SctpListener::bind_async(&server, EndpointConfig::new(0), 5)).unwrap();
     let to = address(&client, &server, V4, listener.local_port().unwrap());
     let echo = thread::spawn(move || {
         block_on(async {
@@ -124,8 +124,11 @@ fn a_one_to_many_socket_in_tasks() {
     to.listen(1).unwrap();
     let peer = address(&a, &b, V4, to.local_port().unwrap());
     // A connect that is given up leaves no association behind.
-    assert!(!poll_and_drop(from.connect_async(&[peer], None)));
-    assert_eq!(from.find(peer.addr).unwrap(), None);
+    let silent = std::net::UdpSocket::bind((V4, 0)).unwrap();
+    let channel = Channel::Udp { local: a.udp_port().unwrap(), remote: silent.local_addr().unwrap().port() };
+    let nobody = PeerAddr { addr: std::net::SocketAddr::new(V4, 9), channel: Some(channel) };
+    assert!(!poll_and_drop(from.connect_async(&[nobody], None)));
+    assert_eq!(from.find(nobody.addr).unwrap(), None);
     let id = block_on(from.connect_async(&[peer], None)).unwrap();
     block_on(from.send_async(id, Bytes::from_static(b"hello"), &SndInfo::default())).unwrap();
     let message = block_on(async {
@@ -139,6 +142,17 @@ fn a_one_to_many_socket_in_tasks() {
     assert_eq!(message, "hello");
     block_on(from.close_async()).unwrap();
     block_on(async { while !matches!(to.recv_async().await.unwrap(), Received::Notification(Notification::CommLost { .. })) {} });
+}
+
+#[test]
+fn ports_are_claimed_by_tasks() {
+    let host = host();
+    let socket = block_on(SctpSocket::bind_async(&host, EndpointConfig::new(4_000))).unwrap();
+    assert_eq!(socket.local_port().unwrap(), 4_000);
+    let taken = block_on(SctpSocket::bind_async(&host, EndpointConfig::new(4_000))).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+    drop(socket);
+    assert_eq!(block_on(host.claim_port_async(4_001)).unwrap(), 4_001);
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub(crate) mod source;
 pub(crate) mod state;
 
 use core::time::Duration;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
 use self::pmtu::Pmtu;
@@ -21,7 +21,7 @@ use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
 use crate::event::PathState;
-use crate::net::{Channel, Transmit};
+use crate::net::{Channel, Transmit, scope_of, scoped};
 use crate::stats::PathStats;
 use crate::time::Time;
 use crate::wire::packet::COMMON_HEADER_LEN;
@@ -77,6 +77,8 @@ pub(crate) struct SackRound {
 pub(crate) struct Path {
     /// The peer's address.
     pub(crate) addr: IpAddr,
+    /// The interface that a link-local address is reached by; 0 for others.
+    link: u32,
     /// Our source address, by which the path was confirmed; `None` leaves it to routing.
     pub(crate) local: Option<IpAddr>,
     /// What carries packets there, with the peer's UDP port as last learned.
@@ -138,6 +140,7 @@ impl Path {
         let pmdcs = chunk_room(pmtu.size(), addr, channel);
         Self {
             addr,
+            link: 0,
             local,
             channel,
             pinned: false,
@@ -387,7 +390,7 @@ impl Path {
     pub(crate) fn transmit(&self) -> Transmit {
         Transmit {
             src: self.local,
-            dst: SocketAddr::new(self.addr, self.channel.remote_port()),
+            dst: scoped(self.addr, self.channel.remote_port(), self.link),
             channel: self.channel,
             ecn: None,
             size: 0,
@@ -418,6 +421,8 @@ fn chunk_room(mtu: usize, addr: IpAddr, channel: Channel) -> usize {
 pub(crate) struct Paths {
     /// At most `MAX_PATHS`; paths are never removed, so that a [`PathId`] stays valid.
     list: Vec<Path>,
+    /// The interface that link-local addresses of the peer are reached by: one, for they mean nothing on another link.
+    link: u32,
     primary: PathId,
     /// The path that data goes by while the primary path has failed.
     stand_in: PathId,
@@ -426,7 +431,7 @@ pub(crate) struct Paths {
 impl Paths {
     /// The paths of an association whose first one is its primary path.
     pub(crate) fn new(first: Path) -> Self {
-        Self { list: vec![first], primary: PathId(0), stand_in: PathId(0) }
+        Self { list: vec![first], link: 0, primary: PathId(0), stand_in: PathId(0) }
     }
 
     /// Adds a path; `None` if there are `MAX_PATHS` already or its address is known.
@@ -435,8 +440,22 @@ impl Paths {
             return None;
         }
         let id = PathId(u8::try_from(self.list.len()).ok()?);
-        self.list.push(path);
+        let link = scope_of(path.addr, self.link);
+        self.list.push(Path { link, ..path });
         Some(id)
+    }
+
+    /// The interface that link-local addresses are reached by; 0 if none was named.
+    pub(crate) fn link(&self) -> u32 {
+        self.link
+    }
+
+    /// Link-local addresses of the peer are reached by this interface.
+    pub(crate) fn set_link(&mut self, ifindex: u32) {
+        self.link = ifindex;
+        for p in &mut self.list {
+            p.link = scope_of(p.addr, ifindex);
+        }
     }
 
     /// Number of paths.

@@ -25,13 +25,16 @@ fn program() -> Result<&'static Path, &'static str> {
             return Err("libusrsctp as peer needs iproute2 and a C compiler".into());
         }
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab/src/peer.c");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("usrsctp-peer-{}", std::process::id()));
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("usrsctp-peer");
+        // Another run of the tests may be using it.
+        let fresh = program.with_extension(std::process::id().to_string());
         let mut cc = Command::new("cc");
-        cc.args(["-O2", "-Wall", "-DUSRSCTP", "-o"]).arg(&program).arg(&source).args(["-lusrsctp", "-lpthread"]);
+        cc.args(["-O2", "-Wall", "-DUSRSCTP", "-o"]).arg(&fresh).arg(&source).args(["-lusrsctp", "-lpthread"]);
         let out = run(quiet(cc), LIMIT);
         if !out.status.success() {
             return Err(format!("libusrsctp as peer needs Debian's libusrsctp-dev: {}", text(&out)));
         }
+        std::fs::rename(&fresh, &program).unwrap();
         Ok(program)
     });
     built.as_deref().map_err(String::as_str)
