@@ -1,6 +1,6 @@
 //! What the core says to its lower layer and hears from it: datagrams with their addresses, and network errors.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use bytes::Bytes;
 
@@ -178,9 +178,35 @@ pub struct PeerAddr {
     pub channel: Option<Channel>,
 }
 
+impl PeerAddr {
+    /// The interface that it is to be reached by, if that was said of a link-local address; else 0.
+    pub(crate) fn ifindex(&self) -> u32 {
+        match self.addr {
+            SocketAddr::V6(v6) => scope_of(self.addr.ip(), v6.scope_id()),
+            SocketAddr::V4(_) => 0,
+        }
+    }
+}
+
 impl From<SocketAddr> for PeerAddr {
     fn from(addr: SocketAddr) -> Self {
         Self { addr, channel: None }
+    }
+}
+
+/// The interface that an address needs as its scope (RFC 4007 section 6): `ifindex` for a link-local IPv6 address, else 0.
+pub(crate) fn scope_of(ip: IpAddr, ifindex: u32) -> u32 {
+    match ip {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => ifindex,
+        _ => 0,
+    }
+}
+
+/// An address with its port, and with the scope that it needs.
+pub(crate) fn scoped(ip: IpAddr, port: u16, ifindex: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(v6) => SocketAddrV6::new(v6, port, 0, scope_of(ip, ifindex)).into(),
     }
 }
 

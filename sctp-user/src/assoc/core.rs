@@ -22,7 +22,7 @@ use crate::config::AssocConfig;
 use crate::entropy::Entropy;
 use crate::error::{CloseReason, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
-use crate::net::{Channel, Transmit};
+use crate::net::{Channel, Transmit, scoped};
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
 use crate::stats::AssocStats;
@@ -388,7 +388,7 @@ impl Core {
 
     /// The peer's addresses with its SCTP port, the primary path's first.
     pub(crate) fn peer_addrs(&self) -> Vec<SocketAddr> {
-        self.peer_ips().map(|a| SocketAddr::new(a, self.peer_port)).collect()
+        self.peer_ips().map(|a| scoped(a, self.peer_port, self.paths.link())).collect()
     }
 
     /// The peer's addresses, the primary path's first.

@@ -17,7 +17,8 @@ impl Stack {
     pub(super) fn on_net_error(&mut self, now: Time, err: &NetError) {
         let Some(quoted) = Packet::parse_quoted(&err.quoted) else { return };
         let dst = err.dst.to_canonical();
-        let key = Key { local_port: quoted.header.src_port, peer_port: quoted.header.dst_port, peer: dst };
+        // The interface of a link-local destination is not told: nothing is found then, and timers have to do.
+        let key = Key::new((quoted.header.src_port, quoted.header.dst_port), dst, 0);
         let Some(id) = self.lookup.get(&key) else { return };
         let Some(core) = self.assocs.get(id).map(|a| &a.core) else { return };
         let Some(initiates) = quotes(core, &quoted, &err.quoted) else { return };

@@ -8,12 +8,22 @@ use siphasher::sip::SipHasher13;
 
 use crate::entropy::Entropy;
 use crate::event::AssocId;
+use crate::net::scope_of;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key {
-    pub(super) local_port: u16,
-    pub(super) peer_port: u16,
-    pub(super) peer: IpAddr,
+    local_port: u16,
+    peer_port: u16,
+    peer: IpAddr,
+    /// The interface of a link-local address, which other hosts may have on other links; else 0.
+    link: u32,
+}
+
+impl Key {
+    /// `ifindex` is the interface by which the peer is heard.
+    pub(super) fn new((local_port, peer_port): (u16, u16), peer: IpAddr, ifindex: u32) -> Self {
+        Self { local_port, peer_port, peer, link: scope_of(peer, ifindex) }
+    }
 }
 
 /// One entry per peer address of every association; hashed with a secret, so that nobody can aim at one bucket.

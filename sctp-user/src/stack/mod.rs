@@ -41,7 +41,7 @@ use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
-use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit};
+use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit, scoped};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stats::{AssocStats, StackCounters, StackStats};
@@ -251,15 +251,16 @@ impl Stack {
             return Err(ConnectError::TooManyAssociations);
         }
         let peer_port = first.addr.port();
-        let holder = |s: &Self, ip: IpAddr| s.lookup.get(&Key { local_port, peer_port, peer: ip });
-        let addrs = peer.iter().map(|p| p.addr.ip().to_canonical());
-        if addrs.clone().any(|ip| holder(self, ip).is_some_and(|id| self.owns(id, ip))) {
+        let ports = (local_port, peer_port);
+        let addrs = peer.iter().map(|p| (p.addr.ip().to_canonical(), p.ifindex()));
+        let holder = |s: &Self, (ip, link)| s.lookup.get(&Key::new(ports, ip, link));
+        if addrs.clone().any(|a| holder(self, a).is_some_and(|id| self.owns(id, a.0))) {
             return Err(ConnectError::AlreadyConnected);
         }
         // One that has only listed an address loses it to the association that the user wants.
-        for ip in addrs {
-            if let Some(id) = holder(self, ip) {
-                self.lookup.remove(&Key { local_port, peer_port, peer: ip }, id);
+        for (ip, link) in addrs {
+            if let Some(id) = holder(self, (ip, link)) {
+                self.lookup.remove(&Key::new(ports, ip, link), id);
             }
         }
         let channels = core::iter::once(default_channel).chain(self.cfg.further_channels.iter().copied());
@@ -281,9 +282,10 @@ impl Stack {
                 for p in peer.iter().skip(1) {
                     paths.add(path(p));
                 }
+                paths.set_link(peer.iter().map(PeerAddr::ifindex).find(|link| *link != 0).unwrap_or(0));
                 let mut core = Core::outgoing((id, ep), cfg, (local_port, peer_port), paths, ctx);
                 // Behind a NAT, and where there is but one, the first packet of the peer tells which it is.
-                if own.len() > 1 {
+                if own.len() > 1 || core.paths.link() != 0 {
                     core.know_local(own);
                 }
                 core.trial = trial;
@@ -307,7 +309,8 @@ impl Stack {
         let local_port = self.local_port(ep)?;
         let ip = peer.ip().to_canonical();
         // What another peer has only listed is not its address: a stranger shall not get what is meant for others.
-        self.lookup.get(&Key { local_port, peer_port: peer.port(), peer: ip }).filter(|id| self.owns(*id, ip))
+        let key = Key::new((local_port, peer.port()), ip, PeerAddr::from(peer).ifindex());
+        self.lookup.get(&key).filter(|id| self.owns(*id, ip))
     }
 
     /// The next notification. After [`Event::Lost`] the association is kept until [`Assoc::recv`] has answered `None` once, or
@@ -589,7 +592,7 @@ fn count_event(counters: &mut StackCounters, event: &Event) {
 }
 
 fn keys_of(core: &Core) -> Vec<Key> {
-    core.peer_ips().map(|peer| Key { local_port: core.local_port, peer_port: core.peer_port, peer }).collect()
+    core.peer_ips().map(|peer| Key::new((core.local_port, core.peer_port), peer, core.paths.link())).collect()
 }
 
 /// Whether an answer could go there (RFC 9260 section 8.4 rule 1).
@@ -602,7 +605,7 @@ fn is_unicast(ip: IpAddr) -> bool {
 fn transmit_to(meta: &Meta) -> Transmit {
     Transmit {
         src: Some(meta.dst),
-        dst: SocketAddr::new(meta.src, meta.channel.remote_port()),
+        dst: scoped(meta.src, meta.channel.remote_port(), meta.ifindex.unwrap_or(0)),
         channel: meta.channel,
         ecn: None,
         size: 0,

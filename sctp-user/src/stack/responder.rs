@@ -15,7 +15,7 @@ use crate::assoc::state::State;
 use crate::assoc::{Association, Capabilities, Context, Control, Core, Extensions};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
-use crate::net::{Meta, Transmit};
+use crate::net::{Meta, Transmit, scope_of};
 use crate::num::{Tsn, Vtag};
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams};
@@ -193,7 +193,7 @@ impl Stack {
         });
         core::iter::once(meta.src).chain(listed.take(MAX_ADDRS)).find_map(|peer| {
             // An address that a peer has only listed makes nobody else's INIT a restart of its association.
-            let id = self.lookup.get(&Key { peer, ..key_of(meta, header) })?;
+            let id = self.lookup.get(&key_of(&Meta { src: peer, ..*meta }, header))?;
             (self.owns(id, peer) && self.assocs.get(id).is_some_and(|a| a.core.is_local(meta.dst))).then_some(id)
         })
     }
@@ -262,6 +262,9 @@ impl Stack {
             Some(id) => {
                 let before = self.assocs.get(id).map(|a| keys_of(&a.core)).unwrap_or_default();
                 let go_on = self.with_assoc(now, id, |a, ctx| a.on_cookie(ctx, &cookie)).unwrap_or(false);
+                if let Some((a, link)) = self.assocs.get_mut(id).zip(link_of(meta)) {
+                    a.core.paths.set_link(link);
+                }
                 // A restarted peer may have fewer addresses: the others are nobody's now.
                 for key in before {
                     self.lookup.remove(&key, id);
@@ -304,7 +307,7 @@ impl Stack {
     /// The association whose tags a valid cookie from an unknown address has, by the other addresses that the cookie lists.
     fn elsewhere(&self, header: CommonHeader, meta: &Meta, c: &StateCookie) -> Option<AssocId> {
         c.peer_addrs.iter().find_map(|peer| {
-            let id = self.lookup.get(&Key { peer: *peer, ..key_of(meta, header) })?;
+            let id = self.lookup.get(&key_of(&Meta { src: *peer, ..*meta }, header))?;
             let known = self.assocs.get(id).is_some_and(|a| a.core.judge(c) != crate::assoc::Verdict::Discard);
             known.then_some(id)
         })
@@ -322,6 +325,7 @@ impl Stack {
         let id = self.insert(now, |id, ctx| {
             let mut core = Core::from_cookie((id, ep), cfg, cookie, ctx);
             core.unnoticed = true;
+            core.paths.set_link(link_of(meta).unwrap_or(0));
             core.established(ctx);
             core.lead_control(Control::CookieAck);
             core
@@ -361,6 +365,11 @@ impl Stack {
     }
 }
 
+/// The interface that a packet from a link-local address came in by.
+fn link_of(meta: &Meta) -> Option<u32> {
+    Some(scope_of(meta.src, meta.ifindex?)).filter(|link| *link != 0)
+}
+
 pub(super) fn key_of(meta: &Meta, header: CommonHeader) -> Key {
-    Key { local_port: header.dst_port, peer_port: header.src_port, peer: meta.src }
+    Key::new((header.dst_port, header.src_port), meta.src, meta.ifindex.unwrap_or(0))
 }

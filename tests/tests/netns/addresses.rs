@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use testbed::netns::available;
+use testbed::netns::{Host, available, join};
 
 use super::links::hosts;
 use super::stage::Peer;
@@ -60,4 +60,38 @@ fn addresses_come_and_go() -> io::Result<()> {
     client.await_paths(k, |paths| paths.iter().all(|p| p.contains(",active,")))?;
     client.progress(k, 100)?;
     client.finish(k).map(drop)
+}
+
+/// The index of an interface, which link-local addresses need as their scope.
+fn index(host: &Host, interface: &str) -> io::Result<u32> {
+    let line = host.ip(&format!("-o link show dev {interface}"))?;
+    line.split(':').next().and_then(|n| n.trim().parse().ok()).ok_or_else(|| io::Error::other(line))
+}
+
+#[test]
+fn neighbours_with_the_same_link_local_address_are_told_apart() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    let (a, b, c) = (Host::new()?, Host::new()?, Host::new()?);
+    join((&a, "eth0", &["fe80::1/64", "fd01::1/64"]), (&b, "eth0", &["fe80::2/64", "fd01::2/64"]))?;
+    join((&a, "eth1", &["fe80::1/64"]), (&c, "eth0", &["fe80::2/64"]))?;
+    let _servers = (Peer::start(&b, "port=5000 raw")?, Peer::start(&c, "port=5000 raw")?);
+    for over in ["", "raw/"] {
+        let mut client = Peer::start(&a, "port=5001 raw")?;
+        let mut talks = Vec::new();
+        for interface in ["eth0", "eth1"] {
+            talks.push(client.talk_to(&format!("{over}[fe80::2%{}]:5000", index(&a, interface)?), 2000, 8)?);
+        }
+        // Beside its link, the first neighbour can be reached by an address that means something everywhere.
+        client
+            .await_paths(talks[0], |p| p.len() == 2 && p.iter().all(|p| p.contains(",active,")) && p[1].starts_with("fd01::2,fd01::1,"))?;
+        for k in talks {
+            client.progress(k, 200)?;
+            let paths = client.ask(&format!("paths {k}"))?;
+            assert!(paths.starts_with("fe80::2,fe80::") && paths.contains(",active,"), "{paths}");
+            println!("{over}: {} messages came back; {paths}", client.finish(k)?);
+        }
+    }
+    Ok(())
 }

@@ -80,11 +80,11 @@ pub(crate) fn usable(cfg: &AssocConfig, own: &[IpAddr], peer: IpAddr, channel: C
 }
 
 /// The addresses that INIT and INIT ACK list; `usable` are those that are really ours. A single one needs no list: the packet has it
-/// as its source (RFC 9260 section 5.1.2).
+/// as its source (RFC 9260 section 5.1.2), unless that is a link-local one.
 pub(crate) fn listed(cfg: &AssocConfig, usable: &[IpAddr], peer: IpAddr) -> Vec<IpAddr> {
     match &cfg.advertise {
         Some(others) => filter(others, cfg.families, peer),
-        None if usable.len() > 1 => filter(usable, cfg.families, peer),
+        None if usable.len() > 1 || scope(peer) == Scope::Link => filter(usable, cfg.families, peer),
         None => Vec::new(),
     }
 }
@@ -108,6 +108,12 @@ fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
     }
 }
 
+/// Whether a packet to `dst` may leave from `src`: IPv6 does not mix links and the wide world (RFC 6724 section 5 rule 2).
+fn may_reach(src: IpAddr, dst: IpAddr) -> bool {
+    let link = |ip: IpAddr| ip.is_ipv6() && scope(ip) == Scope::Link;
+    src.is_ipv4() == dst.is_ipv4() && (link(src) == link(dst))
+}
+
 /// The source address for the attempt number `attempt` to reach `dst`: `own` addresses in the order of the longest common prefix,
 /// again and again. If one is `settled`, it has every second turn, the first one included. `None` leaves it to routing.
 pub(crate) fn for_attempt(own: &[IpAddr], settled: Option<IpAddr>, dst: IpAddr, attempt: u8) -> Option<IpAddr> {
@@ -115,7 +121,7 @@ pub(crate) fn for_attempt(own: &[IpAddr], settled: Option<IpAddr>, dst: IpAddr, 
         return settled;
     }
     let attempt = if settled.is_some() { attempt / 2 } else { attempt };
-    let mut order: Vec<_> = own.iter().copied().filter(|a| a.is_ipv4() == dst.is_ipv4() && Some(*a) != settled).collect();
+    let mut order: Vec<_> = own.iter().copied().filter(|a| may_reach(*a, dst) && Some(*a) != settled).collect();
     order.sort_by_key(|a| core::cmp::Reverse(common_prefix(*a, dst)));
     let at = usize::from(attempt).checked_rem(order.len());
     at.and_then(|at| order.get(at).copied()).or(settled)
@@ -184,5 +190,9 @@ mod tests {
         assert_eq!([at(0), at(1), at(2), at(3), at(4)], [settled, "10.1.2.1", settled, "10.1.0.1", settled].map(ip));
         assert_eq!(for_attempt(&[ip(settled)], Some(ip(settled)), ip("10.1.2.9"), 1), Some(ip(settled)));
         assert_eq!(for_attempt(&own[..2], None, ip("fd00::2"), 0), None);
+        let own = ips(&["fe80::1", "fd00::1"]);
+        let from = |dst| [0, 1].map(|n| for_attempt(&own, None, ip(dst), n).unwrap());
+        assert_eq!(from("fd00::2"), ["fd00::1", "fd00::1"].map(ip));
+        assert_eq!(from("fe80::2"), ["fe80::1", "fe80::1"].map(ip));
     }
 }
