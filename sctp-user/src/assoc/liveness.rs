@@ -105,16 +105,18 @@ impl Core {
         let (another, in_use) = (self.paths.len() > 1, self.paths.data_path() == path);
         let Some(p) = self.paths.get_mut(path) else { return };
         p.on_pmtu_timer(ctx.now);
-        let due = p.on_heartbeat_timer(ctx.now, (another, in_use), &cfg, ctx.entropy);
+        let overdue = p.on_heartbeat_overdue(ctx.now, another, &cfg, ctx.entropy);
         self.note_mtu(path);
         // On a path that carries no data it says nothing about the peer (section 8.1).
-        if due.error && in_use && !self.count_error(self.cfg.assoc_max_retrans) {
+        if overdue.error && in_use && !self.count_error(self.cfg.assoc_max_retrans) {
             return;
         }
-        if due.retry {
+        if overdue.retry {
             self.probe_in_turn(ctx.now, path);
         }
-        if due.send {
+        let still_in_use = self.paths.data_path() == path;
+        let Some(p) = self.paths.get_mut(path) else { return };
+        if p.on_heartbeat_due(ctx.now, (another, still_in_use), &cfg, ctx.entropy) {
             self.push_control(Control::Heartbeat(path, HeartbeatKind::Periodic));
         }
     }
@@ -127,10 +129,11 @@ impl Core {
             p.count_error();
         }
         let doubtful = before == PathState::Active && self.paths.state(path) == PathState::PotentiallyFailed;
-        if doubtful && self.paths.data_path() != path {
-            let cfg = Arc::clone(&self.cfg);
+        if doubtful {
+            let (cfg, elsewhere) = (Arc::clone(&self.cfg), self.paths.data_path() != path);
             if let Some(p) = self.paths.get_mut(path) {
-                p.probe_at(now, &cfg);
+                let at = if elsewhere { now } else { now + p.rto() };
+                p.probe_at(at, &cfg);
             }
         }
     }

@@ -122,3 +122,25 @@ fn the_way_to_a_peer_is_found() -> io::Result<()> {
     assert!(reach("UDP is dropped")? >= Duration::from_millis(250), "only then raw IP has its turn");
     Ok(())
 }
+
+/// Raw sockets follow the host's addresses: a new one serves at once, and a removed one that comes back serves again.
+#[test]
+fn raw_sockets_follow_the_addresses() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    let (a, b) = hosts(1)?;
+    let _server = Peer::start(&b, "port=5000 noudp raw")?;
+    let mut client = Peer::start(&a, "port=5001 noudp raw")?;
+    for round in 0..2 {
+        a.add_addr("10.7.0.1/24", "eth0")?;
+        b.add_addr("10.7.0.2/24", "eth0")?;
+        let k = client.talk_to("10.7.0.2:5000", 3000, 8)?;
+        client.progress(k, 100)?;
+        let paths = client.await_paths(k, |paths| paths.iter().any(|p| p.starts_with("10.7.0.2,10.7.0.1,active,raw")))?;
+        println!("round {round}: {paths}, {} messages came back", client.finish(k)?);
+        a.ip("addr del 10.7.0.1/24 dev eth0")?;
+        b.ip("addr del 10.7.0.2/24 dev eth0")?;
+    }
+    Ok(())
+}

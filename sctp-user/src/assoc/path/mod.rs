@@ -33,13 +33,11 @@ pub(crate) const MAX_PATHS: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct PathId(pub(crate) u8);
 
-/// What is to be done when the heartbeat timer of a path expired.
+/// What came of HEARTBEATs that a path had sent before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct HeartbeatDue {
+pub(crate) struct HeartbeatOverdue {
     /// A periodic HEARTBEAT was not answered in time: the path's error counter was counted up, the RTO backed off.
     pub(crate) error: bool,
-    /// A periodic HEARTBEAT is to be sent now.
-    pub(crate) send: bool,
     /// The path is still to be confirmed: it asks for its turn to be probed again.
     pub(crate) retry: bool,
 }
@@ -300,16 +298,16 @@ impl Path {
         }
     }
 
-    /// The heartbeat timer expired; `another` says whether there are other paths, `in_use` whether data goes here. If a HEARTBEAT is
-    /// to be sent, the next one is scheduled already.
-    pub(crate) fn on_heartbeat_timer(
+    /// The heartbeat timer expired: was a HEARTBEAT not answered in time? `another` says whether there are other paths.
+    /// [`Self::on_heartbeat_due`] is to be asked next.
+    pub(crate) fn on_heartbeat_overdue(
         &mut self,
         now: Time,
-        (another, in_use): (bool, bool),
+        another: bool,
         cfg: &AssocConfig,
         entropy: &mut dyn Entropy,
-    ) -> HeartbeatDue {
-        let mut out = HeartbeatDue { error: self.heartbeat.on_overdue(now), ..HeartbeatDue::default() };
+    ) -> HeartbeatOverdue {
+        let mut out = HeartbeatOverdue { error: self.heartbeat.on_overdue(now), retry: false };
         if out.error {
             self.count_error();
             self.back_off();
@@ -320,19 +318,37 @@ impl Path {
                 PathState::Active => {}
             }
         }
+        out
+    }
+
+    /// Whether a periodic HEARTBEAT is to be sent now; the next one is scheduled then. `in_use` says whether data goes here, after
+    /// all errors were counted: an error may just have sent it elsewhere.
+    pub(crate) fn on_heartbeat_due(
+        &mut self,
+        now: Time,
+        (another, in_use): (bool, bool),
+        cfg: &AssocConfig,
+        entropy: &mut dyn Entropy,
+    ) -> bool {
         if self.heartbeat.due.is_none_or(|t| t > now) {
-            return out;
+            return false;
         }
         // Data that is on its way, or was within the interval, measures the path just as well (section 8.3).
         let idle = self.in_flight == 0 && self.hb_interval(cfg).is_some_and(|i| now - self.last_sent >= i);
-        out.send = match self.state(another) {
+        let state = self.state(another);
+        let send = match state {
             PathState::Active => idle,
             PathState::PotentiallyFailed | PathState::Inactive => self.in_flight == 0 || !in_use,
             PathState::Unconfirmed => true,
         };
-        let since = if out.send || self.in_flight > 0 { now } else { self.last_sent };
+        if !send && state == PathState::PotentiallyFailed {
+            // Its data is the probe, as long as it goes here (RFC 7829 section 3.2 rule 6): look again when that would be overdue.
+            self.probe_at(now + self.rto, cfg);
+            return false;
+        }
+        let since = if send || self.in_flight > 0 { now } else { self.last_sent };
         self.schedule_heartbeat(since, cfg, entropy);
-        out
+        send
     }
 
     /// Has the next HEARTBEAT sent at `at`, if HEARTBEATs are on: RFC 7829 section 3.2 rules 5 and 6.
@@ -578,15 +594,44 @@ mod tests {
         p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
         let due = p.heartbeat.deadline().unwrap();
         p.on_send(Time::from_millis(20_000), 100);
-        assert_eq!(p.on_heartbeat_timer(due, (false, true), &cfg, &mut rng), HeartbeatDue::default(), "data went out meanwhile");
+        assert!(!p.on_heartbeat_due(due, (false, true), &cfg, &mut rng), "data went out meanwhile");
         let due = p.heartbeat.deadline().unwrap();
-        assert_eq!(p.on_heartbeat_timer(due, (false, true), &cfg, &mut rng), HeartbeatDue { send: true, ..HeartbeatDue::default() });
+        assert_eq!(p.on_heartbeat_overdue(due, false, &cfg, &mut rng), HeartbeatOverdue::default());
+        assert!(p.on_heartbeat_due(due, (false, true), &cfg, &mut rng));
         let info = p.send_heartbeat(due, (PathId(0), None), HeartbeatKind::Periodic, &mut rng);
         assert_eq!(p.heartbeat.deadline(), Some(due + Duration::from_secs(1)));
         let late = due + Duration::from_secs(1);
-        assert_eq!(p.on_heartbeat_timer(late, (false, true), &cfg, &mut rng), HeartbeatDue { error: true, ..HeartbeatDue::default() });
+        assert!(p.on_heartbeat_overdue(late, false, &cfg, &mut rng).error);
+        assert!(!p.on_heartbeat_due(late, (false, true), &cfg, &mut rng));
         assert_eq!((p.error_count, p.rto()), (1, Duration::from_secs(2)));
         assert!(p.on_heartbeat_ack(late, &info), "late, but genuine");
         assert_eq!(p.error_count, 0);
+    }
+
+    /// RFC 7829 section 3.2 rule 6: whatever the order of what happens, a path that may have failed is asked once in an RTO.
+    #[test]
+    fn a_doubtful_path_is_never_left_alone() {
+        let cfg = AssocConfig::rfc();
+        let mut rng = SeededEntropy::new(1);
+        for elsewhere in [true, false] {
+            let mut p = path("10.0.0.1", UDP);
+            p.confirmed = true;
+            p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
+            let sent = Time::from_millis(100);
+            let _lost = p.send_heartbeat(sent, (PathId(0), None), HeartbeatKind::Periodic, &mut rng);
+            // Data was sent here meanwhile, and is on its way when the answer is overdue.
+            p.on_send(Time::from_millis(200), 1000);
+            p.in_flight = 1000;
+            let late = sent + Duration::from_secs(1);
+            assert!(p.on_heartbeat_overdue(late, true, &cfg, &mut rng).error);
+            assert_eq!(p.state(true), PathState::PotentiallyFailed);
+            // By that error data goes elsewhere, and the path is asked at once; or the other paths have failed more.
+            assert_eq!(p.on_heartbeat_due(late, (true, !elsewhere), &cfg, &mut rng), elsewhere);
+            if !elsewhere {
+                let again = p.heartbeat.deadline().unwrap();
+                assert_eq!(again, late + p.rto());
+                assert!(p.on_heartbeat_due(again, (true, false), &cfg, &mut rng), "it went elsewhere meanwhile");
+            }
+        }
     }
 }
