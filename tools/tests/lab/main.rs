@@ -4,6 +4,7 @@
 //! Needs root, QEMU and Debian packages (`tools/lab/build.sh` installs them), and some minutes: so they run with `LAB=1` or
 //! `REQUIRE=all` in the environment. The machine is started once for all tests, which take turns in it; those of
 //! RSPLIB begin with hosts of their own. Our programs run beside it, in a network namespace.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
