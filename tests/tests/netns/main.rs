@@ -1,6 +1,7 @@
 //! SCTP between real hosts: network namespaces, joined by links that break, lose, translate and narrow.
 //!
 //! Each host runs this very program as a peer ([`peer`]), which is told what to do by lines.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
