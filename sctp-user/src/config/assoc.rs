@@ -96,8 +96,8 @@ pub struct AssocConfig {
     /// Whether messages of other streams are handed out while the next part of a message has not come (level 2 of RFC 6458
     /// section 8.1.20). If not, nothing else of the association is.
     pub interleave_streams: bool,
-    /// Path MTU in bytes, IP header included, that packets are built for: at first if [`AssocConfig::pmtu_discovery`] is on,
-    /// else for good.
+    /// Path MTU in bytes, IP header included, that packets are built for: at first if [`AssocConfig::pmtu_discovery`] is on (on IPv6
+    /// it begins at 1280), else for good.
     pub mtu: usize,
     /// Whether the path MTU is searched for (RFC 8899), from [`AssocConfig::mtu`] up to [`AssocConfig::max_mtu`], and lowered where
     /// large packets vanish.

@@ -258,8 +258,16 @@ mod tests {
     fn on_ipv6_the_minimum_is_the_base() {
         let mut p = path("fd00::1", |_| {});
         assert!(!p.on_too_big(1279));
-        p.pmtu.on_data_sent(1500);
-        p.on_timeout(at(1));
+        for size in [1280, 9000] {
+            let (probed, info) = probe(&mut p, at(1)).unwrap();
+            assert_eq!(probed, size);
+            p.on_probe_ack(at(1), &info);
+        }
+        assert_eq!(p.take_mtu(), Some(9000), "nothing above the base is used untried");
+        for _ in 0..2 {
+            p.pmtu.on_data_sent(9000);
+            p.on_timeout(at(1));
+        }
         assert_eq!(p.take_mtu(), Some(1280));
         p.pmtu.on_data_sent(1280);
         p.on_timeout(at(1));

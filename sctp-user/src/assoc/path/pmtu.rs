@@ -9,6 +9,9 @@
 //! on everything goes as the RFC has it. What confirms a size is a probe that was answered, or a DATA chunk that was acknowledged
 //! and left for the first time in a packet of that size.
 //!
+//! Not so on IPv6: no router cuts a packet that is too long, and a chunk that was made for a size which does not pass can never
+//! arrive, for it is not cut again either (RFC 9260 section 6.9). There we begin at the base, which every link carries.
+//!
 //! ```text
 //!            confirmed              no candidate is left
 //!     Base ────────────▶ Searching ─────────────────────▶ Complete
@@ -108,7 +111,11 @@ impl Pmtu {
         let min = if peer.is_ipv6() { MIN_V6 } else { MIN_V4 };
         let base = if peer.is_ipv6() { MIN_V6 } else { BASE_V4 };
         let max = cfg.max_mtu.max(cfg.mtu).max(min);
-        let size = if cfg.pmtu_discovery { cfg.mtu.max(min) } else { cfg.mtu };
+        let size = match cfg.pmtu_discovery {
+            true if peer.is_ipv6() => base,
+            true => cfg.mtu.max(min),
+            false => cfg.mtu,
+        };
         Self {
             phase: cfg.pmtu_discovery.then_some(Phase::Base),
             min,
