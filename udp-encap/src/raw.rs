@@ -47,23 +47,54 @@ pub struct RawSocket {
     /// The TOS octet that the socket is set to.
     tos: u8,
     errors: VecDeque<NetError>,
-    /// See [`guard`]; kept open.
-    _guard: Option<Socket>,
 }
 
-/// A second raw socket for an address, which takes nothing.
+/// Raw sockets for all addresses, which take nothing: while they live, the system does not tell anybody that nobody here speaks
+/// protocol 132.
 ///
-/// Newer Linux kernels (seen with 6.18) count a packet as taken only by a raw socket whose buffer has room. So when ours is full
-/// they would tell the sender that nobody speaks the protocol here, which ends its association (RFC 9260 section 10, ICMP8),
-/// where the packet is only lost. The buffer of this socket is never full: its filter lets nothing in.
+/// That message ends the peer's association (RFC 9260 section 10, ICMP8), and the system has it sent too easily. The socket of an
+/// address is closed when its interface goes down, and opened a moment after that is back: packets come in between. And newer Linux
+/// kernels (seen with 6.18) count a packet as taken only by a socket whose buffer has room, where it should only be lost. The
+/// buffers of these sockets are never full: their filter lets nothing in.
+#[derive(Debug)]
+pub struct RawGuard {
+    _sockets: Vec<Socket>,
+}
+
+impl RawGuard {
+    /// Guards both families, as far as the host has them. Systems other than Linux send no such messages, and have nothing here.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without the right to raw sockets.
+    pub fn new() -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        for domain in [Domain::IPV4, Domain::IPV6] {
+            match guard(domain) {
+                Ok(socket) => sockets.extend(socket),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+                Err(error) => tracing::debug!(?domain, %error, "no guard on raw IP"),
+            }
+        }
+        Ok(Self { _sockets: sockets })
+    }
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn guard(domain: Domain, addr: &SockAddr) -> io::Result<Socket> {
+fn guard(domain: Domain) -> io::Result<Option<Socket>> {
     const RETURN: u16 = 0x06;
     let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(IPPROTO_SCTP))))?;
-    // Before the socket has an address: nothing slips in.
     socket.attach_filter(&[socket2::SockFilter::new(RETURN, 0, 0, 0)])?;
-    socket.bind(addr)?;
-    Ok(socket)
+    // What slipped in before the filter would lie there for ever.
+    let mut scratch = [core::mem::MaybeUninit::uninit(); 1];
+    socket.set_nonblocking(true)?;
+    while socket.recv(&mut scratch).is_ok() {}
+    Ok(Some(socket))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[allow(clippy::unnecessary_wraps, reason = "as on Linux")]
+fn guard(_: Domain) -> io::Result<Option<Socket>> {
+    Ok(None)
 }
 
 impl RawSocket {
@@ -83,11 +114,7 @@ impl RawSocket {
         socket.bind(&to)?;
         let state = set_up(&socket)?;
         errors::enable(&socket, addr.is_ipv4())?;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let guard = Some(guard(domain, &to)?);
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let guard = None;
-        Ok(Self { socket, state, addr, tos: 0, errors: VecDeque::new(), _guard: guard })
+        Ok(Self { socket, state, addr, tos: 0, errors: VecDeque::new() })
     }
 
     /// The address that the socket is bound to.

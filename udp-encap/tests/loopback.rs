@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 use udp_encap::multicast::{AnnounceListener, AnnounceSender, Interface, SenderConfig};
-use udp_encap::raw::{RawSocket, RawTransmit};
+use udp_encap::raw::{RawGuard, RawSocket, RawTransmit};
 use udp_encap::{Bind, Ecn, Received, RecvBatch, Transmit, UdpEncap, is_too_big};
 #[cfg(target_os = "linux")]
 use udp_encap::{ErrorOrigin, NetError, NetErrorKind};
@@ -384,8 +384,8 @@ fn announces_refuse_what_cannot_work() {
 /// associations. In a network namespace of its own, since every raw socket of a host gets a copy.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_raw_socket_that_overflows_provokes_no_icmp() {
-    const NAME: &str = "a_raw_socket_that_overflows_provokes_no_icmp";
+fn guarded_raw_sockets_that_are_full_or_closed_provoke_no_icmp() {
+    const NAME: &str = "guarded_raw_sockets_that_are_full_or_closed_provoke_no_icmp";
     const INSIDE: &str = "UDP_ENCAP_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_none() {
         let script = r#"ip link set lo up && ip addr add ::2/128 dev lo nodad && exec "$0" --exact "$1" --nocapture"#;
@@ -399,10 +399,13 @@ fn a_raw_socket_that_overflows_provokes_no_icmp() {
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
+    let _guard = RawGuard::new().unwrap();
     for (ip, from) in loopbacks().into_iter().zip(["127.0.0.2", "::2"]) {
-        let _never_read = RawSocket::bind(ip, 0).unwrap();
         let mut sender = RawSocket::bind(from.parse().unwrap(), 0).unwrap();
         let to = RawTransmit { dst: ip, scope: 0, tos: 0, flow_label: 0, may_fragment: false };
+        // An address without a socket at present, as when its interface has just come back.
+        sender.send(&to, &[0; 64]).unwrap();
+        let _never_read = RawSocket::bind(ip, 0).unwrap();
         // The kernel counts at least this for each packet, and doubles the buffer that it grants.
         let most: usize = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
         for _ in 0..=2 * most / 512 {

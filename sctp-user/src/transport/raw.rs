@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use mio::event::{Event, Source as _};
 use mio::{Interest, Registry, Token};
-use udp_encap::raw::{self, RawSocket, RawTransmit};
+use udp_encap::raw::{self, RawGuard, RawSocket, RawTransmit};
 use udp_encap::{NetErrorKind as Icmp, Received, RecvBatch};
 
 use super::outbox::Outbox;
@@ -39,6 +39,8 @@ pub(crate) struct RawTransport {
     registry: Option<(Registry, usize)>,
     /// The socket that is read next, so that none starves.
     turn: usize,
+    /// While addresses come and go, the system is not to say that nobody speaks SCTP here.
+    _guard: RawGuard,
 }
 
 impl RawTransport {
@@ -54,7 +56,7 @@ impl RawTransport {
         {
             return Err(err);
         }
-        let mut transport = Self { sockets: Vec::new(), buffers: RecvBatch::new(), registry: None, turn: 0 };
+        let mut transport = Self { sockets: Vec::new(), buffers: RecvBatch::new(), registry: None, turn: 0, _guard: RawGuard::new()? };
         transport.set_addresses(addrs);
         Ok(transport)
     }
