@@ -127,7 +127,7 @@ impl Core {
             Chunk::Error(c) => self.on_error(ctx, c),
             // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is an extension.
             // Padding is nothing (RFC 4820 section 3).
-            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) => {}
+            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) | Chunk::Reconfig(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true

@@ -4,6 +4,7 @@ mod control;
 mod data;
 mod init;
 mod pad;
+mod reconfig;
 mod sack;
 
 use thiserror::Error;
@@ -12,6 +13,7 @@ pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, Shut
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
+pub use self::reconfig::{Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, StreamList};
 pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
 use super::cursor::Writer;
 use super::packet::RawChunk;
@@ -49,6 +51,8 @@ pub mod kind {
     pub const CWR: u8 = 13;
     /// Shutdown complete.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
+    /// Stream reconfiguration (RFC 6525).
+    pub const RE_CONFIG: u8 = 0x82;
     /// Padding (RFC 4820).
     pub const PAD: u8 = 0x84;
 }
@@ -105,6 +109,8 @@ pub enum Chunk<'a> {
     Cwr(Tsn),
     /// SHUTDOWN COMPLETE.
     ShutdownComplete(ShutdownComplete),
+    /// RE-CONFIG.
+    Reconfig(Reconfig<'a>),
     /// PAD.
     Pad(Pad<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
@@ -129,6 +135,7 @@ impl<'a> Chunk<'a> {
             kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            kind::RE_CONFIG => Some(Self::Reconfig(Reconfig::decode(raw))),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             _ => Some(Self::Unknown(*raw)),
         };
@@ -154,6 +161,7 @@ impl Encode for Chunk<'_> {
             Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
+            Self::Reconfig(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
