@@ -22,6 +22,7 @@ pub(crate) mod rx;
 mod shutdown;
 mod snapshot;
 pub(crate) mod state;
+mod streams;
 mod timers;
 mod trial;
 pub(crate) mod tx;

@@ -4,6 +4,7 @@ mod configure;
 mod echo;
 mod opening;
 mod outstanding;
+mod pause;
 mod queue;
 mod release;
 mod retransmit;
@@ -15,6 +16,8 @@ mod snapshot;
 #[cfg(test)]
 mod loopback_test;
 #[cfg(test)]
+mod pause_test;
+#[cfg(test)]
 mod queue_test;
 #[cfg(test)]
 mod rules_test;
@@ -25,6 +28,7 @@ use bytes::Bytes;
 
 use self::echo::Echo;
 use self::outstanding::{Index, Outstanding, Span};
+use self::pause::Pause;
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
 use crate::config::AssocConfig;
@@ -107,6 +111,10 @@ pub(crate) struct Tx {
     amdcs: usize,
     outbound_streams: u16,
     queue: SendQueue,
+    /// Streams that wait for their numbers to begin anew.
+    pause: Option<Box<Pause>>,
+    /// The cumulative TSN ack point before the last change of the numbers: SACKs up to there are late, not wrong.
+    before_reset: Option<Tsn>,
     out: Outstanding,
     window: PeerWindow,
     /// Fast Recovery: it ends when this chunk and all before are acknowledged (RFC 9260 section 7.2.4).
@@ -144,6 +152,8 @@ impl Tx {
             amdcs: usize::MAX,
             outbound_streams,
             queue: SendQueue::new(Box::<RoundRobin>::default()),
+            pause: None,
+            before_reset: None,
             out: Outstanding::new(initial_tsn),
             window: PeerWindow::new(peer_rwnd),
             recovery: None,
@@ -181,7 +191,7 @@ impl Tx {
         }
         let buffered = self.buffered();
         let full = buffered > 0 && buffered.saturating_add(payload.len()) > self.cfg.send_buffer;
-        if full || self.queue.messages() >= self.max_messages() {
+        if full || self.waiting() >= self.max_messages() {
             self.refused = true;
             // What waits for more would wait for ever.
             self.corked = false;
@@ -189,6 +199,7 @@ impl Tx {
             self.begin_opportunity();
             return Err(SendError::WouldBlock);
         }
+        let Some(payload) = self.hold(sid, ppid, payload, opts) else { return Ok(()) };
         self.corked = opts.cork;
         self.queue.push(sid, ppid, payload, opts);
         Ok(())
@@ -211,7 +222,7 @@ impl Tx {
 
     /// Whether a message was refused and half of the send buffer is free now; tells it once.
     fn is_writable_again(&mut self) -> bool {
-        let room = self.buffered() <= self.cfg.send_buffer / 2 && self.queue.messages() <= self.max_messages() / 2;
+        let room = self.buffered() <= self.cfg.send_buffer / 2 && self.waiting() <= self.max_messages() / 2;
         room && core::mem::take(&mut self.refused)
     }
 
@@ -234,12 +245,17 @@ impl Tx {
 
     /// Bytes accepted and not yet cumulatively acknowledged.
     pub(crate) fn buffered(&self) -> usize {
-        self.queue.bytes() + self.out.payload()
+        self.queue.bytes() + self.out.payload() + self.pause.as_ref().map_or(0, |p| p.bytes())
+    }
+
+    /// Messages that wait to be sent, at least in part.
+    fn waiting(&self) -> usize {
+        self.queue.messages() + self.pause.as_ref().map_or(0, |p| p.messages())
     }
 
     /// Whether a message was begun, in parts, and not ended.
     pub(crate) fn has_unfinished(&self) -> bool {
-        self.queue.has_unfinished()
+        self.queue.has_unfinished() || self.pause.as_ref().is_some_and(|p| p.has_unfinished())
     }
 
     /// Takes back the messages that were begun, in parts, and not ended.
@@ -247,7 +263,9 @@ impl Tx {
     /// # Errors
     /// The beginning of one has left.
     pub(crate) fn drop_unfinished(&mut self) -> Result<Vec<Undelivered>, Begun> {
-        self.queue.drop_unfinished().ok_or(Begun)
+        let mut dropped = self.queue.drop_unfinished().ok_or(Begun)?;
+        dropped.extend(self.pause.iter_mut().flat_map(|p| p.drop_unfinished()));
+        Ok(dropped)
     }
 
     /// The peer's window as it last told, in bytes.
@@ -267,7 +285,7 @@ impl Tx {
 
     /// Whether everything that was accepted is acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.out.is_empty()
+        self.queue.is_empty() && self.out.is_empty() && !self.pause.as_ref().is_some_and(|p| p.is_in_the_way())
     }
 
     /// The application has closed: what is left is worth an immediate SACK.
@@ -293,6 +311,7 @@ impl Tx {
         let partial = all.last().map(|(seq, _)| *seq);
         all.extend(queued.into_iter().filter(|(seq, _)| Some(*seq) != partial));
         all.sort_by_key(|(seq, _)| *seq);
-        all.into_iter().map(|(_, message)| message).collect()
+        let held = self.pause.iter_mut().flat_map(|p| p.drain());
+        all.into_iter().map(|(_, message)| message).chain(held).collect()
     }
 }

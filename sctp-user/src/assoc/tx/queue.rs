@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::assoc::streams::Streams;
 use crate::event::{Message, SendOptions, Undelivered};
 use crate::num::{Ppid, Ssn, StreamId};
 use crate::sched::Scheduler;
@@ -306,6 +307,23 @@ impl SendQueue {
             self.push(m.sid, m.ppid, m.payload, opts.get(&seq).copied().unwrap_or_default());
         }
         refused
+    }
+
+    /// Whether something of these streams waits, at least in part.
+    pub(super) fn has_any_of(&self, streams: &Streams) -> bool {
+        self.streams.iter().any(|(sid, s)| (s.begun || s.unfinished.is_some() || !s.messages.is_empty()) && streams.has(*sid))
+    }
+
+    /// Whether the user has begun a message on `sid` and not ended it.
+    pub(super) fn is_unfinished(&self, sid: StreamId) -> bool {
+        self.streams.get(&sid).is_some_and(|s| s.unfinished.is_some())
+    }
+
+    /// The numbers of these streams, on which nothing waits, begin anew (RFC 6525 section 5.2.7 rule H4).
+    pub(super) fn begin_anew(&mut self, streams: &Streams) {
+        for (_, stream) in self.streams.iter_mut().filter(|(sid, _)| streams.has(**sid)) {
+            stream.next_ssn = Ssn(0);
+        }
     }
 
     /// Gives back the memory of streams without messages.
