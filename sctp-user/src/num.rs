@@ -121,6 +121,14 @@ serial!(
     /// Stream sequence number of an ordered message within its stream (RFC 9260 section 6.5).
     Ssn(u16, i16)
 );
+serial!(
+    /// Message identifier within a stream, of ordered and of unordered messages each (RFC 8260 section 2.1).
+    Mid(u32, i32)
+);
+serial!(
+    /// Number of a fragment within its message, counted from 0 (RFC 8260 section 2.1).
+    Fsn(u32, i32)
+);
 plain!(
     /// Stream identifier, counted from 0 in each direction.
     StreamId(u16)
