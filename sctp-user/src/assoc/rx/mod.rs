@@ -1,5 +1,6 @@
 //! The receiving side: DATA in, messages and SACKs out.
 
+mod deferred;
 mod order;
 mod reassembly;
 mod sack_out;
@@ -10,12 +11,15 @@ mod window;
 #[cfg(test)]
 mod partial_test;
 #[cfg(test)]
+mod deferred_test;
+#[cfg(test)]
 mod rx_test;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use self::deferred::Deferred;
 use self::reassembly::Reassembly;
 use self::sack_out::SackOut;
 use self::tracker::{Seen, Tracker};
@@ -93,6 +97,8 @@ pub(crate) struct Rx {
     partial: Partial,
     tracker: Tracker,
     reassembly: Reassembly,
+    /// Streams that begin anew as soon as what was sent before has arrived.
+    deferred: Option<Box<Deferred>>,
     window: Window,
     sacks: SackOut,
     /// Messages put together from fragments.
@@ -107,6 +113,7 @@ impl Rx {
             tracker: Tracker::new(peer_initial_tsn),
             partial: Partial::new(cfg),
             reassembly: Reassembly::new(longest(cfg)),
+            deferred: None,
             window: Window::new(cfg.recv_buffer, growth(cfg), cfg.mtu),
             sacks: SackOut::new(cfg),
             reassembled: 0,
@@ -164,17 +171,35 @@ impl Rx {
             self.tracker.insert(tsn);
             return DataOutcome::InvalidStream(data.sid);
         }
-        let (before, after) = (self.tracker.received(tsn.prev()), self.tracker.received(tsn.next()));
-        let inserted = match self.reassembly.insert(data, keep(data.payload, packet), before, after) {
-            Ok(inserted) => inserted,
-            Err(what) => return DataOutcome::Violation(what),
-        };
-        self.tracker.insert(tsn);
-        self.window.learn_chunk(len);
-        self.window.charge(len, 1);
-        self.window.release(0, inserted.pieces.saturating_sub(1));
-        self.reassembled += u64::from(inserted.pieces > 1);
-        DataOutcome::Accepted { readable: inserted.readable }
+        let payload = keep(data.payload, packet);
+        if let Some(deferred) = self.deferred.as_mut().filter(|d| d.concerns(data)) {
+            deferred.hold(data, payload);
+            self.tracker.insert(tsn);
+            self.window.charge(len, 1);
+            return DataOutcome::Accepted { readable: false };
+        }
+        let before = self.tracker.received(tsn.prev());
+        let after = self.tracker.received(tsn.next()) && !self.deferred.as_ref().is_some_and(|d| d.holds(tsn.next()));
+        let outcome = self.take_in(data, payload, before, after);
+        if matches!(outcome, DataOutcome::Accepted { .. }) {
+            self.tracker.insert(tsn);
+            self.window.learn_chunk(len);
+        }
+        outcome
+    }
+
+    /// Gives a chunk, for which there is room, its place among the others.
+    fn take_in(&mut self, data: &Data<'_>, payload: Bytes, before: bool, after: bool) -> DataOutcome {
+        let len = payload.len();
+        match self.reassembly.insert(data, payload, before, after) {
+            Ok(inserted) => {
+                self.window.charge(len, 1);
+                self.window.release(0, inserted.pieces.saturating_sub(1));
+                self.reassembled += u64::from(inserted.pieces > 1);
+                DataOutcome::Accepted { readable: inserted.readable }
+            }
+            Err(what) => DataOutcome::Violation(what),
+        }
     }
 
     /// To be called after the last chunk of each packet: decides on its SACK.

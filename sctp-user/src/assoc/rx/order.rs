@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::assoc::streams::Streams;
 use crate::event::Message;
 use crate::num::{Mid, Ssn, StreamId};
 
@@ -96,6 +97,14 @@ impl<S: Sequence> Order<S> {
             *next = next.following();
             self.ready.push_back(message);
         }
+    }
+
+    /// The numbers of these streams begin anew (RFC 6525 section 5.2.2 rule E3). What still waits there for a turn that will not
+    /// come is handed out.
+    pub(super) fn begin_anew(&mut self, streams: &Streams) {
+        self.next.retain(|sid, _| !streams.has(*sid));
+        let waiting: Vec<_> = self.waiting.keys().filter(|(sid, _)| streams.has(*sid)).copied().collect();
+        self.ready.extend(waiting.into_iter().filter_map(|key| self.waiting.remove(&key)));
     }
 
     /// Adds a message to those that can be read. The end of one whose beginning was handed out goes before all others.
