@@ -106,6 +106,9 @@ impl Association {
             ext.on_data_packet(core, lowest, meta.ecn);
             core.after_data(ctx, path);
         }
+        if core.state != State::Closed {
+            ext.advance(core, ctx);
+        }
         if was_waiting && core.state == State::ShutdownSent {
             // Section 9.2: whatever comes shows that the peer is at it; it gets the time to send what it has left.
             core.errors = 0;

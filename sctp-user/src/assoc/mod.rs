@@ -31,6 +31,8 @@ pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;
 pub(crate) use self::ext::{Extensions, Terms};
+pub(crate) use self::ext::What;
+pub(crate) use self::streams::Streams;
 pub(crate) use self::trial::Trial;
 use crate::time::Time;
 

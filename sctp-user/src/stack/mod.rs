@@ -574,7 +574,12 @@ impl Node for Stack {
 
 /// Whether a peer can cause it as often as it likes.
 fn is_notice(event: &Event) -> bool {
-    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived | Event::PathState { .. } | Event::PathMtu { .. })
+    use Event as E;
+    matches!(
+        event,
+        E::RemoteError(_) | E::Restarted | E::ShutdownReceived | E::PathState { .. } | E::PathMtu { .. } | E::StreamsReset { .. }
+            | E::AssociationReset { .. } | E::StreamsChanged { .. }
+    )
 }
 
 /// What the life of an association adds to the counters of its stack.

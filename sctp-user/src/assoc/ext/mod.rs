@@ -5,40 +5,76 @@
 //! through the core's queue of control chunks, as [`Control::Encoded`](super::core::Control).
 
 mod ecn;
+mod reconfig;
 mod terms;
 
 pub(crate) use self::ecn::Ecn;
+pub(crate) use self::reconfig::{Reconfig, What};
 pub use self::terms::{Capabilities, Terms};
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::Chunk;
+use crate::wire::chunk::kind;
 
 /// The negotiated extensions of an association.
 #[derive(Debug, Default)]
 pub(crate) struct Extensions {
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
+    /// Stream reconfiguration.
+    pub(crate) reconfig: Option<Box<Reconfig>>,
 }
 
 impl Extensions {
     /// Those that both sides agreed on, at their beginning: `core` knows what both said.
     pub(crate) fn negotiate(core: &Core) -> Self {
         let agreed = core.local_terms.capabilities.both(core.peer_terms.capabilities);
-        Self { ecn: Ecn::negotiate(agreed) }
+        Self { ecn: Ecn::negotiate(agreed), reconfig: Reconfig::negotiate(core).map(Box::new) }
     }
 
     /// Whether chunks of this type mean something in this association. One of an extension that was not negotiated is as unknown
     /// as any other (RFC 3758 section 3.3.1).
-    pub(crate) fn knows(&self, _kind: u8) -> bool {
-        true
+    pub(crate) fn knows(&self, kind: u8) -> bool {
+        match kind {
+            kind::RE_CONFIG => self.reconfig.is_some(),
+            _ => true,
+        }
     }
 
     /// A chunk of the peer, before the core sees it.
     pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, _at: &Arrival<'_>, chunk: &Chunk<'_>) {
         if let Some(ecn) = &mut self.ecn {
             ecn.on_chunk(core, ctx.now, chunk);
+        }
+        if let Some(reconfig) = &mut self.reconfig {
+            reconfig.on_chunk(core, ctx, chunk);
+            self.settle_tsns();
+        }
+    }
+
+    /// The end of a packet, or the beginning of a transmission: what waited for either may go on.
+    pub(in crate::assoc) fn advance(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(reconfig) = self.reconfig.as_mut().filter(|r| r.is_busy()) {
+            reconfig.advance(core, ctx);
+            self.settle_tsns();
+        }
+    }
+
+    /// TSNs may have begun anew, and who keeps some has to forget them.
+    fn settle_tsns(&mut self) {
+        if self.reconfig.as_mut().is_some_and(|r| r.take_renumbered())
+            && let Some(ecn) = &mut self.ecn
+        {
+            ecn.begin_anew();
+        }
+    }
+
+    /// The peer restarted, and these extensions with it: the user is told what will not be.
+    pub(in crate::assoc) fn give_up(&mut self, core: &mut Core) {
+        if let Some(reconfig) = &mut self.reconfig {
+            reconfig.give_up(core);
         }
     }
 
@@ -50,12 +86,14 @@ impl Extensions {
     }
 
     /// When [`Self::on_timeout`] wants to be called.
-    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        None
+        self.reconfig.as_ref().and_then(|r| r.next_deadline())
     }
 
     /// Serves the timers of extensions that have expired.
-    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
-    pub(crate) fn on_timeout(&mut self, _core: &mut Core, _ctx: &mut Context<'_>) {}
+    pub(crate) fn on_timeout(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(reconfig) = &mut self.reconfig {
+            reconfig.on_timeout(core, ctx);
+        }
+    }
 }

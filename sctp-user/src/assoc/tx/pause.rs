@@ -110,6 +110,11 @@ impl Tx {
         self.pause.as_ref().is_none_or(|p| !self.queue.has_any_of(&p.streams))
     }
 
+    /// Whether the next ordered message of each of these streams has number zero, and none is on its way to the peer.
+    pub(crate) fn is_anew(&self, streams: &Streams) -> bool {
+        self.pause.is_none() && self.queue.is_anew(streams)
+    }
+
     /// Ends the pause: what was held is sent now, with stream sequence numbers from zero if `anew`.
     pub(crate) fn resume(&mut self, anew: bool) {
         let Some(pause) = self.pause.take() else { return };

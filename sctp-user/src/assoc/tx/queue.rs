@@ -319,6 +319,11 @@ impl SendQueue {
         self.streams.get(&sid).is_some_and(|s| s.unfinished.is_some())
     }
 
+    /// Whether the numbers of these streams begin with the next message, and nothing waits there.
+    pub(super) fn is_anew(&self, streams: &Streams) -> bool {
+        !self.has_any_of(streams) && self.streams.iter().all(|(sid, s)| s.next_ssn == Ssn(0) || !streams.has(*sid))
+    }
+
     /// The numbers of these streams, on which nothing waits, begin anew (RFC 6525 section 5.2.7 rule H4).
     pub(super) fn begin_anew(&mut self, streams: &Streams) {
         for (_, stream) in self.streams.iter_mut().filter(|(sid, _)| streams.has(**sid)) {
