@@ -55,7 +55,6 @@ pub(crate) enum Control {
     Shutdown,
     ShutdownAck,
     /// A chunk of an extension.
-    #[expect(dead_code, reason = "until the first extension sends a chunk of its own")]
     Encoded(Encoded),
 }
 

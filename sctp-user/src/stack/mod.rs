@@ -13,6 +13,7 @@ mod lookup;
 mod ootb;
 mod paths;
 mod ports;
+mod reconfig;
 mod responder;
 mod snapshot;
 mod status;
@@ -29,6 +30,7 @@ use self::deadline::DeadlineSet;
 use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
+pub use self::reconfig::ResetDirection;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, HeartbeatAnswer, PathOptions, PathStatus};
@@ -577,8 +579,14 @@ fn is_notice(event: &Event) -> bool {
     use Event as E;
     matches!(
         event,
-        E::RemoteError(_) | E::Restarted | E::ShutdownReceived | E::PathState { .. } | E::PathMtu { .. } | E::StreamsReset { .. }
-            | E::AssociationReset { .. } | E::StreamsChanged { .. }
+        E::RemoteError(_)
+            | E::Restarted
+            | E::ShutdownReceived
+            | E::PathState { .. }
+            | E::PathMtu { .. }
+            | E::StreamsReset { .. }
+            | E::AssociationReset { .. }
+            | E::StreamsChanged { .. }
     )
 }
 
@@ -766,6 +774,8 @@ impl Assoc<'_> {
 
 #[cfg(test)]
 mod ladder_test;
+#[cfg(test)]
+mod reconfig_test;
 #[cfg(test)]
 mod requests_test;
 #[cfg(test)]

@@ -9,9 +9,9 @@ mod tracker;
 mod window;
 
 #[cfg(test)]
-mod partial_test;
-#[cfg(test)]
 mod deferred_test;
+#[cfg(test)]
+mod partial_test;
 #[cfg(test)]
 mod rx_test;
 

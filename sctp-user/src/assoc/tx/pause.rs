@@ -59,7 +59,11 @@ impl Pause {
     fn unfinished(&self) -> BTreeSet<StreamId> {
         let mut open = BTreeSet::new();
         for held in &self.held {
-            if held.opts.unfinished { open.insert(held.sid) } else { open.remove(&held.sid) };
+            if held.opts.unfinished {
+                open.insert(held.sid)
+            } else {
+                open.remove(&held.sid)
+            };
         }
         open
     }

@@ -22,6 +22,7 @@ mod message;
 mod paths;
 mod place;
 mod status;
+mod streams;
 mod timing;
 
 use std::io;
@@ -33,6 +34,7 @@ pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, Re
 #[doc(hidden)]
 pub use self::place::Place;
 pub use self::status::{AssocIdList, AssocNumber, PeerAddrInfo, Status};
+pub use self::streams::{AddStreams, EnableStreamReset, ResetAssoc, ResetStreams};
 pub use self::timing::{AssocParams, DelayedSack, RtoInfo};
 use super::{SctpListener, SctpSocket, SctpStream};
 use crate::event::AssocId;

@@ -25,7 +25,9 @@ use crate::error::ReconfigError;
 use crate::event::{Event, ReconfigOutcome};
 use crate::num::{StreamId, Tsn};
 use crate::time::Time;
-use crate::wire::chunk::{Encode as _, Heartbeat, Reconfig as ReconfigChunk, ReconfigParam, ReconfigParams, ReconfigResult, StreamList, kind};
+use crate::wire::chunk::{
+    Encode as _, Heartbeat, Reconfig as ReconfigChunk, ReconfigParam, ReconfigParams, ReconfigResult, StreamList, kind,
+};
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::packet::COMMON_HEADER_LEN;
 use crate::wire::{Cause, Chunk, param};
@@ -272,9 +274,10 @@ impl Reconfig {
         let Some(Ask { what, answers: to, .. }) = self.asks.pop_front() else { return false };
         let open: ArrayVec<_, 2> = what.requests().into_iter().map(|r| (self.number(), r)).collect();
         let response = to.unwrap_or(self.expected.wrapping_sub(1));
-        let params = open.iter().map(|(request, what)| what.param(*request, response, core.tx.next_tsn().prev()));
-        let params: ArrayVec<ReconfigParam<'_>, 4> = answers.iter().copied().chain(params).collect();
-        let chunk = encode(&params);
+        let chunk = {
+            let params = open.iter().map(|(request, what)| what.param(*request, response, core.tx.next_tsn().prev()));
+            encode(&answers.iter().copied().chain(params).collect::<Vec<_>>())
+        };
         self.invited = open.iter().find(|(_, r)| matches!(r, Request::Incoming(_))).map(|(n, _)| *n).or(self.invited);
         core.counters.out_reconfig_requests += open.len() as u64;
         push(core, kind::RE_CONFIG, chunk.clone());
@@ -404,12 +407,7 @@ fn resumed(core: &mut Core, ctx: &mut Context<'_>) {
 
 /// Tells the user what became of a request.
 fn tell(core: &mut Core, request: Request, outcome: ReconfigOutcome) {
-    let reset = |outgoing: bool, s: &Streams| Event::StreamsReset {
-        incoming: !outgoing,
-        outgoing,
-        streams: s.list().to_vec(),
-        outcome,
-    };
+    let reset = |outgoing: bool, s: &Streams| Event::StreamsReset { incoming: !outgoing, outgoing, streams: s.list().to_vec(), outcome };
     let event = match &request {
         Request::Outgoing(s) => reset(true, s),
         Request::Incoming(s) => reset(false, s),
