@@ -154,3 +154,6 @@ fn verify(
         _ => Err(Rejection::Forged),
     }
 }
+
+#[cfg(test)]
+mod capture_test;
