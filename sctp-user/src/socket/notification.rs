@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::info::SndInfo;
 use crate::error::CloseReason;
-use crate::event::{AssocId, Message, PathChange, ReconfigOutcome};
-use crate::num::{Ssn, StreamId, Tsn};
+use crate::event::{AssocId, KeyUse, Message, PathChange, ReconfigOutcome};
+use crate::num::{KeyId, Ssn, StreamId, Tsn};
 
 /// News about an association (RFC 6458 section 6.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -122,6 +122,15 @@ pub enum Notification {
         /// What became of it (SCTP_STREAM_CHANGE_DENIED, SCTP_STREAM_CHANGE_FAILED).
         outcome: ReconfigOutcome,
     },
+    /// About authentication (SCTP_AUTHENTICATION_EVENT).
+    Authentication {
+        /// The association.
+        assoc: AssocId,
+        /// The shared key that this is about, if it is about one.
+        key: Option<KeyId>,
+        /// What happened.
+        what: AuthIndication,
+    },
     /// Everything that was sent is acknowledged (SCTP_SENDER_DRY_EVENT).
     SenderDry {
         /// The association.
@@ -157,6 +166,7 @@ impl Notification {
             | Self::StreamsReset { assoc, .. }
             | Self::AssociationReset { assoc, .. }
             | Self::StreamsChanged { assoc, .. }
+            | Self::Authentication { assoc, .. }
             | Self::SenderDry { assoc }
             | Self::Stopped { assoc }
             | Self::Writable { assoc } => *assoc,
@@ -176,6 +186,7 @@ impl Notification {
             Self::StreamsReset { .. } => EventKind::StreamReset,
             Self::AssociationReset { .. } => EventKind::AssocReset,
             Self::StreamsChanged { .. } => EventKind::StreamChange,
+            Self::Authentication { .. } => EventKind::Authentication,
             Self::SenderDry { .. } => EventKind::SenderDry,
             Self::Writable { .. } => EventKind::Writable,
             Self::Stopped { .. } => return None,
@@ -208,11 +219,33 @@ impl Notification {
                 | Self::RemoteError { .. }
                 | Self::Restarted { .. }
                 | Self::PathState { .. }
+                | Self::Authentication { .. }
                 | Self::SenderDry { .. }
                 | Self::StreamsReset { .. }
                 | Self::AssociationReset { .. }
                 | Self::StreamsChanged { .. }
         )
+    }
+}
+
+/// What a [`Notification::Authentication`] tells (RFC 6458 section 6.1.8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum AuthIndication {
+    /// The peer has begun to use this key (SCTP_AUTH_NEW_KEY).
+    NewKey,
+    /// This key was deactivated and is not needed any more (SCTP_AUTH_FREE_KEY).
+    FreeKey,
+    /// The peer has no authentication (SCTP_AUTH_NO_AUTH).
+    NoAuth,
+}
+
+impl From<KeyUse> for AuthIndication {
+    fn from(what: KeyUse) -> Self {
+        match what {
+            KeyUse::NewKey => Self::NewKey,
+            KeyUse::FreeKey => Self::FreeKey,
+        }
     }
 }
 
@@ -243,6 +276,8 @@ pub enum EventKind {
     StreamChange,
     /// [`Notification::Writable`], which RFC 6458 leaves to `select`.
     Writable,
+    /// SCTP_AUTHENTICATION_EVENT.
+    Authentication,
 }
 
 /// A set of [`EventKind`]s.

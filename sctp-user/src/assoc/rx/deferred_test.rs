@@ -9,6 +9,9 @@ use crate::config::AssocConfig;
 use crate::num::{Ppid, Ssn, StreamId, Tsn};
 use crate::wire::chunk::Data;
 
+/// TSN, stream, number in it, first and last fragment, payload.
+type Sent = (u32, u16, u16, (bool, bool), Vec<u8>);
+
 fn chunk(tsn: u32, sid: u16, ssn: u16, flags: (bool, bool), payload: &[u8]) -> Data<'_> {
     let (begin, end) = flags;
     let (tsn, sid, ssn) = (Tsn(tsn), StreamId(sid), Ssn(ssn));
@@ -86,7 +89,7 @@ proptest! {
         one in any::<bool>(),
     ) {
         let streams = if one { Streams::listed([StreamId(1)]) } else { Streams::all() };
-        let mut sent: Vec<(u32, u16, u16, (bool, bool), Vec<u8>)> = Vec::new();
+        let mut sent = Vec::<Sent>::new();
         let mut next = [0_u16; 3];
         let mut expected: Vec<Vec<(u16, Vec<u8>)>> = vec![Vec::new(); 3];
         let mut tsn = 1_u32;

@@ -25,11 +25,7 @@ option!(EnableStreamReset, "SCTP_ENABLE_STREAM_RESET", AssocSel);
 impl GetOpt for EnableStreamReset {
     fn get(place: &mut Place<'_>, sel: AssocSel) -> io::Result<Self> {
         let cfg = place.config(sel)?;
-        Ok(Self {
-            streams: cfg.accept_stream_reset,
-            association: cfg.accept_association_reset,
-            added_streams: cfg.accept_added_streams,
-        })
+        Ok(Self { streams: cfg.accept_stream_reset, association: cfg.accept_association_reset, added_streams: cfg.accept_added_streams })
     }
 }
 

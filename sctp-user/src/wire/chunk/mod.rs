@@ -1,20 +1,24 @@
 //! Chunks of RFC 9260 section 3.3: one struct each that borrows its variable parts and is used to read and to write.
 
+mod auth;
 mod control;
 mod data;
 mod init;
 mod pad;
 mod reconfig;
 mod sack;
+mod types;
 
 use thiserror::Error;
 
+pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
 pub use self::reconfig::{Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, StreamList};
 pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
+pub use self::types::ChunkTypes;
 use super::cursor::Writer;
 use super::packet::RawChunk;
 use crate::num::Tsn;
@@ -123,6 +127,8 @@ pub enum Chunk<'a> {
     ShutdownComplete(ShutdownComplete),
     /// RE-CONFIG.
     Reconfig(Reconfig<'a>),
+    /// AUTH.
+    Auth(Auth<'a>),
     /// PAD.
     Pad(Pad<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
@@ -148,6 +154,7 @@ impl<'a> Chunk<'a> {
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
             kind::RE_CONFIG => Some(Self::Reconfig(Reconfig::decode(raw))),
+            kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             _ => Some(Self::Unknown(*raw)),
         };
@@ -174,6 +181,7 @@ impl Encode for Chunk<'_> {
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
             Self::Reconfig(c) => c.encode(w),
+            Self::Auth(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);

@@ -38,8 +38,6 @@ const BETWEEN_TSN_RESETS: Duration = Duration::from_secs(30);
 const MAX_ASKS: usize = 4;
 /// Length of a RE-CONFIG with both reset requests and no stream: header, outgoing and incoming request.
 const RESET_LEN: usize = 4 + 16 + 8;
-/// Most streams in one association (RFC 9260 section 3.3.2: a count of 16 bits).
-const MAX_STREAMS: u16 = u16::MAX;
 
 /// What is to be asked of the peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -168,7 +166,8 @@ impl Reconfig {
                 self.last_tsn_reset = Some(ctx.now);
             }
             What::Add { incoming, outgoing } => {
-                let beyond = |have: u16, more: &u16| have.checked_add(*more).is_none_or(|n| n > MAX_STREAMS);
+                // Their number has 16 bits (RFC 9260 section 3.3.2).
+                let beyond = |have: u16, more: &u16| have.checked_add(*more).is_none();
                 if (*incoming == 0 && *outgoing == 0) || beyond(core.inbound, incoming) || beyond(core.outbound, outgoing) {
                     return Err(ReconfigError::TooMany);
                 }

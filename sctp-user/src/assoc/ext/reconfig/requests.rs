@@ -243,7 +243,7 @@ impl Reconfig {
     fn add_incoming(&mut self, core: &mut Core, count: u16) -> Reply {
         // It may be the answer to our own request for them, which has no number here.
         let invited = self.settle_incoming_streams(count);
-        let limit = if invited { super::MAX_STREAMS } else { core.cfg.max_inbound_streams };
+        let limit = if invited { u16::MAX } else { core.cfg.max_inbound_streams };
         let Some(streams) = core.inbound.checked_add(count).filter(|n| *n <= limit) else {
             return Reply::result(ReconfigResult::DENIED);
         };
@@ -307,16 +307,14 @@ const fn number_of(param: &ReconfigParam<'_>) -> Option<u32> {
 /// The combinations of section 3.1.
 fn may_stand_together(params: &[ReconfigParam<'_>]) -> bool {
     use ReconfigParam as P;
-    match params {
-        [_] => true,
-        [P::OutgoingReset { .. }, P::IncomingReset { .. }]
-        | [P::IncomingReset { .. }, P::OutgoingReset { .. }]
-        | [P::AddOutgoing { .. }, P::AddIncoming { .. }]
-        | [P::AddIncoming { .. }, P::AddOutgoing { .. }]
-        | [P::Response { .. }, P::OutgoingReset { .. } | P::Response { .. }]
-        | [P::OutgoingReset { .. }, P::Response { .. }] => true,
-        _ => false,
-    }
+    matches!(
+        params,
+        [_] | [P::OutgoingReset { .. }, P::IncomingReset { .. } | P::Response { .. }]
+            | [P::IncomingReset { .. }, P::OutgoingReset { .. }]
+            | [P::AddOutgoing { .. }, P::AddIncoming { .. }]
+            | [P::AddIncoming { .. }, P::AddOutgoing { .. }]
+            | [P::Response { .. }, P::OutgoingReset { .. } | P::Response { .. }]
+    )
 }
 
 /// Section 3.1: an ERROR for what makes no sense.
