@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::notification::Notification;
-use crate::event::{AssocId, Message, SendOptions};
+use crate::event::{AssocId, Message, Reliability, SendOptions};
 use crate::net::PeerAddr;
 use crate::num::{Ppid, Ssn, StreamId, Tsn};
 
@@ -30,6 +30,9 @@ pub struct SndInfo {
     pub eor: bool,
     /// The peer's address to send to, as long as that path is active (SCTP_ADDR_OVER).
     pub path: Option<IpAddr>,
+    /// When the message is given up (SCTP_PRINFO, RFC 6458 section 5.3.7); `None` leaves it to
+    /// [`DefaultPrInfo`](super::option::DefaultPrInfo).
+    pub reliability: Option<Reliability>,
     /// Shut down gracefully after this message, which may be empty (SCTP_EOF).
     pub eof: bool,
     /// In place of sending, end the association at once; the message is the reason that the peer is told (SCTP_ABORT).
@@ -116,7 +119,14 @@ impl SndInfo {
         self
     }
 
-    pub(super) fn options(&self, explicit_eor: bool) -> SendOptions {
+    /// Given up as this says; without it as [`DefaultPrInfo`](super::option::DefaultPrInfo) says.
+    #[must_use]
+    pub fn reliability(mut self, reliability: Reliability) -> Self {
+        self.reliability = Some(reliability);
+        self
+    }
+
+    pub(super) fn options(&self, explicit_eor: bool, usual: Reliability) -> SendOptions {
         SendOptions {
             unordered: self.unordered,
             sack_immediately: self.sack_immediately,
@@ -124,6 +134,7 @@ impl SndInfo {
             unfinished: explicit_eor && !self.eor,
             cork: self.cork,
             path: self.path,
+            reliability: self.reliability.unwrap_or(usual),
         }
     }
 }

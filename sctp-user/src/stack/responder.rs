@@ -356,7 +356,7 @@ impl Stack {
             if !core.incoming {
                 core.local_terms = Terms::own(&core.cfg, stack, ctx.entropy);
             }
-            let ext = Extensions::negotiate(&core);
+            let ext = Extensions::negotiate(&mut core);
             Association { core, ext }
         })?;
         self.enter_addresses(id);

@@ -2,6 +2,8 @@
 
 mod control;
 mod data;
+mod entries;
+mod forward_tsn;
 mod init;
 mod pad;
 mod sack;
@@ -10,9 +12,11 @@ use thiserror::Error;
 
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
+pub use self::entries::{Entries, Entry};
+pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
-pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
+pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
 use super::cursor::Writer;
 use super::packet::RawChunk;
 use crate::num::Tsn;
@@ -121,6 +125,10 @@ pub enum Chunk<'a> {
     ShutdownComplete(ShutdownComplete),
     /// PAD.
     Pad(Pad<'a>),
+    /// FORWARD TSN.
+    ForwardTsn(ForwardTsn<'a>),
+    /// I-FORWARD-TSN.
+    IForwardTsn(IForwardTsn<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
     Unknown(RawChunk<'a>),
 }
@@ -144,6 +152,8 @@ impl<'a> Chunk<'a> {
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
+            kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
+            kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
             _ => Some(Self::Unknown(*raw)),
         };
         parsed.ok_or(ChunkError { kind: raw.kind, offset: raw.offset, what: "too short or inconsistent" })
@@ -169,6 +179,8 @@ impl Encode for Chunk<'_> {
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
+            Self::ForwardTsn(c) => c.encode(w),
+            Self::IForwardTsn(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
                 w.pad4();
