@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::notification::Notification;
 use crate::event::{AssocId, Message, Reliability, SendOptions};
 use crate::net::PeerAddr;
-use crate::num::{Ppid, Ssn, StreamId, Tsn};
+use crate::num::{KeyId, Ppid, Ssn, StreamId, Tsn};
 
 /// How a message is to be sent (RFC 6458 section 5.3.4).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -33,6 +33,9 @@ pub struct SndInfo {
     /// When the message is given up (SCTP_PRINFO, RFC 6458 section 5.3.7); `None` leaves it to
     /// [`DefaultPrInfo`](super::option::DefaultPrInfo).
     pub reliability: Option<Reliability>,
+    /// The shared key that authenticates the message, if the peer wants user data authenticated (SCTP_AUTHINFO, RFC 6458 section 5.3.8);
+    /// `None` is the active one.
+    pub auth_key: Option<KeyId>,
     /// Shut down gracefully after this message, which may be empty (SCTP_EOF).
     pub eof: bool,
     /// In place of sending, end the association at once; the message is the reason that the peer is told (SCTP_ABORT).
@@ -98,6 +101,13 @@ impl SndInfo {
         self
     }
 
+    /// Authenticated by this shared key.
+    #[must_use]
+    pub fn auth_key(mut self, key: KeyId) -> Self {
+        self.auth_key = Some(key);
+        self
+    }
+
     /// The last message before a graceful shutdown.
     #[must_use]
     pub fn eof(mut self) -> Self {
@@ -135,6 +145,7 @@ impl SndInfo {
             cork: self.cork,
             path: self.path,
             reliability: self.reliability.unwrap_or(usual),
+            auth_key: self.auth_key,
         }
     }
 }

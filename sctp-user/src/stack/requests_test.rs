@@ -31,6 +31,7 @@ const PART: SendOptions = SendOptions {
     unfinished: true,
     cork: false,
     path: None,
+    auth_key: None,
     reliability: Reliability::Full,
 };
 

@@ -1,5 +1,6 @@
 //! Chunks of RFC 9260 section 3.3: one struct each that borrows its variable parts and is used to read and to write.
 
+mod auth;
 mod control;
 mod data;
 mod entries;
@@ -7,9 +8,11 @@ mod forward_tsn;
 mod init;
 mod pad;
 mod sack;
+mod types;
 
 use thiserror::Error;
 
+pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::entries::{Entries, Entry};
@@ -17,6 +20,7 @@ pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
 pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
+pub use self::types::ChunkTypes;
 use super::cursor::Writer;
 use super::packet::RawChunk;
 use crate::num::Tsn;
@@ -123,6 +127,8 @@ pub enum Chunk<'a> {
     Cwr(Tsn),
     /// SHUTDOWN COMPLETE.
     ShutdownComplete(ShutdownComplete),
+    /// AUTH.
+    Auth(Auth<'a>),
     /// PAD.
     Pad(Pad<'a>),
     /// FORWARD TSN.
@@ -151,6 +157,7 @@ impl<'a> Chunk<'a> {
             kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
             kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
@@ -178,6 +185,7 @@ impl Encode for Chunk<'_> {
             Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
+            Self::Auth(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
             Self::ForwardTsn(c) => c.encode(w),
             Self::IForwardTsn(c) => c.encode(w),
