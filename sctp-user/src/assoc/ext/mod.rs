@@ -6,11 +6,13 @@
 
 mod auth;
 mod ecn;
+mod partial_reliability;
 mod reconfig;
 mod terms;
 
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
+pub(crate) use self::partial_reliability::PartialReliability;
 pub(crate) use self::reconfig::{Reconfig, What};
 pub use self::terms::{Capabilities, Terms};
 use super::core::{Context, Core};
@@ -28,6 +30,8 @@ pub(crate) struct Extensions {
     pub(crate) auth: Option<Box<Auth>>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
+    /// Partial reliability.
+    pub(crate) partial_reliability: Option<PartialReliability>,
     /// Stream reconfiguration.
     pub(crate) reconfig: Option<Box<Reconfig>>,
 }
@@ -38,7 +42,12 @@ impl Extensions {
         let agreed = core.local_terms.capabilities.both(core.peer_terms.capabilities);
         let auth = Auth::negotiate(core);
         core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
-        Self { auth, ecn: Ecn::negotiate(agreed), reconfig: Reconfig::negotiate(core).map(Box::new) }
+        Self {
+            auth,
+            ecn: Ecn::negotiate(agreed),
+            partial_reliability: PartialReliability::negotiate(agreed, core),
+            reconfig: Reconfig::negotiate(core).map(Box::new),
+        }
     }
 
     /// The configuration of the association was changed from `old`.
@@ -66,6 +75,7 @@ impl Extensions {
     /// as any other (RFC 3758 section 3.3.1).
     pub(crate) fn knows(&self, kind: u8) -> bool {
         match kind {
+            kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.partial_reliability.is_some(),
             kind::RE_CONFIG => self.reconfig.is_some(),
             _ => true,
         }
@@ -75,6 +85,9 @@ impl Extensions {
     pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, _at: &Arrival<'_>, chunk: &Chunk<'_>) {
         if let Some(ecn) = &mut self.ecn {
             ecn.on_chunk(core, ctx.now, chunk);
+        }
+        if let Some(pr) = &mut self.partial_reliability {
+            pr.on_chunk(core, chunk);
         }
         if let Some(reconfig) = &mut self.reconfig {
             reconfig.on_chunk(core, ctx, chunk);

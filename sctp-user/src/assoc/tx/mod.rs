@@ -1,10 +1,13 @@
 //! The sending side: messages in, DATA out, SACKs back in.
 
+mod abandon;
 mod configure;
 mod echo;
+mod forward;
 mod opening;
 mod outstanding;
 mod pause;
+mod policy;
 mod queue;
 mod release;
 mod retransmit;
@@ -13,6 +16,8 @@ mod sack_in;
 mod send;
 mod snapshot;
 
+#[cfg(test)]
+mod abandon_test;
 #[cfg(test)]
 mod loopback_test;
 #[cfg(test)]
@@ -27,8 +32,10 @@ mod tx_test;
 use bytes::Bytes;
 
 use self::echo::Echo;
-use self::outstanding::{Index, Outstanding, Span};
+use self::forward::Forward;
+use self::outstanding::{ChunkState, Index, Outstanding, Span};
 use self::pause::Pause;
+use self::policy::Policy;
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
 use crate::config::AssocConfig;
@@ -101,6 +108,9 @@ struct TxStats {
     fast_recoveries: u64,
     probes: u64,
     t3: u64,
+    abandoned_unsent: u64,
+    abandoned_sent: u64,
+    forward_tsns: u64,
 }
 
 /// The sending side of an association.
@@ -123,6 +133,8 @@ pub(crate) struct Tx {
     recovery: Option<Index>,
     /// Congestion marks.
     echo: Echo,
+    /// Partial reliability.
+    forward: Forward,
     /// Fast Recovery just began: one packet goes whatever cwnd says.
     fast_packet: bool,
     /// Packets that may go before the next opportunity (Max.Burst).
@@ -161,6 +173,7 @@ impl Tx {
             window: PeerWindow::new(peer_rwnd),
             recovery: None,
             echo: Echo::default(),
+            forward: Forward::default(),
             fast_packet: false,
             burst: 0,
             release: None,
@@ -179,7 +192,7 @@ impl Tx {
     ///
     /// # Errors
     /// There is no such stream, the message is empty or too long, or the send buffer is full; an empty buffer takes any message.
-    pub(crate) fn enqueue(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+    pub(crate) fn enqueue(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
         if sid.0 >= self.outbound_streams {
             return Err(SendError::InvalidStream);
         }
@@ -192,9 +205,8 @@ impl Tx {
         if !self.cfg.fragment && payload.len() > self.longest_chunk() {
             return Err(SendError::TooLong { len: payload.len(), max: self.longest_chunk() });
         }
-        let buffered = self.buffered();
-        let full = buffered > 0 && buffered.saturating_add(payload.len()) > self.cfg.send_buffer;
-        if full || self.waiting() >= self.max_messages() {
+        let policy = Policy::new(now, opts.reliability);
+        if !self.has_room(payload.len()) && !self.make_room(now, payload.len(), policy) {
             self.refused = true;
             // What waits for more would wait for ever.
             self.corked = false;
@@ -202,10 +214,17 @@ impl Tx {
             self.begin_opportunity();
             return Err(SendError::WouldBlock);
         }
-        let Some(payload) = self.hold(sid, ppid, payload, opts) else { return Ok(()) };
+        let Some(payload) = self.hold(sid, ppid, payload, opts, policy) else { return Ok(()) };
         self.corked = opts.cork;
-        self.queue.push(sid, ppid, payload, opts);
+        self.queue.push(sid, ppid, payload, opts, policy);
         Ok(())
+    }
+
+    /// Whether a message of `len` bytes fits the send buffer.
+    fn has_room(&self, len: usize) -> bool {
+        let buffered = self.buffered();
+        let fits = buffered == 0 || buffered.saturating_add(len) <= self.cfg.send_buffer;
+        fits && self.waiting() < self.max_messages()
     }
 
     /// The paths changed: the longest chunk, header included, that passes on all of them.
@@ -225,7 +244,8 @@ impl Tx {
 
     /// Whether a message waits, or may have to be sent again, that the user wants authenticated by this very key.
     pub(crate) fn asks_for_key(&self, key: KeyId) -> bool {
-        self.queue.asks_for_key(key) || self.out.iter().any(|c| c.fragment.auth_key == Some(key))
+        let held = self.pause.as_ref().is_some_and(|p| p.asks_for_key(key));
+        held || self.queue.asks_for_key(key) || self.out.iter().any(|c| c.fragment.auth_key == Some(key))
     }
 
     /// Most user data in a chunk that passes on all paths.
@@ -239,7 +259,7 @@ impl Tx {
     }
 
     /// Whether a message was refused and half of the send buffer is free now; tells it once.
-    fn is_writable_again(&mut self) -> bool {
+    pub(crate) fn is_writable_again(&mut self) -> bool {
         let room = self.buffered() <= self.cfg.send_buffer / 2 && self.waiting() <= self.max_messages() / 2;
         room && core::mem::take(&mut self.refused)
     }
@@ -257,6 +277,9 @@ impl Tx {
             fast_recoveries: s.fast_recoveries,
             window_probes: s.probes,
             t3_expireds: s.t3,
+            abandoned_unsent: s.abandoned_unsent,
+            abandoned_sent: s.abandoned_sent,
+            out_forward_tsns: s.forward_tsns,
             ..AssocStats::default()
         }
     }
@@ -318,7 +341,7 @@ impl Tx {
         let mut all: Vec<(u64, Undelivered)> = Vec::new();
         let next_tsn = self.out.tsn(self.out.next_index());
         let out = core::mem::replace(&mut self.out, Outstanding::new(next_tsn));
-        for chunk in out.iter() {
+        for chunk in out.iter().filter(|c| c.state != ChunkState::Abandoned) {
             if all.last().is_none_or(|(seq, _)| *seq != chunk.fragment.seq) {
                 all.push((chunk.fragment.seq, chunk.fragment.undelivered()));
             }

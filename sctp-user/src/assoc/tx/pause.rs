@@ -8,9 +8,10 @@ use std::collections::{BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use super::Tx;
+use super::policy::Policy;
 use crate::assoc::streams::Streams;
 use crate::event::{Message, SendOptions, Undelivered};
-use crate::num::{Ppid, Ssn, StreamId, Tsn};
+use crate::num::{KeyId, Ppid, Ssn, StreamId, Tsn};
 
 /// A message, or a part of one, that waits for its stream.
 #[derive(Debug)]
@@ -19,11 +20,12 @@ struct Held {
     ppid: Ppid,
     payload: Bytes,
     opts: SendOptions,
+    policy: Policy,
 }
 
 impl From<Held> for Undelivered {
     fn from(held: Held) -> Self {
-        let Held { sid, ppid, payload, opts } = held;
+        let Held { sid, ppid, payload, opts, .. } = held;
         Self { message: Message::whole(sid, Ssn(0), ppid, opts.unordered, payload), context: opts.context, sent: false }
     }
 }
@@ -53,6 +55,11 @@ impl Pause {
     /// Whether a shutdown may not begin before it ends.
     pub(super) fn is_in_the_way(&self) -> bool {
         self.binds || !self.held.is_empty()
+    }
+
+    /// Whether a message that it holds is to be authenticated by this very key.
+    pub(super) fn asks_for_key(&self, key: KeyId) -> bool {
+        self.held.iter().any(|h| h.opts.auth_key == Some(key))
     }
 
     /// Streams whose last message that is held has no end yet.
@@ -125,19 +132,19 @@ impl Tx {
         if anew {
             self.queue.begin_anew(&pause.streams);
         }
-        for Held { sid, ppid, payload, opts } in pause.held {
-            self.queue.push(sid, ppid, payload, opts);
+        for Held { sid, ppid, payload, opts, policy } in pause.held {
+            self.queue.push(sid, ppid, payload, opts, policy);
         }
         self.begin_opportunity();
     }
 
     /// Keeps a message back if its stream is paused.
-    pub(super) fn hold(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Option<Bytes> {
+    pub(super) fn hold(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions, policy: Policy) -> Option<Bytes> {
         let Some(pause) = self.pause.as_mut().filter(|p| p.streams.has(sid) && !self.queue.is_unfinished(sid)) else {
             return Some(payload);
         };
         pause.bytes += payload.len();
-        pause.held.push_back(Held { sid, ppid, payload, opts });
+        pause.held.push_back(Held { sid, ppid, payload, opts, policy });
         None
     }
 
