@@ -100,6 +100,7 @@ impl Rx {
         self.reassembly.begin_anew(&Streams::all());
         debug_assert!(self.reassembly.ready().len() >= messages);
         self.deferred = None;
+        self.before_reset = Some(self.tracker.highest());
         self.tracker = Tracker::new(next);
         self.sacks.forget();
         self.sacks.force();

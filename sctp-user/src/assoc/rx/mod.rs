@@ -33,8 +33,6 @@ use crate::time::Time;
 use crate::wire::PacketWriter;
 use crate::wire::chunk::{Data, ForwardTsn};
 
-/// Farthest that a FORWARD TSN may move the cumulative TSN.
-const FARTHEST: u32 = 1 << 30;
 /// Shorter payloads are copied, so that a few bytes do not keep a whole receive buffer alive.
 const COPY_BELOW: usize = 256;
 
@@ -103,6 +101,8 @@ pub(crate) struct Rx {
     reassembly: Reassembly,
     /// Streams that begin anew as soon as what was sent before has arrived.
     deferred: Option<Box<Deferred>>,
+    /// The cumulative TSN before TSNs last began anew.
+    before_reset: Option<Tsn>,
     window: Window,
     sacks: SackOut,
     /// Messages put together from fragments.
@@ -118,6 +118,7 @@ impl Rx {
             partial: Partial::new(cfg),
             reassembly: Reassembly::new(longest(cfg)),
             deferred: None,
+            before_reset: None,
             window: Window::new(cfg.recv_buffer, growth(cfg), cfg.mtu),
             sacks: SackOut::new(cfg),
             reassembled: 0,
@@ -214,8 +215,9 @@ impl Rx {
     /// Takes in a FORWARD TSN (RFC 3758 section 3.6). Answers which message was handed out in part and will not be completed, if there
     /// is one: its stream, its sequence number, and whether it is unordered.
     pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Option<(StreamId, Ssn, bool)> {
-        // No sender is so far ahead; one that came late, after TSNs began anew (RFC 6525), seems to be.
-        let stale = forward.cum_tsn.at_or_before(self.tracker.cum()) || forward.cum_tsn.since(self.tracker.cum()) > FARTHEST;
+        // One that came late, after TSNs began anew (RFC 6525), may seem to be ahead.
+        let late = self.before_reset.is_some_and(|old| forward.cum_tsn.at_or_before(old));
+        let stale = late || forward.cum_tsn.at_or_before(self.tracker.cum());
         // It counts as DATA for the SACK. A stale one says that a SACK was lost.
         self.sacks.on_data(stale);
         if stale {
