@@ -69,7 +69,7 @@ fn causes(sent: &[Sent]) -> Vec<(u16, Vec<u8>)> {
     }
 }
 
-/// RFC 4895 rows: 3.1-1, 3.1-5, 3.2-4, 3.3-3, 6.1-1.
+/// RFC 4895 rows: 3.1-1, 3.1-5, 3.2-5, 3.3-6, 6.1-1.
 #[test]
 fn init_and_init_ack_have_the_three_parameters_once() {
     let mut p = Puppet::new(cfg(&[kind::DATA, kind::ABORT, kind::HEARTBEAT]));
@@ -87,7 +87,7 @@ fn init_and_init_ack_have_the_three_parameters_once() {
     }
 }
 
-/// RFC 4895 rows: 6.1-3, 6.1-4, 6.1-5. Vulnerability class 7: a RANDOM of no bytes.
+/// RFC 4895 rows: 6.1-3, 6.1-4. Vulnerability class 7: a RANDOM of no bytes.
 #[test]
 fn a_random_number_that_has_not_32_bytes_ends_in_an_abort() {
     for len in [0, 31, 33, 200] {
@@ -104,7 +104,7 @@ fn a_random_number_that_has_not_32_bytes_ends_in_an_abort() {
     }
 }
 
-/// RFC 4895 rows: 6.2-1, 6.2-3, 6.2-4, 6.2-5, 6.2-8.
+/// RFC 4895 rows: 6.2-3, 6.2-5, 6.2-7, 3.3-1, 6.1-6.
 #[test]
 fn what_the_peer_wants_authenticated_stands_behind_an_auth_chunk() {
     for open in [opened, accepted] {
@@ -127,7 +127,7 @@ fn what_the_peer_wants_authenticated_stands_behind_an_auth_chunk() {
     }
 }
 
-/// RFC 4895 rows: 6.2-1.
+/// RFC 4895 rows: 6.2-1, 6.2-4, 5.1-7, 3.3-7, 5.1-1.
 #[test]
 fn control_chunks_are_authenticated_too() {
     let all = [kind::SACK, kind::HEARTBEAT, kind::HEARTBEAT_ACK, kind::SHUTDOWN, kind::ABORT, kind::SHUTDOWN_COMPLETE, kind::COOKIE_ACK];
@@ -154,7 +154,7 @@ fn control_chunks_are_authenticated_too() {
     assert_eq!(names(&p.give(&[Chunk::ShutdownAck])), [["SHUTDOWN-COMPLETE"]]);
 }
 
-/// RFC 4895 rows: 6.3-1, 6.3-9. Vulnerability class 7: CVE-2026-68300, a missing AUTH chunk is not a verified one.
+/// RFC 4895 rows: 6.3-1. Vulnerability class 7: CVE-2026-68300, a missing AUTH chunk is not a verified one.
 #[test]
 fn what_must_be_authenticated_and_is_not_is_dropped_in_silence() {
     let (mut p, _) = opened(cfg(&[kind::DATA]), &[], &[1]);
@@ -173,7 +173,7 @@ fn what_must_be_authenticated_and_is_not_is_dropped_in_silence() {
     assert_eq!(p.recv().unwrap().payload, "secret");
 }
 
-/// RFC 4895 rows: 6.3-4, 6.3-5, 6.3-6, 6.3-8, 6.3-10. Vulnerability class 7: a wrong code, none, too short or too long; CVE-2020-6831.
+/// RFC 4895 rows: 6.3-2, 6.3-5, 6.3-7, 6.3-8. Vulnerability class 7: a wrong code, none, too short or too long; CVE-2020-6831.
 #[test]
 fn what_stands_behind_a_wrong_auth_chunk_is_dropped_in_silence() {
     let (mut p, signer) = opened(with_key(&[kind::DATA], 7, b"a shared key"), &[], &[3, 1]);
@@ -204,13 +204,17 @@ fn what_stands_behind_a_wrong_auth_chunk_is_dropped_in_silence() {
     }
     assert_eq!(names(&p.give_raw(&sealed)), [["SACK"]]);
     assert_eq!(p.recv().unwrap().payload, "secret");
+    // Without a shared key of our own, only number 0 means anything.
+    let (mut null, signer) = opened(cfg(&[kind::DATA]), &[], &[1]);
+    let early = null.data(0, b"x");
+    assert_eq!(names(&give_sealed(&mut null, &signer.with_key(3, b""), &[early])), [[""; 0]; 0]);
     let strong = good.with_hmac(3);
     let data = p.data(0, b"by SHA-256");
     give_sealed(&mut p, &strong, &[data]);
     assert_eq!(p.recv().unwrap().payload, "by SHA-256");
 }
 
-/// RFC 4895 rows: 6.3-2, 6.3-3, 4.1-1. Vulnerability class 7: CVE-2010-3705, an algorithm out of the list.
+/// RFC 4895 rows: 6.3-3, 6.3-4, 4.1-1, 4.1-2, 4.1-3. Vulnerability class 7: CVE-2010-3705, an algorithm out of the list.
 #[test]
 fn an_algorithm_that_was_not_offered_is_told_to_the_peer() {
     let mut only_sha1 = cfg(&[kind::DATA]);
@@ -221,12 +225,15 @@ fn an_algorithm_that_was_not_offered_is_told_to_the_peer() {
         let packet = signer.clone().with_hmac(hmac).seal(&encode(&[data]));
         let sent = p.give_raw(&packet);
         assert_eq!(causes(&sent), [(0x0105, hmac.to_be_bytes().to_vec())]);
+        // Length 6, and two zero bytes behind it that the chunk's length does not count.
+        let [a, b] = hmac.to_be_bytes();
+        assert_eq!(only(&sent).bytes[12..], [9, 0, 0, 10, 1, 5, 0, 6, a, b, 0, 0]);
         assert_eq!(p.recv(), None);
     }
     assert_eq!(names(&give_sealed(&mut p, &signer, &[data])), [["SACK"]]);
 }
 
-/// RFC 4895 rows: 6.3-11, 6.3-12, 6.3-13.
+/// RFC 4895 rows: 6.3-9, 6.3-10.
 #[test]
 fn a_cookie_echo_that_must_be_authenticated_opens_an_association_only_if_it_is() {
     for hmac in [1, 3] {
@@ -256,6 +263,80 @@ fn a_cookie_echo_that_must_be_authenticated_opens_an_association_only_if_it_is()
         assert_eq!(names(&p.give_raw(&echo)), [[""; 0]; 0]);
         assert_eq!(names(&p.give_raw(&signer.seal(&echo))), [["COOKIE-ACK"]]);
     }
+}
+
+/// RFC 4895 rows: 3.2-1, 3.2-2, 3.2-3, 3.3-2, 3.3-3.
+#[test]
+fn parameters_are_padded_with_zero_bytes() {
+    let mut short = cfg(&[kind::DATA, kind::ABORT, kind::ERROR]);
+    short.auth_hmacs = vec![HmacId::Sha1];
+    let mut p = Puppet::new(short);
+    let sent = p.connect();
+    let chunks = [0x80, 3, 0, 7, 0, 6, 9, 0];
+    let hmacs = [0x80, 4, 0, 6, 0, 1];
+    let found = |what: &[u8]| only(&sent).bytes.windows(what.len()).any(|w| w == what);
+    assert!(found(&chunks) && found(&hmacs), "{:?}", only(&sent).bytes);
+    // The last parameter of a chunk is padded behind the chunk.
+    assert_eq!(only(&sent).bytes.len() % 4, 0);
+    assert!(only(&sent).bytes.ends_with(&[0, 1, 0, 0]));
+}
+
+/// RFC 4895 rows: 3.2-4, 3.3-4, 3.3-5, 4.1-4, 4.1-5.
+#[test]
+fn what_parameters_are_padded_with_does_not_matter() {
+    let mut p = Puppet::new(cfg(&[]));
+    let random = encode_params(&[Param::Random(&[3; 32])]);
+    p.params = [random.as_slice(), &[0x80, 3, 0, 5, kind::DATA, 7, 7, 7], &[0x80, 4, 0, 6, 0, 1, 7, 7]].concat();
+    let ack = p.give_init();
+    let signer = Signer::new(&p.params, &ack);
+    let cookie = ack.cookie();
+    p.give(&[Chunk::CookieEcho(CookieEcho { cookie: &cookie })]);
+    let sent = p.send(0, b"x");
+    assert_eq!((names(&sent), signer.covers(only(&sent))), (vec![vec!["AUTH", "DATA"]], Some(1)));
+    // An ERROR of the peer's about our algorithm, padded within the chunk's length or behind it.
+    for value in [&[1, 5, 0, 6, 0, 3][..], &[1, 5, 0, 6, 0, 3, 7, 7]] {
+        p.events.clear();
+        p.give_raw(&[raw_chunk(kind::ERROR, 0, value), encode(&[p.sack()])].concat());
+        assert!(p.heard(|e| matches!(e, Event::RemoteError(causes) if causes[..6] == [1, 5, 0, 6, 0, 3])), "{:?}", p.events);
+    }
+}
+
+/// RFC 4895 rows: 5.1-2, 5.1-3.
+#[test]
+fn flags_of_an_auth_chunk_are_zero_and_mean_nothing() {
+    let (mut p, signer) = opened(cfg(&[kind::DATA]), &[kind::DATA], &[1]);
+    let sent = p.send(0, b"x");
+    assert_eq!(only(&sent).chunks[0].flags, 0);
+    for flags in [0, 1, 0xff] {
+        let data = p.data(0, b"flags");
+        let packet = signer.seal_flagged(flags, &encode(&[data]));
+        p.give_raw(&packet);
+        assert_eq!(p.recv().unwrap().payload, "flags");
+    }
+}
+
+/// RFC 4895 rows: 6.1-8, 6.1-2.
+#[test]
+fn the_algorithms_of_an_endpoint_stay() {
+    let mut p = Puppet::new(cfg(&[]));
+    let set = |p: &mut Puppet, hmacs: &[HmacId]| {
+        let mut endpoint = p.stack.endpoint_config(p.endpoint).unwrap();
+        let mut assoc = AssocConfig::clone(&endpoint.assoc);
+        assoc.auth_hmacs = hmacs.to_vec();
+        endpoint.assoc = assoc.into();
+        p.stack.reconfigure_endpoint(p.endpoint, endpoint)
+    };
+    // Before anybody was told.
+    set(&mut p, &[HmacId::Sha1]).unwrap();
+    p.params = Signer::params(1, &[], &[1]);
+    let ack = p.give_init();
+    assert_eq!((ack.param(0x8004).unwrap(), ack.param(0x8002).unwrap().len()), (&[0, 1][..], 32));
+    assert_eq!(set(&mut p, &[HmacId::Sha256, HmacId::Sha1]).unwrap_err().field, "auth_hmacs");
+    let cookie = ack.cookie();
+    p.give(&[Chunk::CookieEcho(CookieEcho { cookie: &cookie })]);
+    let (id, now) = (p.id(), p.now);
+    let refused = p.stack.assoc(id).unwrap().reconfigure(now, |cfg| cfg.auth_hmacs = vec![HmacId::Sha256, HmacId::Sha1]);
+    assert_eq!(refused.unwrap_err().field, "auth_hmacs");
 }
 
 /// Vulnerability classes 4 and 7: CVE-2014-0101, AUTH before a COOKIE ECHO where authentication was not negotiated.
@@ -310,7 +391,7 @@ fn restart_init(p: &mut Puppet, tag: u32, params: &[u8]) -> SeenInit {
     init_of(&sent)
 }
 
-/// RFC 4895 rows: 6.3-14, 6.3-18, 6.3-19. Ruling 15: a restart needs the old key if COOKIE ECHO must be authenticated.
+/// RFC 4895 rows: 6.3-11. Ruling 15: a restart needs the old key if COOKIE ECHO must be authenticated.
 #[test]
 fn only_who_knows_the_old_key_restarts_the_association() {
     let mut p = puppet(with_key(&[kind::COOKIE_ECHO, kind::DATA], 2, b"key"), &[kind::DATA], &[1]);
@@ -345,7 +426,7 @@ fn only_who_knows_the_old_key_restarts_the_association() {
     assert_eq!(new.with_hmac(3).covers(sent.last().unwrap()), Some(1), "{:?}", names(&sent));
 }
 
-/// RFC 4895 rows: 6.1-6. Vulnerability class 5: CVE-2014-5077 and CVE-2015-1421, the keys at an INIT collision.
+/// Vulnerability class 5: CVE-2014-5077 and CVE-2015-1421, the keys at an INIT collision.
 #[test]
 fn at_a_collision_the_random_numbers_follow_the_tags() {
     for state in ["COOKIE-WAIT", "COOKIE-ECHOED"] {
@@ -376,7 +457,7 @@ fn at_a_collision_the_random_numbers_follow_the_tags() {
     }
 }
 
-/// RFC 4895 rows: 6.3-15, 6.3-16, 6.3-17.
+/// RFC 4895 rows: 6.3-12, 6.3-13, 6.3-14, 6.3-15.
 #[test]
 fn out_of_the_blue_the_auth_chunk_does_not_count() {
     let signer = Signer::new(&Signer::params(1, &[], &[1]), &puppet(cfg(&[]), &[], &[1]).give_init());
@@ -443,7 +524,7 @@ fn keys_told(p: &mut Puppet) -> Vec<(u16, KeyUse)> {
     told
 }
 
-/// RFC 4895 rows: 6.1-9, 6.2-2, 6.2-4, 6.3-7, 6.3-6.
+/// RFC 4895 rows: 6.2-2, 6.3-6.
 #[test]
 fn keys_are_changed_while_data_flows() {
     let (mut p, null) = opened(cfg(&[kind::DATA]), &[kind::DATA], &[1]);
@@ -554,7 +635,7 @@ fn packets_with_an_auth_chunk_stay_within_the_path_mtu() {
     assert_eq!((probe.names(), signer.covers(probe)), (vec!["AUTH", "HEARTBEAT", "PAD"], Some(2)));
 }
 
-/// RFC 4895 rows: 6.3-20. No key of the users' is in the cookie, nor anywhere else that is shown.
+/// RFC 4895 rows: 6.3-16. No key of the users' is in the cookie, nor anywhere else that is shown.
 #[test]
 fn no_shared_key_leaves_the_host() {
     let secret = b"a secret that is long enough to be found";
