@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Association;
 use super::core::{Context, Control, Core};
-use super::ext::Extensions;
+use super::ext::{Extensions, PartialReliability};
 use super::path::{HEARTBEAT_TLV_LEN, HeartbeatKind, PathId, source};
 use super::rx::Rx;
 use super::state::State;
@@ -39,6 +39,7 @@ impl Association {
         }
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
+        core.prune(ctx);
         let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
             if let Some(probe) = core.probe_packet(ctx, ext, buf) {
                 return Some(probe);
@@ -46,6 +47,7 @@ impl Association {
             core.tx.end_opportunities(ctx.now, &mut core.paths);
             return None;
         };
+        core.tell_abandoned(ctx);
         let path = way.path;
         let mut last = first;
         let mut segments = 1;
@@ -61,6 +63,7 @@ impl Association {
             && core.is_markable(ctx, ext, way) == ecn.is_some()
         {
             let Some(built) = core.next_packet(ctx, ext, way, first, buf) else { break };
+            core.tell_abandoned(ctx);
             last = built.len;
             segments += 1;
         }
@@ -96,6 +99,9 @@ impl Core {
         }
         if self.rx.as_ref().is_some_and(Rx::sack_due) {
             return Some(self.settled(self.sack_path()));
+        }
+        if self.forward_due() {
+            return Some(self.settled(self.paths.data_path()));
         }
         self.data_path(ctx).map(|path| self.settled(path))
     }
@@ -146,11 +152,17 @@ impl Core {
         may.then(|| self.tx.wants_to_send(ctx.now, &self.paths)).flatten()
     }
 
+    /// Whether a FORWARD TSN is to be sent: as DATA, but never with a COOKIE ECHO.
+    fn forward_due(&self) -> bool {
+        self.tx.forward_due() && self.state.sends_data() && self.state != State::CookieEchoed
+    }
+
     /// Whether the next packet has new DATA and nothing else, so that it may say that it is ECN-capable.
     fn is_markable(&self, ctx: &Context<'_>, ext: &Extensions, way: Way) -> bool {
         ext.ecn.is_some_and(|e| !e.has_answer())
             && self.data_path(ctx) == Some(way.path)
             && !self.rx.as_ref().is_some_and(Rx::sack_pending)
+            && !self.forward_due()
             && self.tx.sends_only_new(&self.paths)
     }
 
@@ -174,6 +186,9 @@ impl Core {
         // Retransmissions and probes of a closed window are not ECN-capable (RFC 3168 sections 6.1.5 and 6.1.6).
         let markable = ext.ecn.is_some() && !echoes && self.tx.sends_only_new(&self.paths);
         let mut marked = false;
+        if settled && self.forward_due() && path == self.paths.data_path() {
+            PartialReliability::emit(self, ctx.now, &mut pkt);
+        }
         if settled {
             self.put_sack(ext, path, data, &mut pkt);
         }

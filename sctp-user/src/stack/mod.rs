@@ -40,11 +40,11 @@ use crate::assoc::{Admission, Association, Context, Core, Trial};
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
-use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
+use crate::event::{AssocId, EndpointId, Event, Message, PrPolicy, SendOptions};
 use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit, scoped};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
-use crate::stats::{AssocStats, StackCounters, StackStats};
+use crate::stats::{Abandoned, AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::chunk::kind;
 use crate::wire::{Chunk, Packet, PacketError};
@@ -704,6 +704,12 @@ impl Assoc<'_> {
     #[must_use]
     pub fn stats(&self) -> AssocStats {
         self.core().map(Core::stats).unwrap_or_default()
+    }
+
+    /// Messages given up: those of one stream, or of all, by one policy, or by any (RFC 7496 sections 4.3 and 4.4).
+    #[must_use]
+    pub fn abandoned(&self, sid: Option<StreamId>, policy: Option<PrPolicy>) -> Abandoned {
+        self.core().map(|core| core.tx.abandoned(sid, policy)).unwrap_or_default()
     }
 
     /// A snapshot.

@@ -97,6 +97,11 @@ impl SackOut {
         self.immediate |= immediate;
     }
 
+    /// Whether the packet being processed has DATA, or what counts as such.
+    pub(crate) fn has_data(&self) -> bool {
+        self.packet_has_data
+    }
+
     /// Whether a SACK must go now.
     pub(crate) fn is_due(&self) -> bool {
         self.forced || !self.owed.is_empty()

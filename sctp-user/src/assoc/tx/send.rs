@@ -125,6 +125,7 @@ impl Tx {
         if plan.new && !alone && self.out.first_marked().is_none() {
             count += self.fill_new(now, path, paths, pkt);
         }
+        self.prune(now, paths);
         if count > 0 {
             self.burst = self.burst.saturating_sub(1);
             self.fast_packet = false;
@@ -145,6 +146,10 @@ impl Tx {
     fn fill_again(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut count = 0;
         while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
+            if self.is_spent(now, index) {
+                self.abandon(now, index, paths);
+                continue;
+            }
             let Some((len, key)) = self.out.get(index).map(|c| (c.wire_len(), c.fragment.auth_key)) else {
                 break;
             };
@@ -169,6 +174,7 @@ impl Tx {
         chunk.moved |= old != path;
         chunk.blind = self.window.is_closed_for(chunk.fragment.len);
         chunk.resent_before = next;
+        chunk.resends = chunk.resends.saturating_add(1);
         self.blind |= chunk.blind;
         let wire_len = chunk.wire_len();
         self.stats.rtx += 1;
@@ -199,9 +205,13 @@ impl Tx {
 
     fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
-        while self.new_path(paths) == path
-            && let Some(p) = paths.get_mut(path)
-        {
+        while self.new_path(paths) == path {
+            if self.abandon_expired_head(now, paths) {
+                continue;
+            }
+            let Some(p) = paths.get_mut(path) else {
+                break;
+            };
             let max = self.next_max(p, pkt);
             let Some(len) = self.queue.next_len(max) else {
                 break;

@@ -3,6 +3,8 @@
 mod auth;
 mod control;
 mod data;
+mod entries;
+mod forward_tsn;
 mod init;
 mod pad;
 mod sack;
@@ -13,9 +15,11 @@ use thiserror::Error;
 pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
+pub use self::entries::{Entries, Entry};
+pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
-pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
+pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
 pub use self::types::ChunkTypes;
 use super::cursor::Writer;
 use super::packet::RawChunk;
@@ -127,6 +131,10 @@ pub enum Chunk<'a> {
     Auth(Auth<'a>),
     /// PAD.
     Pad(Pad<'a>),
+    /// FORWARD TSN.
+    ForwardTsn(ForwardTsn<'a>),
+    /// I-FORWARD-TSN.
+    IForwardTsn(IForwardTsn<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
     Unknown(RawChunk<'a>),
 }
@@ -151,6 +159,8 @@ impl<'a> Chunk<'a> {
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
             kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
+            kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
+            kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
             _ => Some(Self::Unknown(*raw)),
         };
         parsed.ok_or(ChunkError { kind: raw.kind, offset: raw.offset, what: "too short or inconsistent" })
@@ -177,6 +187,8 @@ impl Encode for Chunk<'_> {
             Self::ShutdownComplete(c) => c.encode(w),
             Self::Auth(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
+            Self::ForwardTsn(c) => c.encode(w),
+            Self::IForwardTsn(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
                 w.pad4();
