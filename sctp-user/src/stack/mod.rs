@@ -173,6 +173,9 @@ impl Stack {
         if cfg.bind != e.bind {
             return Err(ConfigError { field: "bind", why: "peers were told" });
         }
+        if e.told && cfg.assoc.auth_hmacs != e.assoc.auth_hmacs {
+            return Err(ConfigError { field: "auth_hmacs", why: "peers were told (RFC 4895 section 6.1)" });
+        }
         (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
         Ok(())
     }
@@ -269,6 +272,9 @@ impl Stack {
         let trial = if peer.iter().all(|p| p.channel.is_some()) { None } else { Trial::of(channels) };
         let bound = self.ports.get(ep).map(|e| e.bind.clone()).unwrap_or_default();
         let own = self.own_addresses_towards(ep, &cfg, peer);
+        if let Some(e) = self.ports.get_mut(ep) {
+            e.told |= cfg.auth;
+        }
         let id = self
             .insert(now, |id, ctx| {
                 let path = |p: &PeerAddr| {

@@ -153,7 +153,7 @@ impl Tx {
             let Some((len, key)) = self.out.get(index).map(|c| (c.wire_len(), c.fragment.auth_key)) else {
                 break;
             };
-            let fits = pkt.fits(len) || (count == 0 && is_fresh(pkt, paths, path));
+            let fits = pkt.fits_chunk(kind::DATA, len) || (count == 0 && is_fresh(pkt, paths, path));
             if !fits || !pkt.takes_key(kind::DATA, key) {
                 break;
             }
@@ -216,7 +216,7 @@ impl Tx {
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
-            let fits = pkt.fits(DATA_CHUNK_HEADER_LEN + len);
+            let fits = pkt.fits_chunk(kind::DATA, DATA_CHUNK_HEADER_LEN + len);
             let any = !self.out.is_empty();
             if !fits || self.out.len() >= MAX_OUTSTANDING || !self.window.allows(len, self.out.flight_payload(), any) {
                 break;
@@ -259,7 +259,7 @@ impl Tx {
     /// No chunk is cut to what is left of a window: that would leave packets part-filled.
     fn next_max(&self, path: &Path, pkt: &PacketWriter<'_>) -> usize {
         let max = self.max_fragment(path);
-        let room = pkt.room().saturating_sub(DATA_CHUNK_HEADER_LEN) & !3;
+        let room = pkt.room_for(kind::DATA).saturating_sub(DATA_CHUNK_HEADER_LEN) & !3;
         let fills = !pkt.is_empty() && room < max && room >= max / MIN_FILL && self.queue.rest().is_some_and(|rest| rest > max);
         if fills { room } else { max }
     }
