@@ -10,6 +10,7 @@ mod lifecycle;
 mod multihoming;
 mod partial;
 mod pmtu;
+mod protection;
 mod rough;
 mod statistics;
 mod wireshark;
