@@ -275,9 +275,8 @@ impl Core {
 
     /// What is incomplete will never be complete; the user is told if that concerns a message that it has in part.
     pub(crate) fn give_up_partial(&mut self) {
-        if let Some((sid, ssn, unordered)) = self.rx.as_mut().and_then(Rx::give_up) {
-            self.events.push_back(Event::PartialDeliveryAborted { sid, ssn, unordered });
-        }
+        let begun = self.rx.as_mut().map(Rx::give_up).unwrap_or_default();
+        self.events.extend(begun.into_iter().map(|(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered }));
     }
 
     /// The next message, or part of one.

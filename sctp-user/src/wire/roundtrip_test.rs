@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 
 use super::chunk::{
-    Abort, Chunk, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Pad, Sack, Shutdown,
+    Abort, Chunk, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, IData, Init, InitParams, Pad, Place, Sack, Shutdown,
     ShutdownComplete, kind as chunk_kind,
 };
 use super::cursor::{Reader, Writer, padded};
@@ -13,7 +13,7 @@ use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};
 use super::param::{Param, Params, kind};
 use super::tlv::{Tlv, TlvIter};
 use super::{Cause, Causes, checksum};
-use crate::num::{Ppid, Ssn, StreamId, Tsn, Vtag};
+use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
 
 const HEADER: CommonHeader = CommonHeader { src_port: 5001, dst_port: 3863, vtag: Vtag(0x1f2e_3d4c) };
 
@@ -104,6 +104,14 @@ proptest! {
     }
 
     #[test]
+    fn i_data(flags: [bool; 4], tsn: u32, sid: u16, mid: u32, number: u32, payload in bytes(600)) {
+        let [immediate, unordered, begin, end] = flags;
+        let (tsn, sid, mid) = (Tsn(tsn), StreamId(sid), Mid(mid));
+        let place = if begin { Place::First(Ppid(number)) } else { Place::Later(Fsn(number)) };
+        round_trip(&Chunk::IData(IData { immediate, unordered, end, tsn, sid, mid, place, payload: &payload }))?;
+    }
+
+    #[test]
     fn init(tag: u32, a_rwnd: u32, streams: (u16, u16), tsn: u32, v in bytes(70), v4: [u8; 4], v6: [u8; 16], ms: u32, pick in 0_usize..1024) {
         let unknown = item(0x8765, &v);
         let mut params = all_params(&v, v4, v6, ms, &unknown);
@@ -183,7 +191,7 @@ proptest! {
 
     #[test]
     fn unknown_chunks_keep_their_bytes(kind in 15_u8.., flags: u8, value in bytes(100)) {
-        prop_assume!(kind != chunk_kind::PAD);
+        prop_assume!(kind != chunk_kind::PAD && kind != chunk_kind::I_DATA);
         let mut buf = Vec::new();
         Writer::new(&mut buf).chunk(kind, flags, |w| w.bytes(&value));
         let sent = packet(&[]);

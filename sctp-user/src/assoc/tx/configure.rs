@@ -2,6 +2,7 @@
 
 use super::{Tx, TxConfig};
 use crate::config::AssocConfig;
+use crate::sched;
 
 impl TxConfig {
     pub(super) fn of(cfg: &AssocConfig) -> Self {
@@ -23,6 +24,7 @@ impl Tx {
     /// of room may be tried again.
     pub(crate) fn configure(&mut self, cfg: &AssocConfig) -> bool {
         self.cfg = TxConfig::of(cfg);
+        self.queue.set_scheduler(sched::new(cfg));
         // Without Nagle's rule what waited may go.
         self.begin_opportunity();
         self.is_writable_again()

@@ -1,17 +1,18 @@
 //! The sender while the association is being opened: messages may be accepted, and ride behind the COOKIE ECHO, before the
 //! peer's limits are known for good (RFC 9260 section 5.1).
 
-use super::Tx;
+use super::{FragmentFormat, Tx};
 use super::outstanding::ChunkState;
 use super::rwnd::PeerWindow;
 use crate::assoc::path::Paths;
 use crate::event::Undelivered;
 
 impl Tx {
-    /// The handshake told what the peer takes: `outbound` streams, and a window of `peer_rwnd` bytes. Answers the messages
-    /// that were accepted for streams that there are not (section 5.1.1).
-    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32) -> Vec<Undelivered> {
+    /// The handshake told what the peer takes: `outbound` streams, a window of `peer_rwnd` bytes, and which kind of chunk. Answers
+    /// the messages that were accepted for streams that there are not (section 5.1.1).
+    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32, format: FragmentFormat) -> Vec<Undelivered> {
         self.outbound_streams = outbound;
+        self.queue.set_format(format);
         self.window = PeerWindow::new(peer_rwnd);
         self.queue.refuse_from(outbound)
     }

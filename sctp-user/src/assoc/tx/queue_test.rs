@@ -88,7 +88,7 @@ fn pop(q: &mut SendQueue, model: &mut Model, max: usize) -> bool {
     assert_eq!(f.payload(), &message.bytes[message.sent..message.sent + f.len]);
     assert_eq!(f.unordered, message.unordered);
     let ssn = model.next_ssn.entry(f.sid.0).or_default();
-    assert_eq!(f.ssn, if message.unordered { Ssn(0) } else { *ssn });
+    assert_eq!(f.ssn(), if message.unordered { Ssn(0) } else { *ssn });
     message.sent += f.len;
     model.begun = Some(f.sid.0);
     assert_eq!(f.end(), message.ended && message.sent == message.bytes.len());

@@ -2,6 +2,7 @@
 
 mod control;
 mod data;
+mod idata;
 mod init;
 mod pad;
 mod sack;
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
+pub use self::idata::{I_DATA_CHUNK_HEADER_LEN, IData, Place};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
 pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
@@ -49,6 +51,8 @@ pub mod kind {
     pub const CWR: u8 = 13;
     /// Shutdown complete.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
+    /// Payload data whose messages may be interleaved (RFC 8260).
+    pub const I_DATA: u8 = 64;
     /// Padding (RFC 4820).
     pub const PAD: u8 = 0x84;
 }
@@ -105,6 +109,8 @@ pub enum Chunk<'a> {
     Cwr(Tsn),
     /// SHUTDOWN COMPLETE.
     ShutdownComplete(ShutdownComplete),
+    /// I-DATA.
+    IData(IData<'a>),
     /// PAD.
     Pad(Pad<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
@@ -129,6 +135,7 @@ impl<'a> Chunk<'a> {
             kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            kind::I_DATA => IData::decode(raw).map(Self::IData),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             _ => Some(Self::Unknown(*raw)),
         };
@@ -154,6 +161,7 @@ impl Encode for Chunk<'_> {
             Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
+            Self::IData(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
