@@ -1,12 +1,14 @@
 //! Configuration of an association.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Families, Nat};
 
 use crate::error::ConfigError;
+use crate::num::StreamId;
 
 /// How the congestion window of a path is controlled.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -17,6 +19,28 @@ pub enum Congestion {
     Rfc9260,
     /// CUBIC (RFC 9438), a deviation from section 7.2.2: it fills long fat paths sooner.
     Cubic,
+}
+
+/// Which stream's message is sent next (RFC 8260 section 3). Where I-DATA was agreed on it chooses for every chunk, else for whole
+/// messages.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum StreamScheduler {
+    /// The message that was handed in first (section 3.1, SCTP_SS_FCFS).
+    FirstCome,
+    /// Streams take turns (section 3.2, SCTP_SS_RR).
+    #[default]
+    RoundRobin,
+    /// Streams take turns by packets, each of which has chunks of one stream (section 3.3, SCTP_SS_RR_PKT).
+    RoundRobinPacket,
+    /// Strict priorities: [`AssocConfig::stream_values`], of which lower ones go first, and 0, the default, before all others
+    /// (section 3.4, SCTP_SS_PRIO). Streams of one priority take turns.
+    Priority,
+    /// As many bytes of each stream (section 3.5, SCTP_SS_FB).
+    FairCapacity,
+    /// As many bytes of each stream as its weight says: [`AssocConfig::stream_values`], where 1 is the default, and 0 counts as 1
+    /// (section 3.6, SCTP_SS_WFQ).
+    WeightedFair,
 }
 
 /// Bound of what is accepted for sending.
@@ -129,6 +153,22 @@ pub struct AssocConfig {
     /// Explicit congestion notification (RFC 4960 Appendix A), where the transport can read and set the marks
     /// ([`StackConfig::ecn_marks`](super::StackConfig::ecn_marks)) and the peer has it too.
     pub ecn: bool,
+    /// Authentication of chunks (RFC 4895), if the peer has it too.
+    pub auth: bool,
+    /// Dynamic address reconfiguration (RFC 5061), if the peer has it too.
+    pub add_ip: bool,
+    /// Partial reliability (RFC 3758), if the peer has it too: without it every message is sent until it arrives.
+    pub partial_reliability: bool,
+    /// Stream reconfiguration (RFC 6525), if the peer has it too.
+    pub stream_reset: bool,
+    /// User message interleaving (RFC 8260), if the peer has it too: a long message does not hold up those of other streams. It needs
+    /// [`AssocConfig::partial_delivery`] and [`AssocConfig::interleave_streams`], since the receive buffer may fill with the
+    /// beginnings of several messages: parts of messages of different streams are then handed out in turn.
+    pub interleaving: bool,
+    /// Which stream's message is sent next.
+    pub scheduler: StreamScheduler,
+    /// The priorities or weights of outbound streams for [`AssocConfig::scheduler`].
+    pub stream_values: BTreeMap<StreamId, u16>,
     /// DSCP of packets, 0 to 63 (RFC 2474).
     pub dscp: u8,
     /// IPv6 flow label of packets, 20 bits (RFC 6437); zero leaves it to the host.
@@ -184,6 +224,13 @@ impl AssocConfig {
             sack_frequency: 2,
             ack_per_batch: false,
             ecn: false,
+            auth: false,
+            add_ip: false,
+            partial_reliability: false,
+            stream_reset: false,
+            interleaving: false,
+            scheduler: StreamScheduler::RoundRobin,
+            stream_values: BTreeMap::new(),
             dscp: 0,
             flow_label: 0,
         }
@@ -297,6 +344,11 @@ impl AssocConfig {
             // Together below 2^31 bytes, and so below 2^31 TSNs.
             (self.send_buffer >= GIBIBYTE, "send_buffer", "below 1 GiB (RFC 9260 section 1.6)"),
             (self.max_message >= GIBIBYTE, "max_message", "below 1 GiB (RFC 9260 section 1.6)"),
+            (
+                self.interleaving && !(self.partial_delivery && self.interleave_streams),
+                "interleaving",
+                "only with partial_delivery and interleave_streams (RFC 8260 section 2.2.1)",
+            ),
             (self.dscp > 63, "dscp", "six bits (RFC 2474)"),
             (self.flow_label > 0xf_ffff, "flow_label", "20 bits (RFC 6437)"),
         ];
@@ -319,6 +371,11 @@ impl AssocConfig {
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
             (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
             (self.ecn != new.ecn, "ecn", "agreed on when the association was opened (RFC 4960 Appendix A)"),
+            (self.auth != new.auth, "auth", told),
+            (self.add_ip != new.add_ip, "add_ip", told),
+            (self.partial_reliability != new.partial_reliability, "partial_reliability", told),
+            (self.stream_reset != new.stream_reset, "stream_reset", told),
+            (self.interleaving != new.interleaving, "interleaving", told),
             (self.families != new.families, "families", told),
             (self.nat != new.nat, "nat", told),
             (self.advertise != new.advertise, "advertise", told),

@@ -19,7 +19,7 @@ mod config_test;
 mod paths;
 mod private;
 
-pub use self::assoc::{AssocConfig, Congestion};
+pub use self::assoc::{AssocConfig, Congestion, StreamScheduler};
 pub use self::endpoint::EndpointConfig;
 pub use self::paths::{Families, Nat};
 pub use self::private::PrivateChannel;

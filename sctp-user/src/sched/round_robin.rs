@@ -22,8 +22,11 @@ impl Scheduler for RoundRobin {
     }
 
     fn served(&mut self, sid: StreamId, _bytes: usize, next: Option<Next>) {
-        debug_assert_eq!(self.turn.front(), Some(&sid), "only the picked stream is served");
-        self.turn.pop_front();
+        if self.turn.front() == Some(&sid) {
+            self.turn.pop_front();
+        } else {
+            self.deactivate(sid);
+        }
         if next.is_some() {
             self.turn.push_back(sid);
         }

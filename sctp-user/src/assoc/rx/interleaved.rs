@@ -126,7 +126,7 @@ struct Begun {
 
 /// Incomplete messages, messages that wait for their turn, and messages that can be read. The receive window bounds all of it.
 #[derive(Clone, Debug)]
-pub(super) struct Interleaved {
+pub(crate) struct Interleaved {
     max_message: usize,
     /// The partial delivery point in bytes.
     point: usize,
@@ -369,5 +369,15 @@ impl Interleaved {
         let bytes = partials.values().map(|p| p.bytes + p.early_bytes).sum();
         let pieces = partials.values().map(|p| p.parts.len() + p.early).sum();
         (bytes, pieces, told)
+    }
+}
+
+#[cfg(test)]
+impl Interleaved {
+    /// Pretends that all fragments of an ordered message before `fsn` have come.
+    pub(super) fn skip_to(&mut self, sid: StreamId, mid: Mid, fsn: Fsn) {
+        if let Some(partial) = self.partials.get_mut(&Key { sid, unordered: false, mid: mid.0 }) {
+            partial.next = fsn;
+        }
     }
 }

@@ -20,11 +20,15 @@ impl TxConfig {
 }
 
 impl Tx {
+    /// Takes another scheduler, or other values for streams.
+    pub(crate) fn set_scheduler(&mut self, cfg: &AssocConfig) {
+        self.queue.set_scheduler(sched::new(cfg));
+    }
+
     /// Takes new values: they count from the next packet, SACK or message on. Answers whether a send that was refused for want
     /// of room may be tried again.
     pub(crate) fn configure(&mut self, cfg: &AssocConfig) -> bool {
         self.cfg = TxConfig::of(cfg);
-        self.queue.set_scheduler(sched::new(cfg));
         // Without Nagle's rule what waited may go.
         self.begin_opportunity();
         self.is_writable_again()

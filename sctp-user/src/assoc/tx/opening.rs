@@ -17,6 +17,11 @@ impl Tx {
         self.queue.refuse_from(outbound)
     }
 
+    /// Whether chunks of another kind have been sent.
+    pub(crate) fn has_begun_otherwise(&self, format: FragmentFormat) -> bool {
+        !self.out.is_empty() && self.queue.format() != format
+    }
+
     /// What rode behind a COOKIE ECHO is to be sent again, with the next one.
     pub(crate) fn retransmit_all(&mut self, paths: &mut Paths) {
         let all: Vec<_> = self.out.unacked(self.out.next_index()).collect();

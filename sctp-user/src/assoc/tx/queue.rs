@@ -167,9 +167,9 @@ impl SendQueue {
     pub(super) fn set_scheduler(&mut self, scheduler: Box<dyn Scheduler>) {
         self.scheduler = scheduler;
         for (sid, stream) in self.streams.iter().filter(|(_, s)| s.active) {
-            if let Some(first) = stream.messages.front() {
-                self.scheduler.activate(*sid, Next { seq: first.seq, len: first.payload.len() - first.sent });
-            }
+            // Of a message that has left in part, the rest may not be here yet.
+            let rest = stream.messages.front().map(|m| Next { seq: m.seq, len: m.payload.len() - m.sent });
+            self.scheduler.activate(*sid, rest.unwrap_or(Next { seq: self.next_seq, len: 0 }));
         }
         self.choose();
     }
