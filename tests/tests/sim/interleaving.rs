@@ -19,7 +19,9 @@ const SCHEDULERS: [StreamScheduler; 6] = [
 ];
 
 fn interleaving() -> AssocConfig {
-    AssocConfig { interleaving: true, interleave_streams: true, ..unlimited(AssocConfig::rfc()) }
+    let mut cfg = unlimited(AssocConfig::rfc());
+    (cfg.interleaving, cfg.interleave_streams) = (true, true);
+    cfg
 }
 
 /// Messages of these lengths each way, on as many streams.
@@ -57,7 +59,8 @@ fn delivered(mut s: Scenario, scheduler: StreamScheduler) -> Bed {
 #[test]
 fn several_large_messages_at_once_over_a_bad_link() {
     for (seed, scheduler) in (0..).zip(SCHEDULERS) {
-        let mut s = scenario(seed, &[2 * MIB, 100, 3 * MIB, 70_000, 2 * MIB, 1, 1, 900_000, 3 * MIB, 5_000]);
+        let mut s = scenario(seed, &[300_000, 100, 400_000, 70_000, 300_000, 1, 1, 90_000, 400_000, 5_000]);
+        s.assoc.recv_buffer = 64 << 10;
         for link in [&mut s.there, &mut s.back] {
             link.loss = Loss::percent(2);
             link.duplicate = Chance::percent(2);

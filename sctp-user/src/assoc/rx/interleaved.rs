@@ -4,6 +4,7 @@
 //! If the receive buffer is full of incomplete messages, or one has reached the partial delivery point, they are handed out in
 //! parts, several streams in turn. In one stream no other message is handed out between the parts of one.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
@@ -339,8 +340,8 @@ impl Interleaved {
         let partial = self.partials.get_mut(&key)?;
         let pieces = partial.parts.len();
         let message = partial.take(key, true);
-        if !self.begun.contains_key(&key.sid) {
-            self.begun.insert(key.sid, Begun { key, held: VecDeque::new() });
+        if let Entry::Vacant(vacant) = self.begun.entry(key.sid) {
+            vacant.insert(Begun { key, held: VecDeque::new() });
             // Nothing else of the stream before its end.
             let first = Key { sid: key.sid, unordered: false, mid: 0 };
             let last = Key { sid: key.sid, unordered: true, mid: u32::MAX };

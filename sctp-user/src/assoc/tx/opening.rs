@@ -1,9 +1,9 @@
 //! The sender while the association is being opened: messages may be accepted, and ride behind the COOKIE ECHO, before the
 //! peer's limits are known for good (RFC 9260 section 5.1).
 
-use super::{FragmentFormat, Tx};
 use super::outstanding::ChunkState;
 use super::rwnd::PeerWindow;
+use super::{FragmentFormat, Tx};
 use crate::assoc::path::Paths;
 use crate::event::Undelivered;
 

@@ -13,8 +13,8 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::event::{Message, SendOptions, Undelivered};
 use super::format::FragmentFormat;
+use crate::event::{Message, SendOptions, Undelivered};
 use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId};
 use crate::sched::{Next, Scheduler};
 

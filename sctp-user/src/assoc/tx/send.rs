@@ -202,14 +202,7 @@ impl Tx {
     }
 
     /// Adds new chunks behind others of `stream`; answers how many.
-    fn fill_new(
-        &mut self,
-        now: Time,
-        path: PathId,
-        mut stream: Option<StreamId>,
-        paths: &mut Paths,
-        pkt: &mut PacketWriter<'_>,
-    ) -> usize {
+    fn fill_new(&mut self, now: Time, path: PathId, mut stream: Option<StreamId>, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
         while self.new_path(paths) == path
             && stream.is_none_or(|sid| self.queue.goes_with(sid))
