@@ -101,13 +101,16 @@ pub mod transport;
 pub mod wire;
 
 pub use assoc::cookie;
-pub use config::{AssocConfig, Congestion, EndpointConfig, Families, Nat, PrivateChannel, StackConfig, StreamScheduler};
+pub use config::{
+    AssocConfig, Congestion, EndpointConfig, Families, HmacId, KeyError, KeyRing, Nat, PrivateChannel, SharedKey, StackConfig,
+    StreamScheduler,
+};
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
-pub use event::{AssocId, EndpointId, Event, Message, PathChange, PathState, SendOptions};
+pub use event::{AssocId, EndpointId, Event, KeyUse, Message, PathChange, PathState, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
-pub use num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
-pub use stack::{Assoc, AssocStatus, HeartbeatAnswer, PathOptions, PathStatus, Stack};
+pub use num::{Fsn, KeyId, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
+pub use stack::{Assoc, AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus, Stack};
 pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -96,7 +96,7 @@ impl Core {
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
-        self.peer_terms = offer.terms;
+        self.peer_terms = offer.terms.known_to(&self.local_terms);
         if self.tx.has_begun_otherwise(FragmentFormat::of(self.agreed().interleaving)) {
             // A cookie was stale with which data had gone, and the peer that answers now is another one.
             let what = "another kind of user data than agreed on at first";

@@ -75,7 +75,9 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
             | Param::HmacAlgo(_)
             | Param::SupportedExtensions(_)
             | Param::ForwardTsnSupported
-            | Param::Adaptation(_) => offer.terms.read(&param),
+            | Param::Adaptation(_) => {
+                offer.terms.read(&param).map_err(|what| Refusal(Cause::ProtocolViolation(what.as_bytes()).to_vec()))?;
+            }
             Param::Unknown(_) => {
                 let action = Action::of_param(tlv.kind);
                 if action.reports() {

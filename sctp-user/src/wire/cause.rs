@@ -76,6 +76,8 @@ pub enum Cause<'a> {
     UserAbort(&'a [u8]),
     /// What was wrong.
     ProtocolViolation(&'a [u8]),
+    /// The HMAC identifier of an AUTH chunk that was not offered.
+    UnsupportedHmac(u16),
     /// A code that is not known here, or a value that does not suit its code.
     Unknown(Tlv<'a>),
 }
@@ -107,6 +109,7 @@ impl<'a> Cause<'a> {
             code::RESTART_NEW_ADDRESSES => Self::RestartNewAddresses(v),
             code::USER_ABORT => Self::UserAbort(v),
             code::PROTOCOL_VIOLATION => Self::ProtocolViolation(v),
+            code::UNSUPPORTED_HMAC => Self::UnsupportedHmac(r.u16()?),
             _ => return None,
         })
     }
@@ -133,6 +136,7 @@ impl<'a> Cause<'a> {
             Self::RestartNewAddresses(v) => w.tlv(code::RESTART_NEW_ADDRESSES, |w| w.bytes(v)),
             Self::UserAbort(v) => w.tlv(code::USER_ABORT, |w| w.bytes(v)),
             Self::ProtocolViolation(v) => w.tlv(code::PROTOCOL_VIOLATION, |w| w.bytes(v)),
+            Self::UnsupportedHmac(id) => w.tlv(code::UNSUPPORTED_HMAC, |w| w.u16(*id)),
             Self::Unknown(tlv) => tlv.encode(w),
         }
     }

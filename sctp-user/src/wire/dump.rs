@@ -54,7 +54,7 @@ pub const fn chunk_name(kind: u8) -> &'static str {
         kind::ECNE => "ECNE",
         kind::CWR => "CWR",
         kind::SHUTDOWN_COMPLETE => "SHUTDOWN-COMPLETE",
-        15 => "AUTH",
+        kind::AUTH => "AUTH",
         kind::I_DATA => "I-DATA",
         128 => "ASCONF-ACK",
         130 => "RE-CONFIG",
@@ -206,6 +206,12 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
         }
         Chunk::ShutdownComplete(c) => s.head(raw, t_flag(c.t)),
         Chunk::ShutdownAck | Chunk::CookieAck => s.head(raw, ""),
+        Chunk::Auth(c) => {
+            s.head(raw, "")?;
+            s.field("key", format_args!("{}", c.key))?;
+            s.field("hmac", format_args!("{}", c.hmac))?;
+            s.field("mac", format_args!("{}", Hex(c.mac)))
+        }
         Chunk::Pad(c) => {
             s.head(raw, "")?;
             s.field("len", format_args!("{}", c.padding.len()))
@@ -344,6 +350,7 @@ fn show_cause(c: &Cause<'_>, s: &mut impl Sink) -> fmt::Result {
         Cause::RestartNewAddresses(v) => s.item(format_args!("restart with new addresses {}", Hex(v))),
         Cause::UserAbort(v) => s.item(format_args!("user abort {}", Text(v))),
         Cause::ProtocolViolation(v) => s.item(format_args!("protocol violation {}", Text(v))),
+        Cause::UnsupportedHmac(id) => s.item(format_args!("unsupported HMAC identifier {id}")),
         Cause::Unknown(t) => s.item(format_args!("cause {} {}", t.kind, Hex(t.value))),
     }
 }

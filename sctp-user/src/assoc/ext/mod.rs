@@ -4,14 +4,17 @@
 //! `emit` where it needs them. What both sides say of them in INIT and INIT ACK are [`Terms`]. A chunk of an extension's own goes out
 //! through the core's queue of control chunks, as [`Control::Encoded`](super::core::Control).
 
+mod auth;
 mod ecn;
 mod idata;
 mod terms;
 
+pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
 pub use self::terms::{Capabilities, Terms};
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
+use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::Chunk;
@@ -19,14 +22,39 @@ use crate::wire::Chunk;
 /// The negotiated extensions of an association.
 #[derive(Debug, Default)]
 pub(crate) struct Extensions {
+    /// Authentication.
+    pub(crate) auth: Option<Box<Auth>>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
 }
 
 impl Extensions {
     /// Those that both sides agreed on, at their beginning: `core` knows what both said.
-    pub(crate) fn negotiate(core: &Core) -> Self {
-        Self { ecn: Ecn::negotiate(core.agreed()) }
+    pub(crate) fn negotiate(core: &mut Core) -> Self {
+        let auth = Auth::negotiate(core);
+        core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
+        Self { auth, ecn: Ecn::negotiate(core.agreed()) }
+    }
+
+    /// The configuration of the association was changed from `old`.
+    pub(super) fn on_reconfigured(&mut self, core: &mut Core, old: &AssocConfig) {
+        if let Some(auth) = &mut self.auth {
+            auth.on_reconfigured(core, &old.auth_keys);
+        }
+    }
+
+    /// The end of a packet of the peer.
+    pub(super) fn on_packet_end(&mut self, core: &mut Core) {
+        if let Some(auth) = &mut self.auth {
+            auth.free_keys(core);
+        }
+    }
+
+    /// Nothing is under way: memory is given back.
+    pub(super) fn release(&mut self) {
+        if let Some(auth) = &mut self.auth {
+            auth.release();
+        }
     }
 
     /// Whether chunks of this type mean something in this association. One of an extension that was not negotiated is as unknown

@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::{Ecn, idata};
+use super::{Ecn, KeyVector, idata};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::wire::chunk::kind;
@@ -65,41 +65,57 @@ pub struct Terms {
     pub capabilities: Capabilities,
     /// The Supported Extensions parameter that says so, as it goes out.
     listed: ArrayVec<u8, MAX_LISTED>,
+    /// What it says about authentication.
+    pub(crate) auth: KeyVector,
 }
 
 impl Terms {
     /// Terms with these capabilities.
     #[must_use]
     pub fn with(capabilities: Capabilities) -> Self {
-        Self { capabilities, listed: capabilities.chunk_types() }
+        Self { capabilities, listed: capabilities.chunk_types(), auth: KeyVector::default() }
     }
 
     /// What an association with this configuration says, as far as the transport can. Randomness is drawn only if an extension needs it.
-    pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, _entropy: &mut dyn Entropy) -> Self {
-        Self::with(Capabilities {
+    pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, entropy: &mut dyn Entropy) -> Self {
+        let terms = Self::with(Capabilities {
             ecn: Ecn::offer(cfg, stack),
             auth: cfg.auth,
             asconf: cfg.add_ip,
             partial_reliability: cfg.partial_reliability,
             reconfig: cfg.stream_reset,
             interleaving: idata::offer(cfg),
-        })
+        });
+        let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
+        Self { auth, ..terms }
     }
 
-    /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have.
+    /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
     pub(crate) fn in_answer_to(self, peer: &Self) -> Self {
-        Self::with(self.capabilities.both(peer.capabilities))
+        let idle = !peer.capabilities.auth && self.auth.required().is_empty();
+        let auth = if idle { KeyVector::default() } else { self.auth };
+        Self { auth, ..Self::with(self.capabilities.both(peer.capabilities)) }
+    }
+
+    /// What of a peer's terms is kept by who said `ours`.
+    pub(crate) fn known_to(self, ours: &Self) -> Self {
+        if ours.auth.is_empty() { Self { auth: KeyVector::default(), ..self } } else { self }
     }
 
     /// Takes in a parameter of an INIT or INIT ACK; those of other matters are left alone.
-    pub(crate) fn read(&mut self, param: &Param<'_>) {
+    ///
+    /// # Errors
+    /// The peer breaks the protocol: the association is to be aborted.
+    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<(), &'static str> {
+        self.auth.read(param)?;
         let c = &mut self.capabilities;
+        // Whether it is listed among the extensions matters not: without these parameters there are no keys.
+        c.auth = self.auth.is_usable();
         match param {
             Param::EcnCapable => c.ecn = true,
             Param::ForwardTsnSupported => c.partial_reliability = true,
             Param::SupportedExtensions(types) => {
                 let has = |kind: u8| types.contains(&kind);
-                c.auth |= has(kind::AUTH);
                 c.asconf |= has(kind::ASCONF) && has(kind::ASCONF_ACK);
                 c.partial_reliability |= has(kind::FORWARD_TSN);
                 c.reconfig |= has(kind::RE_CONFIG);
@@ -108,6 +124,7 @@ impl Terms {
             _ => {}
         }
         self.listed = c.chunk_types();
+        Ok(())
     }
 
     /// Adds the parameters for an INIT or INIT ACK that say so.
@@ -121,6 +138,7 @@ impl Terms {
         if !self.listed.is_empty() {
             params.push(Param::SupportedExtensions(&self.listed));
         }
+        self.auth.push_params(params);
     }
 
     /// Appends it to a cookie.
@@ -139,7 +157,7 @@ impl Terms {
         let len = r.u16()?;
         let mut terms = Self::default();
         for param in Params::new(r.take(usize::from(len))?) {
-            terms.read(&param.ok()?.0);
+            terms.read(&param.ok()?.0).ok()?;
         }
         Some(terms)
     }
@@ -150,12 +168,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::HmacId;
+    use crate::entropy::SeededEntropy;
+    use crate::wire::chunk::ChunkTypes;
 
     proptest! {
         #[test]
         fn a_cookie_brings_back_what_was_said(bits: [bool; 6]) {
             let [ecn, auth, asconf, partial_reliability, reconfig, interleaving] = bits;
-            let terms = Terms::with(Capabilities { ecn, auth, asconf, partial_reliability, reconfig, interleaving });
+            let mut terms = Terms::with(Capabilities { ecn, auth, asconf, partial_reliability, reconfig, interleaving });
+            if auth {
+                terms.auth = KeyVector::own(&ChunkTypes::of(&[0, 6]), &[HmacId::Sha1], &mut SeededEntropy::new(1));
+            }
             let mut bytes = Vec::new();
             terms.encode(&mut Writer::new(&mut bytes));
             prop_assert_eq!(Terms::decode(&mut Reader::new(&bytes)), Some(terms));

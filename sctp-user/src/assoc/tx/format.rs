@@ -3,7 +3,7 @@
 use super::queue::Fragment;
 use crate::num::Tsn;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data, I_DATA_CHUNK_HEADER_LEN, IData, Place};
+use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data, I_DATA_CHUNK_HEADER_LEN, IData, Place, kind};
 
 /// The kind of chunk that fragments become.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -26,6 +26,14 @@ impl FragmentFormat {
         match self {
             Self::Data => DATA_CHUNK_HEADER_LEN,
             Self::IData => I_DATA_CHUNK_HEADER_LEN,
+        }
+    }
+
+    /// The chunk's type.
+    pub(crate) const fn kind(self) -> u8 {
+        match self {
+            Self::Data => kind::DATA,
+            Self::IData => kind::I_DATA,
         }
     }
 

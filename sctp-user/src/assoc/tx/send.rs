@@ -139,7 +139,7 @@ impl Tx {
     /// in a train, whose packets are equal.
     pub(crate) fn is_oversized_next(&self, path: PathId, paths: &Paths) -> bool {
         let next = self.out.first_marked().and_then(|index| self.out.get(index));
-        next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() > path.pmdcs())
+        next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() + self.reserve > path.pmdcs())
     }
 
     /// Adds chunks that are sent again; answers how many, and the stream of the last.
@@ -148,11 +148,13 @@ impl Tx {
         let mut stream = None;
         let apart = self.queue.keeps_packets_apart();
         while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
-            let Some((len, sid)) = self.out.get(index).map(|c| (c.wire_len(), c.fragment.sid)) else {
+            let Some((len, fragment)) = self.out.get(index).map(|c| (c.wire_len(), &c.fragment)) else {
                 break;
             };
+            let sid = fragment.sid;
             let fits = pkt.fits(len) || (count == 0 && is_fresh(pkt, paths, path));
-            if !fits || (apart && stream.is_some_and(|s| s != sid)) {
+            let apart = apart && stream.is_some_and(|s| s != sid);
+            if !fits || apart || !pkt.takes_key(fragment.format.kind(), fragment.auth_key) {
                 break;
             }
             self.resend(now, index, path, paths, pkt);
@@ -217,6 +219,9 @@ impl Tx {
             if !fits || self.out.len() >= MAX_OUTSTANDING || !self.window.allows(len, self.out.flight_payload(), any) {
                 break;
             }
+            if !pkt.takes_key(self.queue.format().kind(), self.queue.auth_key()) {
+                break;
+            }
             let blind = self.window.is_closed_for(len);
             let Some(fragment) = self.queue.pop(max) else {
                 break;
@@ -249,7 +254,7 @@ impl Tx {
 
     /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
     pub(super) fn max_fragment(&self, path: &Path) -> usize {
-        self.longest_chunk().min(path.pmdcs() - self.header_len()).min(self.window.largest())
+        self.longest_chunk().min(path.pmdcs() - self.header_len() - self.reserve).min(self.window.largest())
     }
 
     /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.
@@ -308,5 +313,5 @@ impl TxStats {
 /// Whether a chunk that is too long for the path MTU may make up this packet: nothing is in it, and it is no train's follower,
 /// which may not be longer than the first.
 fn is_fresh(pkt: &PacketWriter<'_>, paths: &Paths, path: PathId) -> bool {
-    pkt.is_empty() && paths.get(path).is_some_and(|p| pkt.len() + pkt.room() >= p.max_packet())
+    pkt.is_empty() && paths.get(path).is_some_and(|p| pkt.max() >= p.max_packet())
 }
