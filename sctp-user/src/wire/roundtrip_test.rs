@@ -5,8 +5,8 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 
 use super::chunk::{
-    Abort, Chunk, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, IData, Init, InitParams, Pad, Place, Sack, Shutdown,
-    ShutdownComplete, kind as chunk_kind,
+    Abort, Chunk, CookieEcho, Data, Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IData, IForwardTsn, Init,
+    InitParams, Pad, Place, Sack, Shutdown, ShutdownComplete, SkippedMid, SkippedSsn, kind as chunk_kind,
 };
 use super::cursor::{Reader, Writer, padded};
 use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};
@@ -190,8 +190,17 @@ proptest! {
     }
 
     #[test]
+    fn forward_tsn(tsn: u32, streams in prop::collection::vec((any::<u16>(), any::<u16>(), any::<u32>(), any::<bool>()), 0..40)) {
+        let ssns: Vec<_> = streams.iter().map(|&(sid, ssn, ..)| SkippedSsn { sid: StreamId(sid), ssn: Ssn(ssn) }).collect();
+        round_trip(&Chunk::ForwardTsn(ForwardTsn { cum_tsn: Tsn(tsn), skipped: Entries::List(&ssns) }))?;
+        let mids: Vec<_> =
+            streams.iter().map(|&(sid, _, mid, unordered)| SkippedMid { sid: StreamId(sid), unordered, mid: Mid(mid) }).collect();
+        round_trip(&Chunk::IForwardTsn(IForwardTsn { cum_tsn: Tsn(tsn), skipped: Entries::List(&mids) }))?;
+    }
+
+    #[test]
     fn unknown_chunks_keep_their_bytes(kind in 15_u8.., flags: u8, value in bytes(100)) {
-        prop_assume!(kind != chunk_kind::PAD && kind != chunk_kind::I_DATA);
+        prop_assume!(!matches!(kind, chunk_kind::PAD | chunk_kind::I_DATA | chunk_kind::FORWARD_TSN | chunk_kind::I_FORWARD_TSN));
         let mut buf = Vec::new();
         Writer::new(&mut buf).chunk(kind, flags, |w| w.bytes(&value));
         let sent = packet(&[]);

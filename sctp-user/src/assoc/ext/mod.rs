@@ -7,10 +7,12 @@
 mod auth;
 mod ecn;
 mod idata;
+mod partial_reliability;
 mod terms;
 
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
+pub(crate) use self::partial_reliability::PartialReliability;
 pub use self::terms::{Capabilities, Terms};
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
@@ -18,6 +20,7 @@ use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::Chunk;
+use crate::wire::chunk::kind;
 
 /// The negotiated extensions of an association.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub(crate) struct Extensions {
     pub(crate) auth: Option<Box<Auth>>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
+    /// Partial reliability.
+    pub(crate) partial_reliability: Option<PartialReliability>,
 }
 
 impl Extensions {
@@ -33,7 +38,8 @@ impl Extensions {
     pub(crate) fn negotiate(core: &mut Core) -> Self {
         let auth = Auth::negotiate(core);
         core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
-        Self { auth, ecn: Ecn::negotiate(core.agreed()) }
+        let agreed = core.agreed();
+        Self { auth, ecn: Ecn::negotiate(agreed), partial_reliability: PartialReliability::negotiate(agreed, core) }
     }
 
     /// The configuration of the association was changed from `old`.
@@ -59,14 +65,20 @@ impl Extensions {
 
     /// Whether chunks of this type mean something in this association. One of an extension that was not negotiated is as unknown
     /// as any other (RFC 3758 section 3.3.1), but for I-DATA, which breaks the rules (RFC 8260 section 2.2.3).
-    pub(crate) fn knows(&self, _kind: u8) -> bool {
-        true
+    pub(crate) fn knows(&self, kind: u8) -> bool {
+        match kind {
+            kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.partial_reliability.is_some(),
+            _ => true,
+        }
     }
 
     /// A chunk of the peer, before the core sees it.
     pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, _at: &Arrival<'_>, chunk: &Chunk<'_>) {
         if let Some(ecn) = &mut self.ecn {
             ecn.on_chunk(core, ctx.now, chunk);
+        }
+        if let Some(pr) = &mut self.partial_reliability {
+            pr.on_chunk(core, chunk);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::interleaved::Interleaved;
-use super::reassembly::{Inserted, Reassembly};
+use super::reassembly::{Inserted, Reassembly, Skipped};
 use super::tracker::Tracker;
 use super::{Partial, longest};
 use crate::config::AssocConfig;
@@ -26,6 +26,8 @@ pub(crate) trait UserData {
     /// # Errors
     /// It is not: the association is to be aborted.
     fn fits(&self, assembler: &Assembler) -> Result<(), &'static str>;
+    /// Drops it, with others that follow, if it is of a message that was skipped before it came; `None` if it is not.
+    fn drop_skipped(&self, assembler: &mut Assembler) -> Option<Skipped>;
     /// Takes in a chunk whose TSN is new to `tracker`; `payload` is the chunk's user data.
     ///
     /// # Errors
@@ -61,6 +63,10 @@ impl UserData for Data<'_> {
         if matches!(assembler, Assembler::Data(_)) { Ok(()) } else { Err(UNEXPECTED_DATA) }
     }
 
+    fn drop_skipped(&self, assembler: &mut Assembler) -> Option<Skipped> {
+        if let Assembler::Data(reassembly) = assembler { reassembly.drop_skipped(self) } else { None }
+    }
+
     fn insert(&self, payload: Bytes, assembler: &mut Assembler, tracker: &Tracker) -> Result<Inserted, &'static str> {
         let Assembler::Data(reassembly) = assembler else { return Err(UNEXPECTED_DATA) };
         let (before, after) = (tracker.received(self.tsn.prev()), tracker.received(self.tsn.next()));
@@ -91,6 +97,10 @@ impl UserData for IData<'_> {
 
     fn fits(&self, assembler: &Assembler) -> Result<(), &'static str> {
         if matches!(assembler, Assembler::IData(_)) { Ok(()) } else { Err(UNEXPECTED_I_DATA) }
+    }
+
+    fn drop_skipped(&self, _assembler: &mut Assembler) -> Option<Skipped> {
+        None
     }
 
     fn insert(&self, payload: Bytes, assembler: &mut Assembler, _tracker: &Tracker) -> Result<Inserted, &'static str> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::format::FragmentFormat;
+use super::policy::Policy;
 use super::queue::SendQueue;
 use crate::config::{AssocConfig, StreamScheduler};
 use crate::event::SendOptions;
@@ -127,7 +128,7 @@ fn pop(q: &mut SendQueue, model: &mut Model, max: usize) -> bool {
 fn push(q: &mut SendQueue, model: &mut Model, sid: u16, len: usize, unordered: bool, unfinished: bool) {
     let payload = model.push(sid, len, unordered, unfinished);
     let opts = SendOptions { unordered, unfinished, ..SendOptions::default() };
-    q.push(StreamId(sid), Ppid(u32::from(sid)), payload, opts);
+    q.push(StreamId(sid), Ppid(u32::from(sid)), payload, opts, Policy::Reliable);
 }
 
 proptest! {

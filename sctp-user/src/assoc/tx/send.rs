@@ -125,6 +125,7 @@ impl Tx {
         if plan.new && !alone && self.out.first_marked().is_none() {
             count += self.fill_new(now, path, sid, paths, pkt);
         }
+        self.prune(now, paths);
         if count > 0 {
             self.burst = self.burst.saturating_sub(1);
             self.fast_packet = false;
@@ -148,13 +149,17 @@ impl Tx {
         let mut stream = None;
         let apart = self.queue.keeps_packets_apart();
         while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
+            if self.is_spent(now, index) {
+                self.abandon(now, index, paths);
+                continue;
+            }
             let Some((len, fragment)) = self.out.get(index).map(|c| (c.wire_len(), &c.fragment)) else {
                 break;
             };
-            let sid = fragment.sid;
-            let fits = pkt.fits(len) || (count == 0 && is_fresh(pkt, paths, path));
+            let (sid, kind) = (fragment.sid, fragment.format.kind());
+            let fits = pkt.fits_chunk(kind, len) || (count == 0 && is_fresh(pkt, paths, path));
             let apart = apart && stream.is_some_and(|s| s != sid);
-            if !fits || apart || !pkt.takes_key(fragment.format.kind(), fragment.auth_key) {
+            if !fits || apart || !pkt.takes_key(kind, fragment.auth_key) {
                 break;
             }
             self.resend(now, index, path, paths, pkt);
@@ -175,6 +180,7 @@ impl Tx {
         chunk.moved |= old != path;
         chunk.blind = self.window.is_closed_for(chunk.fragment.len);
         chunk.resent_before = next;
+        chunk.resends = chunk.resends.saturating_add(1);
         self.blind |= chunk.blind;
         let wire_len = chunk.wire_len();
         self.stats.rtx += 1;
@@ -206,20 +212,24 @@ impl Tx {
     /// Adds new chunks behind others of `stream`; answers how many.
     fn fill_new(&mut self, now: Time, path: PathId, mut stream: Option<StreamId>, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
-        while self.new_path(paths) == path
-            && stream.is_none_or(|sid| self.queue.goes_with(sid))
-            && let Some(p) = paths.get_mut(path)
-        {
+        let kind = self.queue.format().kind();
+        while self.new_path(paths) == path && stream.is_none_or(|sid| self.queue.goes_with(sid)) {
+            if self.abandon_expired_head(now, paths) {
+                continue;
+            }
+            let Some(p) = paths.get_mut(path) else {
+                break;
+            };
             let max = self.next_max(p, pkt);
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
-            let fits = pkt.fits(self.header_len() + len);
+            let fits = pkt.fits_chunk(kind, self.header_len() + len);
             let any = !self.out.is_empty();
             if !fits || self.out.len() >= MAX_OUTSTANDING || !self.window.allows(len, self.out.flight_payload(), any) {
                 break;
             }
-            if !pkt.takes_key(self.queue.format().kind(), self.queue.auth_key()) {
+            if !pkt.takes_key(kind, self.queue.auth_key()) {
                 break;
             }
             let blind = self.window.is_closed_for(len);
@@ -261,7 +271,7 @@ impl Tx {
     /// No chunk is cut to what is left of a window: that would leave packets part-filled.
     fn next_max(&self, path: &Path, pkt: &PacketWriter<'_>) -> usize {
         let max = self.max_fragment(path);
-        let room = pkt.room().saturating_sub(self.header_len()) & !3;
+        let room = pkt.room_for(self.queue.format().kind()).saturating_sub(self.header_len()) & !3;
         let fills = !pkt.is_empty() && room < max && room >= max / MIN_FILL && self.queue.rest().is_some_and(|rest| rest > max);
         if fills { room } else { max }
     }

@@ -3,6 +3,8 @@
 mod auth;
 mod control;
 mod data;
+mod entries;
+mod forward_tsn;
 mod idata;
 mod init;
 mod pad;
@@ -14,10 +16,12 @@ use thiserror::Error;
 pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
+pub use self::entries::{Entries, Entry};
+pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::idata::{I_DATA_CHUNK_HEADER_LEN, IData, Place};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
-pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
+pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
 pub use self::types::ChunkTypes;
 use super::cursor::Writer;
 use super::packet::RawChunk;
@@ -131,6 +135,10 @@ pub enum Chunk<'a> {
     IData(IData<'a>),
     /// PAD.
     Pad(Pad<'a>),
+    /// FORWARD TSN.
+    ForwardTsn(ForwardTsn<'a>),
+    /// I-FORWARD-TSN.
+    IForwardTsn(IForwardTsn<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
     Unknown(RawChunk<'a>),
 }
@@ -156,6 +164,8 @@ impl<'a> Chunk<'a> {
             kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::I_DATA => IData::decode(raw).map(Self::IData),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
+            kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
+            kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
             _ => Some(Self::Unknown(*raw)),
         };
         parsed.ok_or(ChunkError { kind: raw.kind, offset: raw.offset, what: "too short or inconsistent" })
@@ -183,6 +193,8 @@ impl Encode for Chunk<'_> {
             Self::Auth(c) => c.encode(w),
             Self::IData(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
+            Self::ForwardTsn(c) => c.encode(w),
+            Self::IForwardTsn(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
                 w.pad4();
