@@ -28,7 +28,7 @@ fn read(rx: &mut Rx) -> Vec<(u16, u16, Vec<u8>)> {
 }
 
 fn rx() -> Rx {
-    Rx::new(&AssocConfig { recv_buffer: 1 << 20, ..AssocConfig::rfc() }, Tsn(1), 4)
+    Rx::new(&AssocConfig { recv_buffer: 1 << 20, ..AssocConfig::rfc() }, Tsn(1), 4, false)
 }
 
 /// RFC 6525 section 5.2.2 rule E3: only the streams that are named begin anew.

@@ -25,9 +25,16 @@ impl Reconfig {
             self.deadline = Some(ctx.now + core.rto());
             return;
         }
+        let last_tsn = flight.last_tsn;
         let Some(request) = self.settle(response) else { return };
         match request {
             Request::Outgoing(_) => {
+                if result == ReconfigResult::PERFORMED
+                    && let Ok(summary) = core.tx.on_shutdown_cum(ctx.now, last_tsn, &mut core.paths)
+                {
+                    // It has all that was sent before (section 5.2.2 rule E2); a FORWARD TSN must not mix old numbers with new ones.
+                    core.acknowledged(ctx, &summary);
+                }
                 core.tx.resume(result.is_success());
                 tell(core, request, outcome(result));
                 resumed(core, ctx);

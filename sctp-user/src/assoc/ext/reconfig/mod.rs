@@ -80,6 +80,8 @@ struct Flight {
     chunk: Bytes,
     /// The peer said so: the next expiry of the timer is no error (section 5.2.7 rule H2).
     in_progress: bool,
+    /// The last TSN before it.
+    last_tsn: Tsn,
 }
 
 /// An SSN/TSN reset that the peer has requested.
@@ -273,14 +275,15 @@ impl Reconfig {
         let Some(Ask { what, answers: to, .. }) = self.asks.pop_front() else { return false };
         let open: ArrayVec<_, 2> = what.requests().into_iter().map(|r| (self.number(), r)).collect();
         let response = to.unwrap_or(self.expected.wrapping_sub(1));
+        let last_tsn = core.tx.next_tsn().prev();
         let chunk = {
-            let params = open.iter().map(|(request, what)| what.param(*request, response, core.tx.next_tsn().prev()));
+            let params = open.iter().map(|(request, what)| what.param(*request, response, last_tsn));
             encode(&answers.iter().copied().chain(params).collect::<Vec<_>>())
         };
         self.invited = open.iter().find(|(_, r)| matches!(r, Request::Incoming(_))).map(|(n, _)| *n).or(self.invited);
         core.counters.out_reconfig_requests += open.len() as u64;
         push(core, kind::RE_CONFIG, chunk.clone());
-        self.flight = Some(Flight { open, answers: to, chunk, in_progress: false });
+        self.flight = Some(Flight { open, answers: to, chunk, in_progress: false, last_tsn });
         self.deadline = Some(ctx.now + core.rto());
         true
     }
