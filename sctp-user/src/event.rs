@@ -168,6 +168,10 @@ pub enum PathChange {
     Unreachable,
     /// It is the primary path now (SCTP_ADDR_MADE_PRIM).
     MadePrimary,
+    /// The peer has this address too now, which is to be confirmed (SCTP_ADDR_ADDED; RFC 5061).
+    Added,
+    /// The peer has this address no more (SCTP_ADDR_REMOVED; RFC 5061).
+    Removed,
 }
 
 /// A notification of the core. Messages themselves are fetched by [`crate::Assoc::recv`] after [`Event::Readable`].

@@ -121,6 +121,10 @@ serial!(
     /// Stream sequence number of an ordered message within its stream (RFC 9260 section 6.5).
     Ssn(u16, i16)
 );
+serial!(
+    /// Sequence number of an ASCONF chunk (RFC 5061 section 3).
+    Serial(u32, i32)
+);
 plain!(
     /// Stream identifier, counted from 0 in each direction.
     StreamId(u16)

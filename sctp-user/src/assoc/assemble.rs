@@ -118,7 +118,7 @@ impl Core {
         }
     }
 
-    fn is_confirmed(&self, path: PathId) -> bool {
+    pub(super) fn is_confirmed(&self, path: PathId) -> bool {
         self.paths.get(path).is_some_and(|p| p.confirmed)
     }
 
