@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use arbitrary::{Arbitrary, Unstructured};
-use sctp_user::cookie::{Capabilities, CookieError, CookieJar, StateCookie};
+use sctp_user::cookie::{Capabilities, CookieError, CookieJar, StateCookie, Terms};
 use sctp_user::{Channel, Entropy, SeededEntropy, Time, Tsn, Vtag};
 
 /// Longest time that a case lets pass before the cookie comes back.
@@ -90,6 +90,18 @@ fn run(case: &Case) {
     let _ = other.u32();
 }
 
+fn terms(bits: u32) -> Terms {
+    let has = |n: u32| bits >> n & 1 == 1;
+    Terms::with(Capabilities {
+        ecn: has(0),
+        auth: has(1),
+        asconf: has(2),
+        partial_reliability: has(3),
+        reconfig: has(4),
+        interleaving: has(5),
+    })
+}
+
 fn state_cookie(f: &Fields, created: Time) -> StateCookie {
     let life = CookieJar::granted_life(Duration::from_secs(60), Duration::from_millis(u64::from(f.preservative_ms)));
     let (kind, local, remote) = f.channel;
@@ -108,7 +120,8 @@ fn state_cookie(f: &Fields, created: Time) -> StateCookie {
         peer_rwnd: f.rwnd,
         outbound: f.streams.0,
         inbound: f.streams.1,
-        agreed: Capabilities { ecn: f.rwnd & 1 == 1 },
+        local_terms: terms(f.rwnd),
+        peer_terms: terms(f.rwnd >> 8),
         channel: match kind % 4 {
             0 => Channel::Raw,
             1 => Channel::Udp { local, remote },

@@ -114,6 +114,10 @@ impl Core {
             Control::CookieAck => self.settled(self.heard_on),
             Control::Error(_) if self.is_confirmed(self.heard_on) => self.settled(self.heard_on),
             Control::Init | Control::CookieEcho => self.settled(self.paths.primary()),
+            Control::Encoded(c) => {
+                let way = self.settled(c.path.unwrap_or_else(|| self.paths.data_path()));
+                Way { source: c.source.or(way.source), ..way }
+            }
             Control::Error(_) | Control::Shutdown | Control::ShutdownAck => self.settled(self.paths.data_path()),
         }
     }
@@ -229,6 +233,8 @@ impl Core {
             Control::HeartbeatAck(_, _, tlvs) => tlvs.len(),
             Control::Error(causes) => causes.len(),
             Control::Shutdown => 4,
+            // Its bytes have their header already.
+            Control::Encoded(c) => c.bytes.len().saturating_sub(4),
         }
     }
 
@@ -256,6 +262,7 @@ impl Core {
                 }
             }
             Control::ShutdownAck => pkt.push(&Chunk::ShutdownAck),
+            Control::Encoded(c) => pkt.push(c),
         }
     }
 
@@ -281,7 +288,7 @@ impl Core {
         if self.preservative > 0 {
             params.push(Param::CookiePreservative(self.preservative));
         }
-        self.wanted.push_params(&mut params);
+        self.local_terms.push_params(&mut params);
         pkt.push(&Chunk::Init(Init {
             tag: self.local_tag,
             a_rwnd: u32::try_from(self.cfg.recv_buffer).unwrap_or(u32::MAX),

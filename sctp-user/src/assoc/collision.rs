@@ -51,14 +51,14 @@ impl Association {
             Verdict::Collision => {
                 let go_on = core.on_collision(ctx, c);
                 if opening {
-                    self.ext = Extensions::negotiate(core.agreed);
+                    self.ext = Extensions::negotiate(core);
                 }
                 go_on
             }
             Verdict::Restart => {
                 let restarted = core.on_restart(ctx, c);
                 if restarted {
-                    self.ext = Extensions::negotiate(core.agreed);
+                    self.ext = Extensions::negotiate(core);
                 }
                 restarted
             }
@@ -86,7 +86,7 @@ impl Core {
             self.reached_at(c.local_addr);
             self.outbound = c.outbound;
             self.inbound = c.inbound;
-            self.agreed = c.agreed;
+            (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
             self.establish_tx(c.peer_rwnd);
             self.tx.retransmit_all(&mut self.paths);
             self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-pub use super::ext::Capabilities;
+pub use super::ext::{Capabilities, Terms};
 use crate::entropy::Entropy;
 use crate::net::Channel;
 use crate::num::{Tsn, Vtag};
@@ -21,7 +21,7 @@ use crate::wire::cursor::{Reader, Writer};
 /// Most peer addresses that a cookie (and an association) keeps.
 pub const MAX_ADDRS: usize = 64;
 /// Number of the layout below; another one's cookies are nobody's. What extensions add goes behind what is there, under a new number.
-const LAYOUT: u16 = 1;
+const LAYOUT: u16 = 2;
 /// Length of the signature in bytes.
 const MAC_LEN: usize = 32;
 /// The longest Cookie Preservative that is granted (RFC 9260 section 5.2.6 leaves the bound to us).
@@ -58,8 +58,10 @@ pub struct StateCookie {
     pub outbound: u16,
     /// Streams that the peer may send on.
     pub inbound: u16,
-    /// Extensions that both sides have.
-    pub agreed: Capabilities,
+    /// What our INIT ACK says about extensions.
+    pub local_terms: Terms,
+    /// What the INIT said about them.
+    pub peer_terms: Terms,
     /// What carried the INIT.
     pub channel: Channel,
     /// The peer's addresses, the source of the INIT first.
@@ -89,7 +91,6 @@ impl StateCookie {
         w.u32(self.peer_rwnd);
         w.u16(self.outbound);
         w.u16(self.inbound);
-        w.u16(self.agreed.to_bits());
         let (kind, local, remote) = match self.channel {
             Channel::Raw => (0, 0, 0),
             Channel::Udp { local, remote } => (1, local, remote),
@@ -105,6 +106,8 @@ impl StateCookie {
         for a in &self.peer_addrs {
             encode_addr(w, *a);
         }
+        self.local_terms.encode(w);
+        self.peer_terms.encode(w);
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -117,7 +120,6 @@ impl StateCookie {
         let (local_tsn, peer_tsn) = (Tsn(r.u32()?), Tsn(r.u32()?));
         let peer_rwnd = r.u32()?;
         let (outbound, inbound) = (r.u16()?, r.u16()?);
-        let agreed = Capabilities::from_bits(r.u16()?);
         let (kind, local, remote) = (r.u16()?, r.u16()?, r.u16()?);
         let channel = match kind {
             0 => Channel::Raw,
@@ -133,6 +135,7 @@ impl StateCookie {
         for _ in 0..count {
             peer_addrs.try_push(decode_addr(&mut r)?).ok()?;
         }
+        let (local_terms, peer_terms) = (Terms::decode(&mut r)?, Terms::decode(&mut r)?);
         (r.is_empty() && !peer_addrs.is_empty()).then_some(Self {
             created,
             life,
@@ -148,7 +151,8 @@ impl StateCookie {
             peer_rwnd,
             outbound,
             inbound,
-            agreed,
+            local_terms,
+            peer_terms,
             channel,
             peer_addrs,
         })

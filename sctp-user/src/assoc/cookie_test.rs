@@ -17,7 +17,8 @@ fn sample() -> StateCookie {
         peer_rwnd: 100_000,
         outbound: 10,
         inbound: 20,
-        agreed: Capabilities { ecn: true },
+        local_terms: Terms::with(Capabilities { ecn: true, asconf: true, ..Capabilities::default() }),
+        peer_terms: Terms::with(Capabilities { partial_reliability: true, interleaving: true, ..Capabilities::default() }),
         channel: Channel::Udp { local: 9899, remote: 4711 },
         peer_addrs: ["10.1.1.2", "2001:db8::5"].iter().map(|a| a.parse().unwrap()).collect(),
     }
@@ -145,7 +146,7 @@ fn a_signed_cookie_is_read_as_strictly_as_an_unsigned_one() {
             assert!(open(&cut).is_err(), "{len}");
         }
     }
-    for layout in [0_u16, 2, u16::MAX] {
+    for layout in [0, LAYOUT - 1, LAYOUT + 1, u16::MAX] {
         let mut other = body.clone();
         other[..2].copy_from_slice(&layout.to_be_bytes());
         assert!(open(&other).is_err());

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::cookie::StateCookie;
 use super::errors::Complaints;
-use super::ext::Capabilities;
+use super::ext::Terms;
 use super::idle::Dry;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths, source};
@@ -27,7 +27,8 @@ use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
 use crate::stats::AssocStats;
 use crate::time::Time;
-use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
+use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Encode};
+use crate::wire::cursor::Writer;
 
 /// Most control chunks that wait for transmission; answers beyond are dropped, the peer asks again.
 const MAX_CONTROL: usize = 64;
@@ -53,6 +54,29 @@ pub(crate) enum Control {
     Error(Vec<u8>),
     Shutdown,
     ShutdownAck,
+    /// A chunk of an extension.
+    #[expect(dead_code, reason = "until the first extension sends a chunk of its own")]
+    Encoded(Encoded),
+}
+
+/// A chunk of an extension, ready to go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Encoded {
+    /// Its type.
+    pub(crate) kind: u8,
+    /// Header and value without padding.
+    pub(crate) bytes: Bytes,
+    /// The path that it goes by; `None` for where data goes.
+    pub(crate) path: Option<PathId>,
+    /// The source that it leaves from, if not the one that the path was confirmed with.
+    pub(crate) source: Option<IpAddr>,
+}
+
+impl Encode for Encoded {
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.bytes(&self.bytes);
+        w.pad4();
+    }
 }
 
 impl Control {
@@ -61,6 +85,7 @@ impl Control {
         match self {
             Self::HeartbeatAck(_, _, tlvs) => tlvs.len(),
             Self::Error(causes) => causes.len(),
+            Self::Encoded(chunk) => chunk.bytes.len(),
             _ => 0,
         }
     }
@@ -97,10 +122,10 @@ pub(crate) struct Core {
     pub(crate) local_addrs: Vec<IpAddr>,
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
-    /// The extensions that we offer.
-    pub(crate) wanted: Capabilities,
-    /// The extensions that both sides have.
-    pub(crate) agreed: Capabilities,
+    /// What we say about extensions.
+    pub(crate) local_terms: Terms,
+    /// What the peer said about extensions.
+    pub(crate) peer_terms: Terms,
     pub(crate) paths: Paths,
     /// The path that the peer's last DATA came by: SACKs go back on it (section 6.4).
     pub(crate) reply_path: PathId,
@@ -178,8 +203,8 @@ impl Core {
             local_addrs: Vec::new(),
             outbound: cfg.outbound_streams,
             inbound: cfg.max_inbound_streams,
-            wanted: Capabilities::default(),
-            agreed: Capabilities::default(),
+            local_terms: Terms::default(),
+            peer_terms: Terms::default(),
             reply_path: paths.primary(),
             heard_on: paths.primary(),
             duplicate: false,
@@ -231,7 +256,7 @@ impl Core {
         self.local_addrs.push(c.local_addr);
         self.outbound = c.outbound;
         self.inbound = c.inbound;
-        self.agreed = c.agreed;
+        (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
         self.counters = self.stats();
         self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, c.peer_rwnd);
         self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
@@ -370,7 +395,7 @@ impl Core {
         self.peer_port == port && same_udp && path.is_some_and(|p| here(p.addr))
     }
 
-    /// When [`super::Association::on_timeout`] wants to be called.
+    /// When the timers of the core want to be served.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         if self.state == State::Closed {
             return None;

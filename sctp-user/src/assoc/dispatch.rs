@@ -16,11 +16,11 @@ use crate::wire::chunk::{Abort, Data, Heartbeat, Sack, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, RawChunk};
 
 /// The packet that a chunk came in.
-struct Arrival<'a> {
-    path: PathId,
-    meta: &'a Meta,
-    bytes: &'a Bytes,
-    header: CommonHeader,
+pub(super) struct Arrival<'a> {
+    pub(super) path: PathId,
+    pub(super) meta: &'a Meta,
+    pub(super) bytes: &'a Bytes,
+    pub(super) header: CommonHeader,
 }
 
 /// Whether a packet may touch the association.
@@ -85,13 +85,17 @@ impl Association {
                 lowest = Some(lowest.filter(|tsn| tsn.before(data.tsn)).unwrap_or(data.tsn));
             }
             core.counters.in_ctrl_chunks += u64::from(raw.kind != kind::DATA);
-            ext.on_chunk(core, ctx.now, &chunk);
-            let arrival = Arrival { path, meta, bytes, header: packet.header };
             let opening = core.state == State::CookieWait;
-            let go_on = core.on_chunk(ctx, &arrival, &chunk);
+            let go_on = if ext.knows(raw.kind) {
+                let arrival = Arrival { path, meta, bytes, header: packet.header };
+                ext.on_chunk(core, ctx, &arrival, &chunk);
+                core.on_chunk(ctx, &arrival, &chunk)
+            } else {
+                core.on_unknown(ctx.now, &raw)
+            };
             if opening && core.state == State::CookieEchoed {
                 // The INIT ACK told what the peer has.
-                *ext = Extensions::negotiate(core.agreed);
+                *ext = Extensions::negotiate(core);
             }
             if !go_on || core.state == State::Closed {
                 break;

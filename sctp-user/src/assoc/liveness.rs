@@ -75,7 +75,10 @@ impl Association {
                 return;
             }
         }
-        core.release_idle_buffers();
+        self.ext.on_timeout(core, ctx);
+        if core.state != State::Closed {
+            core.release_idle_buffers();
+        }
     }
 }
 

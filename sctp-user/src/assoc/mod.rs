@@ -29,12 +29,23 @@ pub(crate) mod tx;
 pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;
-pub(crate) use self::ext::{Capabilities, Extensions};
+pub(crate) use self::ext::{Extensions, Terms};
 pub(crate) use self::trial::Trial;
+use crate::time::Time;
 
 /// An association: what RFC 9260 needs, and its extensions, which may take the former whole.
 #[derive(Debug)]
 pub(crate) struct Association {
     pub(crate) core: Core,
     pub(crate) ext: Extensions,
+}
+
+impl Association {
+    /// When [`Association::on_timeout`] wants to be called.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        if self.core.state == state::State::Closed {
+            return None;
+        }
+        [self.core.next_deadline(), self.ext.next_deadline()].into_iter().flatten().min()
+    }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::cookie::MAX_ADDRS;
-use super::ext::Capabilities;
+use super::ext::Terms;
 use crate::wire::cause::Cause;
 use crate::wire::chunk::Init;
 use crate::wire::cursor::padded;
@@ -29,8 +29,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) cookie: Option<&'a [u8]>,
     /// The longer life that an INIT wishes for its cookie.
     pub(crate) preservative: Duration,
-    /// Extensions that the peer has.
-    pub(crate) capabilities: Capabilities,
+    /// What the peer says about extensions.
+    pub(crate) terms: Terms,
     /// Parameters to report as not recognized, each with header, padded between each other.
     pub(crate) unrecognized: Vec<u8>,
 }
@@ -67,8 +67,15 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
             }
             Param::SupportedAddressTypes(list) => offer.supported = offer.supported.or(Some(list)),
             Param::Unrecognized(_) | Param::HeartbeatInfo(_) => {}
-            // Where it is not wanted, it is as if it were unknown: to be skipped in silence.
-            Param::EcnCapable => offer.capabilities.ecn = true,
+            // Where they are not wanted, they are as if they were unknown: to be skipped in silence.
+            Param::EcnCapable
+            | Param::ZeroChecksum(_)
+            | Param::Random(_)
+            | Param::Chunks(_)
+            | Param::HmacAlgo(_)
+            | Param::SupportedExtensions(_)
+            | Param::ForwardTsnSupported
+            | Param::Adaptation(_) => offer.terms.read(&param),
             Param::Unknown(_) => {
                 let action = Action::of_param(tlv.kind);
                 if action.reports() {

@@ -129,6 +129,16 @@ pub struct AssocConfig {
     /// Explicit congestion notification (RFC 4960 Appendix A), where the transport can read and set the marks
     /// ([`StackConfig::ecn_marks`](super::StackConfig::ecn_marks)) and the peer has it too.
     pub ecn: bool,
+    /// Authentication of chunks (RFC 4895), if the peer has it too.
+    pub auth: bool,
+    /// Dynamic address reconfiguration (RFC 5061), if the peer has it too.
+    pub add_ip: bool,
+    /// Partial reliability (RFC 3758), if the peer has it too: without it every message is sent until it arrives.
+    pub partial_reliability: bool,
+    /// Stream reconfiguration (RFC 6525), if the peer has it too.
+    pub stream_reset: bool,
+    /// User message interleaving (RFC 8260), if the peer has it too.
+    pub interleaving: bool,
     /// DSCP of packets, 0 to 63 (RFC 2474).
     pub dscp: u8,
     /// IPv6 flow label of packets, 20 bits (RFC 6437); zero leaves it to the host.
@@ -184,6 +194,11 @@ impl AssocConfig {
             sack_frequency: 2,
             ack_per_batch: false,
             ecn: false,
+            auth: false,
+            add_ip: false,
+            partial_reliability: false,
+            stream_reset: false,
+            interleaving: false,
             dscp: 0,
             flow_label: 0,
         }
@@ -319,6 +334,11 @@ impl AssocConfig {
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
             (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
             (self.ecn != new.ecn, "ecn", "agreed on when the association was opened (RFC 4960 Appendix A)"),
+            (self.auth != new.auth, "auth", told),
+            (self.add_ip != new.add_ip, "add_ip", told),
+            (self.partial_reliability != new.partial_reliability, "partial_reliability", told),
+            (self.stream_reset != new.stream_reset, "stream_reset", told),
+            (self.interleaving != new.interleaving, "interleaving", told),
             (self.families != new.families, "families", told),
             (self.nat != new.nat, "nat", told),
             (self.advertise != new.advertise, "advertise", told),

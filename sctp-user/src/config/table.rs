@@ -76,6 +76,11 @@ pub const ASSOC: &[Parameter] = &[
     p("sack_frequency", "packets for each SACK", "packets", "RFC 9260 6.2", Running),
     p("ack_per_batch", "one SACK for what arrives together", "yes or no", "RFC 9260 6.2", Running),
     p("ecn", "explicit congestion notification", "yes or no", "RFC 4960 A, RFC 3168", NewOnly),
+    p("auth", "authentication of chunks", "yes or no", "RFC 4895", NewOnly),
+    p("add_ip", "dynamic address reconfiguration", "yes or no", "RFC 5061", NewOnly),
+    p("partial_reliability", "partial reliability", "yes or no", "RFC 3758", NewOnly),
+    p("stream_reset", "stream reconfiguration", "yes or no", "RFC 6525", NewOnly),
+    p("interleaving", "user message interleaving", "yes or no", "RFC 8260", NewOnly),
     p("dscp", "DSCP", "code point", "RFC 9260 11.1.13, RFC 2474", Running),
     p("flow_label", "IPv6 flow label", "20 bits", "RFC 6437", Running),
 ];

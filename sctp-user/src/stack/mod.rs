@@ -456,11 +456,11 @@ impl Stack {
             self.events.push_back((ep, id, e));
         }
         let closed = core.state == State::Closed;
-        let deadline = core.next_deadline();
         if !closed && !core.queued {
             core.queued = true;
             self.sending.push_back(id);
         }
+        let deadline = a.next_deadline();
         self.deadlines.set(id, deadline);
         if let Some(f) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.
@@ -544,7 +544,7 @@ impl Node for Stack {
             if let Some(a) = self.assocs.get_mut(id) {
                 a.core.queued = false;
                 a.core.rest();
-                let deadline = a.core.next_deadline();
+                let deadline = a.next_deadline();
                 self.deadlines.set(id, deadline);
             }
         }

@@ -12,7 +12,7 @@ use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
 use crate::assoc::path::source;
 use crate::assoc::state::State;
-use crate::assoc::{Association, Capabilities, Context, Control, Core, Extensions};
+use crate::assoc::{Association, Context, Control, Core, Extensions, Terms};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
 use crate::net::{Meta, Transmit, scope_of};
@@ -135,7 +135,7 @@ impl Stack {
         let to = existing.and_then(|id| self.collision_answer(id, meta, offer)).unwrap_or(*meta);
         // The answer goes to the first one, and the cookie that comes back shows that it arrived there.
         let peer_addrs = self.peer_addresses(meta, to.src, offer);
-        let agreed = Capabilities::wanted(&cfg, &self.cfg).both(offer.capabilities);
+        let local_terms = self.terms(existing, &cfg).in_answer_to(&offer.terms);
         let cookie = StateCookie {
             created: now,
             life: CookieJar::granted_life(cfg.cookie_life, offer.preservative),
@@ -151,7 +151,8 @@ impl Stack {
             peer_rwnd: init.a_rwnd,
             outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams.min(init.outbound),
-            agreed,
+            local_terms,
+            peer_terms: offer.terms.clone(),
             channel: to.channel,
             peer_addrs,
         };
@@ -159,7 +160,7 @@ impl Stack {
         let mut params: Vec<_> =
             crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
         params.extend(own.into_iter().map(Param::Address));
-        agreed.push_params(&mut params);
+        cookie.local_terms.push_params(&mut params);
         params.push(Param::StateCookie(&sealed));
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,
@@ -171,6 +172,15 @@ impl Stack {
             params: InitParams::List(&params),
         });
         self.reply(&to, header, init.tag, &ack);
+    }
+
+    /// What we say about extensions in an INIT ACK: while an association is being opened the same as in its own INIT (section 5.2.1).
+    fn terms(&mut self, existing: Option<AssocId>, cfg: &AssocConfig) -> Terms {
+        let opening = existing.and_then(|id| self.assocs.get(id)).filter(|a| a.core.state.is_opening());
+        match opening {
+            Some(a) => a.core.local_terms.clone(),
+            None => Terms::own(cfg, &self.cfg, &mut *self.entropy),
+        }
     }
 
     /// The addresses of who sent an INIT: `first`, its source, and what it lists and can be believed, as many as are kept.
@@ -343,8 +353,10 @@ impl Stack {
         let stack = &self.cfg;
         let id = self.assocs.insert_with(|id| {
             let mut core = make(id, &mut ctx);
-            core.wanted = Capabilities::wanted(&core.cfg, stack);
-            let ext = Extensions::negotiate(core.agreed);
+            if !core.incoming {
+                core.local_terms = Terms::own(&core.cfg, stack, ctx.entropy);
+            }
+            let ext = Extensions::negotiate(&core);
             Association { core, ext }
         })?;
         self.enter_addresses(id);

@@ -32,6 +32,18 @@ pub mod code {
     pub const USER_ABORT: u16 = 12;
     /// Protocol Violation.
     pub const PROTOCOL_VIOLATION: u16 = 13;
+    /// Request to Delete Last Remaining IP Address (RFC 5061).
+    pub const DELETE_LAST_ADDRESS: u16 = 0xa0;
+    /// Operation Refused Due to Resource Shortage (RFC 5061).
+    pub const RESOURCE_SHORTAGE: u16 = 0xa1;
+    /// Request to Delete Source IP Address (RFC 5061).
+    pub const DELETE_SOURCE_ADDRESS: u16 = 0xa2;
+    /// Association Aborted Due to Illegal ASCONF-ACK (RFC 5061).
+    pub const ILLEGAL_ASCONF_ACK: u16 = 0xa3;
+    /// Request Refused - No Authorization (RFC 5061).
+    pub const NO_AUTHORIZATION: u16 = 0xa4;
+    /// Unsupported HMAC Identifier (RFC 4895).
+    pub const UNSUPPORTED_HMAC: u16 = 0x0105;
 }
 
 /// A decoded error cause.

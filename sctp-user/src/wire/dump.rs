@@ -267,6 +267,13 @@ fn show_param(p: &Param<'_>, s: &mut impl Sink) -> fmt::Result {
         Param::HostName(v) => s.item(format_args!("host-name {}", Text(v))),
         Param::SupportedAddressTypes(v) => s.item(format_args!("address-types {}", Hex(v))),
         Param::EcnCapable => s.item(format_args!("ecn-capable")),
+        Param::ZeroChecksum(method) => s.item(format_args!("zero-checksum {method}")),
+        Param::Random(v) => s.item(format_args!("random {}", Hex(v))),
+        Param::Chunks(v) => s.item(format_args!("chunks {}", Hex(v))),
+        Param::HmacAlgo(v) => s.item(format_args!("hmac-algo {}", Hex(v))),
+        Param::SupportedExtensions(v) => s.item(format_args!("supported-extensions {}", Hex(v))),
+        Param::ForwardTsnSupported => s.item(format_args!("forward-tsn-supported")),
+        Param::Adaptation(n) => s.item(format_args!("adaptation {n:08x}")),
         Param::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value))),
     }
 }

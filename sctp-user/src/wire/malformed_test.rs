@@ -265,7 +265,7 @@ fn actions_by_the_highest_bits() {
 #[test]
 fn as_many_items_as_a_packet_can_hold() {
     let n = 16_000;
-    let value = [0x80, 1, 0, 4].repeat(n);
+    let value = [0x80, 0xff, 0, 4].repeat(n);
     let mut init = vec![kind::INIT, 0];
     init.extend(u16::try_from(20 + value.len()).unwrap().to_be_bytes());
     init.extend([0; 16]);

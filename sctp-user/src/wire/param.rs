@@ -25,6 +25,20 @@ pub mod kind {
     pub const SUPPORTED_ADDRESS_TYPES: u16 = 12;
     /// ECN Capable (reserved; RFC 4960 Appendix A).
     pub const ECN_CAPABLE: u16 = 0x8000;
+    /// Zero Checksum Acceptable (RFC 9653 section 4).
+    pub const ZERO_CHECKSUM: u16 = 0x8001;
+    /// Random (RFC 4895 section 3.1).
+    pub const RANDOM: u16 = 0x8002;
+    /// Chunk List (RFC 4895 section 3.2).
+    pub const CHUNKS: u16 = 0x8003;
+    /// Requested HMAC Algorithm (RFC 4895 section 3.3).
+    pub const HMAC_ALGO: u16 = 0x8004;
+    /// Supported Extensions (RFC 5061 section 4.2.7).
+    pub const SUPPORTED_EXTENSIONS: u16 = 0x8008;
+    /// Forward-TSN-Supported (RFC 3758 section 3.1).
+    pub const FORWARD_TSN_SUPPORTED: u16 = 0xc000;
+    /// Adaptation Layer Indication (RFC 5061 section 4.2.6).
+    pub const ADAPTATION: u16 = 0xc006;
 }
 
 /// A decoded parameter. One whose length does not suit its type counts as malformed, see [`Params`].
@@ -47,6 +61,20 @@ pub enum Param<'a> {
     SupportedAddressTypes(&'a [u8]),
     /// ECN is wanted.
     EcnCapable,
+    /// The sender takes packets with a checksum of zero if this error detection method is in use.
+    ZeroChecksum(u32),
+    /// The sender's part of the key of authentication.
+    Random(&'a [u8]),
+    /// Chunk types that the sender wants authenticated, a byte each.
+    Chunks(&'a [u8]),
+    /// HMAC algorithms that the sender can verify, the preferred one first: a list of 16-bit numbers.
+    HmacAlgo(&'a [u8]),
+    /// Chunk types of extensions that the sender supports, a byte each.
+    SupportedExtensions(&'a [u8]),
+    /// The sender supports FORWARD TSN.
+    ForwardTsnSupported,
+    /// Adaptation layer indication.
+    Adaptation(u32),
     /// A type that is not known here.
     Unknown(Tlv<'a>),
 }
@@ -65,6 +93,13 @@ impl<'a> Param<'a> {
             kind::HOST_NAME => Self::HostName(tlv.value),
             kind::SUPPORTED_ADDRESS_TYPES => Self::SupportedAddressTypes(tlv.value),
             kind::ECN_CAPABLE => Self::EcnCapable,
+            kind::ZERO_CHECKSUM => Self::ZeroChecksum(u32::from_be_bytes(tlv.value.try_into().ok()?)),
+            kind::RANDOM => Self::Random(tlv.value),
+            kind::CHUNKS => Self::Chunks(tlv.value),
+            kind::HMAC_ALGO => Self::HmacAlgo(tlv.value),
+            kind::SUPPORTED_EXTENSIONS => Self::SupportedExtensions(tlv.value),
+            kind::FORWARD_TSN_SUPPORTED => Self::ForwardTsnSupported,
+            kind::ADAPTATION => Self::Adaptation(u32::from_be_bytes(tlv.value.try_into().ok()?)),
             _ => Self::Unknown(tlv),
         };
         Some(param)
@@ -82,6 +117,13 @@ impl<'a> Param<'a> {
             Self::HostName(v) => w.tlv(kind::HOST_NAME, |w| w.bytes(v)),
             Self::SupportedAddressTypes(v) => w.tlv(kind::SUPPORTED_ADDRESS_TYPES, |w| w.bytes(v)),
             Self::EcnCapable => w.tlv(kind::ECN_CAPABLE, |_| {}),
+            Self::ZeroChecksum(method) => w.tlv(kind::ZERO_CHECKSUM, |w| w.u32(*method)),
+            Self::Random(v) => w.tlv(kind::RANDOM, |w| w.bytes(v)),
+            Self::Chunks(v) => w.tlv(kind::CHUNKS, |w| w.bytes(v)),
+            Self::HmacAlgo(v) => w.tlv(kind::HMAC_ALGO, |w| w.bytes(v)),
+            Self::SupportedExtensions(v) => w.tlv(kind::SUPPORTED_EXTENSIONS, |w| w.bytes(v)),
+            Self::ForwardTsnSupported => w.tlv(kind::FORWARD_TSN_SUPPORTED, |_| {}),
+            Self::Adaptation(n) => w.tlv(kind::ADAPTATION, |w| w.u32(*n)),
             Self::Unknown(tlv) => tlv.encode(w),
         }
     }

@@ -1,52 +1,19 @@
 //! The extensions, one file each (design: they take the whole [`Core`], which names none of them).
 //!
 //! Each is a field of [`Extensions`] whose presence means "negotiated", and has the methods `offer`, `negotiate`, `on_chunk` and
-//! `emit` where it needs them. Built: ECN (RFC 4960 Appendix A). To come: AUTH (RFC 4895), ASCONF (RFC 5061), RE-CONFIG
-//! (RFC 6525), PR-SCTP (RFC 3758), I-DATA (RFC 8260), zero checksum (RFC 9653).
+//! `emit` where it needs them. What both sides say of them in INIT and INIT ACK are [`Terms`]. A chunk of an extension's own goes out
+//! through the core's queue of control chunks, as [`Control::Encoded`](super::core::Control).
 
 mod ecn;
+mod terms;
 
 pub(crate) use self::ecn::Ecn;
-use super::core::Core;
-use crate::config::{AssocConfig, StackConfig};
+pub use self::terms::{Capabilities, Terms};
+use super::core::{Context, Core};
+use super::dispatch::Arrival;
 use crate::num::Tsn;
-use crate::wire::{Chunk, Param};
-
-/// Extensions by name: what we want and can, what the peer said, or what both agreed on. The last travels in the cookie.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Capabilities {
-    /// Explicit congestion notification.
-    pub ecn: bool,
-}
-
-impl Capabilities {
-    /// What an association with this configuration wants, as far as the transport can.
-    pub(crate) fn wanted(cfg: &AssocConfig, stack: &StackConfig) -> Self {
-        Self { ecn: Ecn::offer(cfg, stack) }
-    }
-
-    /// What both have.
-    pub(crate) fn both(self, other: Self) -> Self {
-        Self { ecn: self.ecn && other.ecn }
-    }
-
-    /// Adds the parameters for an INIT or INIT ACK that say so.
-    pub(crate) fn push_params(self, params: &mut Vec<Param<'_>>) {
-        if self.ecn {
-            params.push(Param::EcnCapable);
-        }
-    }
-
-    /// As the bits of a number, for the cookie.
-    pub(crate) fn to_bits(self) -> u16 {
-        u16::from(self.ecn)
-    }
-
-    /// The reverse of [`Self::to_bits`].
-    pub(crate) fn from_bits(bits: u16) -> Self {
-        Self { ecn: bits & 1 != 0 }
-    }
-}
+use crate::time::Time;
+use crate::wire::Chunk;
 
 /// The negotiated extensions of an association.
 #[derive(Debug, Default)]
@@ -56,15 +23,22 @@ pub(crate) struct Extensions {
 }
 
 impl Extensions {
-    /// Those that both sides agreed on, at their beginning.
-    pub(crate) fn negotiate(agreed: Capabilities) -> Self {
+    /// Those that both sides agreed on, at their beginning: `core` knows what both said.
+    pub(crate) fn negotiate(core: &Core) -> Self {
+        let agreed = core.local_terms.capabilities.both(core.peer_terms.capabilities);
         Self { ecn: Ecn::negotiate(agreed) }
     }
 
+    /// Whether chunks of this type mean something in this association. One of an extension that was not negotiated is as unknown
+    /// as any other (RFC 3758 section 3.3.1).
+    pub(crate) fn knows(&self, _kind: u8) -> bool {
+        true
+    }
+
     /// A chunk of the peer, before the core sees it.
-    pub(crate) fn on_chunk(&mut self, core: &mut Core, now: crate::time::Time, chunk: &Chunk<'_>) {
+    pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, _at: &Arrival<'_>, chunk: &Chunk<'_>) {
         if let Some(ecn) = &mut self.ecn {
-            ecn.on_chunk(core, now, chunk);
+            ecn.on_chunk(core, ctx.now, chunk);
         }
     }
 
@@ -74,4 +48,14 @@ impl Extensions {
             ecn.on_data_packet(core, lowest, mark);
         }
     }
+
+    /// When [`Self::on_timeout`] wants to be called.
+    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// Serves the timers of extensions that have expired.
+    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
+    pub(crate) fn on_timeout(&mut self, _core: &mut Core, _ctx: &mut Context<'_>) {}
 }

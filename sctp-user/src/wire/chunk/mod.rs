@@ -49,8 +49,22 @@ pub mod kind {
     pub const CWR: u8 = 13;
     /// Shutdown complete.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
+    /// Authentication (RFC 4895).
+    pub const AUTH: u8 = 0x0f;
+    /// Payload data that can be interleaved (RFC 8260).
+    pub const I_DATA: u8 = 0x40;
+    /// Address configuration acknowledgement (RFC 5061).
+    pub const ASCONF_ACK: u8 = 0x80;
+    /// Re-configuration (RFC 6525).
+    pub const RE_CONFIG: u8 = 0x82;
     /// Padding (RFC 4820).
     pub const PAD: u8 = 0x84;
+    /// Forward cumulative TSN (RFC 3758).
+    pub const FORWARD_TSN: u8 = 0xc0;
+    /// Address configuration change (RFC 5061).
+    pub const ASCONF: u8 = 0xc1;
+    /// Forward cumulative TSN with interleaving (RFC 8260).
+    pub const I_FORWARD_TSN: u8 = 0xc2;
 }
 
 /// Why a chunk cannot be decoded, and where it begins in the packet.

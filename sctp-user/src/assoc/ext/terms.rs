@@ -1,0 +1,164 @@
+//! What the two sides say about extensions in INIT and INIT ACK.
+
+use arrayvec::ArrayVec;
+
+use super::Ecn;
+use crate::config::{AssocConfig, StackConfig};
+use crate::entropy::Entropy;
+use crate::wire::chunk::kind;
+use crate::wire::cursor::{Reader, Writer};
+use crate::wire::param::{Param, Params};
+
+/// Most chunk types that we list in the Supported Extensions parameter.
+const MAX_LISTED: usize = 8;
+
+/// Extensions by name: what we want and can, what the peer said, or what both agreed on.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Capabilities {
+    /// Explicit congestion notification (RFC 4960 Appendix A).
+    pub ecn: bool,
+    /// Authentication (RFC 4895).
+    pub auth: bool,
+    /// Dynamic address reconfiguration (RFC 5061).
+    pub asconf: bool,
+    /// Partial reliability (RFC 3758).
+    pub partial_reliability: bool,
+    /// Stream reconfiguration (RFC 6525).
+    pub reconfig: bool,
+    /// User message interleaving (RFC 8260).
+    pub interleaving: bool,
+}
+
+impl Capabilities {
+    /// What both have.
+    #[must_use]
+    pub const fn both(self, other: Self) -> Self {
+        Self {
+            ecn: self.ecn && other.ecn,
+            auth: self.auth && other.auth,
+            asconf: self.asconf && other.asconf,
+            partial_reliability: self.partial_reliability && other.partial_reliability,
+            reconfig: self.reconfig && other.reconfig,
+            interleaving: self.interleaving && other.interleaving,
+        }
+    }
+
+    /// The chunk types of extensions, for the Supported Extensions parameter (RFC 5061 section 4.2.7).
+    fn chunk_types(self) -> ArrayVec<u8, MAX_LISTED> {
+        let types: [(bool, &[u8]); _] = [
+            (self.auth, &[kind::AUTH]),
+            (self.asconf, &[kind::ASCONF, kind::ASCONF_ACK]),
+            (self.partial_reliability, &[kind::FORWARD_TSN]),
+            (self.reconfig, &[kind::RE_CONFIG]),
+            (self.interleaving, &[kind::I_DATA]),
+            (self.interleaving && self.partial_reliability, &[kind::I_FORWARD_TSN]),
+        ];
+        types.into_iter().filter(|(has, _)| *has).flat_map(|(_, types)| types).copied().collect()
+    }
+}
+
+/// What one side says about extensions in its INIT or INIT ACK. Both sides' travel in the cookie, as the parameters that they are, so
+/// that a cookie is read as strictly as a packet.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Terms {
+    /// Extensions that it has.
+    pub capabilities: Capabilities,
+    /// The Supported Extensions parameter that says so, as it goes out.
+    listed: ArrayVec<u8, MAX_LISTED>,
+}
+
+impl Terms {
+    /// Terms with these capabilities.
+    #[must_use]
+    pub fn with(capabilities: Capabilities) -> Self {
+        Self { capabilities, listed: capabilities.chunk_types() }
+    }
+
+    /// What an association with this configuration says, as far as the transport can. Randomness is drawn only if an extension needs it.
+    pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, _entropy: &mut dyn Entropy) -> Self {
+        Self::with(Capabilities {
+            ecn: Ecn::offer(cfg, stack),
+            auth: cfg.auth,
+            asconf: cfg.add_ip,
+            partial_reliability: cfg.partial_reliability,
+            reconfig: cfg.stream_reset,
+            interleaving: cfg.interleaving,
+        })
+    }
+
+    /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have.
+    pub(crate) fn in_answer_to(self, peer: &Self) -> Self {
+        Self::with(self.capabilities.both(peer.capabilities))
+    }
+
+    /// Takes in a parameter of an INIT or INIT ACK; those of other matters are left alone.
+    pub(crate) fn read(&mut self, param: &Param<'_>) {
+        let c = &mut self.capabilities;
+        match param {
+            Param::EcnCapable => c.ecn = true,
+            Param::ForwardTsnSupported => c.partial_reliability = true,
+            Param::SupportedExtensions(types) => {
+                let has = |kind: u8| types.contains(&kind);
+                c.auth |= has(kind::AUTH);
+                c.asconf |= has(kind::ASCONF) && has(kind::ASCONF_ACK);
+                c.partial_reliability |= has(kind::FORWARD_TSN);
+                c.reconfig |= has(kind::RE_CONFIG);
+                c.interleaving |= has(kind::I_DATA);
+            }
+            _ => {}
+        }
+        self.listed = c.chunk_types();
+    }
+
+    /// Adds the parameters for an INIT or INIT ACK that say so.
+    pub(crate) fn push_params<'a>(&'a self, params: &mut Vec<Param<'a>>) {
+        if self.capabilities.ecn {
+            params.push(Param::EcnCapable);
+        }
+        if self.capabilities.partial_reliability {
+            params.push(Param::ForwardTsnSupported);
+        }
+        if !self.listed.is_empty() {
+            params.push(Param::SupportedExtensions(&self.listed));
+        }
+    }
+
+    /// Appends it to a cookie.
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        let mut params = Vec::new();
+        self.push_params(&mut params);
+        let mut bytes = Vec::new();
+        let mut list = Writer::new(&mut bytes);
+        params.iter().for_each(|p| p.encode(&mut list));
+        w.u16(u16::try_from(bytes.len()).unwrap_or(0));
+        w.bytes(&bytes);
+    }
+
+    /// The reverse of [`Self::encode`].
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Option<Self> {
+        let len = r.u16()?;
+        let mut terms = Self::default();
+        for param in Params::new(r.take(usize::from(len))?) {
+            terms.read(&param.ok()?.0);
+        }
+        Some(terms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cookie_brings_back_what_was_said(bits: [bool; 6]) {
+            let [ecn, auth, asconf, partial_reliability, reconfig, interleaving] = bits;
+            let terms = Terms::with(Capabilities { ecn, auth, asconf, partial_reliability, reconfig, interleaving });
+            let mut bytes = Vec::new();
+            terms.encode(&mut Writer::new(&mut bytes));
+            prop_assert_eq!(Terms::decode(&mut Reader::new(&bytes)), Some(terms));
+        }
+    }
+}
