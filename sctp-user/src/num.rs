@@ -122,6 +122,14 @@ serial!(
     Ssn(u16, i16)
 );
 serial!(
+    /// Message identifier within a stream, of ordered and of unordered messages each (RFC 8260 section 2.1).
+    Mid(u32, i32)
+);
+serial!(
+    /// Number of a fragment within its message, counted from 0 (RFC 8260 section 2.1).
+    Fsn(u32, i32)
+);
+serial!(
     /// Sequence number of an ASCONF chunk (RFC 5061 section 3).
     Serial(u32, i32)
 );

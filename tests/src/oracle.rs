@@ -1,4 +1,5 @@
-//! The delivery oracle: every message exactly once, unchanged, and in order per stream where it was sent so.
+//! The delivery oracle: every message exactly once, unchanged, and in order per stream where it was sent so. Where partial
+//! reliability allows it, a message may be missing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sctp_user::Message;
 
-use crate::workload::{FIRST_PPID, Workload};
+use crate::workload::{FIRST_PPID, Reliability, Workload};
 
 /// Judges what one side receives of the other side's workload.
 #[derive(Debug)]
@@ -14,25 +15,63 @@ pub struct Oracle {
     plan: Arc<Workload>,
     seen: Vec<bool>,
     delivered: usize,
-    /// The message of which parts have come, and its bytes so far.
-    partial: Option<(Message, Vec<u8>)>,
+    /// The messages of which parts have come, by stream and order, and their bytes so far.
+    partial: BTreeMap<(u16, bool), (Message, Vec<u8>)>,
+    /// Whether parts of messages of several streams may come in turn.
+    interleaved: bool,
+    /// Whether streams may begin anew (RFC 6525), so that sequence numbers tell nothing.
+    renumbered: bool,
     /// How many messages came in parts.
     in_parts: usize,
     /// How many messages of which parts had come were never completed.
     cut_off: usize,
-    /// For each stream its ordered messages in the order of the plan, and how many of them have come.
-    ordered: BTreeMap<u16, (Vec<usize>, usize)>,
+    ordered: BTreeMap<u16, Order>,
+}
+
+/// The ordered messages of a stream.
+#[derive(Default, Debug)]
+struct Order {
+    /// In the order of the plan.
+    order: Vec<usize>,
+    /// How many of them have come, or will not come any more.
+    next: usize,
+    /// The least stream sequence number of the next one.
+    ssn: u16,
 }
 
 impl Oracle {
     /// Expects the messages of `plan`.
     #[must_use]
     pub fn new(plan: Arc<Workload>) -> Self {
-        let mut ordered: BTreeMap<u16, (Vec<usize>, usize)> = BTreeMap::new();
+        let mut ordered: BTreeMap<u16, Order> = BTreeMap::new();
         for (i, m) in plan.messages.iter().enumerate().filter(|(_, m)| !m.unordered) {
-            ordered.entry(m.sid).or_default().0.push(i);
+            ordered.entry(m.sid).or_default().order.push(i);
         }
-        Self { seen: vec![false; plan.messages.len()], delivered: 0, partial: None, in_parts: 0, cut_off: 0, ordered, plan }
+        Self {
+            seen: vec![false; plan.messages.len()],
+            delivered: 0,
+            partial: BTreeMap::new(),
+            interleaved: false,
+            renumbered: false,
+            in_parts: 0,
+            cut_off: 0,
+            ordered,
+            plan,
+        }
+    }
+
+    /// Allows parts of messages of several streams in turn (level 2 of RFC 6458 section 8.1.20).
+    #[must_use]
+    pub const fn interleaved(mut self) -> Self {
+        self.interleaved = true;
+        self
+    }
+
+    /// Allows streams to begin anew (RFC 6525): sequence numbers are not judged.
+    #[must_use]
+    pub const fn renumbered(mut self) -> Self {
+        self.renumbered = true;
+        self
     }
 
     /// Judges a message, or a part of one.
@@ -40,10 +79,16 @@ impl Oracle {
     /// # Errors
     /// What is wrong with it.
     pub fn accept(&mut self, m: &Message) -> Result<(), String> {
-        let (first, mut bytes) = match self.partial.take() {
+        let key = (m.sid.0, m.unordered);
+        if !self.interleaved {
+            // Something else: the association ended, or began anew, or the message was abandoned, in the middle of it.
+            let before = self.partial.len();
+            self.partial.retain(|k, _| *k == key && m.offset > 0);
+            self.cut_off += before - self.partial.len();
+        }
+        let (first, mut bytes) = match self.partial.remove(&key) {
             None if m.is_whole() => return self.accept_whole(m),
             None => (Message { payload: Bytes::new(), ..m.clone() }, Vec::new()),
-            // The first bytes of another one: the association ended, or began anew, in the middle of the message.
             Some(_) if m.offset == 0 => {
                 self.cut_off += 1;
                 return self.accept(m);
@@ -56,7 +101,7 @@ impl Oracle {
         }
         bytes.extend_from_slice(&m.payload);
         if m.more {
-            self.partial = Some((first, bytes));
+            self.partial.insert(key, (first, bytes));
             return Ok(());
         }
         self.in_parts += 1;
@@ -77,8 +122,8 @@ impl Oracle {
 
     /// Whether a message has come in part only so far.
     #[must_use]
-    pub const fn is_partial(&self) -> bool {
-        self.partial.is_some()
+    pub fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
     }
 
     fn accept_whole(&mut self, m: &Message) -> Result<(), String> {
@@ -99,15 +144,26 @@ impl Oracle {
             _ => return Err(format!("{name} came twice")),
         }
         self.delivered += 1;
-        if let (false, Some((order, next))) = (planned.unordered, self.ordered.get_mut(&planned.sid)) {
-            if order.get(*next) != Some(&index) {
-                return Err(format!("{name} overtook message {:?}", order.get(*next)));
-            }
-            if usize::from(m.ssn.0) != *next % 65_536 {
-                return Err(format!("{name} has stream sequence number {}, not {next}", m.ssn.0));
-            }
-            *next += 1;
+        if planned.unordered { Ok(()) } else { self.in_order(index, m.ssn.0, &name) }
+    }
+
+    /// Judges the place of an ordered message in its stream.
+    fn in_order(&mut self, index: usize, ssn: u16, name: &str) -> Result<(), String> {
+        let Some(stream) = self.plan.messages.get(index).and_then(|m| self.ordered.get_mut(&m.sid)) else { return Ok(()) };
+        let before = stream.next.checked_sub(1).and_then(|n| stream.order.get(n));
+        let Some(skipped) = stream.order.iter().skip(stream.next).position(|i| *i == index) else {
+            return Err(format!("{name} comes behind message {before:?} of its stream"));
+        };
+        let must_come = |i: &&usize| self.plan.messages.get(**i).is_none_or(|m| m.reliability == Reliability::Full);
+        if let Some(overtaken) = stream.order.iter().skip(stream.next).take(skipped).find(must_come) {
+            return Err(format!("{name} overtook message {overtaken}"));
         }
+        // A message that was abandoned has a number if some of it was sent, and none otherwise.
+        if !self.renumbered && usize::from(ssn.wrapping_sub(stream.ssn)) > skipped {
+            return Err(format!("{name} has stream sequence number {ssn}, not {} to {skipped} more", stream.ssn));
+        }
+        stream.next += skipped + 1;
+        stream.ssn = ssn.wrapping_add(1);
         Ok(())
     }
 
@@ -117,10 +173,17 @@ impl Oracle {
         self.delivered
     }
 
-    /// Whether all came.
+    /// Whether all came that have to.
     #[must_use]
-    pub const fn complete(&self) -> bool {
-        self.delivered == self.seen.len()
+    pub fn complete(&self) -> bool {
+        let must_come = self.plan.messages.iter().map(|m| m.reliability == Reliability::Full);
+        self.delivered == self.seen.len() || self.seen.iter().zip(must_come).all(|(seen, must)| *seen || !must)
+    }
+
+    /// Whether a message came.
+    #[must_use]
+    pub fn has(&self, index: usize) -> bool {
+        self.seen.get(index).is_some_and(|seen| *seen)
     }
 
     /// The messages that did not come.
@@ -132,6 +195,8 @@ impl Oracle {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use sctp_user::{Ppid, Ssn, StreamId};
 
     use super::*;
@@ -171,11 +236,66 @@ mod tests {
         };
         refused(message(&plan, 3, 0), "twice");
         refused(message(&plan, 2, 0), "overtook");
-        refused(message(&plan, 0, 1), "sequence number");
+        refused(message(&plan, 0, 1), "sequence number 1, not 0 to 0");
         refused(Message { sid: StreamId(1), ..message(&plan, 0, 0) }, "on stream 1");
         refused(Message { unordered: true, ..message(&plan, 0, 0) }, "unordered = true");
         refused(Message { payload: plan.payload(1), ..message(&plan, 0, 0) }, "another content");
         refused(Message { payload: plan.payload(0).slice(1..), ..message(&plan, 0, 0) }, "99 bytes");
         refused(Message { ppid: Ppid(FIRST_PPID + 4), ..message(&plan, 0, 0) }, "never sent");
+    }
+
+    /// Messages 1 and 2 may be abandoned.
+    fn half_reliable() -> Arc<Workload> {
+        let mut w = Workload::steady(7, 4, 100);
+        w.messages[1].reliability = Reliability::Retransmissions(0);
+        w.messages[2].reliability = Reliability::Lifetime(Duration::from_secs(1));
+        Arc::new(w)
+    }
+
+    #[test]
+    fn a_message_that_may_be_abandoned_may_be_missing() {
+        let plan = half_reliable();
+        // With numbers for neither, one or both of those that are missing.
+        for ssn in 1..=3 {
+            let mut o = Oracle::new(plan.clone());
+            o.accept(&message(&plan, 0, 0)).unwrap();
+            assert!(!o.complete());
+            o.accept(&message(&plan, 3, ssn)).unwrap();
+            assert!(o.complete() && o.missing() == [1, 2] && !o.has(1) && o.has(3));
+        }
+        let refused = |before: &[(usize, u16)], (index, ssn): (usize, u16), why: &str| {
+            let mut o = Oracle::new(plan.clone());
+            for (index, ssn) in before {
+                o.accept(&message(&plan, *index, *ssn)).unwrap();
+            }
+            let e = o.accept(&message(&plan, index, ssn)).unwrap_err();
+            assert!(e.contains(why), "{e}");
+        };
+        refused(&[], (1, 0), "overtook message 0");
+        refused(&[(0, 0), (2, 2)], (1, 1), "comes behind message Some(2)");
+        refused(&[(0, 0)], (3, 4), "sequence number 4, not 1 to 2");
+        refused(&[(0, 0), (2, 2)], (3, 2), "sequence number 2, not 3 to 0");
+    }
+
+    #[test]
+    fn parts_of_several_messages_come_in_turn_only_where_they_may() {
+        let mut w = Workload::steady(7, 2, 100);
+        w.messages[1].sid = 5;
+        let plan = Arc::new(w);
+        let part = |index: usize, from: usize, to: usize| {
+            let m = message(&plan, index, 0);
+            Message { offset: from as u64, more: to < 100, payload: m.payload.slice(from..to), ..m }
+        };
+        let turns = [part(0, 0, 60), part(1, 0, 60), part(0, 60, 100), part(1, 60, 100)];
+        let mut o = Oracle::new(plan.clone()).interleaved();
+        for m in &turns {
+            o.accept(m).unwrap();
+        }
+        assert!(o.complete() && o.in_parts() == 2 && o.cut_off() == 0);
+        let mut o = Oracle::new(plan.clone());
+        o.accept(&turns[0]).unwrap();
+        o.accept(&turns[1]).unwrap();
+        assert_eq!(o.cut_off(), 1);
+        o.accept(&turns[2]).unwrap_err();
     }
 }

@@ -1,6 +1,6 @@
 //! A host with a stack and an application that sends a workload and judges what it receives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct Conn {
     pub oracle: Oracle,
     /// How many messages of our workload the stack has taken.
     pub sent: usize,
+    /// Those of them that the stack has reported as not (known to be) delivered.
+    pub failed: BTreeSet<usize>,
     blocked: bool,
     closing: bool,
     /// How many messages of which parts had come the stack gave up.
@@ -42,6 +44,10 @@ pub struct Peer {
     pub violations: Vec<String>,
     /// Whether the application reads.
     reading: bool,
+    /// Whether parts of messages of several streams may come in turn.
+    pub interleaved: bool,
+    /// Whether the peer's streams may begin anew.
+    pub renumbered: bool,
     /// Whether associations are shut down as soon as the workload has been given to the stack.
     close_when_sent: bool,
     outgoing: Arc<Workload>,
@@ -67,6 +73,8 @@ impl Peer {
             log: Vec::new(),
             violations: Vec::new(),
             reading: true,
+            interleaved: false,
+            renumbered: false,
             close_when_sent: false,
             outgoing,
             incoming,
@@ -191,6 +199,11 @@ impl Peer {
                     c.given_up += 1;
                 }
             }
+            Event::SendFailed { context, .. } => {
+                if let Some(c) = self.conns.get_mut(&id) {
+                    c.failed.insert(*context as usize);
+                }
+            }
             Event::Lost { .. } => {
                 self.read(id);
             }
@@ -200,8 +213,15 @@ impl Peer {
     }
 
     fn begin(&mut self, now: Time, id: AssocId) {
-        let oracle = Oracle::new(self.incoming.clone());
-        self.conns.insert(id, Conn { since: now, oracle, sent: 0, blocked: false, closing: false, given_up: 0 });
+        let mut oracle = Oracle::new(self.incoming.clone());
+        if self.interleaved {
+            oracle = oracle.interleaved();
+        }
+        if self.renumbered {
+            oracle = oracle.renumbered();
+        }
+        let conn = Conn { since: now, oracle, sent: 0, failed: BTreeSet::new(), blocked: false, closing: false, given_up: 0 };
+        self.conns.insert(id, conn);
     }
 
     fn read_if_reading(&mut self, id: AssocId) {
@@ -234,8 +254,9 @@ impl Peer {
             && let Some(m) = self.outgoing.messages.get(c.sent)
             && c.since + m.at <= now
         {
-            let opts = if m.unordered { SendOptions::unordered() } else { SendOptions::ordered() };
-            let ppid = Ppid(FIRST_PPID.saturating_add(u32::try_from(c.sent).unwrap_or(u32::MAX)));
+            let mut opts = if m.unordered { SendOptions::unordered() } else { SendOptions::ordered() };
+            opts.context = u32::try_from(c.sent).unwrap_or(u32::MAX);
+            let ppid = Ppid(FIRST_PPID.saturating_add(opts.context));
             match assoc.send(now, StreamId(m.sid), ppid, self.outgoing.payload(c.sent), opts) {
                 Ok(()) => c.sent += 1,
                 Err(SendError::WouldBlock) => c.blocked = true,

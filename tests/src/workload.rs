@@ -19,6 +19,35 @@ pub struct Planned {
     pub unordered: bool,
     /// Length in bytes, at least 1.
     pub len: usize,
+    /// Whether it may be abandoned.
+    pub reliability: Reliability,
+}
+
+/// When a message may be abandoned (RFC 3758, RFC 7496).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Reliability {
+    /// Never.
+    #[default]
+    Full,
+    /// So long after it was given to the stack.
+    Lifetime(Duration),
+    /// After so many retransmissions.
+    Retransmissions(u32),
+    /// When there is no room for a message of higher priority; a lower number is a higher priority.
+    Priority(u32),
+}
+
+impl Reliability {
+    /// Any of them; one in two is never abandoned.
+    pub fn draw(rng: &mut dyn Entropy) -> Self {
+        let small = |rng: &mut dyn Entropy, most: u64| u32::try_from(rng.below(most)).unwrap_or(0);
+        match rng.below(6) {
+            0 => Self::Lifetime(Duration::from_millis(rng.below(5_000))),
+            1 => Self::Retransmissions(small(rng, 4)),
+            2 => Self::Priority(small(rng, 3)),
+            _ => Self::Full,
+        }
+    }
 }
 
 /// The messages of one direction.
@@ -40,7 +69,7 @@ impl Workload {
     /// `count` ordered messages of `len` bytes on stream 0, as fast as they are taken.
     #[must_use]
     pub fn steady(key: u64, count: usize, len: usize) -> Self {
-        let message = Planned { at: Duration::ZERO, sid: 0, unordered: false, len };
+        let message = Planned { at: Duration::ZERO, sid: 0, unordered: false, len, reliability: Reliability::Full };
         Self { key, messages: vec![message; count] }
     }
 
@@ -59,10 +88,20 @@ impl Workload {
                     sid: u16::try_from(rng.below(u64::from(streams))).unwrap_or(0),
                     unordered: rng.below(4) == 0,
                     len: usize::try_from(1 + rng.below(most)).unwrap_or(1),
+                    reliability: Reliability::Full,
                 }
             })
             .collect();
         Self { key: rng.u64(), messages }
+    }
+
+    /// The same with messages that may be abandoned.
+    #[must_use]
+    pub fn partly_reliable(mut self, rng: &mut dyn Entropy) -> Self {
+        for m in &mut self.messages {
+            m.reliability = Reliability::draw(rng);
+        }
+        self
     }
 
     /// The bytes of message `index`.

@@ -11,7 +11,7 @@ use sctp_user::{
     AddrChange, AssocConfig, CloseReason, Entropy as _, Event, Node as _, PathChange, PathState, PathStatus, PeerAddr, SeededEntropy, Time,
 };
 use testbed::bed::{CLIENT_PORT, SERVER_PORT, unlimited};
-use testbed::{Bed, Net, Peer, Planned, Scenario, WireOracle, Workload};
+use testbed::{Bed, Net, Peer, Planned, Reliability, Scenario, WireOracle, Workload};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -51,7 +51,13 @@ fn watch(bed: &mut Bed) -> Rc<RefCell<Vec<Moved>>> {
 
 /// Messages of one length, one each `every`.
 fn flow(key: u64, count: u64, len: usize, every: Duration) -> Workload {
-    let messages = (0..count).map(|n| Planned { at: every * u32::try_from(n).unwrap(), sid: (n % 3) as u16, unordered: n % 7 == 0, len });
+    let messages = (0..count).map(|n| Planned {
+        at: every * u32::try_from(n).unwrap(),
+        sid: (n % 3) as u16,
+        unordered: n % 7 == 0,
+        len,
+        reliability: Reliability::Full,
+    });
     Workload { key, messages: messages.collect() }
 }
 

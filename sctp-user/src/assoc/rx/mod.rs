@@ -1,5 +1,6 @@
 //! The receiving side: DATA in, messages and SACKs out.
 
+mod order;
 mod reassembly;
 mod sack_out;
 mod snapshot;

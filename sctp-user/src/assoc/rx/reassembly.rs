@@ -1,10 +1,11 @@
 //! From DATA chunks to messages: fragments are joined by TSN, messages ordered by stream sequence number
 //! (RFC 9260 sections 6.5, 6.6 and 6.9).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use super::order::Order;
 use crate::event::Message;
 use crate::num::{Ppid, Ssn, StreamId, Tsn};
 use crate::wire::chunk::Data;
@@ -106,25 +107,19 @@ pub(crate) struct Reassembly {
     max_message: usize,
     /// Ascending by TSN; every piece counts against the window.
     runs: VecDeque<Run>,
-    /// The stream sequence number that is next, of the streams that have delivered: at most one for each inbound stream.
-    next: BTreeMap<StreamId, Ssn>,
-    /// Complete messages whose turn has not come; they count against the window. One tree for all streams, since a tree of each
-    /// would cost many times its message.
-    waiting: BTreeMap<(StreamId, u16), Message>,
-    /// In the order in which they became readable; they count against the window.
-    ready: VecDeque<Message>,
+    order: Order<Ssn>,
 }
 
 impl Reassembly {
     /// Nothing received; longer messages than `max_message` are refused.
     pub(crate) fn new(max_message: usize) -> Self {
-        Self { max_message, runs: VecDeque::new(), next: BTreeMap::new(), waiting: BTreeMap::new(), ready: VecDeque::new() }
+        Self { max_message, runs: VecDeque::new(), order: Order::default() }
     }
 
     /// Gives back memory that is not used.
     pub(crate) fn release(&mut self) {
         self.runs.shrink_to(0);
-        self.ready.shrink_to(0);
+        self.order.ready.shrink_to(0);
     }
 
     /// Changes the limit for messages that are not complete yet.
@@ -136,7 +131,7 @@ impl Reassembly {
     /// earlier parts of it were handed out already, and its stream.
     pub(crate) fn head(&self, cum: Tsn) -> Option<(usize, bool, StreamId)> {
         let run = self.runs.front().filter(|r| r.begin && r.first.at_or_before(cum))?;
-        let next = self.next.get(&run.sid).copied().unwrap_or_default();
+        let next = self.order.turn(run.sid);
         (run.unordered || run.ssn == next).then_some((run.bytes, run.taken > 0, run.sid))
     }
 
@@ -158,28 +153,28 @@ impl Reassembly {
 
     /// The next message to read.
     pub(crate) fn pop(&mut self) -> Option<Message> {
-        self.ready.pop_front()
+        self.order.ready.pop_front()
     }
 
     /// The next message to read that came on another stream than `sid`.
     pub(crate) fn pop_other(&mut self, sid: StreamId) -> Option<Message> {
-        let at = self.ready.iter().position(|m| m.sid != sid)?;
-        self.ready.remove(at)
+        let at = self.order.ready.iter().position(|m| m.sid != sid)?;
+        self.order.ready.remove(at)
     }
 
     /// Messages that can be read.
     pub(crate) fn ready(&self) -> &VecDeque<Message> {
-        &self.ready
+        &self.order.ready
     }
 
     /// Messages that can be read, to add to them or to take them all.
     pub(crate) fn ready_mut(&mut self) -> &mut VecDeque<Message> {
-        &mut self.ready
+        &mut self.order.ready
     }
 
     /// Whether nothing can be read until more fragments of the message at `cum`, the cumulative TSN, arrive.
     pub(crate) fn starving(&self, cum: Tsn) -> bool {
-        self.ready.is_empty() && self.runs.front().is_some_and(|r| r.first.at_or_before(cum))
+        self.order.ready.is_empty() && self.runs.front().is_some_and(|r| r.first.at_or_before(cum))
     }
 
     /// Takes in a DATA chunk that has not been received before. `before` and `after` tell whether the TSNs next to it have
@@ -203,7 +198,7 @@ impl Reassembly {
                 return Err("message too long");
             }
             let message = Message { tsn: data.tsn, ..Message::whole(data.sid, data.ssn, data.ppid, data.unordered, payload) };
-            return Ok(Inserted { readable: self.order(message)?, pieces: 1 });
+            return Ok(Inserted { readable: self.order.place(message.ssn, message)?, pieces: 1 });
         }
         let at = self.join(data, payload, at, left.is_some(), right.is_some());
         let Some(run) = self.runs.get(at) else {
@@ -217,7 +212,7 @@ impl Reassembly {
         }
         let pieces = run.parts.len();
         let readable = match self.runs.remove(at) {
-            Some(mut run) => self.order(run.take(false))?,
+            Some(mut run) => self.order.place(run.ssn, run.take(false))?,
             None => false,
         };
         Ok(Inserted { readable, pieces })
@@ -266,37 +261,5 @@ impl Reassembly {
             None => self.runs.insert(at, Run::of(data, payload)),
         }
         at
-    }
-
-    /// Adds a message to those that can be read. The end of one whose beginning was handed out goes before all others.
-    fn put(ready: &mut VecDeque<Message>, message: Message) {
-        if message.offset > 0 {
-            ready.push_front(message);
-        } else {
-            ready.push_back(message);
-        }
-    }
-
-    /// Gives a complete message its place; answers whether one became readable.
-    fn order(&mut self, message: Message) -> Result<bool, &'static str> {
-        if message.unordered {
-            Self::put(&mut self.ready, Message { ssn: Ssn(0), ..message });
-            return Ok(true);
-        }
-        let sid = message.sid;
-        if message.ssn != self.next.get(&sid).copied().unwrap_or_default() {
-            return match self.waiting.insert((sid, message.ssn.0), message) {
-                None => Ok(false),
-                Some(_) => Err("stream sequence number used twice"),
-            };
-        }
-        let next = self.next.entry(sid).or_default();
-        *next = next.next();
-        Self::put(&mut self.ready, message);
-        while let Some(message) = self.waiting.remove(&(sid, next.0)) {
-            *next = next.next();
-            self.ready.push_back(message);
-        }
-        Ok(true)
     }
 }

@@ -1,5 +1,6 @@
 //! Chunks of RFC 9260 section 3.3: one struct each that borrows its variable parts and is used to read and to write.
 
+mod asconf;
 mod control;
 mod data;
 mod init;
@@ -8,6 +9,8 @@ mod sack;
 
 use thiserror::Error;
 
+pub(crate) use self::asconf::{decode_request, encode_request};
+pub use self::asconf::{AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::init::{Init, InitParams};
@@ -121,6 +124,10 @@ pub enum Chunk<'a> {
     ShutdownComplete(ShutdownComplete),
     /// PAD.
     Pad(Pad<'a>),
+    /// ASCONF.
+    Asconf(Asconf<'a>),
+    /// ASCONF-ACK.
+    AsconfAck(AsconfAck<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
     Unknown(RawChunk<'a>),
 }
@@ -144,6 +151,8 @@ impl<'a> Chunk<'a> {
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
+            kind::ASCONF => Asconf::decode(raw).map(Self::Asconf),
+            kind::ASCONF_ACK => AsconfAck::decode(raw).map(Self::AsconfAck),
             _ => Some(Self::Unknown(*raw)),
         };
         parsed.ok_or(ChunkError { kind: raw.kind, offset: raw.offset, what: "too short or inconsistent" })
@@ -169,6 +178,8 @@ impl Encode for Chunk<'_> {
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
+            Self::Asconf(c) => c.encode(w),
+            Self::AsconfAck(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
                 w.pad4();

@@ -2,8 +2,8 @@
 
 use sctp_user::wire::cause::{Cause, Causes};
 use sctp_user::{CloseReason, Event};
-use testbed::Peer;
 use testbed::alloc::{self, Memory};
+use testbed::{Peer, Reliability};
 
 use super::plan::{Plan, Side};
 use super::run::Running;
@@ -137,8 +137,18 @@ fn silently_lost(running: &Running, side: Side) -> Option<String> {
     if !graceful(from) || !graceful(to) {
         return None;
     }
-    let sent = from.latest().map_or(0, |(_, c)| c.sent);
-    let failed = from.log.iter().filter(|(_, _, e)| matches!(e, Event::SendFailed { .. })).count();
-    let delivered = to.delivered();
-    (delivered + failed != sent).then(|| format!("{side:?} closed gracefully: {sent} accepted, {failed} failed, {delivered} delivered"))
+    let (Some((_, sender)), Some((_, receiver))) = (from.latest(), to.latest()) else { return None };
+    let plan = &running.plan.work[side as usize].messages;
+    // A message that was abandoned may have arrived all the same; of any other only one of the two can be said.
+    let wrong = (0..sender.sent).find(|i| match (receiver.oracle.has(*i), sender.failed.contains(i)) {
+        (false, false) => true,
+        (true, true) => plan.get(*i).is_none_or(|m| m.reliability == Reliability::Full),
+        _ => false,
+    })?;
+    let came = receiver.oracle.has(wrong);
+    let message = plan.get(wrong);
+    Some(format!(
+        "{side:?} closed gracefully: of {} accepted, number {wrong} ({message:?}) is both or neither: it came: {came}",
+        sender.sent
+    ))
 }
