@@ -236,6 +236,8 @@ pub enum Event {
         /// What happened.
         change: PathChange,
     },
+    /// The peer's adaptation layer indication (RFC 5061 section 4.2.6): follows [`Event::Connected`] and [`Event::Restarted`].
+    Adaptation(u32),
     /// The peer reported an error that does not end the association; the causes as they came.
     RemoteError(Bytes),
 }

@@ -103,7 +103,7 @@ pub mod wire;
 pub use assoc::cookie;
 pub use config::{AssocConfig, Congestion, EndpointConfig, Families, Nat, PrivateChannel, StackConfig};
 pub use entropy::{Entropy, SeededEntropy};
-pub use error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
+pub use error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
 pub use event::{AssocId, EndpointId, Event, Message, PathChange, PathState, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};

@@ -111,6 +111,16 @@ counters! {
         in_cwrs: sum,
         /// Times that the window was reduced for congestion marks.
         ecn_reductions: sum,
+        /// ASCONFs sent (RFC 5061), retransmissions included.
+        out_asconfs: sum,
+        /// ASCONFs received.
+        in_asconfs: sum,
+        /// ASCONF-ACKs sent.
+        out_asconf_acks: sum,
+        /// ASCONF-ACKs received.
+        in_asconf_acks: sum,
+        /// Expiries of T4: ASCONFs that were not answered in time.
+        t4_expireds: sum,
         /// Control chunks that found no room in their queue: the peer asks again.
         dropped_controls: sum,
         /// Notifications that a peer caused and the program was too slow to take.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::core::{Context, Control, Core};
+use super::core::{Control, Core};
 use super::path::{HeartbeatKind, Path, PathId, source};
 use super::timers::Timer;
 use crate::event::{Event, PathChange};
@@ -65,29 +65,29 @@ impl Core {
     }
 
     /// Nothing leaves from our address `gone` any more (section 5.3 rule F4).
-    pub(super) fn leave_source(&mut self, ctx: &mut Context<'_>, gone: IpAddr) {
+    pub(super) fn leave_source(&mut self, gone: IpAddr) {
         self.local_addrs.retain(|a| *a != gone);
         self.control.retain(|c| c.source() != Some(gone));
         for (_, path) in self.paths.iter_mut() {
             path.heartbeat.forget_source(gone);
         }
-        self.settle_sources(ctx);
+        self.settle_sources();
     }
 
     /// The peer knows one more address of ours: packets may leave from there (section 5.3 rule F2).
-    pub(super) fn gain_source(&mut self, ctx: &mut Context<'_>, addr: IpAddr) {
+    pub(super) fn gain_source(&mut self, now: Time, addr: IpAddr) {
         self.know_local(vec![addr]);
-        self.settle_sources(ctx);
+        self.settle_sources();
         let reached = |p: &Path| source::for_attempt(&self.local_addrs, None, p.addr, 0).is_some();
         let waiting: Vec<_> = self.paths.iter().filter(|(_, p)| !p.confirmed && reached(p)).map(|(id, _)| id).collect();
         for id in waiting {
-            self.probe_in_turn(ctx.now, id);
+            self.probe_in_turn(now, id);
         }
     }
 
     /// Every path gets one of our present addresses as its source. A path without any is not used until there is one. While there is
     /// none at all, everything waits: see [`Core::has_no_source`].
-    fn settle_sources(&mut self, ctx: &mut Context<'_>) {
+    fn settle_sources(&mut self) {
         if self.has_no_source() {
             return;
         }

@@ -21,6 +21,8 @@ pub(super) struct Arrival<'a> {
     pub(super) meta: &'a Meta,
     pub(super) bytes: &'a Bytes,
     pub(super) header: CommonHeader,
+    /// Whether an ASCONF came before in the packet.
+    pub(super) after_asconf: bool,
 }
 
 /// Whether a packet may touch the association.
@@ -58,17 +60,21 @@ impl Association {
     /// Processes an admitted packet's chunks from the `skip`-th on. `bytes` is the packet; DATA keeps slices of it.
     pub(crate) fn on_packet(&mut self, ctx: &mut Context<'_>, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, skip: usize) {
         let Self { core, ext } = self;
-        let Some(path) = core.paths.find(meta.src) else { return };
+        // From an address that the peer has yet to add, nothing is taken but the ASCONF that does (RFC 5061 section 5.3.2).
+        let mut from = core.paths.find(meta.src);
+        let mut after_asconf = false;
         let first = packet.chunks().next().and_then(Result::ok);
         if let Some(Ok(Chunk::Abort(abort))) = first.as_ref().map(RawChunk::decode)
             && core.is_refused_on_one_channel(ctx, meta.channel, Some(abort.causes))
         {
             return;
         }
-        core.heard(ctx.now, path, meta, first.is_some_and(|c| c.kind == kind::INIT_ACK));
+        if let Some(path) = from {
+            core.heard(ctx.now, path, meta, first.is_some_and(|c| c.kind == kind::INIT_ACK));
+        }
         let was_waiting = core.state == State::ShutdownSent;
         core.complaints.next_packet();
-        core.count_packet(path, bytes.len());
+        core.count_packet(from, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut lowest: Option<Tsn> = None;
         for raw in packet.chunks().skip(skip) {
@@ -85,17 +91,36 @@ impl Association {
                 lowest = Some(lowest.filter(|tsn| tsn.before(data.tsn)).unwrap_or(data.tsn));
             }
             core.counters.in_ctrl_chunks += u64::from(raw.kind != kind::DATA);
-            let opening = core.state == State::CookieWait;
+            if from.is_none() && !matches!(raw.kind, kind::AUTH | kind::ASCONF) {
+                break;
+            }
+            if raw.kind == kind::ABORT && ext.ignores_abort_to(ctx.now, meta.dst) {
+                break;
+            }
+            let path = from.unwrap_or_else(|| core.paths.primary());
+            let (opening, was_opening) = (core.state == State::CookieWait, core.state.is_opening());
             let go_on = if ext.knows(raw.kind) {
-                let arrival = Arrival { path, meta, bytes, header: packet.header };
+                let arrival = Arrival { path, meta, bytes, header: packet.header, after_asconf };
                 ext.on_chunk(core, ctx, &arrival, &chunk);
                 core.on_chunk(ctx, &arrival, &chunk)
             } else {
                 core.on_unknown(ctx.now, &raw)
             };
+            if raw.kind == kind::ASCONF {
+                // Paths may have come and gone, or got other numbers.
+                let now_from = core.paths.find(meta.src);
+                if let Some(path) = now_from.filter(|_| from.is_none()) {
+                    core.heard(ctx.now, path, meta, false);
+                }
+                (from, after_asconf) = (now_from, true);
+            }
             if opening && core.state == State::CookieEchoed {
                 // The INIT ACK told what the peer has.
                 *ext = Extensions::negotiate(core);
+                ext.begin(core);
+            }
+            if was_opening && !core.state.is_opening() {
+                ext.on_established(core, ctx);
             }
             if !go_on || core.state == State::Closed {
                 break;
@@ -104,7 +129,9 @@ impl Association {
         core.counters.in_data_packs += u64::from(lowest.is_some());
         if let Some(lowest) = lowest.filter(|_| core.state != State::Closed) {
             ext.on_data_packet(core, lowest, meta.ecn);
-            core.after_data(ctx, path);
+            if let Some(path) = from {
+                core.after_data(ctx, path);
+            }
         }
         if was_waiting && core.state == State::ShutdownSent {
             // Section 9.2: whatever comes shows that the peer is at it; it gets the time to send what it has left.
@@ -131,7 +158,7 @@ impl Core {
             Chunk::Error(c) => self.on_error(ctx, c),
             // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is an extension.
             // Padding is nothing (RFC 4820 section 3).
-            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) => {}
+            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) | Chunk::Asconf(_) | Chunk::AsconfAck(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true
@@ -189,7 +216,8 @@ impl Core {
 
     fn on_heartbeat(&mut self, at: &Arrival<'_>, hb: &Heartbeat<'_>) {
         self.counters.in_heartbeats += 1;
-        if self.state.answers_heartbeats() {
+        // Nothing leaves from an address that the peer does not know yet, or no more (RFC 5061 section 5.3 rules F1 and F4).
+        if self.state.answers_heartbeats() && self.local_addrs.contains(&at.meta.dst) {
             self.push_control(Control::HeartbeatAck(at.path, at.meta.dst, Bytes::copy_from_slice(hb.tlvs)));
         }
     }

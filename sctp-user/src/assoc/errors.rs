@@ -9,7 +9,7 @@ use super::path::PathId;
 use super::state::State;
 use crate::error::CloseReason;
 use crate::event::Event;
-use crate::net::Transmit;
+use crate::net::{Meta, Transmit};
 use crate::num::Vtag;
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk};
@@ -144,5 +144,15 @@ impl Core {
         let size = w.finish();
         let transmit = Transmit { size, ..path.transmit() };
         self.farewell = Some(Farewell { transmit, packet });
+    }
+
+    /// Builds a packet with a single chunk for where a packet came from that is no path.
+    pub(super) fn say_aside(&mut self, meta: &Meta, chunk: &impl Encode) {
+        let mut packet = Vec::new();
+        let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
+        let mut w = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));
+        w.push(chunk);
+        let size = w.finish();
+        self.farewell = Some(Farewell { transmit: Transmit { size, ..Transmit::back_to(meta) }, packet });
     }
 }

@@ -87,6 +87,14 @@ pub enum Notification {
         /// What happened.
         change: PathChange,
     },
+    /// What the layer above the peer's SCTP said of itself when the association came up (SCTP_ADAPTATION_INDICATION; RFC 5061 section
+    /// 4.2.6).
+    Adaptation {
+        /// The association.
+        assoc: AssocId,
+        /// The indication.
+        indication: u32,
+    },
     /// Everything that was sent is acknowledged (SCTP_SENDER_DRY_EVENT).
     SenderDry {
         /// The association.
@@ -119,6 +127,7 @@ impl Notification {
             | Self::PartialDeliveryAborted { assoc, .. }
             | Self::RemoteError { assoc, .. }
             | Self::PathState { assoc, .. }
+            | Self::Adaptation { assoc, .. }
             | Self::SenderDry { assoc }
             | Self::Stopped { assoc }
             | Self::Writable { assoc } => *assoc,
@@ -135,6 +144,7 @@ impl Notification {
             Self::PartialDeliveryAborted { .. } => EventKind::PartialDelivery,
             Self::RemoteError { .. } => EventKind::RemoteError,
             Self::PathState { .. } => EventKind::PeerAddrChange,
+            Self::Adaptation { .. } => EventKind::Adaptation,
             Self::SenderDry { .. } => EventKind::SenderDry,
             Self::Writable { .. } => EventKind::Writable,
             Self::Stopped { .. } => return None,
@@ -179,6 +189,8 @@ pub enum EventKind {
     PartialDelivery,
     /// SCTP_SENDER_DRY_EVENT.
     SenderDry,
+    /// SCTP_ADAPTATION_INDICATION.
+    Adaptation,
     /// [`Notification::Writable`], which RFC 6458 leaves to `select`.
     Writable,
 }
@@ -199,6 +211,7 @@ impl Events {
         .with(EventKind::SendFailed)
         .with(EventKind::Shutdown)
         .with(EventKind::PartialDelivery)
+        .with(EventKind::Adaptation)
         .with(EventKind::Writable);
 
     /// With one more.

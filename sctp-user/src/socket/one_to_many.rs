@@ -168,7 +168,7 @@ impl SctpSocket {
     /// # Errors
     /// `InvalidInput` if the socket is bound to all addresses, `AddrNotAvailable` for one that is not this host's.
     pub fn bindx_add(&self, addrs: &[IpAddr]) -> io::Result<()> {
-        self.handle.with(|node, _| node.bindx(self.ep, addrs, true))?
+        self.handle.with(|node, now| node.bindx(now, self.ep, addrs, true))?
     }
 
     /// Takes addresses away from those that associations to come will have (`sctp_bindx` with SCTP_BINDX_REM_ADDR).
@@ -176,7 +176,7 @@ impl SctpSocket {
     /// # Errors
     /// `InvalidInput` if the socket is bound to all addresses, or if none would be left; `AddrNotAvailable` for one that it is not bound to.
     pub fn bindx_remove(&self, addrs: &[IpAddr]) -> io::Result<()> {
-        self.handle.with(|node, _| node.bindx(self.ep, addrs, false))?
+        self.handle.with(|node, now| node.bindx(now, self.ep, addrs, false))?
     }
 
     /// The addresses that associations to come will have (`sctp_getladdrs` without an association).

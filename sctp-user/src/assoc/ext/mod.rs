@@ -4,39 +4,57 @@
 //! `emit` where it needs them. What both sides say of them in INIT and INIT ACK are [`Terms`]. A chunk of an extension's own goes out
 //! through the core's queue of control chunks, as [`Control::Encoded`](super::core::Control).
 
+mod asconf;
 mod ecn;
 mod terms;
 
+pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::ecn::Ecn;
 pub use self::terms::{Capabilities, Terms};
+use std::net::IpAddr;
+
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::Chunk;
+use crate::wire::chunk::kind;
 
 /// The negotiated extensions of an association.
 #[derive(Debug, Default)]
 pub(crate) struct Extensions {
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
+    /// Dynamic address reconfiguration.
+    pub(crate) asconf: Option<Box<Asconf>>,
 }
 
 impl Extensions {
     /// Those that both sides agreed on, at their beginning: `core` knows what both said.
     pub(crate) fn negotiate(core: &Core) -> Self {
         let agreed = core.local_terms.capabilities.both(core.peer_terms.capabilities);
-        Self { ecn: Ecn::negotiate(agreed) }
+        Self { ecn: Ecn::negotiate(agreed), asconf: Asconf::negotiate(core, agreed).map(Box::new) }
     }
 
     /// Whether chunks of this type mean something in this association. One of an extension that was not negotiated is as unknown
     /// as any other (RFC 3758 section 3.3.1).
-    pub(crate) fn knows(&self, _kind: u8) -> bool {
-        true
+    pub(crate) fn knows(&self, kind: u8) -> bool {
+        match kind {
+            kind::ASCONF | kind::ASCONF_ACK => self.asconf.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Whether an ABORT that came to our address `ip` is to be ignored (RFC 5061 section 5.3.1).
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
+        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip))
     }
 
     /// A chunk of the peer, before the core sees it.
-    pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, _at: &Arrival<'_>, chunk: &Chunk<'_>) {
+    pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.on_chunk(core, ctx, at, chunk);
+        }
         if let Some(ecn) = &mut self.ecn {
             ecn.on_chunk(core, ctx.now, chunk);
         }
@@ -50,12 +68,37 @@ impl Extensions {
     }
 
     /// When [`Self::on_timeout`] wants to be called.
-    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        None
+        self.asconf.as_ref().and_then(|a| a.next_deadline())
     }
 
     /// Serves the timers of extensions that have expired.
-    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
-    pub(crate) fn on_timeout(&mut self, _core: &mut Core, _ctx: &mut Context<'_>) {}
+    pub(crate) fn on_timeout(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.on_timeout(core, ctx);
+        }
+    }
+
+    /// The INIT ACK has told what the peer has: what does not follow from that alone.
+    pub(crate) fn begin(&mut self, core: &mut Core) {
+        if core.cfg.brief_listing
+            && let Some(asconf) = &mut self.asconf
+        {
+            asconf.begin(core);
+        }
+    }
+
+    /// The association is established.
+    pub(crate) fn on_established(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.proceed(core, ctx);
+        }
+    }
+
+    /// After any change of the association: what became of its paths.
+    pub(crate) fn settle(&mut self, core: &mut Core) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.settle_wish(core);
+        }
+    }
 }

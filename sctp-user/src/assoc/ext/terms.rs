@@ -1,5 +1,7 @@
 //! What the two sides say about extensions in INIT and INIT ACK.
 
+use std::net::IpAddr;
+
 use arrayvec::ArrayVec;
 
 use super::Ecn;
@@ -63,6 +65,10 @@ impl Capabilities {
 pub struct Terms {
     /// Extensions that it has.
     pub capabilities: Capabilities,
+    /// Adaptation layer indication.
+    pub adaptation: Option<u32>,
+    /// The address that it would like to be the primary path; the peer's only.
+    pub primary: Option<IpAddr>,
     /// The Supported Extensions parameter that says so, as it goes out.
     listed: ArrayVec<u8, MAX_LISTED>,
 }
@@ -71,24 +77,29 @@ impl Terms {
     /// Terms with these capabilities.
     #[must_use]
     pub fn with(capabilities: Capabilities) -> Self {
-        Self { capabilities, listed: capabilities.chunk_types() }
+        Self { capabilities, adaptation: None, primary: None, listed: capabilities.chunk_types() }
     }
 
     /// What an association with this configuration says, as far as the transport can. Randomness is drawn only if an extension needs it.
     pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, _entropy: &mut dyn Entropy) -> Self {
-        Self::with(Capabilities {
+        let capabilities = Capabilities {
             ecn: Ecn::offer(cfg, stack),
             auth: cfg.auth,
-            asconf: cfg.add_ip,
+            // RFC 5061 section 4.2.7: not without authentication.
+            asconf: cfg.add_ip && (cfg.auth || cfg.add_ip_without_auth),
             partial_reliability: cfg.partial_reliability,
             reconfig: cfg.stream_reset,
             interleaving: cfg.interleaving,
-        })
+        };
+        Self { adaptation: cfg.adaptation, ..Self::with(capabilities) }
     }
 
     /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have.
     pub(crate) fn in_answer_to(self, peer: &Self) -> Self {
-        Self::with(self.capabilities.both(peer.capabilities))
+        let mut both = self.capabilities.both(peer.capabilities);
+        // Who asks for authenticated changes of addresses gets none from a peer that cannot (rulings section 1 row 16).
+        both.asconf &= both.auth || !self.capabilities.auth;
+        Self { adaptation: self.adaptation, ..Self::with(both) }
     }
 
     /// Takes in a parameter of an INIT or INIT ACK; those of other matters are left alone.
@@ -97,6 +108,8 @@ impl Terms {
         match param {
             Param::EcnCapable => c.ecn = true,
             Param::ForwardTsnSupported => c.partial_reliability = true,
+            Param::Adaptation(n) => self.adaptation = Some(*n),
+            Param::SetPrimary { addr, .. } => self.primary = self.primary.or(Some(*addr)),
             Param::SupportedExtensions(types) => {
                 let has = |kind: u8| types.contains(&kind);
                 c.auth |= has(kind::AUTH);
@@ -107,7 +120,7 @@ impl Terms {
             }
             _ => {}
         }
-        self.listed = c.chunk_types();
+        self.listed = self.capabilities.chunk_types();
     }
 
     /// Adds the parameters for an INIT or INIT ACK that say so.
@@ -117,6 +130,12 @@ impl Terms {
         }
         if self.capabilities.partial_reliability {
             params.push(Param::ForwardTsnSupported);
+        }
+        if let Some(n) = self.adaptation {
+            params.push(Param::Adaptation(n));
+        }
+        if let Some(addr) = self.primary {
+            params.push(Param::SetPrimary { correlation: 0, addr });
         }
         if !self.listed.is_empty() {
             params.push(Param::SupportedExtensions(&self.listed));

@@ -2,6 +2,7 @@
 
 mod configure;
 mod echo;
+mod moving;
 mod opening;
 mod outstanding;
 mod queue;

@@ -85,6 +85,7 @@ impl SocketNode {
             }
             Event::SenderDry => Some(Notification::SenderDry { assoc: id }),
             Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),
+            Event::Adaptation(indication) => Some(Notification::Adaptation { assoc: id, indication }),
             Event::RemoteError(causes) => Some(Notification::RemoteError { assoc: id, causes }),
         };
         match owner {

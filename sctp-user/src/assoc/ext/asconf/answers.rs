@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::{Asconf, may_change};
-use crate::assoc::core::{Context, Control, Core};
+use crate::assoc::core::{Context, Control, Core, Encoded};
 use crate::assoc::path::{Path, source};
 use crate::net::Meta;
 use crate::num::Serial;
-use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfResponse, AsconfResponses, Encode as _};
+use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfResponse, AsconfResponses, Encode as _, kind};
 use crate::wire::cursor::Writer;
 use crate::wire::packet::COMMON_HEADER_LEN;
 use crate::wire::tlv::{Action, Tlv};
@@ -63,7 +63,7 @@ impl Asconf {
         let Some(path) = core.paths.find(meta.src) else {
             // It was added for nobody: the answer goes there all the same.
             core.counters.out_asconf_acks += 1;
-            core.say_aside(meta, &chunk);
+            core.say_aside(meta, &Encoded { kind: kind::ASCONF_ACK, bytes: chunk, path: None, source: Some(meta.dst) });
             return;
         };
         // An address that is not the peer's to know is no source.
@@ -71,7 +71,7 @@ impl Asconf {
         let source = own.or_else(|| core.paths.get(path).and_then(|p| p.local));
         // Rule E7: all answers to one packet fit a packet.
         if !first {
-            let same = |c: &&Control| matches!(c, Control::Encoded { path: p, source: s, .. } if (*p, *s) == (path, source));
+            let same = |c: &&Control| matches!(c, Control::Encoded(c) if (c.kind, c.path, c.source) == (kind::ASCONF_ACK, Some(path), source));
             let before: usize = core.control.iter().filter(same).map(Control::bytes).sum();
             let room = core.paths.get(path).map_or(0, Path::max_packet).saturating_sub(COMMON_HEADER_LEN);
             if before + chunk.len() > room {
@@ -79,7 +79,7 @@ impl Asconf {
             }
         }
         core.counters.out_asconf_acks += 1;
-        core.push_control(Control::Encoded { path, source, chunk });
+        core.push_control(Control::Encoded(Encoded { kind: kind::ASCONF_ACK, bytes: chunk, path: Some(path), source }));
     }
 
     /// Does what is asked for, in order (rules V1 to V3); the answer, encoded. Success is not mentioned.

@@ -14,14 +14,17 @@ use bytes::Bytes;
 
 use self::requests::Flight;
 pub(crate) use self::requests::Goal;
-use super::{Extensions, Terms};
+use super::Capabilities;
 use crate::assoc::core::{Context, Core};
+use crate::assoc::dispatch::Arrival;
+use crate::assoc::path::source;
+use crate::assoc::rx::Rx;
 use crate::assoc::state::State;
 use crate::num::{Serial, Tsn};
 use crate::time::Time;
 use crate::wire::Chunk;
 use crate::wire::chunk::{AddressRequest, ErrorChunk, kind};
-use crate::wire::{Cause, RawChunk};
+use crate::wire::Cause;
 
 /// State of Add-IP, which is negotiated.
 #[derive(Debug)]
@@ -63,8 +66,19 @@ impl Work {
 }
 
 impl Asconf {
-    /// Add-IP at its beginning, if both sides have it: numbers begin with the initial TSNs (section 5.1 rule A2).
-    pub(super) fn new(local_tsn: Tsn, peer_tsn: Tsn) -> Self {
+    /// Add-IP at its beginning, if both sides have it, and authentication, without which it would open the door to whoever hears
+    /// one packet. Numbers begin with the initial TSNs (section 5.1 rule A2).
+    pub(super) fn negotiate(core: &Core, agreed: Capabilities) -> Option<Self> {
+        let peer_tsn = core.rx.as_ref().map(Rx::cum_tsn)?.next();
+        let mut this = (agreed.asconf && (agreed.auth || core.cfg.add_ip_without_auth)).then(|| Self::new(core.local_tsn, peer_tsn))?;
+        if let Some(addr) = core.peer_terms.primary {
+            // Section 5.4: advice of its INIT or INIT ACK.
+            this.work = Some(Box::new(Work { wish: Some(addr), ..Work::default() }));
+        }
+        Some(this)
+    }
+
+    fn new(local_tsn: Tsn, peer_tsn: Tsn) -> Self {
         Self {
             next: Serial(local_tsn.0),
             done: Serial(peer_tsn.0).prev(),
@@ -72,6 +86,16 @@ impl Asconf {
             refuses_primary: false,
             answers: VecDeque::new(),
             work: None,
+        }
+    }
+
+    /// A chunk of the peer.
+    pub(super) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) {
+        match chunk {
+            Chunk::Asconf(c) => self.on_asconf(core, ctx, at.meta, c, !at.after_asconf),
+            Chunk::AsconfAck(c) => self.on_ack(core, ctx, c),
+            Chunk::Error(c) => self.on_error(core, ctx, c),
+            _ => {}
         }
     }
 
@@ -87,7 +111,7 @@ impl Asconf {
         let Some(work) = &mut self.work else { return };
         work.lingering.retain(|(_, until)| *until > ctx.now);
         if may_change(core.state) {
-            work.on_t4(core, ctx);
+            work.on_t4(core, ctx.now);
         } else if let Some(flight) = &mut work.flight {
             flight.give_up();
         }
@@ -116,7 +140,7 @@ impl Asconf {
         if error.causes().map_while(Result::ok).any(unknown) {
             (self.refuses_changes, self.refuses_primary) = (true, true);
             if let Some(work) = &mut self.work {
-                work.cancel(core, ctx);
+                work.cancel(core, ctx.now);
             }
             self.tidy();
         }
@@ -124,7 +148,8 @@ impl Asconf {
 
     /// The peer's wish for a primary path may have become possible.
     pub(crate) fn settle_wish(&mut self, core: &mut Core) {
-        if let Some(work) = &mut self.work
+        if !core.state.is_opening()
+            && let Some(work) = &mut self.work
             && let Some(addr) = work.wish
             && core.paths.find(addr).is_none_or(|id| core.is_confirmed(id))
         {
@@ -156,16 +181,25 @@ impl Asconf {
         }
         let may = (!self.refuses_changes, !self.refuses_primary);
         if let Some(work) = &mut self.work
-            && work.ask(core, ctx, self.next, may)
+            && work.ask(core, ctx.now, self.next, may)
         {
             self.next = self.next.next();
         }
         self.tidy();
     }
 
-    /// Whether there is something that the peer does not know yet.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.work.as_ref().is_some_and(|w| w.flight.is_some() || w.goal.is_some() || w.primary.is_some())
+    /// Our addresses once the present goal is reached, if there is one.
+    pub(crate) fn aimed_at(&self) -> Option<&[IpAddr]> {
+        self.work.as_ref()?.goal.as_ref().map(Goal::addrs)
+    }
+
+    /// Only some of our addresses were listed (rulings section 1 row 12): the others follow once the association is established.
+    pub(super) fn begin(&mut self, core: &mut Core) {
+        let all = core.local_addrs.clone();
+        core.local_addrs.truncate(source::BRIEF_LIST);
+        if all.len() > core.local_addrs.len() {
+            self.work.get_or_insert_default().goal = Some(Goal::Addresses(all));
+        }
     }
 
     fn tidy(&mut self) {

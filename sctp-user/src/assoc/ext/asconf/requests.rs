@@ -5,12 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
 
 use super::{Asconf, Work, may_change};
-use crate::assoc::core::{Context, Control, Core};
+use crate::assoc::core::{Context, Control, Core, Encoded};
 use crate::assoc::path::{PathId, source};
 use crate::num::Serial;
 use crate::time::Time;
-use crate::wire::cause::code;
-use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, Encode as _};
+use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, Encode as _, kind};
 use crate::wire::cursor::Writer;
 use crate::wire::packet::COMMON_HEADER_LEN;
 use crate::wire::Cause;
@@ -29,7 +28,7 @@ pub(crate) enum Goal {
 
 impl Goal {
     /// Our own addresses that packets may leave from, once the goal is reached.
-    fn addrs(&self) -> &[IpAddr] {
+    pub(super) fn addrs(&self) -> &[IpAddr] {
         match self {
             Self::Addresses(all) => all,
             Self::BehindNat(one) => core::slice::from_ref(one),
@@ -82,7 +81,7 @@ impl Flight {
 
 impl Work {
     /// Makes and sends an ASCONF with number `serial`, if there is something to ask for that the peer understands.
-    pub(super) fn ask(&mut self, core: &mut Core, ctx: &mut Context<'_>, serial: Serial, (changes, primary): (bool, bool)) -> bool {
+    pub(super) fn ask(&mut self, core: &mut Core, now: Time, serial: Serial, (changes, primary): (bool, bool)) -> bool {
         if self.flight.is_some() {
             return false;
         }
@@ -116,9 +115,9 @@ impl Work {
         let leaving: Vec<_> = requests.iter().filter(|r| r.request == AddressRequest::Delete).map(|r| r.addr).collect();
         self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, to: None, t4: None });
         for addr in leaving {
-            core.leave_source(ctx, addr);
+            core.leave_source(addr);
         }
-        self.send(core, ctx.now);
+        self.send(core, now);
         true
     }
 
@@ -174,7 +173,8 @@ impl Work {
         flight.t4 = Some(now + p.map_or(rto, crate::assoc::path::Path::rto));
         if let Some((path, source)) = way {
             core.counters.out_asconfs += 1;
-            let chunk = Control::Encoded { path, source, chunk: flight.chunk.clone() };
+            let chunk = Encoded { kind: kind::ASCONF, bytes: flight.chunk.clone(), path: Some(path), source };
+            let chunk = Control::Encoded(chunk);
             if core.has_no_source() {
                 // Everything else waits for it.
                 core.lead_control(chunk);
@@ -185,37 +185,37 @@ impl Work {
     }
 
     /// T4 may have expired (section 5.1 rules B1 to B5).
-    pub(super) fn on_t4(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
-        let Some(flight) = self.flight.as_mut().filter(|f| f.t4.is_some_and(|at| at <= ctx.now)) else { return };
+    pub(super) fn on_t4(&mut self, core: &mut Core, now: Time) {
+        let Some(flight) = self.flight.as_mut().filter(|f| f.t4.is_some_and(|at| at <= now)) else { return };
         core.counters.t4_expireds += 1;
         if let Some(path) = flight.to.and_then(|a| core.paths.find(a)) {
-            core.path_error(ctx.now, path);
+            core.path_error(now, path);
             if let Some(p) = core.paths.get_mut(path) {
                 p.back_off();
             }
         }
         if core.count_error(core.cfg.assoc_max_retrans) {
-            self.send(core, ctx.now);
+            self.send(core, now);
         }
     }
 
     /// The peer will not answer what is under way: everything is as before.
-    pub(super) fn cancel(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+    pub(super) fn cancel(&mut self, core: &mut Core, now: Time) {
         (self.goal, self.primary) = (None, None);
         let Some(flight) = self.flight.take() else { return };
         for r in flight.requests.iter().filter(|r| r.request == AddressRequest::Delete) {
-            core.gain_source(ctx, r.addr);
+            core.gain_source(now, r.addr);
         }
     }
 
     /// What became of the requests of an ASCONF that is answered.
-    fn settle(&mut self, core: &mut Core, ctx: &mut Context<'_>, requests: &[Request], shortage: bool) {
-        let until = ctx.now + core.rto() * 2;
+    fn settle(&mut self, core: &mut Core, now: Time, requests: &[Request], shortage: bool) {
+        let until = now + core.rto() * 2;
         for r in requests {
             match (r.request, r.done) {
                 (AddressRequest::Add, true) => {
                     self.lingering.retain(|(a, _)| *a != r.addr);
-                    core.gain_source(ctx, r.addr);
+                    core.gain_source(now, r.addr);
                 }
                 // Section 5.3: no longer than two RTOs.
                 (AddressRequest::Delete, true) => {
@@ -224,7 +224,7 @@ impl Work {
                 }
                 (AddressRequest::Delete, false) => {
                     // It still is one of ours to the peer, and may be tried again if it was not refused for itself.
-                    core.gain_source(ctx, r.addr);
+                    core.gain_source(now, r.addr);
                     if !shortage {
                         self.refused.push((r.request, r.addr));
                     }
@@ -262,7 +262,7 @@ impl Asconf {
         }
         let shortage = self.read_responses(&mut flight, ack);
         if let Some(work) = &mut self.work {
-            work.settle(core, ctx, &flight.requests, shortage);
+            work.settle(core, ctx.now, &flight.requests, shortage);
         }
         self.proceed(core, ctx);
     }
