@@ -11,15 +11,19 @@
  *    udp=PORT     encapsulation in UDP, to this port (libusrsctp: from it, too); 0: none
  *    rto=I:MIN:MAX in ms   hb=MS   retrans=ASSOC:PATH   -o sndbuf=N rcvbuf=N
  * Lines:
- *   send COUNT SIZE[,SIZE]... [unordered]   "sent ..." once all is handed over
+ *   send COUNT SIZE[,SIZE]... [unordered] [on=SID] [key=ID] [ttl=MS | rtx=N | prio=N]
+ *                   "sent ..." once all is handed over
  *   await COUNT     "received ..." once so many messages have come in all
+ *   await-one K     the same, once message K has come
+ *   missing FROM TO "missing count=N K,..." of the messages from FROM until before TO
  *   heartbeat ADDR  asks for a HEARTBEAT there at once
  *   paths           one line "path ADDR STATE errors..." each, then "paths end"
  *   primary ADDR    shutdown    abort
+ *   ... and those of extensions.h, where more options are, too
  *   end             "ended how": eof, or an errno's text
  * Notifications are printed as they come ("note ...").
  *
- * Message K (from 0, over all sends) goes to stream K modulo their number, has
+ * Message K (from 0, over all sends) goes to stream K modulo their number or the one that is named, has
  * payload protocol identifier K and the bytes of fill(). "sum" adds a hash of
  * each message with its number and stream, so that order does not matter;
  * "disorder" counts messages that came before an earlier one of their stream.
@@ -53,9 +57,9 @@ typedef struct socket *sock;
 #define sctp_connectx usrsctp_connectx
 #define sctp_getpaddrs usrsctp_getpaddrs
 #define sctp_freepaddrs usrsctp_freepaddrs
-static ssize_t put(sock s, const void *b, size_t n, struct sctp_sndinfo *i)
+static ssize_t put(sock s, const void *b, size_t n, struct sctp_sendv_spa *i)
 {
-    return usrsctp_sendv(s, b, n, NULL, 0, i, sizeof *i, SCTP_SENDV_SNDINFO, 0);
+    return usrsctp_sendv(s, b, n, NULL, 0, i, sizeof *i, SCTP_SENDV_SPA, 0);
 }
 static ssize_t get(sock s, void *b, size_t n, struct sctp_rcvinfo *i, int *flags)
 {
@@ -72,10 +76,10 @@ typedef int sock;
 #define sctp_end shutdown
 #define sctp_listen listen
 #define sctp_accept accept
-static ssize_t put(sock s, const void *b, size_t n, struct sctp_sndinfo *i)
+static ssize_t put(sock s, const void *b, size_t n, struct sctp_sendv_spa *i)
 {
     struct iovec v = { (void *)b, n };
-    return sctp_sendv(s, &v, 1, NULL, 0, i, sizeof *i, SCTP_SENDV_SNDINFO, 0);
+    return sctp_sendv(s, &v, 1, NULL, 0, i, sizeof *i, SCTP_SENDV_SPA, 0);
 }
 static ssize_t get(sock s, void *b, size_t n, struct sctp_rcvinfo *i, int *flags)
 {
@@ -90,6 +94,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
 /* What has come so far; under the lock. */
 static struct { unsigned count; uint64_t bytes, sum; unsigned disorder; int up, ended, error; } got;
+#define MAX_NUMBERS 65536
+static char came[MAX_NUMBERS];
+static int streams;
 static const char *opts[32];
 static int nopts;
 
@@ -116,6 +123,54 @@ static void set(sock s, int opt, const void *v, socklen_t n, const char *what)
     if (sctp_set(s, IPPROTO_SCTP, opt, v, n)) fail(what);
 }
 
+/* ---- addresses and command line --------------------------------------------- */
+
+static int any_v6;
+struct list { unsigned char b[16 * sizeof(struct sockaddr_in6)]; int n; size_t len; };
+
+static size_t parse(const char *s, int port, void *out)
+{
+    struct sockaddr_in *a4 = out; struct sockaddr_in6 *a6 = out;
+    memset(out, 0, sizeof *a4);
+    if (inet_pton(AF_INET, s, &a4->sin_addr) == 1) {
+        a4->sin_family = AF_INET; a4->sin_port = htons(port);
+        return sizeof *a4;
+    }
+    memset(out, 0, sizeof *a6);
+    if (inet_pton(AF_INET6, s, &a6->sin6_addr) == 1) {
+        a6->sin6_family = AF_INET6; a6->sin6_port = htons(port);
+        return sizeof *a6;
+    }
+    say("bad address %s", s);
+    exit(2);
+}
+
+static long option(const char *key, long otherwise)
+{
+    size_t n = strlen(key);
+    for (int i = 0; i < nopts; i++)
+        if (!strncmp(opts[i], key, n) && opts[i][n] == '=') return atol(opts[i] + n + 1);
+    return otherwise;
+}
+
+static const char *option_text(const char *key)
+{
+    size_t n = strlen(key);
+    for (int i = 0; i < nopts; i++)
+        if (!strncmp(opts[i], key, n) && opts[i][n] == '=') return opts[i] + n + 1;
+    return NULL;
+}
+
+static void subscribe(sock s, int type)
+{
+    struct sctp_event e;
+    memset(&e, 0, sizeof e);
+    e.se_type = type; e.se_on = 1;
+    set(s, SCTP_EVENT, &e, sizeof e, "SCTP_EVENT");
+}
+
+#include "extensions.h"
+
 /* ---- messages ---------------------------------------------------------- */
 
 static void fill(uint32_t k, unsigned char *b, size_t n)
@@ -139,27 +194,47 @@ static uint64_t begin(uint32_t k, uint16_t sid)
     return hash(0xcbf29ce484222325u, b, 6);
 }
 
-static void transmit(sock s, int streams, char *args)
+/* How to send, from the words behind the sizes. */
+static void how(char *words, struct sctp_sendv_spa *i, int *sid)
+{
+    for (char *save, *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+        const char *value = strchr(w, '=') ? strchr(w, '=') + 1 : "";
+        if (!strcmp(w, "unordered")) i->sendv_sndinfo.snd_flags = SCTP_UNORDERED;
+        else if (!strncmp(w, "on=", 3)) *sid = atoi(value);
+        else if (!strncmp(w, "key=", 4)) {
+            i->sendv_flags |= SCTP_SEND_AUTHINFO_VALID;
+            i->sendv_authinfo.auth_keynumber = atoi(value);
+        } else if (policy(w)) {
+            i->sendv_flags |= SCTP_SEND_PRINFO_VALID;
+            i->sendv_prinfo.pr_policy = policy(w);
+            i->sendv_prinfo.pr_value = atoi(value);
+        } else { say("cannot send %s", w); exit(2); }
+    }
+}
+
+static void transmit(sock s, char *args)
 {
     static uint32_t next;
-    char *save, *count = strtok_r(args, " ", &save), *sizes = strtok_r(NULL, " ", &save), *how = strtok_r(NULL, " ", &save);
-    size_t size[64]; int kinds = 0;
+    char *save, *count = strtok_r(args, " ", &save), *sizes = strtok_r(NULL, " ", &save);
+    size_t size[64]; int kinds = 0, sid = -1;
     for (char *w = sizes; w && kinds < 64; w = strchr(w, ',') ? strchr(w, ',') + 1 : NULL) size[kinds++] = strtoul(w, NULL, 10);
-    if (!count || !kinds) { say("usage: send COUNT SIZE[,SIZE]... [unordered]"); exit(2); }
+    if (!count || !kinds) { say("usage: send COUNT SIZE[,SIZE]... [HOW]..."); exit(2); }
+    struct sctp_sendv_spa i;
+    memset(&i, 0, sizeof i);
+    i.sendv_flags = SCTP_SEND_SNDINFO_VALID;
+    how(save, &i, &sid);
+    struct sctp_sndinfo *si = &i.sendv_sndinfo;
     uint64_t bytes = 0, sum = 0;
-    for (int n = atoi(count), i = 0; i < n; i++, next++) {
-        size_t z = size[i % kinds];
+    for (int n = atoi(count), at = 0; at < n; at++, next++) {
+        size_t z = size[at % kinds];
         unsigned char *b = malloc(z);
         fill(next, b, z);
-        struct sctp_sndinfo si;
-        memset(&si, 0, sizeof si);
-        si.snd_sid = next % streams;
-        si.snd_ppid = htonl(next);
-        si.snd_flags = how ? SCTP_UNORDERED : 0;
+        si->snd_sid = sid < 0 ? next % (unsigned)streams : (unsigned)sid;
+        si->snd_ppid = htonl(next);
         ssize_t r;
-        do r = put(s, b, z, &si); while (r < 0 && errno == EINTR);
+        do r = put(s, b, z, &i); while (r < 0 && errno == EINTR);
         if (r != (ssize_t)z) fail("send");
-        sum += hash(begin(next, si.snd_sid), b, z);
+        sum += hash(begin(next, si->snd_sid), b, z);
         bytes += z;
         free(b);
     }
@@ -210,13 +285,14 @@ static void notification(const void *buf)
     case SCTP_PEER_ADDR_CHANGE: {
         int state = u->sn_paddr_change.spc_state;
         const char *what = state == SCTP_ADDR_AVAILABLE ? "available" : state == SCTP_ADDR_UNREACHABLE ? "unreachable"
-                         : state == SCTP_ADDR_CONFIRMED ? "confirmed" : "other";
+                         : state == SCTP_ADDR_CONFIRMED ? "confirmed" : state == SCTP_ADDR_ADDED ? "added"
+                         : state == SCTP_ADDR_REMOVED ? "removed" : state == SCTP_ADDR_MADE_PRIM ? "made-primary" : "other";
         say("note path %s %s", text(&u->sn_paddr_change.spc_aaddr), what);
         break;
     }
     case SCTP_SHUTDOWN_EVENT: say("note shutdown"); break;
     case SCTP_REMOTE_ERROR: say("note error %04x", ntohs(u->sn_remote_error.sre_error)); break;
-    default: say("note type %04x", u->sn_header.sn_type);
+    default: if (!extension_notification(u)) say("note type %04x", u->sn_header.sn_type);
     }
 }
 
@@ -226,7 +302,8 @@ static void *reader(void *arg)
     sock s = *(sock *)arg;
     static unsigned char buf[1 << 17];
     static uint32_t last[MAX_STREAMS];
-    uint64_t h = 0; size_t length = 0;
+    /* Parts of messages of several streams may come in turn (RFC 6458 section 8.1.20), ordered ones and others. */
+    static struct { uint64_t h; size_t length; } open[2][MAX_STREAMS], *m;
     for (;;) {
         struct sctp_rcvinfo ri; int flags = 0;
         memset(&ri, 0, sizeof ri);
@@ -240,84 +317,57 @@ static void *reader(void *arg)
         }
         if (flags & MSG_NOTIFICATION) { notification(buf); continue; }
         uint32_t k = ntohl(ri.rcv_ppid);
-        h = hash(length ? h : begin(k, ri.rcv_sid), buf, n);
-        length += n;
+        m = &open[!!(ri.rcv_flags & SCTP_UNORDERED)][ri.rcv_sid];
+        m->h = hash(m->length ? m->h : begin(k, ri.rcv_sid), buf, n);
+        m->length += n;
         if (!(flags & MSG_EOR)) continue;
         pthread_mutex_lock(&lock);
         got.count++;
-        got.bytes += length;
-        got.sum += h;
+        got.bytes += m->length;
+        got.sum += m->h;
         if (!(ri.rcv_flags & SCTP_UNORDERED)) {
             got.disorder += k + 1 <= last[ri.rcv_sid];
             last[ri.rcv_sid] = k + 1;
         }
+        if (k < MAX_NUMBERS) came[k] = 1;
         pthread_cond_broadcast(&news);
         pthread_mutex_unlock(&lock);
-        length = 0;
+        m->length = 0;
     }
 }
 
-static void await(unsigned count)
+static void await(unsigned count, unsigned one)
 {
     pthread_mutex_lock(&lock);
-    while (got.count < count && !got.ended) pthread_cond_wait(&news, &lock);
+    while ((got.count < count || (one < MAX_NUMBERS && !came[one])) && !got.ended) pthread_cond_wait(&news, &lock);
     say("received count=%u bytes=%" PRIu64 " sum=%016" PRIx64 " disorder=%u", got.count, got.bytes, got.sum, got.disorder);
     pthread_mutex_unlock(&lock);
 }
 
-/* ---- addresses and options --------------------------------------------- */
-
-static int any_v6;
-struct list { unsigned char b[16 * sizeof(struct sockaddr_in6)]; int n; size_t len; };
-
-static size_t parse(const char *s, int port, void *out)
+static void missing(const char *args)
 {
-    struct sockaddr_in *a4 = out; struct sockaddr_in6 *a6 = out;
-    memset(out, 0, sizeof *a4);
-    if (inet_pton(AF_INET, s, &a4->sin_addr) == 1) {
-        a4->sin_family = AF_INET; a4->sin_port = htons(port);
-        return sizeof *a4;
-    }
-    memset(out, 0, sizeof *a6);
-    if (inet_pton(AF_INET6, s, &a6->sin6_addr) == 1) {
-        a6->sin6_family = AF_INET6; a6->sin6_port = htons(port);
-        return sizeof *a6;
-    }
-    say("bad address %s", s);
-    exit(2);
+    unsigned from = 0, to = 0, n = 0, at = 0; char list[4096] = "";
+    sscanf(args, "%u %u", &from, &to);
+    pthread_mutex_lock(&lock);
+    for (; from < to && from < MAX_NUMBERS; from++)
+        if (!came[from] && at < sizeof list - 12) at += sprintf(list + at, "%s%u", n++ ? "," : "", from);
+    pthread_mutex_unlock(&lock);
+    say("missing count=%u %s", n, list);
 }
 
-static long option(const char *key, long otherwise)
-{
-    size_t n = strlen(key);
-    for (int i = 0; i < nopts; i++)
-        if (!strncmp(opts[i], key, n) && opts[i][n] == '=') return atol(opts[i] + n + 1);
-    return otherwise;
-}
-
-static const char *option_text(const char *key)
-{
-    size_t n = strlen(key);
-    for (int i = 0; i < nopts; i++)
-        if (!strncmp(opts[i], key, n) && opts[i][n] == '=') return opts[i] + n + 1;
-    return NULL;
-}
+/* ---- options ------------------------------------------------------------ */
 
 static void apply(sock s)
 {
     const uint16_t types[] = { SCTP_ASSOC_CHANGE, SCTP_PEER_ADDR_CHANGE, SCTP_REMOTE_ERROR, SCTP_SHUTDOWN_EVENT };
-    for (unsigned i = 0; i < sizeof types / sizeof *types; i++) {
-        struct sctp_event e;
-        memset(&e, 0, sizeof e);
-        e.se_type = types[i]; e.se_on = 1;
-        set(s, SCTP_EVENT, &e, sizeof e, "SCTP_EVENT");
-    }
+    for (unsigned i = 0; i < sizeof types / sizeof *types; i++) subscribe(s, types[i]);
     int one = 1, n;
     set(s, SCTP_RECVRCVINFO, &one, sizeof one, "SCTP_RECVRCVINFO");
     if (option("nodelay", 0)) set(s, SCTP_NODELAY, &one, sizeof one, "SCTP_NODELAY");
     struct sctp_initmsg im;
     memset(&im, 0, sizeof im);
-    im.sinit_num_ostreams = im.sinit_max_instreams = option("streams", 64);
+    im.sinit_num_ostreams = option("streams", 64);
+    im.sinit_max_instreams = option("instreams", im.sinit_num_ostreams);
     set(s, SCTP_INITMSG, &im, sizeof im, "SCTP_INITMSG");
     if (option("udp", 0)) {
         struct sctp_udpencaps e;
@@ -361,6 +411,7 @@ static void apply(sock s)
     n = option("rcvbuf", 1 << 20);
     if (sctp_set(s, SOL_SOCKET, SO_RCVBUFFORCE, &n, sizeof n)) fail("SO_RCVBUFFORCE");
 #endif
+    apply_extensions(s);
 }
 
 static void paths(sock s)
@@ -404,11 +455,12 @@ static void on_path(sock s, const char *addr, int port, int heartbeat)
 static void cut_off(sock s, pthread_t reading)
 {
 #ifdef USRSCTP
-    struct sctp_sndinfo si;
-    memset(&si, 0, sizeof si);
-    si.snd_flags = SCTP_ABORT;
+    struct sctp_sendv_spa i;
+    memset(&i, 0, sizeof i);
+    i.sendv_flags = SCTP_SEND_SNDINFO_VALID;
+    i.sendv_sndinfo.snd_flags = SCTP_ABORT;
     (void)reading;
-    if (put(s, "enough", 6, &si) < 0) fail("abort");
+    if (put(s, "enough", 6, &i) < 0) fail("abort");
 #else
     struct linger l = { 1, 0 };
     if (sctp_set(s, SOL_SOCKET, SO_LINGER, &l, sizeof l)) fail("SO_LINGER");
@@ -418,7 +470,16 @@ static void cut_off(sock s, pthread_t reading)
 #endif
 }
 
-static void lead(sock s, int rport, int accepted)
+static void count_streams(sock s, const char *word)
+{
+    struct sctp_status st; socklen_t l = sizeof st;
+    memset(&st, 0, sizeof st);
+    if (sctp_get(s, IPPROTO_SCTP, SCTP_STATUS, &st, &l)) fail("SCTP_STATUS");
+    streams = st.sstat_outstrms;
+    say("%s in=%u out=%u", word, st.sstat_instrms, st.sstat_outstrms);
+}
+
+static void lead(sock s, int lport, int rport, int accepted)
 {
     pthread_t t;
     pthread_create(&t, NULL, reader, &s);
@@ -428,17 +489,17 @@ static void lead(sock s, int rport, int accepted)
     errno = got.error;
     if (got.ended) fail("connect");
     pthread_mutex_unlock(&lock);
-    struct sctp_status st; socklen_t l = sizeof st;
-    memset(&st, 0, sizeof st);
-    if (sctp_get(s, IPPROTO_SCTP, SCTP_STATUS, &st, &l)) fail("SCTP_STATUS");
-    say("up in=%u out=%u", st.sstat_instrms, st.sstat_outstrms);
+    count_streams(s, "up");
     char line[4096];
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         char *arg = strchr(line, ' ');
         if (arg) *arg++ = 0; else arg = "";
-        if (!strcmp(line, "send")) transmit(s, st.sstat_outstrms, arg);
-        else if (!strcmp(line, "await")) await(atoi(arg));
+        if (!strcmp(line, "send")) transmit(s, arg);
+        else if (!strcmp(line, "await")) await(atoi(arg), MAX_NUMBERS);
+        else if (!strcmp(line, "await-one")) await(0, atoi(arg));
+        else if (!strcmp(line, "missing")) missing(arg);
+        else if (!strcmp(line, "streams")) count_streams(s, line);
         else if (!strcmp(line, "heartbeat")) on_path(s, arg, rport, 1);
         else if (!strcmp(line, "primary")) on_path(s, arg, rport, 0);
         else if (!strcmp(line, "paths")) paths(s);
@@ -452,7 +513,7 @@ static void lead(sock s, int rport, int accepted)
             while (!got.ended) pthread_cond_wait(&news, &lock);
             say("ended %s", got.error ? strerror(got.error) : "eof");
             pthread_mutex_unlock(&lock);
-        } else { say("unknown: %s", line); exit(2); }
+        } else if (!extension_line(s, line, arg, lport)) { say("unknown: %s", line); exit(2); }
     }
 }
 
@@ -488,13 +549,13 @@ int main(int argc, char **argv)
         say("listening");
         sock a = sctp_accept(s, NULL, NULL);
         if (a == BAD) fail("accept");
-        lead(a, rport, 1);
+        lead(a, lport, rport, 1);
     } else {
         char line[64];
         say("ready");
         if (!fgets(line, sizeof line, stdin)) return 1;
         if (sctp_connectx(s, (void *)at[1].b, at[1].n, NULL)) fail("connect");
-        lead(s, rport, 0);
+        lead(s, lport, rport, 0);
     }
     return 0;
 }
