@@ -107,7 +107,7 @@ pub use error::{AddressError, BindError, CloseReason, ConfigError, ConnectError,
 pub use event::{AssocId, EndpointId, Event, Message, PathChange, PathState, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
-pub use num::{Ppid, Ssn, StreamId, Tsn, Vtag};
+pub use num::{Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
 pub use stack::{Assoc, AssocStatus, HeartbeatAnswer, PathOptions, PathStatus, Stack};
 pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -83,6 +83,13 @@ impl Association {
             if !alone && matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) {
                 break;
             }
+            if !ext.knows(raw.kind) {
+                core.counters.in_ctrl_chunks += 1;
+                if core.on_unknown(ctx.now, &raw) {
+                    continue;
+                }
+                break;
+            }
             let Ok(chunk) = raw.decode() else {
                 tracing::debug!(assoc = core.id.get(), kind = raw.kind, "malformed chunk");
                 break;
@@ -99,12 +106,10 @@ impl Association {
             }
             let path = from.unwrap_or_else(|| core.paths.primary());
             let (opening, was_opening) = (core.state == State::CookieWait, core.state.is_opening());
-            let go_on = if ext.knows(raw.kind) {
+            let go_on = {
                 let arrival = Arrival { path, meta, bytes, header: packet.header, after_asconf };
                 ext.on_chunk(core, ctx, &arrival, &chunk);
                 core.on_chunk(ctx, &arrival, &chunk)
-            } else {
-                core.on_unknown(ctx.now, &raw)
             };
             if raw.kind == kind::ASCONF {
                 // Paths may have come and gone, or got other numbers.

@@ -13,8 +13,10 @@ pub(crate) use self::ecn::Ecn;
 pub use self::terms::{Capabilities, Terms};
 use std::net::IpAddr;
 
+use super::cookie::MAX_ADDRS;
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
+use super::path::source;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::Chunk;
@@ -81,10 +83,13 @@ impl Extensions {
 
     /// The INIT ACK has told what the peer has: what does not follow from that alone.
     pub(crate) fn begin(&mut self, core: &mut Core) {
-        if core.cfg.brief_listing
-            && let Some(asconf) = &mut self.asconf
-        {
-            asconf.begin(core);
+        if core.cfg.brief_listing && core.local_terms.capabilities.asconf {
+            let mut all = core.local_addrs.clone();
+            core.local_addrs.truncate(source::BRIEF_LIST);
+            if let Some(asconf) = self.asconf.as_mut().filter(|_| all.len() > source::BRIEF_LIST) {
+                all.truncate(MAX_ADDRS);
+                asconf.promise(Goal::Addresses(all));
+            }
         }
     }
 

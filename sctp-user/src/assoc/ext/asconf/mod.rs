@@ -17,7 +17,6 @@ pub(crate) use self::requests::Goal;
 use super::Capabilities;
 use crate::assoc::core::{Context, Core};
 use crate::assoc::dispatch::Arrival;
-use crate::assoc::path::source;
 use crate::assoc::rx::Rx;
 use crate::assoc::state::State;
 use crate::num::{Serial, Tsn};
@@ -194,12 +193,8 @@ impl Asconf {
     }
 
     /// Only some of our addresses were listed (rulings section 1 row 12): the others follow once the association is established.
-    pub(super) fn begin(&mut self, core: &mut Core) {
-        let all = core.local_addrs.clone();
-        core.local_addrs.truncate(source::BRIEF_LIST);
-        if all.len() > core.local_addrs.len() {
-            self.work.get_or_insert_default().goal = Some(Goal::Addresses(all));
-        }
+    pub(super) fn promise(&mut self, goal: Goal) {
+        self.work.get_or_insert_default().goal = Some(goal);
     }
 
     fn tidy(&mut self) {

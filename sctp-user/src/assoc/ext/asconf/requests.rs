@@ -43,7 +43,18 @@ struct Request {
     /// Our own address that it is about.
     addr: IpAddr,
     correlation: u32,
-    done: bool,
+    outcome: Outcome,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    /// It is done.
+    Done,
+    /// It was refused, and would be again.
+    Refused,
+    /// It was not looked at, since one before it was refused; as all are before the answer.
+    Open,
 }
 
 /// An ASCONF that waits for its answer.
@@ -149,7 +160,7 @@ impl Work {
         let numbered = all.into_iter().zip(serial.0..);
         let mut room = room(core);
         numbered
-            .map(|((request, addr), correlation)| Request { request, addr, correlation, done: false })
+            .map(|((request, addr), correlation)| Request { request, addr, correlation, outcome: Outcome::Open })
             .take_while(|r| {
                 let len = AsconfParam::request_len(r.addr);
                 let fits = len <= room;
@@ -209,27 +220,27 @@ impl Work {
     }
 
     /// What became of the requests of an ASCONF that is answered.
-    fn settle(&mut self, core: &mut Core, now: Time, requests: &[Request], shortage: bool) {
+    fn settle(&mut self, core: &mut Core, now: Time, requests: &[Request]) {
         let until = now + core.rto() * 2;
         for r in requests {
-            match (r.request, r.done) {
-                (AddressRequest::Add, true) => {
+            if r.outcome == Outcome::Refused && r.request != AddressRequest::SetPrimary {
+                self.refused.push((r.request, r.addr));
+            }
+            match (r.request, r.outcome) {
+                (AddressRequest::Add, Outcome::Done) => {
                     self.lingering.retain(|(a, _)| *a != r.addr);
                     core.gain_source(now, r.addr);
                 }
                 // Section 5.3: no longer than two RTOs.
-                (AddressRequest::Delete, true) => {
+                (AddressRequest::Delete, Outcome::Done) => {
                     self.lingering.retain(|(a, _)| *a != r.addr);
                     self.lingering.push((r.addr, until));
                 }
-                (AddressRequest::Delete, false) => {
-                    // It still is one of ours to the peer, and may be tried again if it was not refused for itself.
-                    core.gain_source(now, r.addr);
-                    if !shortage {
-                        self.refused.push((r.request, r.addr));
-                    }
-                }
-                (AddressRequest::Add, false) => self.refused.push((r.request, r.addr)),
+                // It still is one of ours to the peer.
+                (AddressRequest::Delete, _) => core.gain_source(now, r.addr),
+                // Rule F10.
+                (AddressRequest::Add, _) => {}
+                (AddressRequest::SetPrimary, Outcome::Open) => {}
                 (AddressRequest::SetPrimary, _) => {
                     self.primary.take_if(|a| *a == r.addr);
                 }
@@ -260,16 +271,17 @@ impl Asconf {
             p.on_answer();
             p.end_back_off();
         }
-        let shortage = self.read_responses(&mut flight, ack);
+        self.read_responses(&mut flight, ack);
         if let Some(work) = &mut self.work {
-            work.settle(core, ctx.now, &flight.requests, shortage);
+            work.settle(core, ctx.now, &flight.requests);
         }
         self.proceed(core, ctx);
     }
 
-    /// Notes which requests succeeded; answers whether one failed for want of room, so that those behind it had to fail too.
-    fn read_responses(&mut self, flight: &mut Flight, ack: &AsconfAck<'_>) -> bool {
-        let (mut failed, mut shortage) = (false, false);
+    /// Notes what became of the requests.
+    fn read_responses(&mut self, flight: &mut Flight, ack: &AsconfAck<'_>) {
+        // For want of room, an addition fails with all changes behind it (rule F11): those are tried again.
+        let (mut failed, mut full) = (false, false);
         let responses: Vec<_> = ack.responses.iter().map(|(r, _)| r).collect();
         for r in &mut flight.requests {
             let said = responses.iter().find_map(|response| match response {
@@ -280,8 +292,9 @@ impl Asconf {
             match said {
                 Some(Some(error)) => {
                     failed = true;
+                    r.outcome = if full { Outcome::Open } else { Outcome::Refused };
                     for cause in error.causes().map_while(Result::ok) {
-                        shortage |= matches!(cause, Cause::ResourceShortage(_)) && r.request == AddressRequest::Add;
+                        full |= matches!(cause, Cause::ResourceShortage(_)) && r.request == AddressRequest::Add;
                         if matches!(cause, Cause::UnrecognizedParams(_)) {
                             // Rules F3a and F3b.
                             match r.request {
@@ -291,12 +304,11 @@ impl Asconf {
                         }
                     }
                 }
-                Some(None) => r.done = true,
+                Some(None) => r.outcome = Outcome::Done,
                 // Rules A7 and A8.
-                None => r.done = !failed,
+                None => r.outcome = if failed { Outcome::Open } else { Outcome::Done },
             }
         }
-        shortage
     }
 }
 
