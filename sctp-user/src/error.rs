@@ -122,6 +122,9 @@ pub enum SendError {
         /// The limit.
         max: usize,
     },
+    /// There is no such shared key, or it is deactivated.
+    #[error("no such shared key")]
+    NoSuchKey,
     /// The send buffer is full: wait for [`crate::Event::Writable`].
     #[error("send buffer full")]
     WouldBlock,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::error::CloseReason;
-use crate::num::{Ppid, Ssn, StreamId, Tsn};
+use crate::num::{KeyId, Ppid, Ssn, StreamId, Tsn};
 
 /// Identifies an association: 20 bits index, 12 bits generation, so that an id is not reused soon.
 ///
@@ -98,6 +98,9 @@ pub struct SendOptions {
     /// The peer's address that this message is to be sent to first, as long as that path is active (SCTP_ADDR_OVER of RFC 6458
     /// section 5.3.4); `None` leaves the choice to the association.
     pub path: Option<IpAddr>,
+    /// The shared key that authenticates this message (SCTP_AUTHINFO of RFC 6458 section 5.3.8), if the peer wants user data authenticated;
+    /// `None` is the key that is active when it leaves.
+    pub auth_key: Option<KeyId>,
 }
 
 impl SendOptions {
@@ -174,6 +177,16 @@ pub enum PathChange {
     Removed,
 }
 
+/// What happened to a key of authentication (RFC 6458 section 6.1.8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum KeyUse {
+    /// The peer has begun to use it (SCTP_AUTH_NEW_KEY).
+    NewKey,
+    /// It was deactivated, and no message needs it any more (SCTP_AUTH_FREE_KEY): it can be deleted.
+    FreeKey,
+}
+
 /// A notification of the core. Messages themselves are fetched by [`crate::Assoc::recv`] after [`Event::Readable`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -238,6 +251,13 @@ pub enum Event {
     },
     /// The peer's adaptation layer indication (RFC 5061 section 4.2.6): follows [`Event::Connected`] and [`Event::Restarted`].
     Adaptation(u32),
+    /// Something happened to a shared key of authentication.
+    Authentication {
+        /// The key.
+        key: KeyId,
+        /// What happened.
+        what: KeyUse,
+    },
     /// The peer reported an error that does not end the association; the causes as they came.
     RemoteError(Bytes),
 }

@@ -101,13 +101,15 @@ pub mod transport;
 pub mod wire;
 
 pub use assoc::cookie;
-pub use config::{AssocConfig, Congestion, EndpointConfig, Families, Nat, PrivateChannel, StackConfig};
+pub use config::{
+    AssocConfig, Congestion, EndpointConfig, Families, HmacId, KeyError, KeyRing, Nat, PrivateChannel, SharedKey, StackConfig,
+};
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
-pub use event::{AssocId, EndpointId, Event, Message, PathChange, PathState, SendOptions};
+pub use event::{AssocId, EndpointId, Event, KeyUse, Message, PathChange, PathState, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
-pub use num::{Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
-pub use stack::{Assoc, AssocStatus, HeartbeatAnswer, PathOptions, PathStatus, Stack};
+pub use num::{KeyId, Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
+pub use stack::{Assoc, AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus, Stack};
 pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -145,6 +145,10 @@ plain!(
     /// Verification tag (RFC 9260 section 8.5); zero only in packets with an INIT.
     Vtag(u32)
 );
+plain!(
+    /// Shared Key Identifier: which endpoint pair shared key authenticates a chunk (RFC 4895 section 6.1).
+    KeyId(u16)
+);
 
 impl Vtag {
     /// The tag of a packet that carries an INIT.

@@ -121,6 +121,14 @@ counters! {
         in_asconf_acks: sum,
         /// Expiries of T4: ASCONFs that were not answered in time.
         t4_expireds: sum,
+        /// AUTH chunks received.
+        in_auths: sum,
+        /// AUTH chunks received whose code was wrong, or whose key or algorithm we have not: what stood behind them was dropped.
+        bad_auths: sum,
+        /// Chunks dropped because they came without authentication and must not.
+        in_unauthenticated_chunks: sum,
+        /// AUTH chunks sent.
+        out_auths: sum,
         /// Control chunks that found no room in their queue: the peer asks again.
         dropped_controls: sum,
         /// Notifications that a peer caused and the program was too slow to take.
@@ -187,6 +195,8 @@ counters! {
         cookies: sum,
         /// COOKIE ECHOs with a cookie that is not ours, not for this packet, or stale.
         bad_cookies: sum,
+        /// COOKIE ECHOs that had to be authenticated (RFC 4895) and were not.
+        unauthenticated_cookies: sum,
         /// Answers to strangers, INIT ACKs included, that a limit suppressed.
         limited_answers: sum,
         /// Answers to strangers for which there was no room.

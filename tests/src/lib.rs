@@ -8,6 +8,7 @@ pub mod netns;
 pub mod oracle;
 pub mod peer;
 pub mod puppet;
+mod raw;
 pub mod wire_oracle;
 pub mod workload;
 

@@ -1,4 +1,4 @@
-//! The wire oracle: what RFC 9260 says about packets and their order, checked on every packet that a host sends.
+//! The wire oracle: what RFC 9260 and its extensions say about packets and their order, checked on every packet that a host sends.
 //!
 //! It knows nothing of the stack's state; what it needs it learns from the packets that the host has sent and received. A host
 //! may have dropped what it received, so only statements that hold in any case are made.
@@ -11,9 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use sctp_user::sim::{HostId, Seen, World, describe};
-use sctp_user::wire::chunk::{Data, Sack};
-use sctp_user::wire::{Chunk, Packet};
+use sctp_user::wire::chunk::Sack;
+use sctp_user::wire::{Chunk, Packet, RawChunk};
 use sctp_user::{Ecn, Time};
+
+use crate::raw::{self, Fragment, Terms, forward_point};
 
 /// A judge of all SCTP packets of a world.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ struct Judge {
     offers: BTreeMap<(HostId, u32), BTreeSet<u32>>,
     /// What a host does in an association, by the tag that it sends with.
     sides: BTreeMap<(HostId, u32), Side>,
+    /// What a host has ever said about extensions: what it has.
+    own_terms: BTreeMap<HostId, Terms>,
     violations: Vec<String>,
 }
 
@@ -40,6 +44,10 @@ struct Side {
     sent: BTreeMap<u32, u64>,
     /// The highest cumulative TSN that the peer has acknowledged.
     acked: Option<u32>,
+    /// The highest TSN that the peer was told to skip (RFC 3758): nothing up to it is sent again.
+    skipped: Option<u32>,
+    /// What the peer said about extensions.
+    peer_terms: Terms,
     /// The peer's initial TSN; the TSNs received beyond the prefix without gaps, relative to it; the length of that prefix.
     peer_initial: Option<u32>,
     beyond: BTreeSet<u32>,
@@ -64,7 +72,14 @@ impl WireOracle {
     /// Watches a world; `sack_delay` is how long its stacks may delay a SACK.
     #[must_use]
     pub fn watch(world: &mut World, sack_delay: Duration) -> Self {
-        let judge = Judge { sack_delay, tags: BTreeMap::new(), offers: BTreeMap::new(), sides: BTreeMap::new(), violations: Vec::new() };
+        let judge = Judge {
+            sack_delay,
+            tags: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            sides: BTreeMap::new(),
+            own_terms: BTreeMap::new(),
+            violations: Vec::new(),
+        };
         let judge = Rc::new(RefCell::new(judge));
         let tap = Rc::clone(&judge);
         world.tap(move |seen| {
@@ -123,11 +138,20 @@ impl Judge {
             return Err("length is not a multiple of four".into());
         }
         let tag = packet.header.vtag.0;
-        let mut chunks = Vec::new();
+        let (mut raws, mut chunks) = (Vec::new(), Vec::new());
         for raw in packet.chunks() {
-            chunks.push(raw.and_then(|raw| raw.decode()).map_err(|e| e.to_string())?);
+            let raw = raw.map_err(|e| e.to_string())?;
+            let chunk = raw.decode().map_err(|e| e.to_string())?;
+            // What is authenticated is arranged as if AUTH were not there.
+            if raw.kind != raw::AUTH {
+                chunks.push(chunk);
+            }
+            raws.push(raw);
         }
-        arrangement(&chunks)?;
+        arrangement(&chunks, &raws)?;
+        if let Some(Chunk::Init(init) | Chunk::InitAck(init)) = chunks.first() {
+            self.own_terms.entry(seen.host).or_default().extend(Terms::of(init));
+        }
         match chunks.first() {
             None => return Err("no chunk".into()),
             Some(Chunk::Init(_)) if tag != 0 => return Err("INIT with a tag".into()),
@@ -152,13 +176,20 @@ impl Judge {
             Some(_) => {}
         }
         let side = self.sides.entry((seen.host, tag)).or_default();
-        let data = chunks.iter().any(|c| matches!(c, Chunk::Data(_)));
+        let fragments = Fragment::all(packet);
         if seen.ecn.is_some() {
-            side.may_be_marked(&chunks)?;
+            side.may_be_marked(&fragments)?;
+        }
+        if !matches!(chunks.first(), Some(Chunk::InitAck(_))) {
+            side.keeps_terms(&raws, self.own_terms.entry(seen.host).or_default())?;
         }
         for chunk in &chunks {
             side.on_sent_chunk(chunk)?;
         }
+        for raw in &raws {
+            side.on_sent_raw(raw)?;
+        }
+        let data = !fragments.is_empty();
         // RFC 9260 section 6.2: whoever sends DATA has the chance to acknowledge, and SHOULD at every second packet.
         if data && side.owed_packets > 2 {
             return Err(format!("{} packets with DATA received and not acknowledged", side.owed_packets));
@@ -171,12 +202,16 @@ impl Judge {
         let local_tag = packet.header.vtag.0;
         match chunks.first() {
             Some(Chunk::Init(init)) => {
-                self.sides.entry((seen.host, init.tag.0)).or_default().peer_initial.get_or_insert(init.tsn.0);
+                let side = self.sides.entry((seen.host, init.tag.0)).or_default();
+                side.peer_initial.get_or_insert(init.tsn.0);
+                side.peer_terms = Terms::of(init);
                 return;
             }
             Some(Chunk::InitAck(ack)) => {
                 self.offers.entry((seen.host, ack.tag.0)).or_default().insert(local_tag);
-                self.sides.entry((seen.host, ack.tag.0)).or_default().peer_initial = Some(ack.tsn.0);
+                let side = self.sides.entry((seen.host, ack.tag.0)).or_default();
+                side.peer_initial = Some(ack.tsn.0);
+                side.peer_terms = Terms::of(ack);
             }
             _ => {}
         }
@@ -186,11 +221,14 @@ impl Judge {
         for chunk in &chunks {
             side.on_received_chunk(chunk);
         }
-        let data = tsns(&chunks).next().is_some();
-        if seen.ecn == Some(Ecn::Ce) {
-            side.marked.extend(tsns(&chunks).reduce(|a, b| if after(a, b) { b } else { a }));
+        for raw in packet.chunks().map_while(Result::ok) {
+            side.on_received_raw(&raw);
         }
-        if data && before && !side.closing {
+        let fragments = Fragment::all(packet);
+        if seen.ecn == Some(Ecn::Ce) {
+            side.marked.extend(fragments.iter().map(|f| f.tsn).reduce(|a, b| if after(a, b) { b } else { a }));
+        }
+        if !fragments.is_empty() && before && !side.closing {
             side.owes_sack_since.get_or_insert(seen.now);
             side.owed_packets += 1;
         }
@@ -201,7 +239,6 @@ impl Side {
     fn on_sent_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), String> {
         match chunk {
             Chunk::CookieAck => self.open = true,
-            Chunk::Data(d) => return self.on_sent_data(d),
             Chunk::Sack(s) => return self.on_sent_sack(s),
             Chunk::Ecne(tsn) if !self.marked.contains(&tsn.0) => return Err(format!("ECNE for TSN {}, which came without a mark", tsn.0)),
             Chunk::Cwr(tsn) if !self.echoes.contains(&tsn.0) => return Err(format!("CWR for TSN {}, which no ECNE named", tsn.0)),
@@ -217,16 +254,52 @@ impl Side {
         Ok(())
     }
 
+    /// What the codecs of the stack are not asked about.
+    fn on_sent_raw(&mut self, raw: &RawChunk<'_>) -> Result<(), String> {
+        if let Some(fragment) = Fragment::of(raw) {
+            return self.on_sent_data(&fragment);
+        }
+        let Some(point) = forward_point(raw) else { return Ok(()) };
+        // RFC 3758 section 3.5: it says that something is to be skipped, and nothing that was never sent.
+        if self.next_tsn.is_some_and(|next| !after(next, point)) {
+            return Err(format!("TSN {point} is skipped, which was never sent"));
+        }
+        if self.skipped.is_none_or(|before| after(point, before)) {
+            self.skipped = Some(point);
+        }
+        Ok(())
+    }
+
+    /// Chunks of extensions go to who has listed them, DATA or I-DATA as agreed on, and behind AUTH what the peer wants there.
+    fn keeps_terms(&self, raws: &[RawChunk<'_>], own: &Terms) -> Result<(), String> {
+        let peer = &self.peer_terms;
+        if let Some(raw) = raws.iter().find(|raw| raw::of_extension(raw.kind) && !peer.takes.contains(&raw.kind)) {
+            return Err(format!("chunk type {:#04x}, which the peer has not listed", raw.kind));
+        }
+        let interleaves = own.takes.contains(&raw::I_DATA) && peer.takes.contains(&raw::I_DATA);
+        let wrong = if interleaves { [raw::DATA, raw::FORWARD_TSN] } else { [raw::I_DATA, raw::I_FORWARD_TSN] };
+        if let Some(raw) = raws.iter().find(|raw| wrong.contains(&raw.kind)) {
+            return Err(format!("chunk type {:#04x}, with interleaving agreed on: {interleaves}", raw.kind));
+        }
+        let bare = raws.iter().take_while(|raw| raw.kind != raw::AUTH);
+        if own.takes.contains(&raw::AUTH)
+            && let Some(raw) = bare.into_iter().find(|raw| peer.wants_authenticated.contains(&raw.kind))
+        {
+            return Err(format!("chunk type {:#04x} without AUTH before it", raw.kind));
+        }
+        Ok(())
+    }
+
     /// RFC 3168 sections 6.1.4 and 6.1.5: a packet that says that it is ECN-capable has DATA, all of it for the first time.
-    fn may_be_marked(&self, chunks: &[Chunk<'_>]) -> Result<(), String> {
-        let new = |tsn: u32| self.next_tsn.is_none_or(|next| tsn == next || after(tsn, next));
-        if tsns(chunks).next().is_none() || !tsns(chunks).all(new) {
+    fn may_be_marked(&self, fragments: &[Fragment<'_>]) -> Result<(), String> {
+        let new = |f: &Fragment<'_>| self.next_tsn.is_none_or(|next| f.tsn == next || after(f.tsn, next));
+        if fragments.is_empty() || !fragments.iter().all(new) {
             return Err("ECN-capable, though it has no DATA or sends some again".into());
         }
         Ok(())
     }
 
-    fn on_sent_data(&mut self, d: &Data<'_>) -> Result<(), String> {
+    fn on_sent_data(&mut self, d: &Fragment<'_>) -> Result<(), String> {
         if self.finished_sending {
             return Err("DATA after SHUTDOWN".into());
         }
@@ -234,22 +307,23 @@ impl Side {
             return Err("DATA without user data".into());
         }
         let mut hasher = DefaultHasher::new();
-        (d.unordered, d.begin, d.end, d.sid.0, d.ppid.0, d.payload).hash(&mut hasher);
-        // The stream sequence number of an unordered chunk has no meaning.
-        (if d.unordered { 0 } else { d.ssn.0 }).hash(&mut hasher);
+        d.hash(&mut hasher);
         let content = hasher.finish();
-        let next = *self.next_tsn.get_or_insert(d.tsn.0);
-        if d.tsn.0 == next {
+        let next = *self.next_tsn.get_or_insert(d.tsn);
+        if d.tsn == next {
             self.next_tsn = Some(next.wrapping_add(1));
-            self.sent.insert(d.tsn.0, content);
+            self.sent.insert(d.tsn, content);
             return Ok(());
         }
-        if self.acked.is_some_and(|acked| !after(d.tsn.0, acked)) {
-            return Err(format!("TSN {} again, which is acknowledged", d.tsn.0));
+        if self.acked.is_some_and(|acked| !after(d.tsn, acked)) {
+            return Err(format!("TSN {} again, which is acknowledged", d.tsn));
         }
-        match self.sent.get(&d.tsn.0) {
-            None => Err(format!("TSN {} comes out of order: {next} is next", d.tsn.0)),
-            Some(before) if *before != content => Err(format!("TSN {} again, with another content", d.tsn.0)),
+        if self.skipped.is_some_and(|skipped| !after(d.tsn, skipped)) {
+            return Err(format!("TSN {} again, which is abandoned", d.tsn));
+        }
+        match self.sent.get(&d.tsn) {
+            None => Err(format!("TSN {} comes out of order: {next} is next", d.tsn)),
+            Some(before) if *before != content => Err(format!("TSN {} again, with another content", d.tsn)),
             Some(_) => Ok(()),
         }
     }
@@ -291,16 +365,6 @@ impl Side {
     fn on_received_chunk(&mut self, chunk: &Chunk<'_>) {
         match chunk {
             Chunk::CookieAck => self.open = true,
-            Chunk::Data(d) => {
-                let Some(initial) = self.peer_initial else { return };
-                let at = d.tsn.0.wrapping_sub(initial);
-                if at >= self.prefix {
-                    self.beyond.insert(at);
-                    while self.beyond.remove(&self.prefix) {
-                        self.prefix += 1;
-                    }
-                }
-            }
             Chunk::Sack(s) => self.acknowledged(s.cum_tsn.0),
             Chunk::Ecne(tsn) => {
                 self.echoes.insert(tsn.0);
@@ -318,6 +382,25 @@ impl Side {
         }
     }
 
+    fn on_received_raw(&mut self, raw: &RawChunk<'_>) {
+        let Some(initial) = self.peer_initial else { return };
+        if let Some(fragment) = Fragment::of(raw) {
+            let at = fragment.tsn.wrapping_sub(initial);
+            if at >= self.prefix {
+                self.beyond.insert(at);
+            }
+        } else if let Some(point) = forward_point(raw) {
+            let skipped = point.wrapping_sub(initial).wrapping_add(1);
+            if after(skipped, self.prefix) {
+                self.prefix = skipped;
+                self.beyond = self.beyond.split_off(&skipped);
+            }
+        }
+        while self.beyond.remove(&self.prefix) {
+            self.prefix += 1;
+        }
+    }
+
     fn acknowledged(&mut self, cum: u32) {
         if self.acked.is_none_or(|before| after(cum, before)) {
             self.acked = Some(cum);
@@ -326,18 +409,18 @@ impl Side {
     }
 }
 
-/// The TSNs of DATA chunks.
-fn tsns(chunks: &[Chunk<'_>]) -> impl Iterator<Item = u32> {
-    chunks.iter().filter_map(|c| if let Chunk::Data(d) = c { Some(d.tsn.0) } else { None })
-}
-
 /// Whether `a` is later than `b` (RFC 1982).
 const fn after(a: u32, b: u32) -> bool {
     a != b && a.wrapping_sub(b) < 1 << 31
 }
 
-/// RFC 9260 section 6.10: who may share a packet, and in which order.
-fn arrangement(chunks: &[Chunk<'_>]) -> Result<(), String> {
+/// RFC 9260 section 6.10: who may share a packet, and in which order. RFC 4895 section 5.1: there is one AUTH at most, before
+/// something.
+fn arrangement(chunks: &[Chunk<'_>], raws: &[RawChunk<'_>]) -> Result<(), String> {
+    let auth = |raw: &&RawChunk<'_>| raw.kind == raw::AUTH;
+    if raws.iter().filter(auth).count() > 1 || raws.last().is_some_and(|raw| raw.kind == raw::AUTH) {
+        return Err("two AUTH chunks, or one with nothing behind it".into());
+    }
     let alone = |c: &Chunk<'_>| matches!(c, Chunk::Init(_) | Chunk::InitAck(_) | Chunk::ShutdownComplete(_));
     if chunks.len() > 1 && chunks.iter().any(alone) {
         return Err("INIT, INIT ACK or SHUTDOWN COMPLETE is not alone".into());
@@ -346,8 +429,8 @@ fn arrangement(chunks: &[Chunk<'_>]) -> Result<(), String> {
     if chunks.iter().skip(1).any(leads) {
         return Err("COOKIE ECHO or COOKIE ACK is not first".into());
     }
-    let first_data = chunks.iter().position(|c| matches!(c, Chunk::Data(_))).unwrap_or(chunks.len());
-    if chunks.iter().skip(first_data).any(|c| !matches!(c, Chunk::Data(_))) {
+    let data = |raw: &RawChunk<'_>| matches!(raw.kind, raw::DATA | raw::I_DATA);
+    if raws.iter().skip_while(|raw| !data(raw)).any(|raw| !data(raw)) {
         return Err("a control chunk behind DATA".into());
     }
     let echo = chunks.iter().position(|c| matches!(c, Chunk::Ecne(_)));
@@ -357,7 +440,7 @@ fn arrangement(chunks: &[Chunk<'_>]) -> Result<(), String> {
     if chunks.iter().filter(|c| matches!(c, Chunk::Sack(_))).count() > 1 {
         return Err("two SACKs in one packet".into());
     }
-    if first_data < chunks.len() && chunks.iter().any(|c| matches!(c, Chunk::Abort(_) | Chunk::Shutdown(_) | Chunk::ShutdownAck)) {
+    if raws.iter().any(data) && chunks.iter().any(|c| matches!(c, Chunk::Abort(_) | Chunk::Shutdown(_) | Chunk::ShutdownAck)) {
         return Err("DATA beside ABORT or SHUTDOWN".into());
     }
     Ok(())

@@ -40,7 +40,7 @@ impl Association {
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
         let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
-            if let Some(probe) = core.probe_packet(ctx, buf) {
+            if let Some(probe) = core.probe_packet(ctx, ext, buf) {
                 return Some(probe);
             }
             core.tx.end_opportunities(ctx.now, &mut core.paths);
@@ -168,6 +168,7 @@ impl Core {
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let mut pkt = PacketWriter::new(buf, header, limit);
+        pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(self)));
         let echoes = self.control.front() == Some(&Control::CookieEcho);
         self.put_control(ctx, way, &mut pkt);
         let data = if echoes { self.tx.wants_to_send(ctx.now, &self.paths) } else { self.data_path(ctx) } == Some(path);
@@ -192,13 +193,23 @@ impl Core {
             pkt.discard();
             return None;
         }
-        Some(Built { len: pkt.finish(), ecn: marked.then_some(Ecn::Ect0) })
+        Some(Built { len: self.seal(ext, pkt), ecn: marked.then_some(Ecn::Ect0) })
+    }
+
+    /// Finishes a packet.
+    pub(super) fn seal(&mut self, ext: &mut Extensions, pkt: PacketWriter<'_>) -> usize {
+        let Some(auth) = &mut ext.auth else { return pkt.finish() };
+        pkt.finish_with(|key, covered| {
+            self.counters.out_auths += 1;
+            self.counters.out_ctrl_chunks += 1;
+            auth.sign(self, key, covered);
+        })
     }
 
     /// Adds a SACK if one is due, or if there is something to say and the packet goes anyhow.
     fn put_sack(&mut self, ext: &Extensions, path: PathId, data: bool, pkt: &mut PacketWriter<'_>) {
         // It goes only where it fits as it would in a packet of its own: cut short, it would hide what was received.
-        let full = self.paths.get(path).map_or(0, super::path::Path::pmdcs);
+        let full = self.paths.get(path).map_or(0, super::path::Path::pmdcs).saturating_sub(pkt.reserved());
         let echo_len = ext.ecn.map_or(0, |e| e.len_with_sack());
         if let Some(rx) = &mut self.rx
             && !self.state.is_opening()

@@ -117,11 +117,12 @@ impl Control {
     }
 }
 
-/// A last packet, built when the association ended.
+/// The only chunk of a last packet, made when the association ended.
 #[derive(Debug)]
 pub(crate) struct Farewell {
     pub(crate) transmit: Transmit,
-    pub(crate) packet: Vec<u8>,
+    pub(crate) vtag: Vtag,
+    pub(crate) chunk: Vec<u8>,
 }
 
 /// Everything RFC 9260 itself needs. No field here belongs to an extension.
@@ -350,6 +351,9 @@ impl Core {
         if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }
+        if opts.auth_key.is_some_and(|key| !self.cfg.auth_keys.is_usable(key)) {
+            return Err(SendError::NoSuchKey);
+        }
         self.tx.set_amdcs(self.paths.amdcs());
         self.tx.enqueue(sid, ppid, payload, opts)?;
         self.note_data(now);
@@ -507,7 +511,11 @@ impl Core {
             peer_window: self.tx.peer_window(),
             unacked: self.tx.unacked(),
             pending: self.rx.as_ref().map_or(0, Rx::ready),
-            fragmentation_point: self.paths.amdcs().saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment.unwrap_or(usize::MAX)),
+            fragmentation_point: self
+                .paths
+                .amdcs()
+                .saturating_sub(DATA_CHUNK_HEADER_LEN + self.tx.reserved())
+                .min(self.cfg.max_fragment.unwrap_or(usize::MAX)),
         }
     }
 }

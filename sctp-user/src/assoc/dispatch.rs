@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::core::{Context, Control, Core};
+use super::ext::{Entry, Gate};
 use super::path::PathId;
 use super::rx::DataOutcome;
 use super::state::State;
@@ -57,14 +58,27 @@ impl Core {
 }
 
 impl Association {
-    /// Processes an admitted packet's chunks from the `skip`-th on. `bytes` is the packet; DATA keeps slices of it.
-    pub(crate) fn on_packet(&mut self, ctx: &mut Context<'_>, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, skip: usize) {
+    /// Processes an admitted packet. `bytes` is the packet; DATA keeps slices of it.
+    pub(crate) fn on_packet(&mut self, ctx: &mut Context<'_>, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
+        self.on_rest(ctx, meta, bytes, packet, (0, Gate::default()));
+    }
+
+    /// Processes its chunks from the `skip`-th on, after `gate` has come to what it is.
+    pub(crate) fn on_rest(
+        &mut self,
+        ctx: &mut Context<'_>,
+        meta: &Meta,
+        bytes: &Bytes,
+        packet: &Packet<'_>,
+        (skip, mut gate): (usize, Gate),
+    ) {
         let Self { core, ext } = self;
         // From an address that the peer has yet to add, nothing is taken but the ASCONF that does (RFC 5061 section 5.3.2).
         let mut from = core.paths.find(meta.src);
         let mut after_asconf = false;
         let first = packet.chunks().next().and_then(Result::ok);
         if let Some(Ok(Chunk::Abort(abort))) = first.as_ref().map(RawChunk::decode)
+            && !core.local_terms.auth.requires(kind::ABORT)
             && core.is_refused_on_one_channel(ctx, meta.channel, Some(abort.causes))
         {
             return;
@@ -82,6 +96,11 @@ impl Association {
             // RFC 9260 section 6.10: these are never bundled, so the packet is not to be trusted.
             if !alone && matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) {
                 break;
+            }
+            match gate.enter(ext.auth.as_deref_mut(), core, ctx, bytes, &raw) {
+                Entry::Admit => {}
+                Entry::Skip => continue,
+                Entry::Stop => break,
             }
             if !ext.knows(raw.kind) {
                 core.counters.in_ctrl_chunks += 1;
@@ -138,6 +157,7 @@ impl Association {
                 core.after_data(ctx, path);
             }
         }
+        ext.on_packet_end(core);
         if was_waiting && core.state == State::ShutdownSent {
             // Section 9.2: whatever comes shows that the peer is at it; it gets the time to send what it has left.
             core.errors = 0;
@@ -163,7 +183,8 @@ impl Core {
             Chunk::Error(c) => self.on_error(ctx, c),
             // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is an extension.
             // Padding is nothing (RFC 4820 section 3).
-            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Pad(_) | Chunk::Asconf(_) | Chunk::AsconfAck(_) => {}
+            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Auth(_) | Chunk::Pad(_) => {}
+            Chunk::Asconf(_) | Chunk::AsconfAck(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::Association;
 use super::core::{Context, Control, Core, Farewell};
 use super::path::PathId;
 use super::state::State;
@@ -13,7 +14,7 @@ use crate::net::{Meta, Transmit};
 use crate::num::Vtag;
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk};
-use crate::wire::cursor::padded;
+use crate::wire::cursor::{Writer, padded};
 use crate::wire::packet::{CHUNK_HEADER_LEN, COMMON_HEADER_LEN};
 use crate::wire::{Cause, CommonHeader, Encode, PacketWriter, RawChunk};
 
@@ -137,22 +138,39 @@ impl Core {
     /// The same to another path.
     pub(super) fn say_farewell_on(&mut self, path: PathId, vtag: Vtag, chunk: &impl Encode) {
         let Some(path) = self.paths.get(path) else { return };
-        let mut packet = Vec::new();
-        let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag };
-        let mut w = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));
-        w.push(chunk);
-        let size = w.finish();
-        let transmit = Transmit { size, ..path.transmit() };
-        self.farewell = Some(Farewell { transmit, packet });
+        let mut bytes = Vec::new();
+        chunk.encode(&mut Writer::new(&mut bytes));
+        self.farewell = Some(Farewell { transmit: path.transmit(), vtag, chunk: bytes });
     }
 
-    /// Builds a packet with a single chunk for where a packet came from that is no path.
+    /// A packet with a single chunk for where one came from that is no path.
     pub(super) fn say_aside(&mut self, meta: &Meta, chunk: &impl Encode) {
+        let mut bytes = Vec::new();
+        chunk.encode(&mut Writer::new(&mut bytes));
+        self.farewell = Some(Farewell { transmit: Transmit::back_to(meta), vtag: self.peer_tag, chunk: bytes });
+    }
+}
+
+impl Association {
+    /// The association's last packet, if it has said farewell.
+    pub(crate) fn take_farewell(&mut self) -> Option<(Transmit, Vec<u8>)> {
+        let Self { core, ext } = self;
+        let Farewell { transmit, vtag, chunk } = core.farewell.take()?;
         let mut packet = Vec::new();
-        let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
-        let mut w = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));
-        w.push(chunk);
-        let size = w.finish();
-        self.farewell = Some(Farewell { transmit: Transmit { size, ..Transmit::back_to(meta) }, packet });
+        let header = CommonHeader { src_port: core.local_port, dst_port: core.peer_port, vtag };
+        let mut pkt = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));
+        pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(core)));
+        pkt.push(&Verbatim(&chunk));
+        core.seal(ext, pkt);
+        Some((transmit, packet))
+    }
+}
+
+/// A chunk that is encoded already.
+struct Verbatim<'a>(&'a [u8]);
+
+impl Encode for Verbatim<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.bytes(self.0);
     }
 }

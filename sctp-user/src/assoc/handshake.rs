@@ -96,7 +96,7 @@ impl Core {
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
-        self.peer_terms = offer.terms;
+        self.peer_terms = offer.terms.known_to(&self.local_terms);
         self.establish_tx(ack.a_rwnd);
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {

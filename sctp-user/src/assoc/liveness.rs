@@ -78,6 +78,9 @@ impl Association {
         self.ext.on_timeout(core, ctx);
         if core.state != State::Closed {
             core.release_idle_buffers();
+            if core.tx.is_drained() {
+                self.ext.release();
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) mod tx;
 pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;
-pub(crate) use self::ext::{Extensions, Goal, Terms};
+pub(crate) use self::ext::{Extensions, Gate, Goal, Rejection, Terms, verify_auth};
 pub(crate) use self::trial::Trial;
 use crate::time::Time;
 

@@ -76,9 +76,14 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
             | Param::SupportedExtensions(_)
             | Param::ForwardTsnSupported
             | Param::Adaptation(_)
-            | Param::SetPrimary { .. } => offer.terms.read(&param),
+            | Param::SetPrimary { .. } => {
+                offer.terms.read(&param).map_err(|what| Refusal(Cause::ProtocolViolation(what.as_bytes()).to_vec()))?;
+            }
             // What has its place in an ASCONF alone is ignored here (RFC 5061 section 4.2).
-            Param::Unknown(Tlv { kind: param::kind::ADD_IP | param::kind::DELETE_IP | param::kind::ERROR_CAUSE | param::kind::SUCCESS, .. }) => {}
+            Param::Unknown(Tlv {
+                kind: param::kind::ADD_IP | param::kind::DELETE_IP | param::kind::ERROR_CAUSE | param::kind::SUCCESS,
+                ..
+            }) => {}
             Param::Unknown(_) => {
                 let action = Action::of_param(tlv.kind);
                 if action.reports() {

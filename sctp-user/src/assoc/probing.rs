@@ -1,6 +1,7 @@
 //! Path MTU discovery as the association sees it (RFC 8899 section 6.2): probe packets, reports of the network, and what the
 //! user is told.
 
+use super::Extensions;
 use super::core::{Context, Core};
 use super::path::PathId;
 use crate::event::Event;
@@ -14,7 +15,7 @@ impl Core {
     ///
     /// It is neither data nor answered by much, so cwnd does not limit it; one probe for each path is under way at a time (RFC
     /// 8899 section 3 item 7). Its loss changes neither cwnd nor RTO nor error counters.
-    pub(super) fn probe_packet(&mut self, ctx: &mut Context<'_>, buf: &mut Vec<u8>) -> Option<Transmit> {
+    pub(super) fn probe_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, buf: &mut Vec<u8>) -> Option<Transmit> {
         if !self.state.sends_heartbeats() || self.has_no_source() {
             return None;
         }
@@ -24,10 +25,11 @@ impl Core {
             Some((id, path.transmit(), info, len))
         })?;
         let mut pkt = PacketWriter::new(buf, header, len);
+        pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(self)));
         pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
         let padding = vec![0; pkt.room().saturating_sub(CHUNK_HEADER_LEN).min(Pad::MAX)];
         pkt.push(&Pad { padding: &padding });
-        let transmit = Transmit { size: pkt.finish(), ..transmit };
+        let transmit = Transmit { size: self.seal(ext, pkt), ..transmit };
         self.count_transmit(id, &transmit);
         self.counters.out_heartbeats += 1;
         // HEARTBEAT and PAD.

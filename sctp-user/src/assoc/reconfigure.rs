@@ -2,18 +2,36 @@
 
 use std::sync::Arc;
 
+use super::Association;
 use super::core::{Context, Core};
 use crate::config::AssocConfig;
 use crate::error::ConfigError;
 use crate::event::Event;
+
+impl Association {
+    /// Takes a new configuration, everywhere at once.
+    ///
+    /// # Errors
+    /// It is forbidden, or differs in what was settled when the association was opened; then nothing is changed.
+    pub(crate) fn reconfigure(&mut self, ctx: &mut Context<'_>, new: AssocConfig) -> Result<(), ConfigError> {
+        let old = self.core.reconfigure(ctx, new)?;
+        self.ext.on_reconfigured(&mut self.core, &old);
+        Ok(())
+    }
+}
 
 impl Core {
     /// Takes a new configuration, everywhere at once.
     ///
     /// # Errors
     /// It is forbidden, or differs in what was settled when the association was opened; then nothing is changed.
-    pub(crate) fn reconfigure(&mut self, ctx: &mut Context<'_>, new: AssocConfig) -> Result<(), ConfigError> {
+    fn reconfigure(&mut self, ctx: &mut Context<'_>, new: AssocConfig) -> Result<Arc<AssocConfig>, ConfigError> {
         self.cfg.validate_change(&new)?;
+        if new.auth_keys != self.cfg.auth_keys
+            && self.cfg.auth_keys.iter().any(|(id, _)| new.auth_keys.get(id).is_none() && self.tx.asks_for_key(id))
+        {
+            return Err(ConfigError { field: "auth_keys", why: "messages wait that are to be authenticated by a key that is missing" });
+        }
         let old = core::mem::replace(&mut self.cfg, Arc::new(new));
         let cfg = Arc::clone(&self.cfg);
         self.buffer_reduced |= cfg.recv_buffer < old.recv_buffer;
@@ -29,7 +47,7 @@ impl Core {
         for (_, path) in self.paths.iter_mut() {
             path.configure(ctx.now, &old, &cfg, ctx.entropy);
         }
-        Ok(())
+        Ok(old)
     }
 
     /// What the association does against the advice of RFC 9260.

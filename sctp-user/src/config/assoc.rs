@@ -4,9 +4,10 @@ use core::time::Duration;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Families, Nat};
+use super::{Families, HmacId, KeyRing, Nat, may_be_authenticated};
 
 use crate::error::ConfigError;
+use crate::wire::chunk::{ChunkTypes, kind};
 
 /// How the congestion window of a path is controlled.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -131,6 +132,13 @@ pub struct AssocConfig {
     pub ecn: bool,
     /// Authentication of chunks (RFC 4895), if the peer has it too.
     pub auth: bool,
+    /// The chunk types that are taken only if they are authenticated (RFC 4895 section 3.2), whether the peer can do that or not; ASCONF
+    /// and ASCONF-ACK need not be listed. With ABORT among them, a peer that is gone is noticed by timers only.
+    pub auth_chunks: ChunkTypes,
+    /// The algorithms that the peer may authenticate by, the preferred one first; SHA-1 is one of them (RFC 4895 section 3.3).
+    pub auth_hmacs: Vec<HmacId>,
+    /// The shared keys of authentication.
+    pub auth_keys: KeyRing,
     /// Dynamic address reconfiguration (RFC 5061), if the peer has it too.
     pub add_ip: bool,
     /// Whether addresses may be changed without authentication, which RFC 5061 section 4.1.1 forbids: only for closed networks, where
@@ -205,6 +213,9 @@ impl AssocConfig {
             ack_per_batch: false,
             ecn: false,
             auth: false,
+            auth_chunks: ChunkTypes::default(),
+            auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
+            auth_keys: KeyRing::default(),
             add_ip: false,
             add_ip_without_auth: false,
             auto_asconf: true,
@@ -327,6 +338,10 @@ impl AssocConfig {
             // Together below 2^31 bytes, and so below 2^31 TSNs.
             (self.send_buffer >= GIBIBYTE, "send_buffer", "below 1 GiB (RFC 9260 section 1.6)"),
             (self.max_message >= GIBIBYTE, "max_message", "below 1 GiB (RFC 9260 section 1.6)"),
+            (!self.auth && !self.auth_chunks.is_empty(), "auth_chunks", "only with auth"),
+            (!self.auth_chunks.iter().all(may_be_authenticated), "auth_chunks", "not these types (RFC 4895 section 3.2)"),
+            (!self.auth_hmacs.contains(&HmacId::Sha1), "auth_hmacs", "SHA-1 is one of them (RFC 4895 section 6.1)"),
+            (self.auth_hmacs.len() > 2, "auth_hmacs", "each at most once"),
             (self.dscp > 63, "dscp", "six bits (RFC 2474)"),
             (self.flow_label > 0xf_ffff, "flow_label", "20 bits (RFC 6437)"),
         ];
@@ -334,6 +349,13 @@ impl AssocConfig {
             Some((_, field, why)) => Err(ConfigError { field, why }),
             None => Ok(()),
         }
+    }
+
+    /// The chunk types that are taken only if they are authenticated: [`AssocConfig::auth_chunks`], and those that must be
+    /// (RFC 5061 section 4.2.7).
+    pub(crate) fn required_chunks(&self) -> ChunkTypes {
+        let own = (self.auth && self.add_ip).then_some([kind::ASCONF, kind::ASCONF_ACK]);
+        own.iter().flatten().fold(self.auth_chunks, |set, kind| set.with(*kind))
     }
 
     /// Checks whether a living association may change from this configuration to `new`.
@@ -350,6 +372,8 @@ impl AssocConfig {
             (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
             (self.ecn != new.ecn, "ecn", "agreed on when the association was opened (RFC 4960 Appendix A)"),
             (self.auth != new.auth, "auth", told),
+            (self.auth_chunks != new.auth_chunks, "auth_chunks", told),
+            (self.auth_hmacs != new.auth_hmacs, "auth_hmacs", told),
             (self.add_ip != new.add_ip, "add_ip", told),
             (self.add_ip_without_auth != new.add_ip_without_auth, "add_ip_without_auth", told),
             (self.brief_listing != new.brief_listing, "brief_listing", told),

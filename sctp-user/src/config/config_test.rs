@@ -4,7 +4,8 @@ use core::fmt::Debug;
 use core::time::Duration;
 
 use super::table::{ASSOC, Changeable, ENDPOINT, Parameter, STACK};
-use super::{AssocConfig, Congestion, EndpointConfig, StackConfig};
+use super::{AssocConfig, Congestion, EndpointConfig, HmacId, StackConfig};
+use crate::wire::chunk::ChunkTypes;
 
 const DOC: &str = include_str!("../../../docs/configuration.md");
 
@@ -97,7 +98,7 @@ fn rfc_with(change: impl FnOnce(&mut AssocConfig)) -> AssocConfig {
 #[test]
 fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
     let (zero, days) = (Duration::ZERO, Duration::from_secs(86_401));
-    let forbidden: [(&str, AssocConfig); 28] = [
+    let forbidden: [(&str, AssocConfig); 33] = [
         ("sack_delay", rfc_with(|c| c.sack_delay = Duration::from_millis(501))),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1_499)),
         ("recv_buffer", rfc_with(|c| c.recv_buffer = 1 << 32)),
@@ -124,6 +125,11 @@ fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
         ("sack_frequency", rfc_with(|c| c.sack_frequency = 0)),
         ("send_buffer", rfc_with(|c| c.send_buffer = 1 << 30)),
         ("max_message", rfc_with(|c| c.max_message = 1 << 30)),
+        ("auth_chunks", rfc_with(|c| (c.auth, c.auth_chunks) = (false, ChunkTypes::of(&[0])))),
+        ("auth_chunks", rfc_with(|c| (c.auth, c.auth_chunks) = (true, ChunkTypes::of(&[0, 15])))),
+        ("auth_hmacs", rfc_with(|c| c.auth_hmacs = Vec::new())),
+        ("auth_hmacs", rfc_with(|c| c.auth_hmacs = vec![HmacId::Sha256])),
+        ("auth_hmacs", rfc_with(|c| c.auth_hmacs = vec![HmacId::Sha1; 3])),
         ("dscp", rfc_with(|c| c.dscp = 64)),
         ("flow_label", rfc_with(|c| c.flow_label = 1 << 20)),
     ];

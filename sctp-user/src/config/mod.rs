@@ -10,6 +10,7 @@
 
 mod assoc;
 mod endpoint;
+mod keys;
 mod stack;
 pub mod table;
 
@@ -21,6 +22,7 @@ mod private;
 
 pub use self::assoc::{AssocConfig, Congestion};
 pub use self::endpoint::EndpointConfig;
+pub use self::keys::{HmacId, KeyError, KeyRing, SharedKey, may_be_authenticated};
 pub use self::paths::{Families, Nat};
 pub use self::private::PrivateChannel;
 pub use self::stack::StackConfig;

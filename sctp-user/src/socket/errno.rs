@@ -45,7 +45,7 @@ pub(super) fn connect_error(err: ConnectError) -> io::Error {
 pub(super) fn send_error(err: SendError) -> io::Error {
     match err {
         SendError::Closed => Errno::PIPE,
-        SendError::InvalidStream | SendError::Empty => Errno::INVAL,
+        SendError::InvalidStream | SendError::Empty | SendError::NoSuchKey => Errno::INVAL,
         SendError::TooLong { .. } => Errno::MSGSIZE,
         SendError::WouldBlock => Errno::AGAIN,
     }

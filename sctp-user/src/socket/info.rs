@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::notification::Notification;
 use crate::event::{AssocId, Message, SendOptions};
 use crate::net::PeerAddr;
-use crate::num::{Ppid, Ssn, StreamId, Tsn};
+use crate::num::{KeyId, Ppid, Ssn, StreamId, Tsn};
 
 /// How a message is to be sent (RFC 6458 section 5.3.4).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -30,6 +30,9 @@ pub struct SndInfo {
     pub eor: bool,
     /// The peer's address to send to, as long as that path is active (SCTP_ADDR_OVER).
     pub path: Option<IpAddr>,
+    /// The shared key that authenticates the message, if the peer wants user data authenticated (SCTP_AUTHINFO, RFC 6458 section 5.3.8);
+    /// `None` is the active one.
+    pub auth_key: Option<KeyId>,
     /// Shut down gracefully after this message, which may be empty (SCTP_EOF).
     pub eof: bool,
     /// In place of sending, end the association at once; the message is the reason that the peer is told (SCTP_ABORT).
@@ -95,6 +98,13 @@ impl SndInfo {
         self
     }
 
+    /// Authenticated by this shared key.
+    #[must_use]
+    pub fn auth_key(mut self, key: KeyId) -> Self {
+        self.auth_key = Some(key);
+        self
+    }
+
     /// The last message before a graceful shutdown.
     #[must_use]
     pub fn eof(mut self) -> Self {
@@ -124,6 +134,7 @@ impl SndInfo {
             unfinished: explicit_eor && !self.eor,
             cork: self.cork,
             path: self.path,
+            auth_key: self.auth_key,
         }
     }
 }

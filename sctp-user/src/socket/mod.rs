@@ -51,7 +51,7 @@ pub use handle::{Handle, PortReleaser};
 pub use info::{NxtInfo, RcvInfo, Received, RecvV, SndInfo, Target};
 pub use listener::SctpListener;
 pub use node::SocketNode;
-pub use notification::{EventKind, Events, Notification};
+pub use notification::{AuthIndication, EventKind, Events, Notification};
 pub use one_to_many::SctpSocket;
 pub use one_to_one::SctpStream;
 pub use runtime::Driven;

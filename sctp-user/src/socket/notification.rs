@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::info::SndInfo;
 use crate::error::CloseReason;
-use crate::event::{AssocId, Message, PathChange};
-use crate::num::{Ssn, StreamId};
+use crate::event::{AssocId, KeyUse, Message, PathChange};
+use crate::num::{KeyId, Ssn, StreamId};
 
 /// News about an association (RFC 6458 section 6.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,6 +95,15 @@ pub enum Notification {
         /// The indication.
         indication: u32,
     },
+    /// About authentication (SCTP_AUTHENTICATION_EVENT).
+    Authentication {
+        /// The association.
+        assoc: AssocId,
+        /// The shared key that this is about, if it is about one.
+        key: Option<KeyId>,
+        /// What happened.
+        what: AuthIndication,
+    },
     /// Everything that was sent is acknowledged (SCTP_SENDER_DRY_EVENT).
     SenderDry {
         /// The association.
@@ -128,6 +137,7 @@ impl Notification {
             | Self::RemoteError { assoc, .. }
             | Self::PathState { assoc, .. }
             | Self::Adaptation { assoc, .. }
+            | Self::Authentication { assoc, .. }
             | Self::SenderDry { assoc }
             | Self::Stopped { assoc }
             | Self::Writable { assoc } => *assoc,
@@ -145,6 +155,7 @@ impl Notification {
             Self::RemoteError { .. } => EventKind::RemoteError,
             Self::PathState { .. } => EventKind::PeerAddrChange,
             Self::Adaptation { .. } => EventKind::Adaptation,
+            Self::Authentication { .. } => EventKind::Authentication,
             Self::SenderDry { .. } => EventKind::SenderDry,
             Self::Writable { .. } => EventKind::Writable,
             Self::Stopped { .. } => return None,
@@ -165,8 +176,34 @@ impl Notification {
     pub(super) fn is_optional(&self) -> bool {
         matches!(
             self,
-            Self::SendFailed { .. } | Self::RemoteError { .. } | Self::Restarted { .. } | Self::PathState { .. } | Self::SenderDry { .. }
+            Self::SendFailed { .. }
+                | Self::RemoteError { .. }
+                | Self::Restarted { .. }
+                | Self::PathState { .. }
+                | Self::Authentication { .. }
+                | Self::SenderDry { .. }
         )
+    }
+}
+
+/// What a [`Notification::Authentication`] tells (RFC 6458 section 6.1.8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum AuthIndication {
+    /// The peer has begun to use this key (SCTP_AUTH_NEW_KEY).
+    NewKey,
+    /// This key was deactivated and is not needed any more (SCTP_AUTH_FREE_KEY).
+    FreeKey,
+    /// The peer has no authentication (SCTP_AUTH_NO_AUTH).
+    NoAuth,
+}
+
+impl From<KeyUse> for AuthIndication {
+    fn from(what: KeyUse) -> Self {
+        match what {
+            KeyUse::NewKey => Self::NewKey,
+            KeyUse::FreeKey => Self::FreeKey,
+        }
     }
 }
 
@@ -193,6 +230,8 @@ pub enum EventKind {
     Adaptation,
     /// [`Notification::Writable`], which RFC 6458 leaves to `select`.
     Writable,
+    /// SCTP_AUTHENTICATION_EVENT.
+    Authentication,
 }
 
 /// A set of [`EventKind`]s.

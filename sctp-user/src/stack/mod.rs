@@ -32,7 +32,7 @@ use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
-pub use self::status::{AssocStatus, HeartbeatAnswer, PathOptions, PathStatus};
+pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus};
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::rx::Rx;
@@ -385,17 +385,26 @@ impl Stack {
     /// Finds whose packet it is, by its first chunk and its addresses.
     fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
         let mut chunks = packet.chunks();
-        let Some(Ok(first)) = chunks.next() else { return };
+        let Some(Ok(mut first)) = chunks.next() else { return };
+        // RFC 4895 section 6.3: whose packet it is, the chunks behind an AUTH chunk tell.
+        let auth = (first.kind == kind::AUTH).then_some(first);
+        if auth.is_some() {
+            match chunks.next() {
+                Some(Ok(second)) => first = second,
+                Some(Err(_)) => return,
+                None => {}
+            }
+        }
         let mut found = self.lookup.get(&key_of(meta, packet.header));
         match first.decode() {
             // Section 6.10: an INIT that is not alone is discarded with its packet.
             Ok(Chunk::Init(init)) => {
-                if chunks.next().is_none() {
+                if auth.is_none() && chunks.next().is_none() {
                     self.on_init(now, meta, packet, &init);
                 }
                 return;
             }
-            Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, echo.cookie),
+            Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
             // Section 8.5.1 A: tag 0 is for INIT alone.
             Ok(_) if packet.header.vtag == Vtag::ZERO => {
                 self.counters.bad_tags += 1;
@@ -419,7 +428,7 @@ impl Stack {
         match (found, admission) {
             (Some(id), Some(Admission::Accept)) => {
                 let opening = self.assocs.get(id).filter(|a| a.core.state == State::CookieWait).map(|a| keys_of(&a.core));
-                self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet, 0));
+                self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet));
                 if let Some(before) = opening {
                     // An INIT ACK may have listed further addresses, or not listed what the user gave.
                     for key in before {
@@ -447,13 +456,12 @@ impl Stack {
     fn touch(&mut self, id: AssocId) {
         let Some(a) = self.assocs.get_mut(id) else { return };
         a.ext.settle(&mut a.core);
+        a.core.settle_paths();
+        let farewell = a.take_farewell();
         let core = &mut a.core;
-        core.settle_paths();
-        let farewell = core.farewell.take();
         let ep = core.ep;
-        let events = core::mem::take(&mut core.events);
-        for e in events {
-            Self::follow(&mut self.lookup, core, &e);
+        core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
+        for e in core.events.drain(..) {
             count_event(&mut self.counters, &e);
             if is_notice(&e) {
                 let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
@@ -472,9 +480,9 @@ impl Stack {
         }
         let deadline = a.next_deadline();
         self.deadlines.set(id, deadline);
-        if let Some(f) = farewell {
+        if let Some((transmit, packet)) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.
-            self.replies.push_back(Reply::new(f.transmit, Bytes::from(f.packet)));
+            self.replies.push_back(Reply::new(transmit, Bytes::from(packet)));
         }
         if closed && let Some(a) = self.assocs.get(id) {
             let keys = keys_of(&a.core);
@@ -590,7 +598,15 @@ impl Node for Stack {
 
 /// Whether a peer can cause it as often as it likes.
 fn is_notice(event: &Event) -> bool {
-    matches!(event, Event::RemoteError(_) | Event::Restarted | Event::ShutdownReceived | Event::PathState { .. } | Event::PathMtu { .. })
+    matches!(
+        event,
+        Event::RemoteError(_)
+            | Event::Authentication { .. }
+            | Event::Restarted
+            | Event::ShutdownReceived
+            | Event::PathState { .. }
+            | Event::PathMtu { .. }
+    )
 }
 
 /// What the life of an association adds to the counters of its stack.
@@ -726,9 +742,20 @@ impl Assoc<'_> {
     pub fn reconfigure(&mut self, now: Time, change: impl FnOnce(&mut AssocConfig)) -> Result<(), ConfigError> {
         let mut cfg = AssocConfig::clone(&self.config());
         change(&mut cfg);
-        let done = self.stack.with_assoc(now, self.id, |a, ctx| a.core.reconfigure(ctx, cfg));
+        let done = self.stack.with_assoc(now, self.id, |a, ctx| a.reconfigure(ctx, cfg));
         self.stack.touch(self.id);
         done.unwrap_or(Ok(()))
+    }
+
+    /// The chunk types that must be authenticated (RFC 4895).
+    #[must_use]
+    pub fn auth_chunks(&self) -> AuthChunks {
+        let of = |c: &Core| AuthChunks {
+            agreed: c.local_terms.capabilities.both(c.peer_terms.capabilities).auth,
+            local: c.local_terms.auth.required(),
+            peer: c.peer_terms.auth.required(),
+        };
+        self.core().map(of).unwrap_or_default()
     }
 
     /// What it does against the advice of RFC 9260: [`AssocConfig::deviations`], and what depends on its paths.

@@ -15,7 +15,8 @@ impl Stack {
         if self.cfg.blackhole || self.is_foreign(meta, packet.header.dst_port) {
             return;
         }
-        let Some(Ok(first)) = packet.chunks().next() else { return };
+        // RFC 4895 section 6.3: as if there were no AUTH chunk.
+        let Some(Ok(first)) = packet.chunks().find(|c| c.as_ref().is_ok_and(|c| c.kind != kind::AUTH) || c.is_err()) else { return };
         let silent = |c: crate::wire::RawChunk<'_>| match c.kind {
             kind::ABORT | kind::SHUTDOWN_COMPLETE | kind::COOKIE_ACK => true,
             kind::ERROR => stale_cookie(&c),

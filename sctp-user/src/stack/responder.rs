@@ -12,15 +12,15 @@ use crate::assoc::fresh_tag;
 use crate::assoc::offer::{self, Offer, Refusal};
 use crate::assoc::path::source;
 use crate::assoc::state::State;
-use crate::assoc::{Association, Context, Control, Core, Extensions, Terms};
+use crate::assoc::{Association, Context, Control, Core, Extensions, Gate, Rejection, Terms, Verdict, verify_auth};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
 use crate::net::{Meta, Transmit, scope_of};
 use crate::num::{Tsn, Vtag};
 use crate::time::Time;
-use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams};
+use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams, kind};
 use crate::wire::cursor::Writer;
-use crate::wire::{Cause, Chunk, CommonHeader, Packet, Param};
+use crate::wire::{Cause, Chunk, CommonHeader, Packet, Param, RawChunk};
 
 /// An INIT and where it came from.
 struct Incoming<'a> {
@@ -28,6 +28,14 @@ struct Incoming<'a> {
     meta: &'a Meta,
     header: CommonHeader,
     init: &'a Init<'a>,
+}
+
+/// A genuine cookie that came back, and the packet that brought it.
+struct Echo<'a> {
+    meta: &'a Meta,
+    header: CommonHeader,
+    bytes: &'a Bytes,
+    cookie: &'a StateCookie,
 }
 
 /// What an INIT ACK is made of, besides the INIT.
@@ -136,6 +144,7 @@ impl Stack {
         // The answer goes to the first one, and the cookie that comes back shows that it arrived there.
         let peer_addrs = self.peer_addresses(meta, to.src, offer);
         let local_terms = self.terms(existing, &cfg).in_answer_to(&offer.terms);
+        let peer_terms = offer.terms.clone().known_to(&local_terms);
         let cookie = StateCookie {
             created: now,
             life: CookieJar::granted_life(cfg.cookie_life, offer.preservative),
@@ -152,7 +161,7 @@ impl Stack {
             outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams.min(init.outbound),
             local_terms,
-            peer_terms: offer.terms.clone(),
+            peer_terms,
             channel: to.channel,
             peer_addrs,
         };
@@ -234,7 +243,14 @@ impl Stack {
     }
 
     /// A COOKIE ECHO as the first chunk of a packet.
-    pub(super) fn on_cookie_echo(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>, echo: &[u8]) {
+    pub(super) fn on_cookie_echo(
+        &mut self,
+        now: Time,
+        meta: &Meta,
+        bytes: &Bytes,
+        packet: &Packet<'_>,
+        (auth, echo): (Option<RawChunk<'_>>, &[u8]),
+    ) {
         let header = packet.header;
         self.counters.cookies += 1;
         let source = self.lookup.get(&key_of(meta, header));
@@ -245,25 +261,26 @@ impl Stack {
                 && (c.local_addr == meta.dst || self.is_own(header.dst_port, meta))
                 && c.peer_addrs.contains(&meta.src)
         };
-        let cookie = match self.cookies.open(now, echo) {
-            Ok(c) if matches(&c) => c,
-            Err((CookieError::Stale(by), Some(c))) if matches(&c) => {
-                // Section 5.2.4: a duplicate of the association's own cookie never counts as stale.
-                let own = source.and_then(|id| self.assocs.get(id));
-                if !own.is_some_and(|a| a.core.judge(&c) == crate::assoc::Verdict::Duplicate) {
-                    let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
-                    let causes = Cause::StaleCookie(micros).to_vec();
-                    self.counters.bad_cookies += 1;
-                    self.answer(now, meta, header, c.peer_tag, &ErrorChunk { causes: &causes });
-                    return;
-                }
-                *c
-            }
+        let (cookie, stale) = match self.cookies.open(now, echo) {
+            Ok(c) if matches(&c) => (c, None),
+            Err((CookieError::Stale(by), Some(c))) if matches(&c) => (*c, Some(by)),
             _ => {
                 self.counters.bad_cookies += 1;
                 return;
             }
         };
+        let Some(gate) = self.authenticate_cookie(now, &Echo { meta, header, bytes, cookie: &cookie }, auth) else {
+            self.counters.unauthenticated_cookies += 1;
+            return;
+        };
+        // Section 5.2.4: a duplicate of the association's own cookie never counts as stale.
+        let own = source.and_then(|id| self.assocs.get(id)).is_some_and(|a| a.core.judge(&cookie) == Verdict::Duplicate);
+        if let Some(by) = stale.filter(|_| !own) {
+            let causes = Cause::StaleCookie(u32::try_from(by.as_micros()).unwrap_or(u32::MAX)).to_vec();
+            self.counters.bad_cookies += 1;
+            self.answer(now, meta, header, cookie.peer_tag, &ErrorChunk { causes: &causes });
+            return;
+        }
         let existing = match source {
             Some(id) => self.unless_only_listed(id, meta, header, &cookie),
             None => self.elsewhere(header, meta, &cookie),
@@ -293,8 +310,40 @@ impl Stack {
             }
         };
         // DATA may ride behind the COOKIE ECHO (section 5.1).
-        self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet, 1));
+        let skip = if auth.is_some() { 2 } else { 1 };
+        self.with_assoc(now, id, |a, ctx| a.on_rest(ctx, meta, bytes, packet, (skip, gate)));
         self.touch(id);
+    }
+
+    /// Whether a COOKIE ECHO is as authentic as it must be (RFC 4895 section 6.3), and what that means for the chunks behind it. With an
+    /// association its keys count, so that only who knows the old one restarts it; else what the cookie says, and the endpoint's keys.
+    fn authenticate_cookie(&mut self, now: Time, echo: &Echo<'_>, auth: Option<RawChunk<'_>>) -> Option<Gate> {
+        let Echo { meta, header, bytes, cookie } = *echo;
+        let holder = self.lookup.get(&key_of(meta, header)).or_else(|| self.elsewhere(header, meta, cookie));
+        let existing = holder.and_then(|id| self.assocs.get(id)).map(|a| &a.core);
+        // While both sides are opening, the peer may have drawn its Random Number after it answered our INIT: it goes by the rules of
+        // tags (section 6.1).
+        let settled = existing.filter(|core| match core.judge(cookie) {
+            Verdict::Collision => !core.state.is_opening(),
+            Verdict::Discard => core.paths.find(meta.src).and_then(|id| core.paths.get(id)).is_some_and(|p| p.confirmed),
+            _ => true,
+        });
+        let (ours, theirs) = settled.map_or((&cookie.local_terms, &cookie.peer_terms), |core| (&core.local_terms, &core.peer_terms));
+        let Some(raw) = auth else { return (!ours.auth.requires(kind::COOKIE_ECHO)).then_some(Gate::Open) };
+        if !(ours.auth.is_usable() && theirs.auth.is_usable()) {
+            // An unknown chunk, whose type says "stop".
+            return None;
+        }
+        let cfg = existing.map(|core| &core.cfg).or_else(|| self.ports.by_port(header.dst_port).map(|(_, e)| &e.assoc))?;
+        match verify_auth(&cfg.auth_keys, (&ours.auth, &theirs.auth), bytes, &raw) {
+            Ok(()) => Some(Gate::Authenticated),
+            Err(Rejection::UnsupportedHmac(number)) => {
+                let causes = Cause::UnsupportedHmac(number).to_vec();
+                self.answer(now, meta, header, cookie.peer_tag, &ErrorChunk { causes: &causes });
+                None
+            }
+            Err(Rejection::Forged) => None,
+        }
     }
 
     /// Whether `ip` is known to belong to the peer of an association, and not only listed by it.
@@ -306,7 +355,7 @@ impl Stack {
     /// The association that a valid cookie concerns. One that has only listed the cookie's address loses that address to
     /// whoever brought the cookie from there.
     fn unless_only_listed(&mut self, id: AssocId, meta: &Meta, header: CommonHeader, c: &StateCookie) -> Option<AssocId> {
-        let strange = self.assocs.get(id).is_none_or(|a| a.core.judge(c) == crate::assoc::Verdict::Discard);
+        let strange = self.assocs.get(id).is_none_or(|a| a.core.judge(c) == Verdict::Discard);
         if strange && !self.owns(id, meta.src) {
             self.lookup.remove(&key_of(meta, header), id);
             return None;
@@ -318,7 +367,7 @@ impl Stack {
     fn elsewhere(&self, header: CommonHeader, meta: &Meta, c: &StateCookie) -> Option<AssocId> {
         c.peer_addrs.iter().find_map(|peer| {
             let id = self.lookup.get(&key_of(&Meta { src: *peer, ..*meta }, header))?;
-            let known = self.assocs.get(id).is_some_and(|a| a.core.judge(c) != crate::assoc::Verdict::Discard);
+            let known = self.assocs.get(id).is_some_and(|a| a.core.judge(c) != Verdict::Discard);
             known.then_some(id)
         })
     }
@@ -356,7 +405,7 @@ impl Stack {
             if !core.incoming {
                 core.local_terms = Terms::own(&core.cfg, stack, ctx.entropy);
             }
-            let ext = Extensions::negotiate(&core);
+            let ext = Extensions::negotiate(&mut core);
             Association { core, ext }
         })?;
         self.enter_addresses(id);

@@ -8,6 +8,7 @@ use crate::event::PathState;
 use crate::net::Channel;
 use crate::stats::PathStats;
 use crate::time::Time;
+use crate::wire::chunk::ChunkTypes;
 
 /// A snapshot of an association.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -85,6 +86,18 @@ pub struct PathStatus {
     pub answer: Option<HeartbeatAnswer>,
     /// Counters.
     pub stats: PathStats,
+}
+
+/// Which chunks must be authenticated in an association (RFC 4895 section 6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct AuthChunks {
+    /// Whether both sides have authentication.
+    pub agreed: bool,
+    /// The chunk types that we take only if they are authenticated.
+    pub local: ChunkTypes,
+    /// The chunk types that the peer takes only if they are authenticated.
+    pub peer: ChunkTypes,
 }
 
 /// The answer to a HEARTBEAT that was asked for (RFC 9260 section 11.1.10).

@@ -86,6 +86,8 @@ pub enum Cause<'a> {
     IllegalAsconfAck,
     /// The request, header included, is not allowed (RFC 5061).
     NotAuthorized(&'a [u8]),
+    /// The HMAC identifier of an AUTH chunk that was not offered.
+    UnsupportedHmac(u16),
     /// A code that is not known here, or a value that does not suit its code.
     Unknown(Tlv<'a>),
 }
@@ -122,6 +124,7 @@ impl<'a> Cause<'a> {
             code::DELETE_SOURCE_ADDRESS => Self::DeleteSourceAddress(v),
             code::ILLEGAL_ASCONF_ACK => Self::IllegalAsconfAck,
             code::NO_AUTHORIZATION => Self::NotAuthorized(v),
+            code::UNSUPPORTED_HMAC => Self::UnsupportedHmac(r.u16()?),
             _ => return None,
         })
     }
@@ -153,6 +156,7 @@ impl<'a> Cause<'a> {
             Self::DeleteSourceAddress(v) => w.tlv(code::DELETE_SOURCE_ADDRESS, |w| w.bytes(v)),
             Self::IllegalAsconfAck => w.tlv(code::ILLEGAL_ASCONF_ACK, |_| {}),
             Self::NotAuthorized(v) => w.tlv(code::NO_AUTHORIZATION, |w| w.bytes(v)),
+            Self::UnsupportedHmac(id) => w.tlv(code::UNSUPPORTED_HMAC, |w| w.u16(*id)),
             Self::Unknown(tlv) => tlv.encode(w),
         }
     }

@@ -54,7 +54,7 @@ pub const fn chunk_name(kind: u8) -> &'static str {
         kind::ECNE => "ECNE",
         kind::CWR => "CWR",
         kind::SHUTDOWN_COMPLETE => "SHUTDOWN-COMPLETE",
-        15 => "AUTH",
+        kind::AUTH => "AUTH",
         64 => "I-DATA",
         128 => "ASCONF-ACK",
         130 => "RE-CONFIG",
@@ -210,6 +210,12 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
         }
         Chunk::ShutdownComplete(c) => s.head(raw, t_flag(c.t)),
         Chunk::ShutdownAck | Chunk::CookieAck => s.head(raw, ""),
+        Chunk::Auth(c) => {
+            s.head(raw, "")?;
+            s.field("key", format_args!("{}", c.key))?;
+            s.field("hmac", format_args!("{}", c.hmac))?;
+            s.field("mac", format_args!("{}", Hex(c.mac)))
+        }
         Chunk::Pad(c) => {
             s.head(raw, "")?;
             s.field("len", format_args!("{}", c.padding.len()))
@@ -382,6 +388,7 @@ fn show_cause(c: &Cause<'_>, s: &mut impl Sink) -> fmt::Result {
         Cause::DeleteSourceAddress(v) => s.item(format_args!("delete source address {}", Hex(v))),
         Cause::IllegalAsconfAck => s.item(format_args!("illegal ASCONF-ACK")),
         Cause::NotAuthorized(v) => s.item(format_args!("not authorized {}", Hex(v))),
+        Cause::UnsupportedHmac(id) => s.item(format_args!("unsupported HMAC identifier {id}")),
         Cause::Unknown(t) => s.item(format_args!("cause {} {}", t.kind, Hex(t.value))),
     }
 }

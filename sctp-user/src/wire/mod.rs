@@ -23,5 +23,5 @@ mod vectors_test;
 
 pub use self::cause::{Cause, Causes};
 pub use self::chunk::{Chunk, ChunkError, Encode};
-pub use self::packet::{CommonHeader, Packet, PacketError, PacketWriter, RawChunk};
+pub use self::packet::{AuthPlan, CommonHeader, Packet, PacketError, PacketWriter, RawChunk};
 pub use self::param::{Param, Params};

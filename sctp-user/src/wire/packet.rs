@@ -3,10 +3,10 @@
 use thiserror::Error;
 
 use super::checksum;
-use super::chunk::{Chunk, ChunkError, Encode};
+use super::chunk::{AUTH_HEADER_LEN, Auth, Chunk, ChunkError, ChunkTypes, Encode};
 use super::cursor::{Reader, Writer, padded};
 use super::tlv::Action;
-use crate::num::Vtag;
+use crate::num::{KeyId, Vtag};
 
 /// Length of the common header in bytes.
 pub const COMMON_HEADER_LEN: usize = 12;
@@ -151,12 +151,46 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
+/// Which chunks of a packet are to be authenticated, and how (RFC 4895 section 6.2).
+#[derive(Clone, Copy, Debug)]
+pub struct AuthPlan {
+    /// The chunk types that the peer wants authenticated.
+    pub types: ChunkTypes,
+    /// The shared key, unless DATA asks for another.
+    pub key: KeyId,
+    /// The HMAC identifier.
+    pub hmac: u16,
+    /// Length of its codes in bytes.
+    pub mac_len: usize,
+}
+
+/// An [`AuthPlan`] and what came of it.
+#[derive(Clone, Copy, Debug)]
+struct Guard {
+    plan: AuthPlan,
+    /// The key that DATA asked for.
+    key: Option<KeyId>,
+    /// Where the AUTH chunk stands, in bytes from the packet's beginning.
+    at: Option<usize>,
+}
+
+impl Guard {
+    fn key(&self) -> KeyId {
+        self.key.unwrap_or(self.plan.key)
+    }
+
+    const fn len(&self) -> usize {
+        padded(AUTH_HEADER_LEN + self.plan.mac_len)
+    }
+}
+
 /// Builds one packet at the end of a buffer, never longer than `max` bytes.
 #[derive(Debug)]
 pub struct PacketWriter<'a> {
     buf: &'a mut Vec<u8>,
     start: usize,
     max: usize,
+    guard: Option<Guard>,
 }
 
 impl<'a> PacketWriter<'a> {
@@ -168,7 +202,13 @@ impl<'a> PacketWriter<'a> {
         w.u16(header.dst_port);
         w.u32(header.vtag.0);
         w.u32(0);
-        Self { buf, start, max }
+        Self { buf, start, max, guard: None }
+    }
+
+    /// An AUTH chunk goes before the first chunk that must be authenticated; there is always room for it, until it is there. The packet
+    /// is then to be finished by [`Self::finish_with`].
+    pub fn authenticate(&mut self, plan: Option<AuthPlan>) {
+        self.guard = plan.map(|plan| Guard { plan, key: None, at: None });
     }
 
     /// Length so far.
@@ -183,10 +223,22 @@ impl<'a> PacketWriter<'a> {
         self.len() <= COMMON_HEADER_LEN
     }
 
+    /// Most bytes of the whole packet.
+    #[must_use]
+    pub const fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Bytes that are kept free for an AUTH chunk.
+    #[must_use]
+    pub fn reserved(&self) -> usize {
+        self.guard.as_ref().filter(|g| g.at.is_none()).map_or(0, Guard::len)
+    }
+
     /// How many bytes of chunks still fit.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.max.saturating_sub(self.len())
+        self.max.saturating_sub(self.len() + self.reserved())
     }
 
     /// Whether a chunk of `len` bytes (header included, padding not) fits.
@@ -195,15 +247,44 @@ impl<'a> PacketWriter<'a> {
         padded(len) <= self.room()
     }
 
+    /// Whether a chunk of type `kind` may be added that is to be authenticated by `key`, or by the usual key: what is authenticated by
+    /// different keys is not bundled (RFC 6458 section 5.3.8). It must be added next.
+    pub fn takes_key(&mut self, kind: u8, key: Option<KeyId>) -> bool {
+        let Some(g) = self.guard.as_mut().filter(|g| g.plan.types.has(kind)) else { return true };
+        if g.at.is_none() {
+            g.key = key;
+        }
+        g.key() == key.unwrap_or(g.plan.key)
+    }
+
     /// Appends a chunk, whether it fits or not: callers ask [`Self::fits`] where it matters.
     pub fn push(&mut self, chunk: &impl Encode) {
+        let at = self.buf.len();
         chunk.encode(&mut Writer::new(self.buf));
+        let kind = self.buf.get(at).copied();
+        if let Some(g) = self.guard.as_mut().filter(|g| g.at.is_none() && kind.is_some_and(|kind| g.plan.types.has(kind))) {
+            g.at = Some(at - self.start);
+            let zeros = vec![0; g.plan.mac_len];
+            let mut auth = Vec::with_capacity(g.len());
+            Auth { key: g.key(), hmac: g.plan.hmac, mac: &zeros }.encode(&mut Writer::new(&mut auth));
+            self.buf.splice(at..at, auth);
+        }
     }
 
     /// Seals the packet with its checksum and answers its length.
     pub fn finish(self) -> usize {
+        self.finish_with(|_, _| {})
+    }
+
+    /// The same after `sign` was called with the key and the bytes from the AUTH chunk to the end, if there is one.
+    pub fn finish_with(self, sign: impl FnOnce(KeyId, &mut [u8])) -> usize {
         let len = self.buf.len() - self.start;
         if let Some(packet) = self.buf.get_mut(self.start..) {
+            if let Some(g) = self.guard
+                && let Some(covered) = g.at.and_then(|at| packet.get_mut(at..))
+            {
+                sign(g.key(), covered);
+            }
             checksum::seal(packet);
         }
         len
@@ -212,5 +293,64 @@ impl<'a> PacketWriter<'a> {
     /// Gives the packet up: the buffer is as before.
     pub fn discard(self) {
         self.buf.truncate(self.start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::chunk::{ErrorChunk, kind};
+
+    const HEADER: CommonHeader = CommonHeader { src_port: 1, dst_port: 2, vtag: Vtag(3) };
+
+    fn plan(types: &[u8]) -> Option<AuthPlan> {
+        Some(AuthPlan { types: ChunkTypes::of(types), key: KeyId(5), hmac: 1, mac_len: 20 })
+    }
+
+    fn kinds(packet: &[u8]) -> Vec<u8> {
+        Packet::parse(packet).unwrap().chunks().map(|c| c.unwrap().kind).collect()
+    }
+
+    #[test]
+    fn an_auth_chunk_goes_before_the_first_chunk_that_needs_it() {
+        let mut buf = vec![9];
+        let mut w = PacketWriter::new(&mut buf, HEADER, 100);
+        w.authenticate(plan(&[kind::ERROR, kind::SHUTDOWN_ACK]));
+        assert_eq!((w.room(), w.reserved()), (100 - 12 - 28, 28));
+        w.push(&Chunk::CookieAck);
+        w.push(&ErrorChunk { causes: &[1, 2, 3, 4, 5] });
+        assert_eq!((w.room(), w.reserved(), w.len()), (100 - 12 - 4 - 28 - 12, 0, 56));
+        w.push(&Chunk::ShutdownAck);
+        let mut signed = (KeyId(0), 0);
+        let len = w.finish_with(|key, covered| {
+            signed = (key, covered.len());
+            covered[8..28].fill(7);
+        });
+        assert_eq!((signed, len), ((KeyId(5), 28 + 12 + 4), 60));
+        assert_eq!(kinds(&buf[1..]), [kind::COOKIE_ACK, kind::AUTH, kind::ERROR, kind::SHUTDOWN_ACK]);
+    }
+
+    #[test]
+    fn a_packet_without_such_a_chunk_has_no_auth_chunk() {
+        let mut buf = Vec::new();
+        let mut w = PacketWriter::new(&mut buf, HEADER, 100);
+        w.authenticate(plan(&[kind::DATA]));
+        w.push(&Chunk::CookieAck);
+        w.finish_with(|_, _| panic!("nothing to sign"));
+        assert_eq!(kinds(&buf), [kind::COOKIE_ACK]);
+    }
+
+    #[test]
+    fn chunks_of_different_keys_do_not_share_a_packet() {
+        let mut buf = Vec::new();
+        let mut w = PacketWriter::new(&mut buf, HEADER, 100);
+        w.authenticate(plan(&[kind::ERROR]));
+        assert!(w.takes_key(kind::DATA, Some(KeyId(9))), "DATA is not authenticated");
+        assert!(w.takes_key(kind::ERROR, Some(KeyId(9))));
+        w.push(&ErrorChunk { causes: &[] });
+        assert!(w.takes_key(kind::ERROR, Some(KeyId(9))));
+        assert!(!w.takes_key(kind::ERROR, None));
+        assert!(!w.takes_key(kind::ERROR, Some(KeyId(5))));
+        w.finish_with(|key, _| assert_eq!(key, KeyId(9)));
     }
 }

@@ -5,8 +5,8 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 
 use super::chunk::{
-    Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, Chunk, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Pad, Sack, Shutdown,
-    ShutdownComplete, kind as chunk_kind,
+    Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, Chunk, CookieEcho, Data,
+    Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Pad, Sack, Shutdown, ShutdownComplete, kind as chunk_kind,
 };
 use super::cursor::{Reader, Writer, padded};
 use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};

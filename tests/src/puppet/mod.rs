@@ -14,6 +14,7 @@
 //! ```
 
 mod seen;
+mod signer;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ use sctp_user::{
 };
 
 pub use self::seen::{Item, Seen, SeenChunk, SeenInit, Sent, chunks, names, only};
+pub use self::signer::Signer;
 
 /// SCTP port of the stack under test.
 pub const STACK_PORT: u16 = 7;

@@ -1,9 +1,10 @@
-//! Every chunk of RFC 9260, its parameters and its causes: bytes to typed fields, and from these fields alone to the same bytes.
+//! Every chunk of RFC 9260 and its extensions, their parameters and causes: bytes to typed fields, and from these fields alone to the
+//! same bytes.
 
 use std::collections::BTreeMap;
 
 use sctp_user::wire::cause::Cause;
-use sctp_user::wire::chunk::{Abort, Duplicates, ErrorChunk, Gaps, Heartbeat, Init, InitParams, Sack};
+use sctp_user::wire::chunk::{Abort, Duplicates, ErrorChunk, Gaps, Heartbeat, Init, InitParams, Sack, kind};
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::{self, Param, Params};
 use sctp_user::wire::{Chunk, Encode, Packet, RawChunk, checksum, dump};
@@ -13,8 +14,8 @@ use crate::file;
 /// The last chunk type, and the last cause code, that RFC 9260 defines (with the two that it reserves for ECN).
 const LAST_CHUNK: u8 = 14;
 const LAST_CAUSE: u16 = 13;
-/// The parameters that RFC 9260 defines, with the one that it reserves for ECN.
-const PARAMS: [u16; 9] = [
+/// The parameters of INIT and INIT ACK that RFC 9260 and its extensions define.
+const PARAMS: [u16; 16] = [
     param::kind::HEARTBEAT_INFO,
     param::kind::IPV4,
     param::kind::IPV6,
@@ -24,7 +25,16 @@ const PARAMS: [u16; 9] = [
     param::kind::HOST_NAME,
     param::kind::SUPPORTED_ADDRESS_TYPES,
     param::kind::ECN_CAPABLE,
+    param::kind::ZERO_CHECKSUM,
+    param::kind::RANDOM,
+    param::kind::CHUNKS,
+    param::kind::HMAC_ALGO,
+    param::kind::SUPPORTED_EXTENSIONS,
+    param::kind::FORWARD_TSN_SUPPORTED,
+    param::kind::ADAPTATION,
 ];
+/// The chunk types of extensions that the kernel lists: AUTH, RE-CONFIG, FORWARD TSN, ASCONF, ASCONF-ACK, I-DATA, I-FORWARD-TSN.
+const LISTED: [u8; 7] = [kind::AUTH, kind::RE_CONFIG, kind::FORWARD_TSN, kind::ASCONF, kind::ASCONF_ACK, kind::I_DATA, kind::I_FORWARD_TSN];
 
 /// How often each kind of thing was built again.
 type Tally = BTreeMap<String, usize>;
@@ -44,6 +54,14 @@ fn name(value: &impl core::fmt::Debug) -> String {
     format!("{value:?}").split(['(', ' ', '{']).next().unwrap_or_default().to_owned()
 }
 
+/// A list of numbers, and not just bytes.
+fn numbers(bytes: &[u8]) -> Vec<u16> {
+    let numbers: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_be_bytes(*b)).collect();
+    let again: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
+    assert_eq!(again, bytes);
+    numbers
+}
+
 /// The parameters in `wire`, each of which must be its typed form.
 fn params<'a>(wire: &'a [u8], tally: &mut Tally) -> Vec<Param<'a>> {
     let mut list = Vec::new();
@@ -55,12 +73,26 @@ fn params<'a>(wire: &'a [u8], tally: &mut Tally) -> Vec<Param<'a>> {
                 count(tally, format!("parameter of an extension {:#06x}", tlv.kind));
             }
             Param::SupportedAddressTypes(types) => {
-                // A list of numbers, not just bytes.
-                let numbers: Vec<u16> = types.as_chunks::<2>().0.iter().map(|b| u16::from_be_bytes(*b)).collect();
-                let again: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
-                assert_eq!(again, types);
+                let numbers = numbers(types);
                 assert!(numbers.iter().all(|n| [param::kind::IPV4, param::kind::IPV6].contains(n)), "{numbers:?}");
                 count(tally, "parameter SupportedAddressTypes");
+            }
+            Param::HmacAlgo(identifiers) => {
+                for id in numbers(identifiers) {
+                    count(tally, format!("HMAC identifier {id}"));
+                }
+                count(tally, "parameter HmacAlgo");
+            }
+            Param::Chunks(types) | Param::SupportedExtensions(types) => {
+                assert!(types.iter().all(|t| LISTED.contains(t) || *t <= LAST_CHUNK), "{types:?}");
+                for t in types {
+                    count(tally, format!("{} listed as {}", dump::chunk_name(*t), name(&param)));
+                }
+                count(tally, format!("parameter {}", name(&param)));
+            }
+            Param::Random(random) => {
+                assert_eq!(random.len(), 32);
+                count(tally, "parameter Random");
             }
             Param::Address(ip) => count(tally, if ip.is_ipv4() { "parameter IPv4 address" } else { "parameter IPv6 address" }),
             _ => count(tally, format!("parameter {}", name(&param))),
@@ -174,6 +206,15 @@ fn rebuild(name: &str, tally: &mut Tally) {
 
 /// What the captures of the kernel hold, so that nothing is passed over in silence.
 const EXPECTED: &str = "\
+2 ASCONF listed as Chunks
+2 ASCONF listed as SupportedExtensions
+2 ASCONF-ACK listed as Chunks
+2 ASCONF-ACK listed as SupportedExtensions
+4 AUTH listed as SupportedExtensions
+2 DATA listed as Chunks
+4 HMAC identifier 1
+4 I-DATA listed as SupportedExtensions
+2 RE-CONFIG listed as SupportedExtensions
 1 cause StaleCookie
 7 cause UserAbort
 83 chunk ABORT
@@ -202,18 +243,18 @@ const EXPECTED: &str = "\
 48 packet in UDP over IPv4
 3851 packet over IPv4
 228 packet over IPv6
+4 parameter Chunks
 1 parameter CookiePreservative
 391 parameter EcnCapable
+391 parameter ForwardTsnSupported
 213 parameter HeartbeatInfo
+4 parameter HmacAlgo
 654 parameter IPv4 address
 336 parameter IPv6 address
+4 parameter Random
 192 parameter StateCookie
 199 parameter SupportedAddressTypes
-4 parameter of an extension 0x8002
-4 parameter of an extension 0x8003
-4 parameter of an extension 0x8004
-10 parameter of an extension 0x8008
-391 parameter of an extension 0xc000
+10 parameter SupportedExtensions
 ";
 
 #[test]

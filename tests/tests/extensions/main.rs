@@ -1,7 +1,8 @@
-//! The rules of the extensions, one file for each RFC, row by row of `docs/rfc*.md`: one stack against a scripted peer
-//! ([`testbed::puppet`]).
+//! The rules of the extensions of SCTP, row by row of `docs/rfc4895.md` and its likes: one stack against a scripted peer
+//! ([`testbed::puppet`]), or two stacks.
 //!
 //! A test names the rows that it shows in its doc comment, at most five.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod auth;
 mod rfc5061;

@@ -5,10 +5,12 @@
 //! through the core's queue of control chunks, as [`Control::Encoded`](super::core::Control).
 
 mod asconf;
+mod auth;
 mod ecn;
 mod terms;
 
 pub(crate) use self::asconf::{Asconf, Goal};
+pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
 pub use self::terms::{Capabilities, Terms};
 use std::net::IpAddr;
@@ -17,6 +19,7 @@ use super::cookie::MAX_ADDRS;
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
 use super::path::source;
+use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::Chunk;
@@ -25,6 +28,8 @@ use crate::wire::chunk::kind;
 /// The negotiated extensions of an association.
 #[derive(Debug, Default)]
 pub(crate) struct Extensions {
+    /// Authentication.
+    pub(crate) auth: Option<Box<Auth>>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
     /// Dynamic address reconfiguration.
@@ -33,9 +38,32 @@ pub(crate) struct Extensions {
 
 impl Extensions {
     /// Those that both sides agreed on, at their beginning: `core` knows what both said.
-    pub(crate) fn negotiate(core: &Core) -> Self {
+    pub(crate) fn negotiate(core: &mut Core) -> Self {
         let agreed = core.local_terms.capabilities.both(core.peer_terms.capabilities);
-        Self { ecn: Ecn::negotiate(agreed), asconf: Asconf::negotiate(core, agreed).map(Box::new) }
+        let auth = Auth::negotiate(core);
+        core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
+        Self { auth, ecn: Ecn::negotiate(agreed), asconf: Asconf::negotiate(core, agreed).map(Box::new) }
+    }
+
+    /// The configuration of the association was changed from `old`.
+    pub(super) fn on_reconfigured(&mut self, core: &mut Core, old: &AssocConfig) {
+        if let Some(auth) = &mut self.auth {
+            auth.on_reconfigured(core, &old.auth_keys);
+        }
+    }
+
+    /// The end of a packet of the peer.
+    pub(super) fn on_packet_end(&mut self, core: &mut Core) {
+        if let Some(auth) = &mut self.auth {
+            auth.free_keys(core);
+        }
+    }
+
+    /// Nothing is under way: memory is given back.
+    pub(super) fn release(&mut self) {
+        if let Some(auth) = &mut self.auth {
+            auth.release();
+        }
     }
 
     /// Whether chunks of this type mean something in this association. One of an extension that was not negotiated is as unknown

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use super::Ecn;
+use super::{Ecn, KeyVector};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::wire::chunk::kind;
@@ -71,18 +71,20 @@ pub struct Terms {
     pub primary: Option<IpAddr>,
     /// The Supported Extensions parameter that says so, as it goes out.
     listed: ArrayVec<u8, MAX_LISTED>,
+    /// What it says about authentication.
+    pub(crate) auth: KeyVector,
 }
 
 impl Terms {
     /// Terms with these capabilities.
     #[must_use]
     pub fn with(capabilities: Capabilities) -> Self {
-        Self { capabilities, adaptation: None, primary: None, listed: capabilities.chunk_types() }
+        Self { capabilities, adaptation: None, primary: None, listed: capabilities.chunk_types(), auth: KeyVector::default() }
     }
 
     /// What an association with this configuration says, as far as the transport can. Randomness is drawn only if an extension needs it.
-    pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, _entropy: &mut dyn Entropy) -> Self {
-        let capabilities = Capabilities {
+    pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, entropy: &mut dyn Entropy) -> Self {
+        let terms = Self::with(Capabilities {
             ecn: Ecn::offer(cfg, stack),
             auth: cfg.auth,
             // RFC 5061 section 4.2.7: not without authentication.
@@ -90,21 +92,35 @@ impl Terms {
             partial_reliability: cfg.partial_reliability,
             reconfig: cfg.stream_reset,
             interleaving: cfg.interleaving,
-        };
-        Self { adaptation: cfg.adaptation, ..Self::with(capabilities) }
+        });
+        let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
+        Self { auth, adaptation: cfg.adaptation, ..terms }
     }
 
-    /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have.
+    /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
     pub(crate) fn in_answer_to(self, peer: &Self) -> Self {
+        let idle = !peer.capabilities.auth && self.auth.required().is_empty();
+        let auth = if idle { KeyVector::default() } else { self.auth };
         let mut both = self.capabilities.both(peer.capabilities);
         // Who asks for authenticated changes of addresses gets none from a peer that cannot (rulings section 1 row 16).
         both.asconf &= both.auth || !self.capabilities.auth;
-        Self { adaptation: self.adaptation, ..Self::with(both) }
+        Self { auth, adaptation: self.adaptation, ..Self::with(both) }
+    }
+
+    /// What of a peer's terms is kept by who said `ours`.
+    pub(crate) fn known_to(self, ours: &Self) -> Self {
+        if ours.auth.is_empty() { Self { auth: KeyVector::default(), ..self } } else { self }
     }
 
     /// Takes in a parameter of an INIT or INIT ACK; those of other matters are left alone.
-    pub(crate) fn read(&mut self, param: &Param<'_>) {
+    ///
+    /// # Errors
+    /// The peer breaks the protocol: the association is to be aborted.
+    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<(), &'static str> {
+        self.auth.read(param)?;
         let c = &mut self.capabilities;
+        // Whether it is listed among the extensions matters not: without these parameters there are no keys.
+        c.auth = self.auth.is_usable();
         match param {
             Param::EcnCapable => c.ecn = true,
             Param::ForwardTsnSupported => c.partial_reliability = true,
@@ -112,7 +128,6 @@ impl Terms {
             Param::SetPrimary { addr, .. } => self.primary = self.primary.or(Some(*addr)),
             Param::SupportedExtensions(types) => {
                 let has = |kind: u8| types.contains(&kind);
-                c.auth |= has(kind::AUTH);
                 c.asconf |= has(kind::ASCONF) && has(kind::ASCONF_ACK);
                 c.partial_reliability |= has(kind::FORWARD_TSN);
                 c.reconfig |= has(kind::RE_CONFIG);
@@ -121,6 +136,7 @@ impl Terms {
             _ => {}
         }
         self.listed = self.capabilities.chunk_types();
+        Ok(())
     }
 
     /// Adds the parameters for an INIT or INIT ACK that say so.
@@ -140,6 +156,7 @@ impl Terms {
         if !self.listed.is_empty() {
             params.push(Param::SupportedExtensions(&self.listed));
         }
+        self.auth.push_params(params);
     }
 
     /// Appends it to a cookie.
@@ -158,7 +175,7 @@ impl Terms {
         let len = r.u16()?;
         let mut terms = Self::default();
         for param in Params::new(r.take(usize::from(len))?) {
-            terms.read(&param.ok()?.0);
+            terms.read(&param.ok()?.0).ok()?;
         }
         Some(terms)
     }
@@ -169,12 +186,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::HmacId;
+    use crate::entropy::SeededEntropy;
+    use crate::wire::chunk::ChunkTypes;
 
     proptest! {
         #[test]
         fn a_cookie_brings_back_what_was_said(bits: [bool; 6]) {
             let [ecn, auth, asconf, partial_reliability, reconfig, interleaving] = bits;
-            let terms = Terms::with(Capabilities { ecn, auth, asconf, partial_reliability, reconfig, interleaving });
+            let mut terms = Terms::with(Capabilities { ecn, auth, asconf, partial_reliability, reconfig, interleaving });
+            if auth {
+                terms.auth = KeyVector::own(&ChunkTypes::of(&[0, 6]), &[HmacId::Sha1], &mut SeededEntropy::new(1));
+            }
             let mut bytes = Vec::new();
             terms.encode(&mut Writer::new(&mut bytes));
             prop_assert_eq!(Terms::decode(&mut Reader::new(&bytes)), Some(terms));

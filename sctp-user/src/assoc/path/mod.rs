@@ -456,7 +456,11 @@ impl Paths {
     pub(crate) fn heir(&self, gone: PathId) -> Option<PathId> {
         let data = self.data_path();
         let others = || self.iter().map(|(id, _)| id).filter(|id| *id != gone);
-        others().find(|id| *id == data).or_else(|| self.other(gone)).or_else(|| others().find(|id| self.is_active(*id))).or_else(|| others().next())
+        others()
+            .find(|id| *id == data)
+            .or_else(|| self.other(gone))
+            .or_else(|| others().find(|id| self.is_active(*id)))
+            .or_else(|| others().next())
     }
 
     /// Removes path `gone`, whose place `heir` takes. Answers which path, if any, has its number now.

@@ -31,7 +31,7 @@ use self::rwnd::PeerWindow;
 use crate::config::AssocConfig;
 use crate::error::SendError;
 use crate::event::{SendOptions, Undelivered};
-use crate::num::{Ppid, StreamId, Tsn};
+use crate::num::{KeyId, Ppid, StreamId, Tsn};
 use crate::sched::RoundRobin;
 use crate::stats::AssocStats;
 use crate::time::Time;
@@ -106,6 +106,8 @@ pub(crate) struct Tx {
     cfg: TxConfig,
     /// AMDCS: the longest chunk, header included, that passes on every path of the peer (RFC 9260 section 7.3).
     amdcs: usize,
+    /// Bytes of each packet with user data that are not left for it.
+    reserve: usize,
     outbound_streams: u16,
     queue: SendQueue,
     out: Outstanding,
@@ -143,6 +145,7 @@ impl Tx {
         Self {
             cfg: TxConfig::of(cfg),
             amdcs: usize::MAX,
+            reserve: 0,
             outbound_streams,
             queue: SendQueue::new(Box::<RoundRobin>::default()),
             out: Outstanding::new(initial_tsn),
@@ -200,9 +203,24 @@ impl Tx {
         self.amdcs = amdcs;
     }
 
+    /// So many bytes of each packet with user data are needed for something else.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.reserve = bytes;
+    }
+
+    /// How many.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserve
+    }
+
+    /// Whether a message waits, or may have to be sent again, that the user wants authenticated by this very key.
+    pub(crate) fn asks_for_key(&self, key: KeyId) -> bool {
+        self.queue.asks_for_key(key) || self.out.iter().any(|c| c.fragment.auth_key == Some(key))
+    }
+
     /// Most user data in a chunk that passes on all paths.
-    fn longest_chunk(&self) -> usize {
-        self.amdcs.saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment)
+    pub(crate) fn longest_chunk(&self) -> usize {
+        self.amdcs.saturating_sub(self.reserve).saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment)
     }
 
     /// Most messages that may wait.

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::event::{Message, SendOptions, Undelivered};
-use crate::num::{Ppid, Ssn, StreamId};
+use crate::num::{KeyId, Ppid, Ssn, StreamId};
 use crate::sched::Scheduler;
 
 /// So many bytes of a message that has no end yet may leave.
@@ -84,6 +84,8 @@ pub(super) struct Fragment {
     pub(super) immediate: bool,
     /// [`SendOptions::context`].
     pub(super) context: u32,
+    /// [`SendOptions::auth_key`].
+    pub(super) auth_key: Option<KeyId>,
     /// Whether `whole` is the beginning of a message.
     pub(super) begins: bool,
     /// Whether `whole` is the end of a message.
@@ -241,6 +243,16 @@ impl SendQueue {
         self.first()?.opts.path
     }
 
+    /// The key that the next message is to be authenticated by, if not the active one.
+    pub(super) fn auth_key(&self) -> Option<KeyId> {
+        self.first()?.opts.auth_key
+    }
+
+    /// Whether any message is to be authenticated by this very key.
+    pub(super) fn asks_for_key(&self, key: KeyId) -> bool {
+        self.streams.values().flat_map(|s| &s.messages).any(|m| m.opts.auth_key == Some(key))
+    }
+
     /// Whether the next message asks for an immediate SACK, that is, for haste.
     pub(super) fn is_urgent(&self) -> bool {
         self.first().is_some_and(|m| m.opts.sack_immediately)
@@ -264,6 +276,7 @@ impl SendQueue {
             unordered: m.opts.unordered,
             immediate: last && m.opts.sack_immediately,
             context: m.opts.context,
+            auth_key: m.opts.auth_key,
             begins: m.begins,
             ends: !m.opts.unfinished,
         };

@@ -6,7 +6,7 @@ use super::{Tx, TxStats};
 use crate::assoc::path::{Path, PathId, Paths, RttProbe};
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data};
+use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data, kind};
 
 /// The room left in a packet is used for a fragment if it is at least this fraction of a full one: each chunk costs a header.
 const MIN_FILL: usize = 8;
@@ -139,17 +139,17 @@ impl Tx {
     /// in a train, whose packets are equal.
     pub(crate) fn is_oversized_next(&self, path: PathId, paths: &Paths) -> bool {
         let next = self.out.first_marked().and_then(|index| self.out.get(index));
-        next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() > path.pmdcs())
+        next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() + self.reserve > path.pmdcs())
     }
 
     fn fill_again(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut count = 0;
         while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
-            let Some(len) = self.out.get(index).map(SentChunk::wire_len) else {
+            let Some((len, key)) = self.out.get(index).map(|c| (c.wire_len(), c.fragment.auth_key)) else {
                 break;
             };
             let fits = pkt.fits(len) || (count == 0 && is_fresh(pkt, paths, path));
-            if !fits {
+            if !fits || !pkt.takes_key(kind::DATA, key) {
                 break;
             }
             self.resend(now, index, path, paths, pkt);
@@ -211,6 +211,9 @@ impl Tx {
             if !fits || self.out.len() >= MAX_OUTSTANDING || !self.window.allows(len, self.out.flight_payload(), any) {
                 break;
             }
+            if !pkt.takes_key(kind::DATA, self.queue.auth_key()) {
+                break;
+            }
             let blind = self.window.is_closed_for(len);
             let Some(fragment) = self.queue.pop(max) else {
                 break;
@@ -239,7 +242,7 @@ impl Tx {
 
     /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
     pub(super) fn max_fragment(&self, path: &Path) -> usize {
-        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN).min(self.window.largest())
+        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN - self.reserve).min(self.window.largest())
     }
 
     /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.
@@ -307,5 +310,5 @@ impl TxStats {
 /// Whether a chunk that is too long for the path MTU may make up this packet: nothing is in it, and it is no train's follower,
 /// which may not be longer than the first.
 fn is_fresh(pkt: &PacketWriter<'_>, paths: &Paths, path: PathId) -> bool {
-    pkt.is_empty() && paths.get(path).is_some_and(|p| pkt.len() + pkt.room() >= p.max_packet())
+    pkt.is_empty() && paths.get(path).is_some_and(|p| pkt.max() >= p.max_packet())
 }

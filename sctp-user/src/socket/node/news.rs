@@ -5,7 +5,7 @@ use super::reading::Item;
 use super::{Kind, SocketNode};
 use crate::event::{AssocId, EndpointId, Event};
 use crate::socket::info::SndInfo;
-use crate::socket::notification::Notification;
+use crate::socket::notification::{AuthIndication, Notification};
 use crate::time::Time;
 
 /// Notifications that wait for the reader of a stream, beyond which optional ones are dropped.
@@ -48,6 +48,7 @@ impl SocketNode {
     fn dispatch(&mut self, now: Time, id: AssocId, event: Event) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let owner = link.owner;
+        let up = matches!(event, Event::Connected { .. });
         let note = match event {
             Event::Connected { inbound, outbound, incoming } => {
                 link.up = true;
@@ -83,6 +84,7 @@ impl SocketNode {
                 info.unordered = message.unordered;
                 Some(Notification::SendFailed { assoc: id, message, info, sent })
             }
+            Event::Authentication { key, what } => Some(Notification::Authentication { assoc: id, key: Some(key), what: what.into() }),
             Event::SenderDry => Some(Notification::SenderDry { assoc: id }),
             Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),
             Event::Adaptation(indication) => Some(Notification::Adaptation { assoc: id, indication }),
@@ -94,6 +96,9 @@ impl SocketNode {
                 if let Some(note) = note {
                     self.push_stream_note(id, note);
                 }
+                if up && let Some(note) = self.without_auth(id) {
+                    self.push_stream_note(id, note);
+                }
                 self.fetch(id);
                 self.refresh_link(id);
             }
@@ -101,11 +106,21 @@ impl SocketNode {
                 // Messages may wait already, which came in the packet that brought the association up.
                 let (before, after) = note.map_or((None, None), |n| if n.is_last() { (None, Some(n)) } else { (Some(n), None) });
                 before.into_iter().for_each(|n| self.push_note(n));
+                if up && let Some(note) = self.without_auth(id) {
+                    self.push_note(note);
+                }
                 self.fetch(id);
                 after.into_iter().for_each(|n| self.push_note(n));
                 self.refresh_link(id);
             }
         }
+    }
+
+    /// What the user is told of a peer without authentication (RFC 6458 section 6.1.8).
+    fn without_auth(&mut self, id: AssocId) -> Option<Notification> {
+        let assoc = self.stack.assoc(id)?;
+        let lacks = assoc.config().auth && !assoc.auth_chunks().agreed;
+        lacks.then_some(Notification::Authentication { assoc: id, key: None, what: AuthIndication::NoAuth })
     }
 
     /// Fetches a message ahead if none is there yet, and puts the association into its socket's inbox.

@@ -18,6 +18,7 @@
 //! ```
 
 mod association;
+mod auth;
 mod message;
 mod paths;
 mod place;
@@ -28,6 +29,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
+pub use self::auth::{AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks};
 pub use self::message::{Context, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
 pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, RemoteUdpEncapsPort};
 #[doc(hidden)]

@@ -1,21 +1,25 @@
 //! Chunks of RFC 9260 section 3.3: one struct each that borrows its variable parts and is used to read and to write.
 
 mod asconf;
+mod auth;
 mod control;
 mod data;
 mod init;
 mod pad;
 mod sack;
+mod types;
 
 use thiserror::Error;
 
-pub(crate) use self::asconf::{decode_request, encode_request};
 pub use self::asconf::{AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses};
+pub(crate) use self::asconf::{decode_request, encode_request};
+pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
 pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
+pub use self::types::ChunkTypes;
 use super::cursor::Writer;
 use super::packet::RawChunk;
 use crate::num::Tsn;
@@ -122,6 +126,8 @@ pub enum Chunk<'a> {
     Cwr(Tsn),
     /// SHUTDOWN COMPLETE.
     ShutdownComplete(ShutdownComplete),
+    /// AUTH.
+    Auth(Auth<'a>),
     /// PAD.
     Pad(Pad<'a>),
     /// ASCONF.
@@ -150,6 +156,7 @@ impl<'a> Chunk<'a> {
             kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             kind::ASCONF => Asconf::decode(raw).map(Self::Asconf),
             kind::ASCONF_ACK => AsconfAck::decode(raw).map(Self::AsconfAck),
@@ -177,6 +184,7 @@ impl Encode for Chunk<'_> {
             Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
+            Self::Auth(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
             Self::Asconf(c) => c.encode(w),
             Self::AsconfAck(c) => c.encode(w),

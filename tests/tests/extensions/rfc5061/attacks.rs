@@ -4,7 +4,7 @@ use sctp_user::wire::chunk::kind;
 use sctp_user::{AssocConfig, Event};
 use testbed::puppet::{Puppet, encode_params, ip, names, raw_chunk, raw_item};
 
-use super::{ADD, DELETE, PRIMARY, acks, ask, asconf, closed_network, open, peers};
+use super::{ADD, DELETE, PRIMARY, acks, asconf, ask, closed_network, open, peers};
 
 const A: &str = "10.0.0.1";
 const Z: &str = "10.0.0.2";

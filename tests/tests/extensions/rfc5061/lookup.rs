@@ -3,7 +3,7 @@
 use sctp_user::wire::Chunk;
 use testbed::puppet::{encode, ip, names};
 
-use super::{ADD, DELETE, acks, ask, asconf, ips, open, peers};
+use super::{ADD, DELETE, acks, asconf, ask, ips, open, peers};
 
 const A: &str = "10.0.0.1";
 const Z: &str = "10.0.0.2";

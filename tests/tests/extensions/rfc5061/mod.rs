@@ -7,9 +7,7 @@ mod requests;
 
 use std::net::IpAddr;
 
-use sctp_user::wire::chunk::{
-    AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, Chunk, kind,
-};
+use sctp_user::wire::chunk::{AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, Chunk, kind};
 use sctp_user::wire::{Packet, Param};
 use sctp_user::{AddrChange, AssocConfig, Event, Node as _, PathChange, Serial};
 use testbed::puppet::{Puppet, Sent, encode_params, ip};
@@ -118,7 +116,8 @@ pub(super) fn ask(p: &mut Puppet, from: &str, chunks: &[u8]) -> Vec<Sent> {
 
 /// The puppet acknowledges an ASCONF with these errors.
 pub(super) fn acknowledge(p: &mut Puppet, serial: u32, errors: &[(u32, &[u8])]) -> Vec<Sent> {
-    let responses: Vec<_> = errors.iter().map(|(correlation, causes)| AsconfResponse::Error { correlation: *correlation, causes }).collect();
+    let responses: Vec<_> =
+        errors.iter().map(|(correlation, causes)| AsconfResponse::Error { correlation: *correlation, causes }).collect();
     let envelope = p.envelope();
     p.give_in(envelope, &[Chunk::AsconfAck(AsconfAck { serial: Serial(serial), responses: AsconfResponses::List(&responses) })])
 }

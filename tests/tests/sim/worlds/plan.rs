@@ -103,7 +103,7 @@ pub(crate) enum Act {
     /// All is changed that may change while an association lives.
     Reconfigure {
         side: Side,
-        cfg: AssocConfig,
+        cfg: Box<AssocConfig>,
     },
 }
 
@@ -228,7 +228,7 @@ impl Plan {
 
     /// All configurations that are in use at some time.
     pub(crate) fn every_config(&self) -> impl Iterator<Item = &AssocConfig> {
-        let later = self.script.iter().filter_map(|(_, act)| if let Act::Reconfigure { cfg, .. } = act { Some(cfg) } else { None });
+        let later = self.script.iter().filter_map(|(_, act)| if let Act::Reconfigure { cfg, .. } = act { Some(&**cfg) } else { None });
         self.configs.iter().chain(later)
     }
 
@@ -274,7 +274,7 @@ impl Plan {
             8 => self.push(rng.below(1_000), Act::Connect { side }),
             9 => {
                 let cfg = config(rng, 1, self.patient, self.sizes);
-                self.push(at, Act::Reconfigure { side, cfg });
+                self.push(at, Act::Reconfigure { side, cfg: Box::new(cfg) });
             }
             _ => {
                 self.push(at, Act::Reading { side, on: false });

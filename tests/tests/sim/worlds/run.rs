@@ -150,7 +150,7 @@ impl Running {
             Act::Heartbeat { side } => self.latest(side, |a, now| a.heartbeat(now)),
             Act::Reconfigure { side, cfg } => self.latest(side, |a, now| {
                 let changed = a.reconfigure(now, |old| {
-                    *old = settled(old, cfg);
+                    *old = settled(old, *cfg);
                 });
                 changed.unwrap();
             }),

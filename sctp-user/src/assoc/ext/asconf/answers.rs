@@ -9,11 +9,11 @@ use crate::assoc::core::{Context, Control, Core, Encoded};
 use crate::assoc::path::{Path, source};
 use crate::net::Meta;
 use crate::num::Serial;
+use crate::wire::Cause;
 use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfResponse, AsconfResponses, Encode as _, kind};
 use crate::wire::cursor::Writer;
 use crate::wire::packet::COMMON_HEADER_LEN;
 use crate::wire::tlv::{Action, Tlv};
-use crate::wire::Cause;
 
 /// Most answers that are kept: a peer that bundles ASCONFs may need them again.
 pub(super) const MAX_ANSWERS: usize = 8;
@@ -71,7 +71,8 @@ impl Asconf {
         let source = own.or_else(|| core.paths.get(path).and_then(|p| p.local));
         // Rule E7: all answers to one packet fit a packet.
         if !first {
-            let same = |c: &&Control| matches!(c, Control::Encoded(c) if (c.kind, c.path, c.source) == (kind::ASCONF_ACK, Some(path), source));
+            let same =
+                |c: &&Control| matches!(c, Control::Encoded(c) if (c.kind, c.path, c.source) == (kind::ASCONF_ACK, Some(path), source));
             let before: usize = core.control.iter().filter(same).map(Control::bytes).sum();
             let room = core.paths.get(path).map_or(0, Path::max_packet).saturating_sub(COMMON_HEADER_LEN);
             if before + chunk.len() > room {

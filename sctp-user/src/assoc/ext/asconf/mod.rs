@@ -21,9 +21,9 @@ use crate::assoc::rx::Rx;
 use crate::assoc::state::State;
 use crate::num::{Serial, Tsn};
 use crate::time::Time;
+use crate::wire::Cause;
 use crate::wire::Chunk;
 use crate::wire::chunk::{AddressRequest, ErrorChunk, kind};
-use crate::wire::Cause;
 
 /// State of Add-IP, which is negotiated.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use crate::assoc::core::{Context, Control, Core, Encoded};
 use crate::assoc::path::{PathId, source};
 use crate::num::Serial;
 use crate::time::Time;
+use crate::wire::Cause;
 use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, Encode as _, kind};
 use crate::wire::cursor::Writer;
 use crate::wire::packet::COMMON_HEADER_LEN;
-use crate::wire::Cause;
 
 /// Room in bytes that is left for an AUTH chunk before the ASCONF (RFC 4895).
 const AUTH_ROOM: usize = 48;
