@@ -75,12 +75,10 @@ fn an_empty_asconf_is_answered_once() {
 #[test]
 fn floods_leave_nothing_behind() {
     let mut p = open(&[A], &[Z]);
-    let mut serial = p.tsn;
-    for round in 0..500 {
+    for (serial, round) in (p.tsn..).zip(0..500) {
         let addr = format!("10.50.{}.2", round % 200);
         ask(&mut p, Z, &asconf(serial, Z, &[(ADD, 1, &addr), (PRIMARY, 2, &addr), (DELETE, 3, &addr)]));
         ask(&mut p, Z, &asconf(serial.wrapping_add(round + 2), Z, &[(ADD, 1, Y)]));
-        serial += 1;
     }
     assert_eq!(peers(&mut p), [ip(Z)]);
     let waiting = p.events.iter().filter(|e| matches!(e, Event::PathState { .. })).count();

@@ -81,8 +81,11 @@ pub(super) fn asconfs(sent: &[Sent]) -> Vec<SentAsconf> {
     all
 }
 
-/// The ASCONF-ACKs in `sent`: number, and for each error what it answers and its first cause code; with where they go.
-pub(super) fn acks(sent: &[Sent]) -> Vec<(u32, Vec<(u32, u16)>, IpAddr)> {
+/// Number of an ASCONF-ACK, what each of its errors answers with its first cause code, and where it goes.
+type SentAck = (u32, Vec<(u32, u16)>, IpAddr);
+
+/// The ASCONF-ACKs in `sent`.
+pub(super) fn acks(sent: &[Sent]) -> Vec<SentAck> {
     let mut all = Vec::new();
     for s in sent {
         let packet = Packet::parse(&s.bytes).unwrap();
