@@ -2,6 +2,7 @@
 
 mod answers;
 mod attacks;
+mod authenticated;
 mod lookup;
 mod requests;
 

@@ -360,7 +360,8 @@ fn what_the_init_does_not_list_is_added_later() {
     }
 }
 
-/// Rulings section 1 row 13: behind a NAT the peer is asked to take the address that it sees.
+/// RFC 5061 rows: 6-2.
+/// (Elsewhere addresses are named.) Rulings section 1 row 13: behind a NAT the peer is asked to take the address that it sees.
 #[test]
 fn behind_a_nat_all_addresses_are_wildcards() {
     let mut p = open(&[A], &["192.0.2.2"]);
