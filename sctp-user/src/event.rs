@@ -1,6 +1,7 @@
 //! What the core tells the application.
 
 use core::fmt;
+use core::time::Duration;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -76,6 +77,40 @@ impl fmt::Debug for Message {
     }
 }
 
+/// How persistently a message is sent: when it is given up (RFC 3758, RFC 7496).
+///
+/// A message that is given up comes back as [`Event::SendFailed`], and the peer does not wait for it. What was sent already can be
+/// given up only if the peer supports partial reliability ([`AssocConfig::partial_reliability`](crate::AssocConfig)); else only
+/// the lifetime counts, and only until the message leaves. A message that is sent in parts ([`SendOptions::unfinished`]) is reliable.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Reliability {
+    /// Never (SCTP_PR_SCTP_NONE).
+    #[default]
+    Full,
+    /// When so much time has passed since it was handed in, and it would have to be sent, or sent again (SCTP_PR_SCTP_TTL, RFC 3758
+    /// section 4.1).
+    Lifetime(Duration),
+    /// When a chunk of it would have to be sent again more often than this; 0 means that it is sent once (SCTP_PR_SCTP_RTX, RFC
+    /// 7496 section 3.1).
+    Retransmissions(u32),
+    /// When there is no room in the send buffer for another message, one that is reliable or has a smaller number here, and nothing
+    /// of this one was sent (SCTP_PR_SCTP_PRIO, RFC 7496 section 3.2). 0 is the highest priority.
+    Priority(u32),
+}
+
+/// A [`Reliability`] without its value, to ask what was given up by it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum PrPolicy {
+    /// [`Reliability::Lifetime`] (SCTP_PR_SCTP_TTL).
+    Lifetime,
+    /// [`Reliability::Retransmissions`] (SCTP_PR_SCTP_RTX).
+    Retransmissions,
+    /// [`Reliability::Priority`] (SCTP_PR_SCTP_PRIO).
+    Priority,
+}
+
 /// How a message is to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -98,6 +133,8 @@ pub struct SendOptions {
     /// The peer's address that this message is to be sent to first, as long as that path is active (SCTP_ADDR_OVER of RFC 6458
     /// section 5.3.4); `None` leaves the choice to the association.
     pub path: Option<IpAddr>,
+    /// When the message is given up; reliable messages never are.
+    pub reliability: Reliability,
     /// The shared key that authenticates this message (SCTP_AUTHINFO of RFC 6458 section 5.3.8), if the peer wants user data authenticated;
     /// `None` is the key that is active when it leaves.
     pub auth_key: Option<KeyId>,

@@ -106,10 +106,10 @@ pub use config::{
 };
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
-pub use event::{AssocId, EndpointId, Event, KeyUse, Message, PathChange, PathState, SendOptions};
+pub use event::{AssocId, EndpointId, Event, KeyUse, Message, PathChange, PathState, PrPolicy, Reliability, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
 pub use num::{KeyId, Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
 pub use stack::{Assoc, AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus, Stack};
-pub use stats::{AssocStats, PathStats, StackCounters, StackStats};
+pub use stats::{Abandoned, AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -133,9 +133,26 @@ counters! {
         dropped_controls: sum,
         /// Notifications that a peer caused and the program was too slow to take.
         dropped_events: sum,
+        /// Messages given up (RFC 3758, RFC 7496) before anything of them was sent.
+        abandoned_unsent: sum,
+        /// Messages given up after something of them was sent.
+        abandoned_sent: sum,
+        /// FORWARD TSNs and I-FORWARD-TSNs sent.
+        out_forward_tsns: sum,
+        /// FORWARD TSNs and I-FORWARD-TSNs received.
+        in_forward_tsns: sum,
         /// Packets in the longest train sent in one system call.
         largest_train_out: max,
     }
+}
+
+/// Messages that were given up (RFC 7496 section 4.3).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Abandoned {
+    /// Before anything of them was sent.
+    pub unsent: u64,
+    /// After something of them was sent.
+    pub sent: u64,
 }
 
 counters! {

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use super::Association;
 use super::core::{Context, Control, Core};
-use super::ext::Extensions;
+use super::ext::{Extensions, PartialReliability};
 use super::path::{HEARTBEAT_TLV_LEN, HeartbeatKind, PathId, source};
 use super::rx::Rx;
 use super::state::State;
 use crate::event::PathState;
 use crate::net::{Ecn, Transmit};
 use crate::num::Vtag;
-use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown};
+use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown, kind};
 use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
 
 /// Where a packet goes, and from which of our addresses.
@@ -39,6 +39,7 @@ impl Association {
         }
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
+        core.prune(ctx);
         let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
             if let Some(probe) = core.probe_packet(ctx, ext, buf) {
                 return Some(probe);
@@ -46,6 +47,7 @@ impl Association {
             core.tx.end_opportunities(ctx.now, &mut core.paths);
             return None;
         };
+        core.tell_abandoned(ctx);
         let path = way.path;
         let mut last = first;
         let mut segments = 1;
@@ -61,6 +63,7 @@ impl Association {
             && core.is_markable(ctx, ext, way) == ecn.is_some()
         {
             let Some(built) = core.next_packet(ctx, ext, way, first, buf) else { break };
+            core.tell_abandoned(ctx);
             last = built.len;
             segments += 1;
         }
@@ -100,6 +103,9 @@ impl Core {
         }
         if self.rx.as_ref().is_some_and(Rx::sack_due) {
             return Some(self.settled(self.sack_path()));
+        }
+        if self.forward_due() {
+            return Some(self.settled(self.paths.data_path()));
         }
         self.data_path(ctx).map(|path| self.settled(path))
     }
@@ -150,11 +156,17 @@ impl Core {
         may.then(|| self.tx.wants_to_send(ctx.now, &self.paths)).flatten()
     }
 
+    /// Whether a FORWARD TSN is to be sent: as DATA, but never with a COOKIE ECHO.
+    fn forward_due(&self) -> bool {
+        self.tx.forward_due() && self.state.sends_data() && self.state != State::CookieEchoed
+    }
+
     /// Whether the next packet has new DATA and nothing else, so that it may say that it is ECN-capable.
     fn is_markable(&self, ctx: &Context<'_>, ext: &Extensions, way: Way) -> bool {
         ext.ecn.is_some_and(|e| !e.has_answer())
             && self.data_path(ctx) == Some(way.path)
             && !self.rx.as_ref().is_some_and(Rx::sack_pending)
+            && !self.forward_due()
             && self.tx.sends_only_new(&self.paths)
     }
 
@@ -178,6 +190,9 @@ impl Core {
         // Retransmissions and probes of a closed window are not ECN-capable (RFC 3168 sections 6.1.5 and 6.1.6).
         let markable = ext.ecn.is_some() && !echoes && self.tx.sends_only_new(&self.paths);
         let mut marked = false;
+        if settled && self.forward_due() && path == self.paths.data_path() {
+            PartialReliability::emit(self, ctx.now, &mut pkt);
+        }
         if settled {
             self.put_sack(ext, path, data, &mut pkt);
         }
@@ -209,11 +224,12 @@ impl Core {
     /// Adds a SACK if one is due, or if there is something to say and the packet goes anyhow.
     fn put_sack(&mut self, ext: &Extensions, path: PathId, data: bool, pkt: &mut PacketWriter<'_>) {
         // It goes only where it fits as it would in a packet of its own: cut short, it would hide what was received.
-        let full = self.paths.get(path).map_or(0, super::path::Path::pmdcs).saturating_sub(pkt.reserved());
         let echo_len = ext.ecn.map_or(0, |e| e.len_with_sack());
+        let reserved = if echo_len > 0 { pkt.reserved() } else { pkt.reserved_for(kind::SACK) };
+        let full = self.paths.get(path).map_or(0, super::path::Path::pmdcs).saturating_sub(reserved);
         if let Some(rx) = &mut self.rx
             && !self.state.is_opening()
-            && pkt.fits((rx.sack_len() + echo_len).min(full))
+            && pkt.len() + reserved + (rx.sack_len() + echo_len).min(full) <= pkt.max()
             && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
         {
             if let Some(ecn) = ext.ecn {

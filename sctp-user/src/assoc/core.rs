@@ -355,11 +355,40 @@ impl Core {
             return Err(SendError::NoSuchKey);
         }
         self.tx.set_amdcs(self.paths.amdcs());
-        self.tx.enqueue(sid, ppid, payload, opts)?;
+        let accepted = self.tx.enqueue(now, sid, ppid, payload, opts);
+        self.report_abandoned();
+        accepted?;
         self.note_data(now);
         self.not_dry();
         self.tx.begin_opportunity();
         Ok(())
+    }
+
+    /// The user is told of the messages that were given up; answers whether there were any.
+    fn report_abandoned(&mut self) -> bool {
+        let abandoned = self.tx.take_abandoned();
+        if abandoned.is_empty() {
+            return false;
+        }
+        self.events.extend(abandoned.into_iter().map(Event::from));
+        if self.tx.is_writable_again() {
+            self.events.push_back(Event::Writable);
+        }
+        self.tell_dry();
+        true
+    }
+
+    /// The same; what they were may have been all that a shutdown waited for.
+    pub(super) fn tell_abandoned(&mut self, ctx: &mut Context<'_>) {
+        if self.report_abandoned() {
+            self.advance_shutdown(ctx);
+        }
+    }
+
+    /// Gives up messages that must not go any more, before the next packet is decided on.
+    pub(super) fn prune(&mut self, ctx: &mut Context<'_>) {
+        self.tx.prune(ctx.now, &mut self.paths);
+        self.tell_abandoned(ctx);
     }
 
     /// The association is up: tells the user, starts the heartbeats, lets data flow.
@@ -516,6 +545,7 @@ impl Core {
                 .amdcs()
                 .saturating_sub(DATA_CHUNK_HEADER_LEN + self.tx.reserved())
                 .min(self.cfg.max_fragment.unwrap_or(usize::MAX)),
+            extensions: self.local_terms.capabilities.both(self.peer_terms.capabilities),
         }
     }
 }

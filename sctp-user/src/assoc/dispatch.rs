@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::core::{Context, Control, Core};
 use super::ext::{Entry, Gate};
 use super::path::PathId;
-use super::rx::DataOutcome;
+use super::rx::{DataOutcome, Rx};
 use super::state::State;
 use super::{Association, Extensions, timers::Timer};
 use crate::error::CloseReason;
@@ -153,9 +153,12 @@ impl Association {
         core.counters.in_data_packs += u64::from(lowest.is_some());
         if let Some(lowest) = lowest.filter(|_| core.state != State::Closed) {
             ext.on_data_packet(core, lowest, meta.ecn);
-            if let Some(path) = from {
-                core.after_data(ctx, path);
-            }
+        }
+        if let Some(path) = from
+            && core.state != State::Closed
+            && (lowest.is_some() || core.rx.as_ref().is_some_and(Rx::is_to_acknowledge))
+        {
+            core.after_data(ctx, path);
         }
         ext.on_packet_end(core);
         if was_waiting && core.state == State::ShutdownSent {
@@ -181,10 +184,18 @@ impl Core {
             Chunk::ShutdownAck => self.on_shutdown_ack(),
             Chunk::ShutdownComplete(_) => self.on_shutdown_complete(),
             Chunk::Error(c) => self.on_error(ctx, c),
-            // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. ECN is an extension.
+            // A COOKIE ECHO that is not first, or an INIT here, was sorted out by the stack. The others belong to extensions.
             // Padding is nothing (RFC 4820 section 3).
-            Chunk::Init(_) | Chunk::CookieEcho(_) | Chunk::Ecne(_) | Chunk::Cwr(_) | Chunk::Auth(_) | Chunk::Pad(_) => {}
-            Chunk::Asconf(_) | Chunk::AsconfAck(_) => {}
+            Chunk::Init(_)
+            | Chunk::CookieEcho(_)
+            | Chunk::Ecne(_)
+            | Chunk::Cwr(_)
+            | Chunk::Auth(_)
+            | Chunk::Pad(_)
+            | Chunk::ForwardTsn(_)
+            | Chunk::IForwardTsn(_)
+            | Chunk::Asconf(_)
+            | Chunk::AsconfAck(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true
@@ -210,7 +221,7 @@ impl Core {
         }
     }
 
-    /// After the last chunk of a packet with DATA: acknowledge now or later, tell the user.
+    /// After the last chunk of a packet with DATA, or with what counts as such for acknowledgements: acknowledge now or later, tell the user.
     fn after_data(&mut self, ctx: &mut Context<'_>, path: PathId) {
         // A duplicate may mean that SACKs do not arrive by that path (section 6.4).
         let vary = core::mem::take(&mut self.duplicate) && self.reply_path == path;

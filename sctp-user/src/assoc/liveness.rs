@@ -108,6 +108,7 @@ impl Core {
         if self.paths.get(path).and_then(|p| p.t3).is_some_and(|at| at <= ctx.now) {
             let outcome = self.tx.on_t3(ctx.now, path, &mut self.paths);
             self.note_mtu(path);
+            self.tell_abandoned(ctx);
             self.tx.begin_opportunity();
             // What rode behind a COOKIE ECHO has T1-cookie to count for it.
             if outcome.count_error && !self.state.is_opening() {

@@ -56,6 +56,7 @@ impl Core {
         if !summary.stale {
             self.tx.begin_opportunity();
         }
+        self.tell_abandoned(ctx);
         self.tell_dry();
         self.advance_shutdown(ctx);
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::notification::Notification;
-use crate::event::{AssocId, Message, SendOptions};
+use crate::event::{AssocId, Message, Reliability, SendOptions};
 use crate::net::PeerAddr;
 use crate::num::{KeyId, Ppid, Ssn, StreamId, Tsn};
 
@@ -30,6 +30,9 @@ pub struct SndInfo {
     pub eor: bool,
     /// The peer's address to send to, as long as that path is active (SCTP_ADDR_OVER).
     pub path: Option<IpAddr>,
+    /// When the message is given up (SCTP_PRINFO, RFC 6458 section 5.3.7); `None` leaves it to
+    /// [`DefaultPrInfo`](super::option::DefaultPrInfo).
+    pub reliability: Option<Reliability>,
     /// The shared key that authenticates the message, if the peer wants user data authenticated (SCTP_AUTHINFO, RFC 6458 section 5.3.8);
     /// `None` is the active one.
     pub auth_key: Option<KeyId>,
@@ -126,7 +129,14 @@ impl SndInfo {
         self
     }
 
-    pub(super) fn options(&self, explicit_eor: bool) -> SendOptions {
+    /// Given up as this says; without it as [`DefaultPrInfo`](super::option::DefaultPrInfo) says.
+    #[must_use]
+    pub fn reliability(mut self, reliability: Reliability) -> Self {
+        self.reliability = Some(reliability);
+        self
+    }
+
+    pub(super) fn options(&self, explicit_eor: bool, usual: Reliability) -> SendOptions {
         SendOptions {
             unordered: self.unordered,
             sack_immediately: self.sack_immediately,
@@ -134,6 +144,7 @@ impl SndInfo {
             unfinished: explicit_eor && !self.eor,
             cork: self.cork,
             path: self.path,
+            reliability: self.reliability.unwrap_or(usual),
             auth_key: self.auth_key,
         }
     }

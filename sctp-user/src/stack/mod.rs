@@ -41,11 +41,11 @@ use crate::assoc::{Admission, Association, Context, Core, Trial};
 use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
-use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
+use crate::event::{AssocId, EndpointId, Event, Message, PrPolicy, SendOptions};
 use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
-use crate::stats::{AssocStats, StackCounters, StackStats};
+use crate::stats::{Abandoned, AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::chunk::kind;
 use crate::wire::{Chunk, Packet, PacketError};
@@ -172,6 +172,9 @@ impl Stack {
         if cfg.bind != e.bind {
             return Err(ConfigError { field: "bind", why: "peers were told" });
         }
+        if e.told && cfg.assoc.auth_hmacs != e.assoc.auth_hmacs {
+            return Err(ConfigError { field: "auth_hmacs", why: "peers were told (RFC 4895 section 6.1)" });
+        }
         (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
         Ok(())
     }
@@ -271,6 +274,9 @@ impl Stack {
         let trial = if peer.iter().all(|p| p.channel.is_some()) { None } else { Trial::of(channels) };
         let bound = self.ports.get(ep).map(|e| e.bind.clone()).unwrap_or_default();
         let own = self.own_addresses_towards(ep, &cfg, peer);
+        if let Some(e) = self.ports.get_mut(ep) {
+            e.told |= cfg.auth;
+        }
         let id = self
             .insert(now, |id, ctx| {
                 let path = |p: &PeerAddr| {
@@ -698,6 +704,12 @@ impl Assoc<'_> {
     #[must_use]
     pub fn stats(&self) -> AssocStats {
         self.core().map(Core::stats).unwrap_or_default()
+    }
+
+    /// Messages given up: those of one stream, or of all, by one policy, or by any (RFC 7496 sections 4.3 and 4.4).
+    #[must_use]
+    pub fn abandoned(&self, sid: Option<StreamId>, policy: Option<PrPolicy>) -> Abandoned {
+        self.core().map(|core| core.tx.abandoned(sid, policy)).unwrap_or_default()
     }
 
     /// A snapshot.

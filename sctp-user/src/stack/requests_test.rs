@@ -2,7 +2,7 @@
 
 use super::ladder_test::{A, PORT, Pair, ip, kinds};
 use super::*;
-use crate::event::PathState;
+use crate::event::{PathState, Reliability};
 
 fn open_with(change: impl FnOnce(&mut AssocConfig)) -> (Pair, AssocId, AssocId) {
     let mut cfg = AssocConfig::rfc();
@@ -24,8 +24,16 @@ fn received(p: &mut Pair, id: AssocId) -> Vec<(u16, Bytes, bool)> {
     core::iter::from_fn(|| assoc.recv()).map(|m| (m.sid.0, m.payload, m.more)).collect()
 }
 
-const PART: SendOptions =
-    SendOptions { unordered: false, sack_immediately: false, context: 0, unfinished: true, cork: false, path: None, auth_key: None };
+const PART: SendOptions = SendOptions {
+    unordered: false,
+    sack_immediately: false,
+    context: 0,
+    unfinished: true,
+    cork: false,
+    path: None,
+    auth_key: None,
+    reliability: Reliability::Full,
+};
 
 /// RFC 6458 section 8.1.26: the parts are one message, and other streams are not kept waiting for its end.
 #[test]

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use std::net::IpAddr;
 
+use crate::cookie::Capabilities;
 use crate::event::PathState;
 use crate::net::Channel;
 use crate::stats::PathStats;
@@ -44,6 +45,8 @@ pub struct AssocStatus {
     pub pending: usize,
     /// Longest message in bytes that is sent in one piece.
     pub fragmentation_point: usize,
+    /// Extensions that both sides have.
+    pub extensions: Capabilities,
 }
 
 /// A snapshot of one path of an association.

@@ -222,12 +222,28 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
         }
         Chunk::Asconf(c) => show_asconf(raw, &c, s),
         Chunk::AsconfAck(c) => show_asconf_ack(raw, &c, s),
+        Chunk::ForwardTsn(c) => {
+            s.head(raw, "")?;
+            s.field("cum", format_args!("{}", c.cum_tsn))?;
+            show_list("skipped", c.skipped.iter(), |e| format!("{}:{}", e.sid, e.ssn), s)
+        }
+        Chunk::IForwardTsn(c) => {
+            s.head(raw, "")?;
+            s.field("cum", format_args!("{}", c.cum_tsn))?;
+            show_list("skipped", c.skipped.iter(), |e| format!("{}:{}{}", e.sid, e.mid, if e.unordered { "U" } else { "" }), s)
+        }
         Chunk::Unknown(raw) => {
             s.head(&raw, "")?;
             s.field("type", format_args!("{}", raw.kind))?;
             s.field("value", format_args!("{}", Hex(raw.value)))
         }
     }
+}
+
+/// The first entries of a list, if there are any.
+fn show_list<T>(name: &str, list: impl Iterator<Item = T> + Clone, show: impl Fn(T) -> String, s: &mut impl Sink) -> fmt::Result {
+    let text: Vec<_> = list.clone().take(MAX_ITEMS).map(show).collect();
+    if text.is_empty() { Ok(()) } else { s.field(name, format_args!("{}{}", text.join(" "), More(list.count()))) }
 }
 
 const fn t_flag(t: bool) -> &'static str {

@@ -1,9 +1,11 @@
-use super::chunk::{Abort, Chunk, Data, Duplicates, GapBlock, Gaps, Init, InitParams, Sack};
+use super::chunk::{
+    Abort, Chunk, Data, Duplicates, Entries, ForwardTsn, GapBlock, Gaps, IForwardTsn, Init, InitParams, Sack, SkippedMid, SkippedSsn,
+};
 use super::packet::{CommonHeader, Packet, PacketWriter};
 use super::param::Param;
 use super::tlv::TlvIter;
 use super::{Cause, checksum, dump};
-use crate::num::{Ppid, Ssn, StreamId, Tsn, Vtag};
+use crate::num::{Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
 
 fn packet(chunks: &[Chunk<'_>]) -> Vec<u8> {
     let mut buf = Vec::new();
@@ -68,6 +70,19 @@ fn long_lists_are_cut_short() {
     assert!(text.ends_with("+2..+4 (+484)"), "{text}");
     let params = vec![Param::EcnCapable; 40];
     assert!(line(&[init_chunk(&params)]).ends_with("[ecn-capable] [... and 24 more]"));
+}
+
+#[test]
+fn what_is_skipped_is_listed() {
+    let streams = [SkippedSsn { sid: StreamId(1), ssn: Ssn(9) }, SkippedSsn { sid: StreamId(2), ssn: Ssn(0) }];
+    let text = line(&[Chunk::ForwardTsn(ForwardTsn { cum_tsn: Tsn(7), skipped: Entries::List(&streams) })]);
+    assert!(text.ends_with("FORWARD-TSN cum=7 skipped=1:9 2:0"), "{text}");
+    let streams = [SkippedMid { sid: StreamId(1), unordered: true, mid: Mid(70_000) }; 17];
+    let text = line(&[Chunk::IForwardTsn(IForwardTsn { cum_tsn: Tsn(7), skipped: Entries::List(&streams) })]);
+    assert!(text.starts_with("5001 > 3863 tag=0000001f I-FORWARD-TSN cum=7 skipped=1:70000U 1:70000U"), "{text}");
+    assert!(text.ends_with(" (+1)"), "{text}");
+    let none = Chunk::ForwardTsn(ForwardTsn { cum_tsn: Tsn(7), skipped: Entries::List(&[]) });
+    assert!(line(&[none]).ends_with("FORWARD-TSN cum=7"));
 }
 
 /// A peer's text cannot break the line, start an escape sequence or grow the log.

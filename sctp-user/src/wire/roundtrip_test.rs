@@ -6,14 +6,15 @@ use proptest::prelude::*;
 
 use super::chunk::{
     Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, Chunk, CookieEcho, Data,
-    Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Pad, Sack, Shutdown, ShutdownComplete, kind as chunk_kind,
+    Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IForwardTsn, Init, InitParams, Pad, Sack, Shutdown,
+    ShutdownComplete, SkippedMid, SkippedSsn, kind as chunk_kind,
 };
 use super::cursor::{Reader, Writer, padded};
 use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};
 use super::param::{Param, Params, kind};
 use super::tlv::{Tlv, TlvIter};
 use super::{Cause, Causes, checksum};
-use crate::num::{Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
+use crate::num::{Mid, Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
 
 const HEADER: CommonHeader = CommonHeader { src_port: 5001, dst_port: 3863, vtag: Vtag(0x1f2e_3d4c) };
 
@@ -206,8 +207,24 @@ proptest! {
     }
 
     #[test]
+    fn forward_tsn(tsn: u32, streams in prop::collection::vec((any::<u16>(), any::<u16>(), any::<u32>(), any::<bool>()), 0..40)) {
+        let ssns: Vec<_> = streams.iter().map(|&(sid, ssn, ..)| SkippedSsn { sid: StreamId(sid), ssn: Ssn(ssn) }).collect();
+        round_trip(&Chunk::ForwardTsn(ForwardTsn { cum_tsn: Tsn(tsn), skipped: Entries::List(&ssns) }))?;
+        let mids: Vec<_> =
+            streams.iter().map(|&(sid, _, mid, unordered)| SkippedMid { sid: StreamId(sid), unordered, mid: Mid(mid) }).collect();
+        round_trip(&Chunk::IForwardTsn(IForwardTsn { cum_tsn: Tsn(tsn), skipped: Entries::List(&mids) }))?;
+    }
+
+    #[test]
     fn unknown_chunks_keep_their_bytes(kind in 15_u8.., flags: u8, value in bytes(100)) {
-        prop_assume!(![chunk_kind::PAD, chunk_kind::ASCONF, chunk_kind::ASCONF_ACK].contains(&kind));
+        let known = [
+            chunk_kind::PAD,
+            chunk_kind::ASCONF,
+            chunk_kind::ASCONF_ACK,
+            chunk_kind::FORWARD_TSN,
+            chunk_kind::I_FORWARD_TSN,
+        ];
+        prop_assume!(!known.contains(&kind));
         let mut buf = Vec::new();
         Writer::new(&mut buf).chunk(kind, flags, |w| w.bytes(&value));
         let sent = packet(&[]);

@@ -46,7 +46,7 @@ fn changed(p: &Peer, wanted: PathChange) -> usize {
 fn watch_sources(bed: &mut Bed, hosts: &Rc<RefCell<Vec<(HostId, Vec<IpAddr>)>>>) -> Rc<RefCell<Vec<String>>> {
     let wrong = Rc::new(RefCell::new(Vec::new()));
     let (log, hosts) = (Rc::clone(&wrong), Rc::clone(hosts));
-    bed.world.tap(move |seen: &Observation<'_>| {
+    bed.world.tap(move |seen: &Seen<'_>| {
         let Ok(packet) = Packet::parse(seen.payload) else { return };
         let held = hosts.borrow().iter().any(|(_, addrs)| addrs.contains(&seen.src));
         let asks = packet.chunks().map_while(Result::ok).all(|c| [kind::AUTH, kind::ASCONF].contains(&c.kind));

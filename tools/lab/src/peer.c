@@ -16,6 +16,7 @@
  *   await COUNT     "received ..." once so many messages have come in all
  *   await-one K     the same, once message K has come
  *   missing FROM TO "missing count=N K,..." of the messages from FROM until before TO
+ *   place K         "place at=N": message K was the Nth to come whole
  *   heartbeat ADDR  asks for a HEARTBEAT there at once
  *   paths           one line "path ADDR STATE errors..." each, then "paths end"
  *   primary ADDR    shutdown    abort
@@ -95,7 +96,8 @@ static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
 /* What has come so far; under the lock. */
 static struct { unsigned count; uint64_t bytes, sum; unsigned disorder; int up, ended, error; } got;
 #define MAX_NUMBERS 65536
-static char came[MAX_NUMBERS];
+/* Of each message, which one it was in the order of arrival, from 1; 0: it has not come. */
+static unsigned came[MAX_NUMBERS];
 static int streams;
 static const char *opts[32];
 static int nopts;
@@ -329,7 +331,7 @@ static void *reader(void *arg)
             got.disorder += k + 1 <= last[ri.rcv_sid];
             last[ri.rcv_sid] = k + 1;
         }
-        if (k < MAX_NUMBERS) came[k] = 1;
+        if (k < MAX_NUMBERS) came[k] = got.count;
         pthread_cond_broadcast(&news);
         pthread_mutex_unlock(&lock);
         m->length = 0;
@@ -341,6 +343,13 @@ static void await(unsigned count, unsigned one)
     pthread_mutex_lock(&lock);
     while ((got.count < count || (one < MAX_NUMBERS && !came[one])) && !got.ended) pthread_cond_wait(&news, &lock);
     say("received count=%u bytes=%" PRIu64 " sum=%016" PRIx64 " disorder=%u", got.count, got.bytes, got.sum, got.disorder);
+    pthread_mutex_unlock(&lock);
+}
+
+static void place(unsigned one)
+{
+    pthread_mutex_lock(&lock);
+    say("place at=%u", one < MAX_NUMBERS ? came[one] : 0);
     pthread_mutex_unlock(&lock);
 }
 
@@ -499,6 +508,7 @@ static void lead(sock s, int lport, int rport, int accepted)
         else if (!strcmp(line, "await")) await(atoi(arg), MAX_NUMBERS);
         else if (!strcmp(line, "await-one")) await(0, atoi(arg));
         else if (!strcmp(line, "missing")) missing(arg);
+        else if (!strcmp(line, "place")) place(atoi(arg));
         else if (!strcmp(line, "streams")) count_streams(s, line);
         else if (!strcmp(line, "heartbeat")) on_path(s, arg, rport, 1);
         else if (!strcmp(line, "primary")) on_path(s, arg, rport, 0);

@@ -7,11 +7,13 @@
 mod asconf;
 mod auth;
 mod ecn;
+mod partial_reliability;
 mod terms;
 
 pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
+pub(crate) use self::partial_reliability::PartialReliability;
 pub use self::terms::{Capabilities, Terms};
 use std::net::IpAddr;
 
@@ -34,6 +36,8 @@ pub(crate) struct Extensions {
     pub(crate) ecn: Option<Ecn>,
     /// Dynamic address reconfiguration.
     pub(crate) asconf: Option<Box<Asconf>>,
+    /// Partial reliability.
+    pub(crate) partial_reliability: Option<PartialReliability>,
 }
 
 impl Extensions {
@@ -42,7 +46,12 @@ impl Extensions {
         let agreed = core.local_terms.capabilities.both(core.peer_terms.capabilities);
         let auth = Auth::negotiate(core);
         core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
-        Self { auth, ecn: Ecn::negotiate(agreed), asconf: Asconf::negotiate(core, agreed).map(Box::new) }
+        Self {
+            auth,
+            ecn: Ecn::negotiate(agreed),
+            asconf: Asconf::negotiate(core, agreed).map(Box::new),
+            partial_reliability: PartialReliability::negotiate(agreed, core),
+        }
     }
 
     /// The configuration of the association was changed from `old`.
@@ -71,6 +80,7 @@ impl Extensions {
     pub(crate) fn knows(&self, kind: u8) -> bool {
         match kind {
             kind::ASCONF | kind::ASCONF_ACK => self.asconf.is_some(),
+            kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.partial_reliability.is_some(),
             _ => true,
         }
     }
@@ -87,6 +97,9 @@ impl Extensions {
         }
         if let Some(ecn) = &mut self.ecn {
             ecn.on_chunk(core, ctx.now, chunk);
+        }
+        if let Some(pr) = &mut self.partial_reliability {
+            pr.on_chunk(core, chunk);
         }
     }
 

@@ -8,6 +8,8 @@ mod tracker;
 mod window;
 
 #[cfg(test)]
+mod forward_test;
+#[cfg(test)]
 mod partial_test;
 #[cfg(test)]
 mod rx_test;
@@ -25,7 +27,7 @@ use crate::event::Message;
 use crate::num::{Ssn, StreamId, Tsn};
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::Data;
+use crate::wire::chunk::{Data, ForwardTsn};
 
 /// Shorter payloads are copied, so that a few bytes do not keep a whole receive buffer alive.
 const COPY_BELOW: usize = 256;
@@ -157,6 +159,11 @@ impl Rx {
             Position::FillsGap
         };
         let position = if position == Position::Next && self.has_message() { Position::FillsGap } else { position };
+        if let Some(dropped) = self.reassembly.drop_skipped(data) {
+            self.tracker.insert(tsn);
+            self.window.release(dropped.bytes, dropped.pieces);
+            return DataOutcome::Accepted { readable: false };
+        }
         if !self.window.admits(len, position, self.starving()) {
             return DataOutcome::NoRoom;
         }
@@ -175,6 +182,27 @@ impl Rx {
         self.window.release(0, inserted.pieces.saturating_sub(1));
         self.reassembled += u64::from(inserted.pieces > 1);
         DataOutcome::Accepted { readable: inserted.readable }
+    }
+
+    /// Takes in a FORWARD TSN (RFC 3758 section 3.6). Answers which message was handed out in part and will not be completed, if there
+    /// is one: its stream, its sequence number, and whether it is unordered.
+    pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Option<(StreamId, Ssn, bool)> {
+        let stale = forward.cum_tsn.at_or_before(self.tracker.cum());
+        // It counts as DATA for the SACK. A stale one says that a SACK was lost.
+        self.sacks.on_data(stale);
+        if stale {
+            return None;
+        }
+        self.tracker.forward(forward.cum_tsn);
+        let streams = self.streams;
+        let skipped = self.reassembly.skip(forward.cum_tsn, forward.skipped.iter().filter(|s| s.sid.0 < streams));
+        self.window.release(skipped.bytes, skipped.pieces);
+        skipped.begun
+    }
+
+    /// Whether the packet being processed brought something that is to be acknowledged: [`Self::on_packet_end`] is to be called.
+    pub(crate) fn is_to_acknowledge(&self) -> bool {
+        self.sacks.has_data()
     }
 
     /// To be called after the last chunk of each packet: decides on its SACK.

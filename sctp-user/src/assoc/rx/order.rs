@@ -15,6 +15,10 @@ pub(super) trait Sequence: Copy + Default + PartialEq {
     fn key(self) -> Self::Key;
     /// The number that follows.
     fn following(self) -> Self;
+    /// The number with this key.
+    fn from_key(key: Self::Key) -> Self;
+    /// How far it is ahead of `other`; `None` if it comes before.
+    fn ahead_of(self, other: Self) -> Option<u32>;
 }
 
 impl Sequence for Ssn {
@@ -28,6 +32,14 @@ impl Sequence for Ssn {
     fn following(self) -> Self {
         self.next()
     }
+
+    fn from_key(key: u16) -> Self {
+        Self(key)
+    }
+
+    fn ahead_of(self, other: Self) -> Option<u32> {
+        u32::try_from(self.distance(other)).ok()
+    }
 }
 
 impl Sequence for Mid {
@@ -40,6 +52,14 @@ impl Sequence for Mid {
 
     fn following(self) -> Self {
         self.next()
+    }
+
+    fn from_key(key: u32) -> Self {
+        Self(key)
+    }
+
+    fn ahead_of(self, other: Self) -> Option<u32> {
+        u32::try_from(self.distance(other)).ok()
     }
 }
 
@@ -96,6 +116,22 @@ impl<S: Sequence> Order<S> {
             *next = next.following();
             self.ready.push_back(message);
         }
+    }
+
+    /// Nothing up to `last` is waited for any more in `sid`: what is there becomes readable, in its order (RFC 3758 section 3.6). A
+    /// number whose turn is over changes nothing.
+    pub(super) fn skip(&mut self, sid: StreamId, last: S) {
+        let turn = self.turn(sid);
+        let Some(end) = last.ahead_of(turn) else { return };
+        let of_stream = self.waiting.keys().skip_while(|(s, _)| *s < sid).take_while(|(s, _)| *s == sid);
+        let ahead = |key: S::Key| S::from_key(key).ahead_of(turn).filter(|n| *n <= end);
+        let mut freed: Vec<_> = of_stream.filter_map(|&(_, key)| Some((ahead(key)?, key))).collect();
+        freed.sort_unstable();
+        for (_, key) in freed {
+            self.ready.extend(self.waiting.remove(&(sid, key)));
+        }
+        self.next.insert(sid, last.following());
+        self.release(sid);
     }
 
     /// Adds a message to those that can be read. The end of one whose beginning was handed out goes before all others.

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::order::Order;
 use crate::event::Message;
 use crate::num::{Ppid, Ssn, StreamId, Tsn};
-use crate::wire::chunk::Data;
+use crate::wire::chunk::{Data, SkippedSsn};
 
 /// Fragments of one message with consecutive TSNs; never complete, since a complete message leaves at once. Its beginning may
 /// have been handed out already.
@@ -108,12 +108,37 @@ pub(crate) struct Reassembly {
     /// Ascending by TSN; every piece counts against the window.
     runs: VecDeque<Run>,
     order: Order<Ssn>,
+    /// The last TSN that is known to be of a message that was skipped, as long as that has no end: what follows without being the
+    /// beginning of another one belongs to it, and is dropped.
+    skipped: Option<Tsn>,
+}
+
+/// What a FORWARD TSN changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Skipped {
+    /// User data that was dropped.
+    pub(crate) bytes: usize,
+    /// How many pieces that was.
+    pub(crate) pieces: usize,
+    /// The message that was handed out in part and will not be completed: stream, sequence number, whether unordered.
+    pub(crate) begun: Option<(StreamId, Ssn, bool)>,
+}
+
+impl Skipped {
+    /// A run is dropped.
+    fn add(&mut self, run: &Run) {
+        self.bytes += run.bytes;
+        self.pieces += run.parts.len();
+        if run.taken > 0 {
+            self.begun = Some((run.sid, if run.unordered { Ssn(0) } else { run.ssn }, run.unordered));
+        }
+    }
 }
 
 impl Reassembly {
     /// Nothing received; longer messages than `max_message` are refused.
     pub(crate) fn new(max_message: usize) -> Self {
-        Self { max_message, runs: VecDeque::new(), order: Order::default() }
+        Self { max_message, runs: VecDeque::new(), order: Order::default(), skipped: None }
     }
 
     /// Gives back memory that is not used.
@@ -149,6 +174,41 @@ impl Reassembly {
         let begun = runs.front().filter(|r| r.taken > 0);
         let begun = begun.map(|r| (r.sid, if r.unordered { Ssn(0) } else { r.ssn }, r.unordered));
         (runs.iter().map(|r| r.bytes).sum(), runs.iter().map(|r| r.parts.len()).sum(), begun)
+    }
+
+    /// Nothing up to `upto` is waited for any more, nor are the ordered messages of `streams` up to the sequence numbers given (RFC
+    /// 3758 section 3.6).
+    ///
+    /// The chunk at `upto` is one that the peer has abandoned (section 3.5 C2), and so is the whole message of which it is a part:
+    /// also what is here of it beyond.
+    pub(crate) fn skip(&mut self, upto: Tsn, streams: impl Iterator<Item = SkippedSsn>) -> Skipped {
+        let mut all = Skipped::default();
+        self.skipped = Some(upto);
+        let abandoned = |r: &mut Run| r.first.at_or_before(upto) || (r.first == upto.next() && !r.begin);
+        while let Some(run) = self.runs.pop_front_if(abandoned) {
+            all.add(&run);
+            if !run.last.before(upto) {
+                self.skipped = (!run.end).then_some(run.last);
+            }
+        }
+        streams.for_each(|s| self.order.skip(s.sid, s.ssn));
+        all
+    }
+
+    /// Drops a fragment of a message that was skipped before this one came, with others of it that follow; `None` if it is none.
+    pub(crate) fn drop_skipped(&mut self, data: &Data<'_>) -> Option<Skipped> {
+        if data.begin || self.skipped != Some(data.tsn.prev()) {
+            return None;
+        }
+        let mut all = Skipped::default();
+        self.skipped = (!data.end).then_some(data.tsn);
+        if !data.end
+            && let Some(run) = self.runs.pop_front_if(|r| r.first == data.tsn.next() && !r.begin)
+        {
+            all.add(&run);
+            self.skipped = (!run.end).then_some(run.last);
+        }
+        Some(all)
     }
 
     /// The next message to read.

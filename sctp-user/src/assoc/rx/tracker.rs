@@ -139,6 +139,15 @@ impl Tracker {
         }
     }
 
+    /// Nothing up to `upto`, which lies above the cumulative TSN, is missing any more (RFC 3758 section 3.6).
+    pub(crate) fn forward(&mut self, upto: Tsn) {
+        while self.ranges.pop_front_if(|r| r.last.at_or_before(upto)).is_some() {}
+        self.cum = upto;
+        if let Some(r) = self.ranges.pop_front_if(|r| r.first.at_or_before(upto.next())) {
+            self.cum = r.last;
+        }
+    }
+
     /// Remembers that `tsn` came again.
     pub(crate) fn duplicate(&mut self, tsn: Tsn) {
         if self.dups.len() < MAX_DUPLICATES {

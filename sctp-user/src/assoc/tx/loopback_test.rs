@@ -7,29 +7,34 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::Tx;
+use super::outstanding::ChunkState;
 use crate::assoc::path::{Path, Paths};
 use crate::assoc::rx::{DataOutcome, Rx};
 use crate::config::AssocConfig;
 use crate::entropy::{Entropy as _, SeededEntropy};
 use crate::error::SendError;
-use crate::event::{Message, SendOptions};
+use crate::event::{Message, SendOptions, Undelivered};
 use crate::net::Channel;
-use crate::num::{Ppid, StreamId, Tsn, Vtag};
+use crate::num::{Ppid, Ssn, StreamId, Tsn, Vtag};
 use crate::time::Time;
 use crate::wire::{Chunk, CommonHeader, Packet, PacketWriter};
 
 const HEADER: CommonHeader = CommonHeader { src_port: 1, dst_port: 2, vtag: Vtag(3) };
 
-struct Side {
-    tx: Tx,
-    rx: Rx,
+pub(super) struct Side {
+    pub(super) tx: Tx,
+    pub(super) rx: Rx,
     paths: Paths,
     t3_expiries: u32,
     data_packets: u64,
     sack_packets: u64,
-    received: Vec<Message>,
+    pub(super) received: Vec<Message>,
+    /// What the sender gave up.
+    pub(super) abandoned: Vec<Undelivered>,
+    /// FORWARD TSNs sent.
+    pub(super) forwards: u64,
     /// Messages taken from the receiver per look; `usize::MAX` is an eager reader.
-    greed: usize,
+    pub(super) greed: usize,
 }
 
 impl Side {
@@ -43,6 +48,8 @@ impl Side {
             data_packets: 0,
             sack_packets: 0,
             received: Vec::new(),
+            abandoned: Vec::new(),
+            forwards: 0,
             greed: usize::MAX,
         }
     }
@@ -56,6 +63,10 @@ impl Side {
                         let outcome = self.rx.on_data(&data, &bytes);
                         assert!(!matches!(outcome, DataOutcome::Violation(_) | DataOutcome::InvalidStream(_)), "{outcome:?}");
                     }
+                    Chunk::ForwardTsn(forward) => {
+                        let begun = self.rx.on_forward_tsn(&forward);
+                        self.give_up_part(begun);
+                    }
                     Chunk::Sack(sack) => {
                         self.tx.on_sack(now, &sack, &mut self.paths).unwrap();
                         self.tx.begin_opportunity();
@@ -66,6 +77,14 @@ impl Side {
             self.rx.on_packet_end(now);
         }
         self.check();
+    }
+
+    /// What was read in part will not be completed.
+    fn give_up_part(&mut self, begun: Option<(StreamId, Ssn, bool)>) {
+        if let Some((sid, ssn, unordered)) = begun {
+            let m = self.received.pop().unwrap();
+            assert!(m.more && (m.sid, m.ssn, m.unordered) == (sid, ssn, unordered));
+        }
     }
 
     fn read(&mut self) {
@@ -98,15 +117,18 @@ impl Side {
             let mut buf = Vec::new();
             let max = self.paths.get(self.paths.data_path()).unwrap().max_packet();
             let mut pkt = PacketWriter::new(&mut buf, HEADER, max);
+            self.tx.prune(now, &mut self.paths);
             let path = self.tx.wants_to_send(now, &self.paths);
+            let to = self.paths.data_path();
+            self.forwards += u64::from(self.tx.push_forward(now, to, &mut self.paths, &mut pkt));
             if self.rx.sack_due() || (path.is_some() && self.rx.sack_pending()) {
                 assert!(self.rx.push_sack(&mut pkt));
                 self.sack_packets += 1;
             }
             if let Some(path) = path {
-                let had_sack = !pkt.is_empty();
+                let had_others = !pkt.is_empty();
                 let n = self.tx.fill(now, path, &mut self.paths, &mut pkt);
-                assert!(n > 0 || had_sack, "wanted to send, but did not");
+                assert!(n > 0 || had_others, "wanted to send, but did not");
                 self.data_packets += u64::from(n > 0);
             }
             if pkt.is_empty() {
@@ -118,6 +140,7 @@ impl Side {
             out.push(Bytes::from(buf));
         }
         self.tx.end_opportunities(now, &mut self.paths);
+        self.abandoned.extend(self.tx.take_abandoned());
         self.check();
         out
     }
@@ -125,31 +148,33 @@ impl Side {
     /// The books of sender and path must agree at any time.
     fn check(&self) {
         let path = self.paths.get(self.paths.primary()).unwrap();
-        let in_flight: usize =
-            self.tx.out.iter().filter(|c| c.state == super::outstanding::ChunkState::InFlight).map(|c| c.wire_len()).sum();
+        let in_flight: usize = self.tx.out.iter().filter(|c| c.state == ChunkState::InFlight).map(|c| c.wire_len()).sum();
         assert_eq!(path.in_flight, in_flight);
-        let unacked = self.tx.out.iter().filter(|c| c.state != super::outstanding::ChunkState::Acked).count();
+        let unacked = self.tx.out.iter().filter(|c| !matches!(c.state, ChunkState::Acked | ChunkState::Abandoned)).count();
         assert_eq!(path.outstanding, unacked);
         assert!(unacked == 0 || path.t3.is_some(), "data without a timer");
+        assert!(!self.tx.is_forwarding() || self.tx.forward_due() || path.t3.is_some(), "FORWARD TSN without a timer");
+        assert_eq!(self.tx.out.payload(), self.tx.out.iter().map(|c| c.fragment.len).sum::<usize>());
     }
 }
 
 /// A link with per mille probabilities.
 #[derive(Clone, Copy, Debug)]
-struct Link {
-    delay: Duration,
-    jitter: Duration,
-    loss: u64,
-    duplicate: u64,
+pub(super) struct Link {
+    pub(super) delay: Duration,
+    pub(super) jitter: Duration,
+    pub(super) loss: u64,
+    pub(super) duplicate: u64,
     /// Packets that arrive within this time are handed over together.
-    batch: Duration,
+    pub(super) batch: Duration,
 }
 
-const GOOD: Link = Link { delay: Duration::from_millis(10), jitter: Duration::ZERO, loss: 0, duplicate: 0, batch: Duration::ZERO };
+pub(super) const GOOD: Link =
+    Link { delay: Duration::from_millis(10), jitter: Duration::ZERO, loss: 0, duplicate: 0, batch: Duration::ZERO };
 
-struct World {
-    now: Time,
-    sides: [Side; 2],
+pub(super) struct World {
+    pub(super) now: Time,
+    pub(super) sides: [Side; 2],
     link: Link,
     rng: SeededEntropy,
     wire: BTreeMap<(Time, u64), (usize, Bytes)>,
@@ -157,7 +182,7 @@ struct World {
 }
 
 impl World {
-    fn new(cfg: &AssocConfig, seed: u64, tsns: [u32; 2], link: Link) -> Self {
+    pub(super) fn new(cfg: &AssocConfig, seed: u64, tsns: [u32; 2], link: Link) -> Self {
         let side = |a: usize, b: usize| Side::new(cfg, tsns[a], tsns[b], cfg.recv_buffer);
         Self { now: Time::ZERO, sides: [side(0, 1), side(1, 0)], link, rng: SeededEntropy::new(seed), wire: BTreeMap::new(), sent: 0 }
     }
@@ -208,11 +233,11 @@ impl World {
     }
 
     /// Feeds `messages` to both sides as buffers allow and runs until all are acknowledged.
-    fn exchange(&mut self, mut messages: [VecDeque<(u16, Bytes, SendOptions)>; 2]) {
+    pub(super) fn exchange(&mut self, mut messages: [VecDeque<(u16, Bytes, SendOptions)>; 2]) {
         for _ in 0..4_000_000 {
             for (side, queue) in self.sides.iter_mut().zip(&mut messages) {
                 while let Some((sid, payload, opts)) = queue.front() {
-                    match side.tx.enqueue(StreamId(*sid), Ppid(u32::from(*sid)), payload.clone(), *opts) {
+                    match side.tx.enqueue(self.now, StreamId(*sid), Ppid(u32::from(*sid)), payload.clone(), *opts) {
                         Ok(()) => drop(queue.pop_front()),
                         Err(SendError::WouldBlock) => break,
                         Err(e) => panic!("{e}"),
@@ -243,7 +268,7 @@ fn join(received: &mut [Message], part: &Message) {
 }
 
 /// A message whose content tells its number.
-fn message(n: u32, len: usize) -> Bytes {
+pub(super) fn message(n: u32, len: usize) -> Bytes {
     let mut bytes: Vec<u8> = n.to_be_bytes().iter().copied().cycle().take(len.max(4)).collect();
     bytes[3..].iter_mut().enumerate().for_each(|(i, b)| *b = b.wrapping_add(u8::try_from(i % 251).unwrap()));
     Bytes::from(bytes)
@@ -329,7 +354,7 @@ fn a_stopped_reader_is_probed_without_errors_and_resumes_at_once() {
     world.sides[1].greed = 0;
     let payload = message(1, 1000);
     for _ in 0..100 {
-        world.sides[0].tx.enqueue(StreamId(0), Ppid(0), payload.clone(), SendOptions::ordered()).unwrap();
+        world.sides[0].tx.enqueue(Time::ZERO, StreamId(0), Ppid(0), payload.clone(), SendOptions::ordered()).unwrap();
     }
     world.sides[0].tx.begin_opportunity();
     while world.now < Time::from_millis(600_000) {

@@ -1,10 +1,13 @@
 //! The sending side: messages in, DATA out, SACKs back in.
 
+mod abandon;
 mod configure;
 mod echo;
+mod forward;
 mod moving;
 mod opening;
 mod outstanding;
+mod policy;
 mod queue;
 mod release;
 mod retransmit;
@@ -13,6 +16,8 @@ mod sack_in;
 mod send;
 mod snapshot;
 
+#[cfg(test)]
+mod abandon_test;
 #[cfg(test)]
 mod loopback_test;
 #[cfg(test)]
@@ -25,7 +30,9 @@ mod tx_test;
 use bytes::Bytes;
 
 use self::echo::Echo;
-use self::outstanding::{Index, Outstanding, Span};
+use self::forward::Forward;
+use self::outstanding::{ChunkState, Index, Outstanding, Span};
+use self::policy::Policy;
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
 use crate::config::AssocConfig;
@@ -98,6 +105,9 @@ struct TxStats {
     fast_recoveries: u64,
     probes: u64,
     t3: u64,
+    abandoned_unsent: u64,
+    abandoned_sent: u64,
+    forward_tsns: u64,
 }
 
 /// The sending side of an association.
@@ -116,6 +126,8 @@ pub(crate) struct Tx {
     recovery: Option<Index>,
     /// Congestion marks.
     echo: Echo,
+    /// Partial reliability.
+    forward: Forward,
     /// Fast Recovery just began: one packet goes whatever cwnd says.
     fast_packet: bool,
     /// Packets that may go before the next opportunity (Max.Burst).
@@ -152,6 +164,7 @@ impl Tx {
             window: PeerWindow::new(peer_rwnd),
             recovery: None,
             echo: Echo::default(),
+            forward: Forward::default(),
             fast_packet: false,
             burst: 0,
             release: None,
@@ -170,7 +183,7 @@ impl Tx {
     ///
     /// # Errors
     /// There is no such stream, the message is empty or too long, or the send buffer is full; an empty buffer takes any message.
-    pub(crate) fn enqueue(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+    pub(crate) fn enqueue(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
         if sid.0 >= self.outbound_streams {
             return Err(SendError::InvalidStream);
         }
@@ -183,9 +196,8 @@ impl Tx {
         if !self.cfg.fragment && payload.len() > self.longest_chunk() {
             return Err(SendError::TooLong { len: payload.len(), max: self.longest_chunk() });
         }
-        let buffered = self.buffered();
-        let full = buffered > 0 && buffered.saturating_add(payload.len()) > self.cfg.send_buffer;
-        if full || self.queue.messages() >= self.max_messages() {
+        let policy = Policy::new(now, opts.reliability);
+        if !self.has_room(payload.len()) && !self.make_room(now, payload.len(), policy) {
             self.refused = true;
             // What waits for more would wait for ever.
             self.corked = false;
@@ -194,8 +206,15 @@ impl Tx {
             return Err(SendError::WouldBlock);
         }
         self.corked = opts.cork;
-        self.queue.push(sid, ppid, payload, opts);
+        self.queue.push(sid, ppid, payload, opts, policy);
         Ok(())
+    }
+
+    /// Whether a message of `len` bytes fits the send buffer.
+    fn has_room(&self, len: usize) -> bool {
+        let buffered = self.buffered();
+        let fits = buffered == 0 || buffered.saturating_add(len) <= self.cfg.send_buffer;
+        fits && self.queue.messages() < self.max_messages()
     }
 
     /// The paths changed: the longest chunk, header included, that passes on all of them.
@@ -229,7 +248,7 @@ impl Tx {
     }
 
     /// Whether a message was refused and half of the send buffer is free now; tells it once.
-    fn is_writable_again(&mut self) -> bool {
+    pub(crate) fn is_writable_again(&mut self) -> bool {
         let room = self.buffered() <= self.cfg.send_buffer / 2 && self.queue.messages() <= self.max_messages() / 2;
         room && core::mem::take(&mut self.refused)
     }
@@ -247,6 +266,9 @@ impl Tx {
             fast_recoveries: s.fast_recoveries,
             window_probes: s.probes,
             t3_expireds: s.t3,
+            abandoned_unsent: s.abandoned_unsent,
+            abandoned_sent: s.abandoned_sent,
+            out_forward_tsns: s.forward_tsns,
             ..AssocStats::default()
         }
     }
@@ -301,7 +323,7 @@ impl Tx {
         let mut all: Vec<(u64, Undelivered)> = Vec::new();
         let next_tsn = self.out.tsn(self.out.next_index());
         let out = core::mem::replace(&mut self.out, Outstanding::new(next_tsn));
-        for chunk in out.iter() {
+        for chunk in out.iter().filter(|c| c.state != ChunkState::Abandoned) {
             if all.last().is_none_or(|(seq, _)| *seq != chunk.fragment.seq) {
                 all.push((chunk.fragment.seq, chunk.fragment.undelivered()));
             }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::policy::Policy;
 use super::queue::Fragment;
 use crate::assoc::path::PathId;
 use crate::num::Tsn;
@@ -28,6 +29,8 @@ pub(super) enum ChunkState {
     Marked,
     /// Acknowledged by a gap ack block; the peer may still change its mind.
     Acked,
+    /// Given up: neither sent again nor waited for (RFC 3758 section 3.4). It never leaves this state.
+    Abandoned,
 }
 
 /// A DATA chunk that was sent.
@@ -53,6 +56,8 @@ pub(super) struct SentChunk {
     pub(super) resent_before: Index,
     /// Length of the SCTP packet that it left in for the first time, up to its own end.
     pub(super) packet: u16,
+    /// How often it was sent again.
+    pub(super) resends: u32,
 }
 
 impl SentChunk {
@@ -70,6 +75,7 @@ impl SentChunk {
             blind: false,
             resent_before: 0,
             packet: 0,
+            resends: 0,
         }
     }
 
@@ -103,6 +109,13 @@ pub(super) struct Outstanding {
     flight_payload: usize,
     /// User data of all chunks.
     payload: usize,
+    /// Advanced.Peer.Ack.Point: from `base` up to this chunk all are abandoned (RFC 3758 section 3.5 A1); behind `base` if it is no
+    /// farther than the peer.
+    advanced: Index,
+    /// Chunks in state `Abandoned`.
+    abandoned: usize,
+    /// Chunks that may be abandoned yet.
+    partial: usize,
 }
 
 impl Outstanding {
@@ -117,6 +130,9 @@ impl Outstanding {
             marked_bytes: 0,
             flight_payload: 0,
             payload: 0,
+            advanced: 0,
+            abandoned: 0,
+            partial: 0,
         }
     }
 
@@ -190,12 +206,13 @@ impl Outstanding {
 
     /// The lowest chunk of `path` that is not acknowledged.
     pub(super) fn earliest(&self, path: PathId) -> Option<Index> {
-        self.unacked(self.next_index()).find(|&i| self.get(i).is_some_and(|c| c.path == path))
+        self.unacked(self.next_index()).find(|&i| self.get(i).is_some_and(|c| c.path == path && c.state != ChunkState::Abandoned))
     }
 
     /// The chunks below `end` that are not acknowledged, ascending.
     pub(super) fn unacked(&self, end: Index) -> impl Iterator<Item = Index> + use<'_> {
-        holes(&self.acked, self.base, end.min(self.next_index()))
+        // What is abandoned at the beginning is never of interest, and may be much.
+        holes(&self.acked, self.base.max(self.advanced + 1), end.min(self.next_index()))
     }
 
     /// Adds a chunk that is sent for the first time.
@@ -203,14 +220,15 @@ impl Outstanding {
         let index = self.next_index();
         self.flight_payload += chunk.fragment.len;
         self.payload += chunk.fragment.len;
+        self.partial += usize::from(chunk.fragment.policy != Policy::Reliable);
         self.chunks.push_back(chunk);
         index
     }
 
-    /// Puts a chunk into another state and keeps the books; answers it and its old state.
+    /// Puts a chunk into another state and keeps the books; answers it and its old state. An abandoned one stays as it is.
     pub(super) fn set_state(&mut self, index: Index, state: ChunkState) -> Option<(ChunkState, &mut SentChunk)> {
         let at = usize::try_from(index.checked_sub(self.base)?).ok()?;
-        let chunk = self.chunks.get_mut(at)?;
+        let chunk = self.chunks.get_mut(at).filter(|c| c.state != ChunkState::Abandoned)?;
         let old = core::mem::replace(&mut chunk.state, state);
         let (len, wire_len) = (chunk.fragment.len, chunk.wire_len());
         if old == ChunkState::InFlight {
@@ -284,8 +302,85 @@ impl Outstanding {
                 self.marked.remove(&self.base);
             }
             ChunkState::Acked => {}
+            ChunkState::Abandoned => self.abandoned -= 1,
         }
+        self.partial -= usize::from(chunk.fragment.policy != Policy::Reliable);
         Some(())
+    }
+
+    /// Gives a chunk up: it is in no books any more, and its user data is gone. Answers its old state and length, unless it was
+    /// abandoned before.
+    pub(super) fn abandon(&mut self, index: Index) -> Option<(ChunkState, usize)> {
+        let (old, chunk) = self.set_state(index, ChunkState::Abandoned)?;
+        let (len, wire_len) = (chunk.fragment.len, chunk.wire_len());
+        let policy = chunk.fragment.forget();
+        self.payload -= len;
+        self.partial -= usize::from(policy != Policy::Reliable);
+        self.abandoned += 1;
+        Some((old, wire_len))
+    }
+
+    /// Adds a chunk that is given up before it was ever sent: it stands for what is not sent of a message.
+    pub(super) fn push_abandoned(&mut self, rest: Fragment, path: PathId) {
+        self.chunks.push_back(SentChunk { state: ChunkState::Abandoned, ..SentChunk::new(rest, path) });
+        self.abandoned += 1;
+    }
+
+    /// The first and the last chunk here of the message of which `index` is a part, and whether the last one is its end.
+    pub(super) fn extent(&self, index: Index) -> (Index, Index, bool) {
+        let seq = self.get(index).map(|c| c.fragment.seq);
+        let (mut first, mut last, mut ended) = (index, index, false);
+        for at in (self.base..=index).rev() {
+            if let Some(c) = self.get(at).filter(|c| Some(c.fragment.seq) == seq) {
+                first = at;
+                if c.fragment.begin() {
+                    break;
+                }
+            }
+        }
+        for at in index..self.next_index() {
+            if let Some(c) = self.get(at).filter(|c| Some(c.fragment.seq) == seq) {
+                (last, ended) = (at, c.fragment.end());
+                if ended {
+                    break;
+                }
+            }
+        }
+        (first, last, ended)
+    }
+
+    /// Whether anything is abandoned.
+    pub(super) fn has_abandoned(&self) -> bool {
+        self.abandoned > 0
+    }
+
+    /// Whether there is anything that may be abandoned yet.
+    pub(super) fn has_partial(&self) -> bool {
+        self.partial > 0
+    }
+
+    /// Moves Advanced.Peer.Ack.Point on as far as chunks are abandoned (RFC 3758 section 3.5 C1 and C2); answers it.
+    pub(super) fn advance(&mut self) -> Index {
+        self.advanced = self.advanced.max(self.base - 1);
+        while self.get(self.advanced + 1).is_some_and(|c| c.state == ChunkState::Abandoned) {
+            self.advanced += 1;
+        }
+        self.advanced
+    }
+
+    /// Advanced.Peer.Ack.Point, as the index of a chunk.
+    pub(super) fn advanced(&self) -> Index {
+        self.advanced
+    }
+
+    /// Sets Advanced.Peer.Ack.Point back, as far as a FORWARD TSN has room to tell of.
+    pub(super) fn set_advanced(&mut self, index: Index) {
+        self.advanced = index;
+    }
+
+    /// All chunks to be sent again.
+    pub(super) fn marked(&self) -> impl Iterator<Item = Index> {
+        self.marked.iter().copied()
     }
 
     /// Forgets spans below the first chunk.

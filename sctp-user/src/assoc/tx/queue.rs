@@ -6,14 +6,16 @@
 //! A message may come from the user in parts (RFC 6458 section 8.1.26). Its stream has its turn when the end is there, or, lest a
 //! message larger than the send buffer wait for ever, when there is much of it ([`EARLY`]) or the buffer is full.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::policy::Policy;
 use crate::event::{Message, SendOptions, Undelivered};
 use crate::num::{KeyId, Ppid, Ssn, StreamId};
 use crate::sched::Scheduler;
+use crate::time::Time;
 
 /// So many bytes of a message that has no end yet may leave.
 const EARLY: usize = 64 * 1024;
@@ -26,6 +28,8 @@ struct QueuedMessage {
     ppid: Ppid,
     payload: Bytes,
     opts: SendOptions,
+    /// When it is given up.
+    policy: Policy,
     /// Bytes that went out in fragments.
     sent: usize,
     /// Whether a message begins here. It ends here unless [`SendOptions::unfinished`].
@@ -90,6 +94,8 @@ pub(super) struct Fragment {
     pub(super) begins: bool,
     /// Whether `whole` is the end of a message.
     pub(super) ends: bool,
+    /// When the message is given up.
+    pub(super) policy: Policy,
 }
 
 impl Fragment {
@@ -106,6 +112,12 @@ impl Fragment {
     /// The user data.
     pub(super) fn payload(&self) -> &[u8] {
         self.whole.get(self.offset..self.offset + self.len).unwrap_or(&[])
+    }
+
+    /// Drops the user data; answers when the message was to be given up.
+    pub(super) fn forget(&mut self) -> Policy {
+        (self.whole, self.offset, self.len) = (Bytes::new(), 0, 0);
+        core::mem::take(&mut self.policy)
     }
 
     /// The message that it is part of, which failed after it was sent.
@@ -126,11 +138,13 @@ pub(super) struct SendQueue {
     bytes: usize,
     messages: usize,
     next_seq: u64,
+    /// Messages that make room for others, of which nothing was sent: the least important last, and of equal ones the youngest.
+    pub(super) giving_way: BTreeSet<(u32, u64, StreamId)>,
 }
 
 impl SendQueue {
     pub(super) fn new(scheduler: Box<dyn Scheduler>) -> Self {
-        Self { streams: BTreeMap::new(), scheduler, head: None, bytes: 0, messages: 0, next_seq: 0 }
+        Self { streams: BTreeMap::new(), scheduler, head: None, bytes: 0, messages: 0, next_seq: 0, giving_way: BTreeSet::new() }
     }
 
     /// User data that waits, in bytes.
@@ -147,8 +161,8 @@ impl SendQueue {
         self.messages == 0
     }
 
-    /// Adds a message; the caller has checked that it is not empty.
-    pub(super) fn push(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) {
+    /// Adds a message; the caller has checked that it is not empty. One that comes in parts is not given up.
+    pub(super) fn push(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions, policy: Policy) {
         let len = payload.len();
         let stream = self.streams.entry(sid).or_default();
         let begins = stream.unfinished.is_none();
@@ -156,7 +170,9 @@ impl SendQueue {
         let (ppid, unordered) = stream.unfinished.unwrap_or((ppid, opts.unordered));
         let opts = SendOptions { unordered, ..opts };
         stream.unfinished = opts.unfinished.then_some((ppid, unordered));
-        stream.messages.push_back(QueuedMessage { seq: self.next_seq, ppid, payload, opts, sent: 0, begins });
+        let policy = if begins && !opts.unfinished { policy } else { Policy::Reliable };
+        stream.messages.push_back(QueuedMessage { seq: self.next_seq, ppid, payload, opts, policy, sent: 0, begins });
+        self.giving_way.extend(policy.rank().map(|rank| (rank, self.next_seq, sid)));
         stream.bytes += len;
         stream.ends += usize::from(!opts.unfinished);
         self.next_seq += 1;
@@ -279,7 +295,11 @@ impl SendQueue {
             auth_key: m.opts.auth_key,
             begins: m.begins,
             ends: !m.opts.unfinished,
+            policy: m.policy,
         };
+        if let Some(rank) = m.policy.rank().filter(|_| m.sent == 0) {
+            self.giving_way.remove(&(rank, m.seq, sid));
+        }
         m.sent += len;
         self.bytes -= len;
         stream.bytes -= len;
@@ -289,17 +309,117 @@ impl SendQueue {
             self.messages -= 1;
         }
         if last && fragment.ends {
-            if !fragment.unordered {
-                stream.next_ssn = stream.next_ssn.next();
-            }
-            stream.begun = false;
-            stream.ends -= 1;
-            let next_len = stream.ready(EARLY);
-            stream.active = next_len.is_some();
-            self.scheduler.served(sid, fragment.whole.len(), next_len);
-            self.head = self.scheduler.pick();
+            self.end_message(sid, fragment.whole.len(), fragment.unordered);
         }
         Some(fragment)
+    }
+
+    /// Whether the message at the head has outlived its time, and whether something of it was sent.
+    pub(super) fn expired_head(&self, now: Time) -> Option<bool> {
+        self.first().filter(|m| m.policy.is_expired(now)).map(|m| m.sent > 0)
+    }
+
+    /// Stream and place of the message at the head.
+    pub(super) fn head_message(&self) -> Option<(StreamId, u64)> {
+        Some((self.head?, self.first()?.seq))
+    }
+
+    /// Whether there would be `bytes` less, and one message at least, without those messages of which `gives_way` says so.
+    pub(super) fn can_free(&self, bytes: usize, gives_way: impl Fn(u32) -> bool) -> bool {
+        let mut freed = 0_usize;
+        for (_, seq, sid) in self.giving_way.iter().rev().take_while(|(rank, ..)| gives_way(*rank)) {
+            let messages = self.streams.get(sid).map(|s| &s.messages);
+            let message = messages.and_then(|m| m.get(m.binary_search_by_key(seq, |m| m.seq).ok()?));
+            freed = freed.saturating_add(message.map_or(0, |m| m.payload.len()));
+            if freed >= bytes {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes out the message at the head, of which nothing was sent.
+    pub(super) fn abandon_head(&mut self) -> Option<(Undelivered, Policy)> {
+        self.abandon(self.head?, 0)
+    }
+
+    /// Takes out the least important of the messages that make room for others, of which nothing was sent.
+    pub(super) fn abandon_least(&mut self) -> Option<(Undelivered, Policy)> {
+        let &(_, seq, sid) = self.giving_way.last()?;
+        let at = self.streams.get(&sid)?.messages.binary_search_by_key(&seq, |m| m.seq).ok()?;
+        self.abandon(sid, at)
+    }
+
+    /// Takes out a message that has outlived its time, of which nothing was sent, and that is the first of its stream.
+    pub(super) fn abandon_expired(&mut self, now: Time) -> Option<(Undelivered, Policy)> {
+        let expired = |s: &OutStream| s.messages.front().is_some_and(|m| m.sent == 0 && m.policy.is_expired(now));
+        let sid = self.streams.iter().find(|(_, s)| expired(s)).map(|(sid, _)| *sid)?;
+        self.abandon(sid, 0)
+    }
+
+    /// Takes out a whole message of which nothing was sent.
+    fn abandon(&mut self, sid: StreamId, at: usize) -> Option<(Undelivered, Policy)> {
+        let stream = self.streams.get_mut(&sid)?;
+        let m = stream.messages.remove(at)?;
+        stream.bytes -= m.payload.len();
+        stream.ends -= 1;
+        self.bytes -= m.payload.len();
+        self.messages -= 1;
+        if let Some(rank) = m.policy.rank() {
+            self.giving_way.remove(&(rank, m.seq, sid));
+        }
+        if at == 0 && core::mem::take(&mut stream.active) {
+            self.scheduler.deactivate(sid);
+            self.activate(sid, EARLY);
+            self.head = self.scheduler.pick();
+        }
+        let policy = m.policy;
+        Some((m.undelivered(sid), policy))
+    }
+
+    /// Takes out what was not sent of a message of which something was. Answers a fragment without user data that stands for it, and
+    /// the message.
+    pub(super) fn abandon_rest(&mut self, sid: StreamId, seq: u64) -> Option<(Fragment, Undelivered, Policy)> {
+        let stream = self.streams.get_mut(&sid)?;
+        let m = stream.messages.pop_front_if(|m| m.seq == seq && m.sent > 0)?;
+        let rest = m.payload.len() - m.sent;
+        let ssn = if m.opts.unordered { Ssn(0) } else { stream.next_ssn };
+        let stand_in = Fragment {
+            seq,
+            whole: Bytes::new(),
+            offset: 0,
+            len: 0,
+            sid,
+            ssn,
+            ppid: m.ppid,
+            unordered: m.opts.unordered,
+            immediate: false,
+            context: m.opts.context,
+            begins: false,
+            ends: true,
+            auth_key: m.opts.auth_key,
+            policy: Policy::Reliable,
+        };
+        self.bytes -= rest;
+        stream.bytes -= rest;
+        self.messages -= 1;
+        self.end_message(sid, m.payload.len(), m.opts.unordered);
+        let policy = m.policy;
+        Some((stand_in, m.undelivered(sid), policy))
+    }
+
+    /// The last of the message at the head has left, or never will.
+    fn end_message(&mut self, sid: StreamId, len: usize, unordered: bool) {
+        let Some(stream) = self.streams.get_mut(&sid) else { return };
+        if !unordered {
+            stream.next_ssn = stream.next_ssn.next();
+        }
+        stream.begun = false;
+        stream.ends -= 1;
+        let next_len = stream.ready(EARLY);
+        stream.active = next_len.is_some();
+        self.scheduler.served(sid, len, next_len);
+        self.head = self.scheduler.pick();
     }
 
     /// Takes out what waits on streams from `first` on, of which nothing was sent yet.
@@ -308,7 +428,8 @@ impl SendQueue {
             return Vec::new();
         }
         let (mut refused, mut kept) = (Vec::new(), Vec::new());
-        let opts: BTreeMap<u64, SendOptions> = self.streams.values().flat_map(|s| &s.messages).map(|m| (m.seq, m.opts)).collect();
+        let all = self.streams.values().flat_map(|s| &s.messages);
+        let opts: BTreeMap<u64, (SendOptions, Policy)> = all.map(|m| (m.seq, (m.opts, m.policy))).collect();
         let mut all = self.drain();
         all.sort_unstable_by_key(|(seq, _)| *seq);
         for (seq, failed) in all {
@@ -316,7 +437,8 @@ impl SendQueue {
         }
         self.streams.retain(|sid, _| sid.0 < first);
         for (seq, m) in kept {
-            self.push(m.sid, m.ppid, m.payload, opts.get(&seq).copied().unwrap_or_default());
+            let (opts, policy) = opts.get(&seq).copied().unwrap_or_default();
+            self.push(m.sid, m.ppid, m.payload, opts, policy);
         }
         refused
     }
@@ -340,6 +462,7 @@ impl SendQueue {
         while let Some(sid) = self.scheduler.pick() {
             self.scheduler.served(sid, 0, None);
         }
+        self.giving_way.clear();
         self.head = None;
         self.bytes = 0;
         self.messages = 0;
@@ -357,7 +480,7 @@ mod tests {
     }
 
     fn push(q: &mut SendQueue, sid: u16, len: usize, opts: SendOptions) {
-        q.push(StreamId(sid), Ppid(7), Bytes::from(vec![1; len]), opts);
+        q.push(StreamId(sid), Ppid(7), Bytes::from(vec![1; len]), opts, Policy::Reliable);
     }
 
     #[test]

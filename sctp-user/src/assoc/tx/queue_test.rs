@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::policy::Policy;
 use super::queue::SendQueue;
 use crate::event::SendOptions;
 use crate::num::{Ppid, Ssn, StreamId};
@@ -105,7 +106,7 @@ fn pop(q: &mut SendQueue, model: &mut Model, max: usize) -> bool {
 fn push(q: &mut SendQueue, model: &mut Model, sid: u16, len: usize, unordered: bool, unfinished: bool) {
     let payload = model.push(sid, len, unordered, unfinished);
     let opts = SendOptions { unordered, unfinished, ..SendOptions::default() };
-    q.push(StreamId(sid), Ppid(u32::from(sid)), payload, opts);
+    q.push(StreamId(sid), Ppid(u32::from(sid)), payload, opts, Policy::Reliable);
 }
 
 proptest! {

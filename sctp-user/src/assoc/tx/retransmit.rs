@@ -14,6 +14,13 @@ impl Tx {
         };
         p.t3 = None;
         let Some(earliest) = earliest.and_then(|i| self.out.get(i)) else {
+            if self.is_forwarding() {
+                self.stats.t3 += 1;
+                p.stats.t3_expireds += 1;
+                p.back_off();
+                self.forward_after_timeout();
+                return T3Outcome { count_error: true };
+            }
             // Nothing outstanding: it was the wait for a zero window probe.
             if self.window.stop_waiting() && !self.queue.is_empty() {
                 p.back_off();
@@ -48,6 +55,8 @@ impl Tx {
                 }
             }
         }
+        self.abandon_spent(now, paths);
+        self.forward_after_timeout();
         T3Outcome { count_error: !probing }
     }
 
@@ -56,6 +65,7 @@ impl Tx {
         let Some((_, chunk)) = self.out.set_state(index, ChunkState::Marked) else {
             return;
         };
+        self.forward.news = true;
         chunk.misses = 0;
         chunk.fast = false;
         chunk.timed_out = false;

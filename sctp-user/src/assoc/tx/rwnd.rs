@@ -62,6 +62,11 @@ impl PeerWindow {
         core::mem::replace(&mut self.waiting, false)
     }
 
+    /// Whether it is waited for the time of a probe.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
     /// Whether a chunk with `len` bytes may be sent as new data: it fits, or it is a probe whose time has come.
     pub(super) fn allows(&self, len: usize, in_flight: usize, any_outstanding: bool) -> bool {
         len <= self.room(in_flight) || (!any_outstanding && !self.waiting)

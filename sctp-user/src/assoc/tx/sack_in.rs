@@ -16,6 +16,8 @@ struct Newly {
     payload: usize,
     /// HTNA: the highest chunk.
     highest: Index,
+    /// Whether the peer's cumulative TSN passed abandoned chunks.
+    skipped: bool,
 }
 
 impl Newly {
@@ -99,9 +101,12 @@ impl Tx {
         }
         self.adjust_windows(now, cum_advanced, paths);
         self.adjust_timers(now, paths);
+        self.forward_after_ack(now, newly.skipped, paths);
         self.watch_window(now, paths);
+        self.abandon_spent(now, paths);
         let writable = self.is_writable_again();
-        SackSummary { newly_acked_bytes: newly.bytes, cum_advanced, stale: false, writable, clear_errors: newly.bytes > 0 }
+        let clear_errors = newly.bytes > 0 || newly.skipped;
+        SackSummary { newly_acked_bytes: newly.bytes, cum_advanced, stale: false, writable, clear_errors }
     }
 
     /// Bytes that would be in flight already if the SACKs of this batch had been processed one by one: the opportunities that
@@ -123,7 +128,8 @@ impl Tx {
             let Some((index, chunk)) = self.out.pop() else {
                 break;
             };
-            if chunk.state != ChunkState::Acked {
+            newly.skipped |= chunk.state == ChunkState::Abandoned;
+            if matches!(chunk.state, ChunkState::InFlight | ChunkState::Marked) {
                 newly.add(index, &chunk);
                 prove(paths, &chunk);
                 credit(now, paths, index, &chunk, chunk.state);
@@ -284,8 +290,8 @@ impl Tx {
             }
             self.mark(index, paths);
         }
-        let first = self.out.unacked(self.out.next_index()).next();
-        self.blind = first.and_then(|i| self.out.get(i)).is_some_and(|c| c.blind && c.state == ChunkState::InFlight);
+        let mut live = self.out.unacked(self.out.next_index()).filter_map(|i| self.out.get(i)).filter(|c| c.state != ChunkState::Abandoned);
+        self.blind = live.next().is_some_and(|c| c.blind && c.state == ChunkState::InFlight);
     }
 }
 

@@ -125,6 +125,7 @@ impl Tx {
         if plan.new && !alone && self.out.first_marked().is_none() {
             count += self.fill_new(now, path, paths, pkt);
         }
+        self.prune(now, paths);
         if count > 0 {
             self.burst = self.burst.saturating_sub(1);
             self.fast_packet = false;
@@ -145,10 +146,14 @@ impl Tx {
     fn fill_again(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut count = 0;
         while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
+            if self.is_spent(now, index) {
+                self.abandon(now, index, paths);
+                continue;
+            }
             let Some((len, key)) = self.out.get(index).map(|c| (c.wire_len(), c.fragment.auth_key)) else {
                 break;
             };
-            let fits = pkt.fits(len) || (count == 0 && is_fresh(pkt, paths, path));
+            let fits = pkt.fits_chunk(kind::DATA, len) || (count == 0 && is_fresh(pkt, paths, path));
             if !fits || !pkt.takes_key(kind::DATA, key) {
                 break;
             }
@@ -169,6 +174,7 @@ impl Tx {
         chunk.moved |= old != path;
         chunk.blind = self.window.is_closed_for(chunk.fragment.len);
         chunk.resent_before = next;
+        chunk.resends = chunk.resends.saturating_add(1);
         self.blind |= chunk.blind;
         let wire_len = chunk.wire_len();
         self.stats.rtx += 1;
@@ -199,14 +205,18 @@ impl Tx {
 
     fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
-        while self.new_path(paths) == path
-            && let Some(p) = paths.get_mut(path)
-        {
+        while self.new_path(paths) == path {
+            if self.abandon_expired_head(now, paths) {
+                continue;
+            }
+            let Some(p) = paths.get_mut(path) else {
+                break;
+            };
             let max = self.next_max(p, pkt);
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
-            let fits = pkt.fits(DATA_CHUNK_HEADER_LEN + len);
+            let fits = pkt.fits_chunk(kind::DATA, DATA_CHUNK_HEADER_LEN + len);
             let any = !self.out.is_empty();
             if !fits || self.out.len() >= MAX_OUTSTANDING || !self.window.allows(len, self.out.flight_payload(), any) {
                 break;
@@ -249,7 +259,7 @@ impl Tx {
     /// No chunk is cut to what is left of a window: that would leave packets part-filled.
     fn next_max(&self, path: &Path, pkt: &PacketWriter<'_>) -> usize {
         let max = self.max_fragment(path);
-        let room = pkt.room().saturating_sub(DATA_CHUNK_HEADER_LEN) & !3;
+        let room = pkt.room_for(kind::DATA).saturating_sub(DATA_CHUNK_HEADER_LEN) & !3;
         let fills = !pkt.is_empty() && room < max && room >= max / MIN_FILL && self.queue.rest().is_some_and(|rest| rest > max);
         if fills { room } else { max }
     }

@@ -186,7 +186,7 @@ impl SocketNode {
         {
             return Some(Err(errno::invalid("the peer has no such address")));
         }
-        let result = assoc.send(now, info.sid, info.ppid, payload, info.options(link.settings.explicit_eor));
+        let result = assoc.send(now, info.sid, info.ppid, payload, info.options(link.settings.explicit_eor, link.settings.reliability));
         link.room = false;
         link.wants_room = result == Err(SendError::WouldBlock);
         let out = if link.wants_room { None } else { Some(result.map_err(errno::send_error)) };

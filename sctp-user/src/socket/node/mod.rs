@@ -23,7 +23,7 @@ use super::option::FragmentInterleave;
 use super::readiness::{Readiness, ReadyFd, Wakers};
 use crate::config::{EndpointConfig, StackConfig};
 use crate::entropy::OsEntropy;
-use crate::event::{AssocId, EndpointId};
+use crate::event::{AssocId, EndpointId, Reliability};
 use crate::net::{AddrChange, Meta, NetError, Train, Transmit};
 use crate::node::Node;
 use crate::stack::Stack;
@@ -49,6 +49,8 @@ pub(super) struct Settings {
     pub(super) context: u32,
     /// Whether the user says where messages end.
     pub(super) explicit_eor: bool,
+    /// When messages are given up for which nothing is said.
+    pub(super) reliability: Reliability,
     /// `Some(0)`: associations are aborted when the socket is dropped.
     pub(super) linger: Option<core::time::Duration>,
     /// How messages are sent for which nothing is said.
@@ -58,7 +60,7 @@ pub(super) struct Settings {
 impl Settings {
     fn new(kind: Kind) -> Self {
         let events = if kind == Kind::Many { Events::USUAL } else { Events::NONE };
-        Self { events, context: 0, explicit_eor: false, linger: None, send: None }
+        Self { events, context: 0, explicit_eor: false, reliability: Reliability::Full, linger: None, send: None }
     }
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io;
 
 use super::{AssocSel, GetOpt, Place, SetOpt, option};
-use crate::event::AssocId;
+use crate::event::{AssocId, Reliability};
 use crate::socket::errno;
 use crate::socket::info::SndInfo;
 use crate::socket::notification::{EventKind, Events};
@@ -100,6 +100,24 @@ impl SetOpt for DefaultSndInfo {
         }
         let usual = self.0 == SndInfo::default();
         place.set(sel, |s| s.send = (!usual).then(|| Box::new(self.0))).map(drop)
+    }
+}
+
+/// SCTP_DEFAULT_PRINFO (RFC 6458 section 8.1.32): when messages are given up for which [`SndInfo::reliability`] says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct DefaultPrInfo(pub Reliability);
+
+option!(DefaultPrInfo, "SCTP_DEFAULT_PRINFO", AssocSel);
+
+impl GetOpt for DefaultPrInfo {
+    fn get(place: &mut Place<'_>, sel: AssocSel) -> io::Result<Self> {
+        place.settings(sel).map(|s| Self(s.reliability))
+    }
+}
+
+impl SetOpt for DefaultPrInfo {
+    fn set(&self, place: &mut Place<'_>, sel: AssocSel) -> io::Result<()> {
+        place.set(sel, |s| s.reliability = self.0).map(drop)
     }
 }
 

@@ -21,6 +21,7 @@ mod addresses;
 mod association;
 mod auth;
 mod message;
+mod partial_reliability;
 mod paths;
 mod place;
 mod status;
@@ -32,7 +33,8 @@ use std::net::{IpAddr, SocketAddr};
 pub use self::addresses::{AdaptationLayer, AutoAsconf, SetPeerPrimaryAddr};
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
 pub use self::auth::{AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks};
-pub use self::message::{Context, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
+pub use self::message::{Context, DefaultPrInfo, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
+pub use self::partial_reliability::{PrAssocStatus, PrSel, PrStreamSel, PrStreamStatus, PrSupported};
 pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, RemoteUdpEncapsPort};
 #[doc(hidden)]
 pub use self::place::Place;

@@ -4,6 +4,8 @@ mod asconf;
 mod auth;
 mod control;
 mod data;
+mod entries;
+mod forward_tsn;
 mod init;
 mod pad;
 mod sack;
@@ -16,9 +18,11 @@ pub(crate) use self::asconf::{decode_request, encode_request};
 pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
+pub use self::entries::{Entries, Entry};
+pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
-pub use self::sack::{Duplicates, Entries, Entry, GapBlock, Gaps, Sack};
+pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
 pub use self::types::ChunkTypes;
 use super::cursor::Writer;
 use super::packet::RawChunk;
@@ -134,6 +138,10 @@ pub enum Chunk<'a> {
     Asconf(Asconf<'a>),
     /// ASCONF-ACK.
     AsconfAck(AsconfAck<'a>),
+    /// FORWARD TSN.
+    ForwardTsn(ForwardTsn<'a>),
+    /// I-FORWARD-TSN.
+    IForwardTsn(IForwardTsn<'a>),
     /// A type that neither RFC 9260 nor an extension known here defines.
     Unknown(RawChunk<'a>),
 }
@@ -160,6 +168,8 @@ impl<'a> Chunk<'a> {
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             kind::ASCONF => Asconf::decode(raw).map(Self::Asconf),
             kind::ASCONF_ACK => AsconfAck::decode(raw).map(Self::AsconfAck),
+            kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
+            kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
             _ => Some(Self::Unknown(*raw)),
         };
         parsed.ok_or(ChunkError { kind: raw.kind, offset: raw.offset, what: "too short or inconsistent" })
@@ -188,6 +198,8 @@ impl Encode for Chunk<'_> {
             Self::Pad(c) => c.encode(w),
             Self::Asconf(c) => c.encode(w),
             Self::AsconfAck(c) => c.encode(w),
+            Self::ForwardTsn(c) => c.encode(w),
+            Self::IForwardTsn(c) => c.encode(w),
             Self::Unknown(raw) => {
                 w.bytes(raw.raw);
                 w.pad4();

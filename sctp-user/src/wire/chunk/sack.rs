@@ -1,5 +1,6 @@
 //! SACK (RFC 9260 section 3.3.4).
 
+use super::entries::{Entries, Entry};
 use super::{Encode, kind};
 use crate::num::Tsn;
 use crate::wire::cursor::{Reader, Writer};
@@ -14,19 +15,25 @@ pub struct GapBlock {
     pub end: u16,
 }
 
-/// Something of which a SACK lists any number, in four bytes each.
-pub trait Entry: Copy + Eq {
-    /// From its four bytes.
-    fn decode(bytes: [u8; 4]) -> Self;
-}
-
 impl Entry for GapBlock {
+    type Wire = [u8; 4];
+
+    fn split(wire: &[u8]) -> &[[u8; 4]] {
+        wire.as_chunks().0
+    }
+
     fn decode([a, b, c, d]: [u8; 4]) -> Self {
         Self { start: u16::from_be_bytes([a, b]), end: u16::from_be_bytes([c, d]) }
     }
 }
 
 impl Entry for Tsn {
+    type Wire = [u8; 4];
+
+    fn split(wire: &[u8]) -> &[[u8; 4]] {
+        wire.as_chunks().0
+    }
+
     fn decode(bytes: [u8; 4]) -> Self {
         Self(u32::from_be_bytes(bytes))
     }
@@ -36,49 +43,6 @@ impl Entry for Tsn {
 pub type Gaps<'a> = Entries<'a, GapBlock>;
 /// The duplicate TSNs.
 pub type Duplicates<'a> = Entries<'a, Tsn>;
-
-/// A list of a SACK: as it came, or as it is to be sent.
-#[derive(Clone, Copy, Debug)]
-pub enum Entries<'a, T> {
-    /// Undecoded bytes, four per entry.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [T]),
-}
-
-impl<'a, T: Entry> Entries<'a, T> {
-    /// The entries in the order of the chunk.
-    pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
-        let (wire, list) = match *self {
-            Self::Wire(bytes) => (bytes, [].as_slice()),
-            Self::List(list) => (&[] as &[u8], list),
-        };
-        wire.as_chunks::<4>().0.iter().map(|bytes| T::decode(*bytes)).chain(list.iter().copied())
-    }
-
-    /// Number of entries.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        match self {
-            Self::Wire(bytes) => bytes.len() / 4,
-            Self::List(list) => list.len(),
-        }
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl<T: Entry> PartialEq for Entries<'_, T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl<T: Entry> Eq for Entries<'_, T> {}
 
 /// A SACK chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

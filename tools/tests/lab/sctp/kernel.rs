@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use sctp_user::socket::{Handle, RuntimeBuilder, SocketNode};
-use sctp_user::{Channel, PathState};
+use sctp_user::{Channel, HmacId, PathState};
 
+use super::capture::Capture;
 use super::scenario::{Opener, Site};
 use super::transport::{Transport, UDP};
 use super::{lksctp, ours};
@@ -14,6 +15,7 @@ use crate::scene::Scene;
 pub(crate) struct Lab {
     // Dropped before the scene, which lets the next test in.
     handle: Handle<SocketNode>,
+    capture: Capture,
     transport: Transport,
     pub(crate) scene: Scene,
 }
@@ -25,19 +27,27 @@ const THEIRS_V6: [&str; 2] = ["fd77:1::31", "fd77:2::31"];
 
 impl Lab {
     fn new(transport: Transport) -> Option<Self> {
-        Self::with_runtime(transport, transport.runtime())
+        Self::with_runtime(transport, transport.runtime(), false)
+    }
+
+    /// With the extensions that are off there unless asked for.
+    fn extended(transport: Transport) -> Option<Self> {
+        Self::with_runtime(transport, transport.runtime(), true)
     }
 
     /// `transport` is the kernel's.
-    fn with_runtime(transport: Transport, ours: RuntimeBuilder) -> Option<Self> {
+    fn with_runtime(transport: Transport, ours: RuntimeBuilder, extended: bool) -> Option<Self> {
         let scene = Scene::two_networks()?;
-        let port = if transport == Transport::Udp { UDP } else { 0 };
+        let (port, on) = (if transport == Transport::Udp { UDP } else { 0 }, u8::from(extended));
+        // What a socket is told of addresses and interleaving does not reach the one that it accepts: hence for the whole host.
         scene.sh(&format!(
-            "ip link set eth1 up; ip netns exec a sh -c 'cd /proc/sys/net/sctp; echo {port} > udp_port; echo {port} > encap_port'"
+            "ip link set eth1 up; ip netns exec a sh -c 'cd /proc/sys/net/sctp; echo {port} > udp_port; echo {port} > encap_port;
+            for what in auth addip reconf intl; do echo {on} > ${{what}}_enable; done'"
         ));
         // The raw sockets are open before anything comes: else this machine's kernel would answer it.
-        let handle = ours::start(scene.namespace(), ours);
-        Some(Self { handle, transport, scene })
+        let capture = Capture::new();
+        let handle = ours::start(scene.namespace(), ours.pcap(capture.file()));
+        Some(Self { handle, capture, transport, scene })
     }
 
     /// The two ends, at these of their addresses.
@@ -45,7 +55,8 @@ impl Lab {
         let addrs = |texts: &[&str]| texts.iter().map(|text| text.parse::<IpAddr>().unwrap()).collect();
         let start = |arguments: &str| self.scene.interactive(&format!("exec ip netns exec a peer {arguments}"));
         let options = self.transport.options();
-        test(&Site { handle: &self.handle, ours: addrs(ours), theirs: addrs(theirs), channel, options, start: &start });
+        let (ours, theirs, capture) = (addrs(ours), addrs(theirs), self.capture.file());
+        test(&Site { handle: &self.handle, ours, theirs, channel, options, start: &start, capture });
     }
 
     /// The switch between the first network of the host and ours.
@@ -106,12 +117,40 @@ fn kernel_on_two_paths_of_which_one_is_cut() {
 /// A kernel without UDP encapsulation, of which we know the address only: we try UDP first, and go on over IP.
 #[test]
 fn kernel_known_only_by_its_address() {
-    let Some(lab) = Lab::with_runtime(Transport::Raw, Transport::Udp.runtime().raw()) else { return };
+    let Some(lab) = Lab::with_runtime(Transport::Raw, Transport::Udp.runtime().raw(), false) else { return };
     lab.with(&OURS_V4[..1], &THEIRS_V4[..1], None, |site| {
         let talk = site.opened();
         let id = talk.stream.id();
         let paths = lab.handle.with(|node, _| node.stack_mut().assoc(id).unwrap().paths()).unwrap();
         assert!(paths.iter().all(|path| path.channel == Channel::Raw && path.state == PathState::Active), "{paths:#?}");
         talk.close(Opener::We);
+    });
+}
+
+/// A scene of extensions, at two addresses: over IP one of each family.
+fn extended(transport: Transport, scene: impl FnOnce(&Site<'_>, &dyn Fn(bool))) {
+    let Some(lab) = Lab::extended(transport) else { return };
+    let (ours, theirs) = match transport {
+        Transport::Udp => (OURS_V4, THEIRS_V4),
+        Transport::Raw => ([OURS_V4[0], OURS_V6[1]], [THEIRS_V4[0], THEIRS_V6[1]]),
+    };
+    lab.with(&ours, &theirs, Some(transport.channel()), |site| scene(site, &|cut| lab.cut(cut)));
+}
+
+#[test]
+fn kernel_authentication_in_udp() {
+    extended(Transport::Udp, |site, _| {
+        site.authentication(Opener::We, &[HmacId::Sha256, HmacId::Sha1]);
+        site.authentication(Opener::They, &[HmacId::Sha1]);
+        site.wrong_key(Opener::We);
+    });
+}
+
+#[test]
+fn kernel_authentication_over_ip() {
+    extended(Transport::Raw, |site, _| {
+        site.authentication(Opener::They, &[HmacId::Sha256, HmacId::Sha1]);
+        site.authentication(Opener::We, &[HmacId::Sha1]);
+        site.wrong_key(Opener::They);
     });
 }

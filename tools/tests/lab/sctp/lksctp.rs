@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sctp_user::socket::{SctpListener, SctpStream, SndInfo};
@@ -36,7 +37,7 @@ impl Programs<'_> {
     }
 
     fn endpoint(&self, port: u16) -> EndpointConfig {
-        let mut cfg = EndpointConfig::with(port, config());
+        let mut cfg = EndpointConfig::with(port, Arc::new(config()));
         cfg.bind.clone_from(&self.site.ours);
         cfg
     }

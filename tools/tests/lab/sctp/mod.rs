@@ -2,6 +2,8 @@
 //!
 //! The other end is `tools/lab/src/peer.c`, built for either of them; `scenario.rs` is what all of them are put through.
 
+mod capture;
+mod extensions;
 mod kernel;
 mod lksctp;
 mod ours;

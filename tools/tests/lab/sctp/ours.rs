@@ -1,11 +1,10 @@
 //! Our end: a runtime in a network namespace, driven by the test itself.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::thread;
 
 use sctp_user::socket::{Handle, Runtime, RuntimeBuilder, SctpStream, SocketNode};
-use sctp_user::{AssocConfig, AssocStats};
+use sctp_user::{Assoc, AssocConfig, AssocStats};
 
 use crate::scene::LIMIT;
 
@@ -32,12 +31,12 @@ pub(crate) fn start(namespace: &str, builder: RuntimeBuilder) -> Handle<SocketNo
 }
 
 /// 64 streams each way, and time-outs for a test.
-pub(crate) fn config() -> Arc<AssocConfig> {
+pub(crate) fn config() -> AssocConfig {
     let mut cfg = AssocConfig::signalling();
     (cfg.outbound_streams, cfg.max_inbound_streams) = (64, 64);
     // A guest that gets no processor for a while is not dead.
     (cfg.path_max_retrans, cfg.assoc_max_retrans, cfg.max_init_retransmits) = (5, 20, 12);
-    Arc::new(cfg)
+    cfg
 }
 
 pub(crate) fn stats(stream: &SctpStream) -> AssocStats {
@@ -45,12 +44,17 @@ pub(crate) fn stats(stream: &SctpStream) -> AssocStats {
     stream.handle().with(|node, _| node.stack_mut().assoc(id).unwrap().stats()).unwrap()
 }
 
+/// Waits until the association is as `wanted`.
+pub(crate) fn until<R>(stream: &SctpStream, what: &str, wanted: impl Fn(&Assoc<'_>) -> Option<R>) -> R {
+    let id = stream.id();
+    let met = stream.handle().wait(Some(LIMIT), |node, _| wanted(&node.stack_mut().assoc(id)?));
+    met.unwrap().unwrap_or_else(|| {
+        let (paths, stats) = stream.handle().with(|node, _| node.stack_mut().assoc(id).map(|a| (a.paths(), a.stats()))).unwrap().unwrap();
+        panic!("{what}: {paths:#?} {stats:#?}")
+    })
+}
+
 /// Waits until the counters are what is `wanted`.
 pub(crate) fn stats_until(stream: &SctpStream, what: &str, wanted: impl Fn(&AssocStats) -> bool) {
-    let id = stream.id();
-    let met = stream.handle().wait(Some(LIMIT), |node, _| {
-        let stats = node.stack_mut().assoc(id)?.stats();
-        wanted(&stats).then_some(())
-    });
-    assert!(met.unwrap().is_some(), "{what}: {:#?}", stats(stream));
+    until(stream, what, |assoc| wanted(&assoc.stats()).then_some(()));
 }

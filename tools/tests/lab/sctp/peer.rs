@@ -1,6 +1,7 @@
 //! The other end: `tools/lab/src/peer.c`, led line by line.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use super::work::Tally;
 use crate::common::Background;
@@ -27,10 +28,10 @@ impl Peer {
         }
     }
 
-    /// Begins to send; [`Self::sent`] is what it was.
-    pub(crate) fn send(&mut self, count: u32, sizes: &[usize]) {
+    /// Begins to send; `how` are further words of the line. [`Self::sent`] is what it was.
+    pub(crate) fn send(&mut self, count: u32, sizes: &[usize], how: &str) {
         let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
-        self.0.say(&format!("send {count} {}", sizes.join(",")));
+        self.0.say(&format!("send {count} {} {how}", sizes.join(",")));
     }
 
     pub(crate) fn sent(&mut self) -> Tally {
@@ -40,6 +41,23 @@ impl Peer {
     /// What has come once `count` messages have come in all.
     pub(crate) fn received(&mut self, count: u64) -> Tally {
         Tally::parse(&self.ask(&format!("await {count}"), "received "))
+    }
+
+    /// Waits until it is told what begins with `text`, if it has not been already. Each notification counts once.
+    pub(crate) fn note(&mut self, text: &str) -> String {
+        let wanted = format!("note {text}");
+        if !self.0.seen.iter().any(|line| line.starts_with(&wanted)) {
+            self.line(&wanted);
+        }
+        let at = self.0.seen.iter().position(|line| line.starts_with(&wanted)).unwrap();
+        self.0.seen.remove(at)
+    }
+
+    /// Which of these messages have not come there.
+    pub(crate) fn missing(&mut self, numbers: &Range<u32>) -> Vec<u32> {
+        let line = self.ask(&format!("missing {} {}", numbers.start, numbers.end), "missing ");
+        let list = line.rsplit(' ').next().unwrap();
+        list.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().unwrap()).collect()
     }
 
     /// What it says of its paths.

@@ -2,10 +2,12 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sctp_user::socket::{Handle, SctpListener, SctpStream, SocketNode};
-use sctp_user::{Channel, EndpointConfig, PathState, PeerAddr};
+use sctp_user::{AssocConfig, Channel, EndpointConfig, PathState, PeerAddr};
 
 use super::ours::{config, stats, stats_until};
 use super::peer::{Peer, arguments};
@@ -31,22 +33,44 @@ pub(crate) struct Site<'a> {
     pub(crate) options: Vec<String>,
     /// Starts the peer with these arguments.
     pub(crate) start: &'a dyn Fn(&str) -> Background,
+    /// What we send and receive is recorded there.
+    pub(crate) capture: &'a Path,
+}
+
+/// How the two ends are set up.
+pub(crate) struct Plan {
+    pub(crate) config: AssocConfig,
+    /// Options of the peer, beside those of the site.
+    pub(crate) options: Vec<String>,
+    /// Our addresses, and theirs.
+    pub(crate) ours: Vec<IpAddr>,
+    pub(crate) theirs: Vec<IpAddr>,
 }
 
 /// The peer's port; ours is one more.
 const PORT: u16 = 5001;
 
 impl Site<'_> {
-    /// An association; either end is told one address of the other, the rest comes by INIT and INIT ACK.
+    /// Everything as usual, at all addresses.
+    pub(crate) fn plan(&self) -> Plan {
+        Plan { config: config(), options: Vec::new(), ours: self.ours.clone(), theirs: self.theirs.clone() }
+    }
+
     fn associate(&self, opener: Opener) -> Talk {
-        let mut cfg = EndpointConfig::with(PORT + 1, config());
-        cfg.bind.clone_from(&self.ours);
+        self.associate_as(opener, self.plan())
+    }
+
+    /// An association; either end is told one address of the other, the rest comes by INIT and INIT ACK.
+    pub(crate) fn associate_as(&self, opener: Opener, plan: Plan) -> Talk {
+        let mut cfg = EndpointConfig::with(PORT + 1, Arc::new(plan.config));
+        cfg.bind = plan.ours;
         let server = opener == Opener::We;
-        let mut peer = Peer((self.start)(&arguments(server, (PORT, PORT + 1), &self.theirs, self.ours[0], &self.options)));
+        let options = [&self.options[..], &plan.options].concat();
+        let mut peer = Peer((self.start)(&arguments(server, (PORT, PORT + 1), &plan.theirs, cfg.bind[0], &options)));
         let stream = match opener {
             Opener::We => {
                 peer.line("listening");
-                let to = PeerAddr { addr: SocketAddr::new(self.theirs[0], PORT), channel: self.channel };
+                let to = PeerAddr { addr: SocketAddr::new(plan.theirs[0], PORT), channel: self.channel };
                 SctpStream::connect_with(self.handle, &[to], cfg, Some(LIMIT)).unwrap()
             }
             Opener::They => {

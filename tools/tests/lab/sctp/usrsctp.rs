@@ -6,8 +6,10 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use sctp_user::HmacId;
 use sctp_user::socket::{Handle, SocketNode};
 
+use super::capture::Capture;
 use super::ours;
 use super::scenario::{Opener, Site};
 use super::transport::Transport;
@@ -50,6 +52,7 @@ struct Wires {
     name: String,
     program: &'static Path,
     handle: Handle<SocketNode>,
+    capture: Capture,
     transport: Transport,
     _bystander: Option<Handle<SocketNode>>,
 }
@@ -76,14 +79,15 @@ impl Wires {
                 ip(&format!("-n {name}-{host} link set e{wire} up"));
             }
         }
-        let handle = ours::start(&format!("{name}-a"), transport.runtime());
+        let capture = Capture::new();
+        let handle = ours::start(&format!("{name}-a"), transport.runtime().pcap(capture.file()));
         // Its raw socket is small, and newer kernels report packets for which it has no room as of a protocol that nobody speaks:
         // whoever sent them would have to give up (RFC 9260 section 10, ICMP8). The raw sockets of another stack prevent that, which
         // says nothing about ports that are not its own.
         let raw = transport == Transport::Raw;
         let bystander = raw.then(|| ours::start(&format!("{name}-b"), transport.runtime()));
         std::mem::forget(bed);
-        Some(Self { name, program, handle, transport, _bystander: bystander })
+        Some(Self { name, program, handle, capture, transport, _bystander: bystander })
     }
 
     /// The hosts, at these addresses.
@@ -96,7 +100,8 @@ impl Wires {
             Background::spawn(command(Path::new("/"), &words))
         };
         let (channel, options) = (Some(self.transport.channel()), self.transport.options());
-        test(&Site { handle: &self.handle, ours: addrs(ours), theirs: addrs(theirs), channel, options, start: &start });
+        let (ours, theirs, capture) = (addrs(ours), addrs(theirs), self.capture.file());
+        test(&Site { handle: &self.handle, ours, theirs, channel, options, start: &start, capture });
     }
 
     fn cut(&self, cut: bool) {
@@ -175,4 +180,21 @@ fn libusrsctp_over_ipv6() {
 #[test]
 fn libusrsctp_on_two_paths_of_which_one_is_cut() {
     on_two_paths_of_which_one_is_cut(Transport::Raw);
+}
+
+/// A scene of extensions, over UDP on two networks.
+fn extended(scene: impl FnOnce(&Site<'_>, &dyn Fn(bool))) {
+    let Some(wires) = Wires::new(Transport::Udp) else { return };
+    wires.with(&["10.78.1.1", "10.78.2.1"], &["10.78.1.2", "10.78.2.2"], |site| scene(site, &|cut| wires.cut(cut)));
+}
+
+#[test]
+fn libusrsctp_authentication() {
+    extended(|site, _| {
+        [Opener::We, Opener::They].into_iter().for_each(|opener| {
+            // It has no SHA-256, and says so.
+            site.authentication(opener, &[HmacId::Sha1]);
+            site.wrong_key(opener);
+        });
+    });
 }

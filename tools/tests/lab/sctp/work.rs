@@ -39,8 +39,11 @@ pub(crate) struct Tally {
     /// Messages that came before an earlier one of their stream.
     pub(crate) disorder: u64,
     last: BTreeMap<u16, u32>,
-    /// The hash of a message of which parts have come.
-    partial: Option<u64>,
+    /// The hashes of messages of which parts have come, by stream and by whether they are unordered: with interleaving the parts
+    /// of several come in turn.
+    partial: BTreeMap<(u16, bool), u64>,
+    /// The numbers of those that have come, in that order.
+    pub(crate) order: Vec<u32>,
 }
 
 impl Tally {
@@ -53,18 +56,26 @@ impl Tally {
 
     /// Counts a message that came, or a part of one.
     pub(crate) fn received(&mut self, info: &RcvInfo, part: &[u8]) {
-        assert_eq!(info.offset == 0, self.partial.is_none(), "a part is missing: {info:?}");
-        let h = hash(self.partial.take().unwrap_or_else(|| begin(info.ppid.0, info.sid.0)), part);
+        let kind = (info.sid.0, info.unordered);
+        let partial = self.partial.remove(&kind);
+        assert_eq!(info.offset == 0, partial.is_none(), "a part is missing: {info:?}");
+        let h = hash(partial.unwrap_or_else(|| begin(info.ppid.0, info.sid.0)), part);
         self.bytes += part.len() as u64;
         if info.more {
-            self.partial = Some(h);
+            self.partial.insert(kind, h);
             return;
         }
+        self.order.push(info.ppid.0);
         self.count += 1;
         self.sum = self.sum.wrapping_add(h);
         if !info.unordered && self.last.insert(info.sid.0, info.ppid.0).is_some_and(|last| last >= info.ppid.0) {
             self.disorder += 1;
         }
+    }
+
+    /// Whether message `number` has come.
+    pub(crate) fn has(&self, number: u32) -> bool {
+        self.order.contains(&number)
     }
 
     /// Adds what was counted of other messages.
