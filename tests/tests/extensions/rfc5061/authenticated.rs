@@ -66,7 +66,7 @@ fn both_chunks_are_sent_behind_an_auth_chunk() {
     assert_eq!(sent[0].names(), ["AUTH", "ASCONF"]);
     assert!(signer.covers(&sent[0]).is_some());
     // Every transmission has a code of its own.
-    let again = p.tick().unwrap();
+    let again = p.pass(core::time::Duration::from_millis(1_500));
     let again = again.iter().find(|s| s.names().contains(&"ASCONF")).unwrap();
     assert!(signer.covers(again).is_some());
     let ack = Chunk::AsconfAck(AsconfAck { serial: Serial(asked.serial), responses: AsconfResponses::List(&[]) });
