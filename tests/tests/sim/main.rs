@@ -6,6 +6,7 @@ mod delivery;
 mod ecn;
 mod faults;
 mod goodput;
+mod interleaving;
 mod lifecycle;
 mod multihoming;
 mod partial;
