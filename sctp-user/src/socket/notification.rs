@@ -122,6 +122,14 @@ pub enum Notification {
         /// What became of it (SCTP_STREAM_CHANGE_DENIED, SCTP_STREAM_CHANGE_FAILED).
         outcome: ReconfigOutcome,
     },
+    /// What the layer above the peer's SCTP said of itself when the association came up (SCTP_ADAPTATION_INDICATION; RFC 5061 section
+    /// 4.2.6).
+    Adaptation {
+        /// The association.
+        assoc: AssocId,
+        /// The indication.
+        indication: u32,
+    },
     /// About authentication (SCTP_AUTHENTICATION_EVENT).
     Authentication {
         /// The association.
@@ -166,6 +174,7 @@ impl Notification {
             | Self::StreamsReset { assoc, .. }
             | Self::AssociationReset { assoc, .. }
             | Self::StreamsChanged { assoc, .. }
+            | Self::Adaptation { assoc, .. }
             | Self::Authentication { assoc, .. }
             | Self::SenderDry { assoc }
             | Self::Stopped { assoc }
@@ -186,6 +195,7 @@ impl Notification {
             Self::StreamsReset { .. } => EventKind::StreamReset,
             Self::AssociationReset { .. } => EventKind::AssocReset,
             Self::StreamsChanged { .. } => EventKind::StreamChange,
+            Self::Adaptation { .. } => EventKind::Adaptation,
             Self::Authentication { .. } => EventKind::Authentication,
             Self::SenderDry { .. } => EventKind::SenderDry,
             Self::Writable { .. } => EventKind::Writable,
@@ -274,6 +284,8 @@ pub enum EventKind {
     AssocReset,
     /// SCTP_STREAM_CHANGE_EVENT (RFC 6525).
     StreamChange,
+    /// SCTP_ADAPTATION_INDICATION.
+    Adaptation,
     /// [`Notification::Writable`], which RFC 6458 leaves to `select`.
     Writable,
     /// SCTP_AUTHENTICATION_EVENT.
@@ -296,6 +308,7 @@ impl Events {
         .with(EventKind::SendFailed)
         .with(EventKind::Shutdown)
         .with(EventKind::PartialDelivery)
+        .with(EventKind::Adaptation)
         .with(EventKind::Writable);
 
     /// With one more.

@@ -4,6 +4,7 @@
 //! `emit` where it needs them. What both sides say of them in INIT and INIT ACK are [`Terms`]. A chunk of an extension's own goes out
 //! through the core's queue of control chunks, as [`Control::Encoded`](super::core::Control).
 
+mod asconf;
 mod auth;
 mod ecn;
 mod idata;
@@ -11,13 +12,19 @@ mod partial_reliability;
 mod reconfig;
 mod terms;
 
+pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
 pub(crate) use self::partial_reliability::PartialReliability;
 pub(crate) use self::reconfig::{Reconfig, What};
 pub use self::terms::{Capabilities, Terms};
+use std::net::IpAddr;
+
+use super::cookie::MAX_ADDRS;
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
+use super::path::source;
+use super::state::State;
 use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
@@ -31,6 +38,8 @@ pub(crate) struct Extensions {
     pub(crate) auth: Option<Box<Auth>>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
+    /// Dynamic address reconfiguration.
+    pub(crate) asconf: Option<Box<Asconf>>,
     /// Partial reliability.
     pub(crate) partial_reliability: Option<PartialReliability>,
     /// Stream reconfiguration.
@@ -46,6 +55,7 @@ impl Extensions {
         Self {
             auth,
             ecn: Ecn::negotiate(agreed),
+            asconf: Asconf::negotiate(core, agreed).map(Box::new),
             partial_reliability: PartialReliability::negotiate(agreed, core),
             reconfig: Reconfig::negotiate(core).map(Box::new),
         }
@@ -76,14 +86,23 @@ impl Extensions {
     /// as any other (RFC 3758 section 3.3.1), but for I-DATA, which breaks the rules (RFC 8260 section 2.2.3).
     pub(crate) fn knows(&self, kind: u8) -> bool {
         match kind {
+            kind::ASCONF | kind::ASCONF_ACK => self.asconf.is_some(),
             kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.partial_reliability.is_some(),
             kind::RE_CONFIG => self.reconfig.is_some(),
             _ => true,
         }
     }
 
+    /// Whether an ABORT that came to our address `ip` is to be ignored (RFC 5061 section 5.3.1).
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
+        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip))
+    }
+
     /// A chunk of the peer, before the core sees it.
-    pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, _at: &Arrival<'_>, chunk: &Chunk<'_>) {
+    pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.on_chunk(core, ctx, at, chunk);
+        }
         if let Some(ecn) = &mut self.ecn {
             ecn.on_chunk(core, ctx.now, chunk);
         }
@@ -129,13 +148,44 @@ impl Extensions {
 
     /// When [`Self::on_timeout`] wants to be called.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.reconfig.as_ref().and_then(|r| r.next_deadline())
+        let asconf = self.asconf.as_ref().and_then(|a| a.next_deadline());
+        let reconfig = self.reconfig.as_ref().and_then(|r| r.next_deadline());
+        [asconf, reconfig].into_iter().flatten().min()
     }
 
     /// Serves the timers of extensions that have expired.
     pub(crate) fn on_timeout(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
-        if let Some(reconfig) = &mut self.reconfig {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.on_timeout(core, ctx);
+        }
+        if let Some(reconfig) = self.reconfig.as_mut().filter(|_| core.state != State::Closed) {
             reconfig.on_timeout(core, ctx);
+        }
+    }
+
+    /// The INIT ACK has told what the peer has: what does not follow from that alone.
+    pub(crate) fn begin(&mut self, core: &mut Core) {
+        if core.cfg.brief_listing && core.local_terms.capabilities.asconf {
+            let mut all = core.local_addrs.clone();
+            core.local_addrs.truncate(source::BRIEF_LIST);
+            if let Some(asconf) = self.asconf.as_mut().filter(|_| all.len() > source::BRIEF_LIST) {
+                all.truncate(MAX_ADDRS);
+                asconf.promise(Goal::Addresses(all));
+            }
+        }
+    }
+
+    /// The association is established.
+    pub(crate) fn on_established(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.proceed(core, ctx);
+        }
+    }
+
+    /// After any change of the association: what became of its paths.
+    pub(crate) fn settle(&mut self, core: &mut Core) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.settle_wish(core);
         }
     }
 }
