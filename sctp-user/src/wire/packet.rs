@@ -353,7 +353,9 @@ mod tests {
     /// RFC 9653 rows: 5.2-5.
     #[test]
     fn a_zero_checksum_goes_with_no_chunk_that_must_have_one() {
-        for (kind, zero) in [(kind::INIT, false), (kind::COOKIE_ECHO, false), (kind::ASCONF, false), (kind::INIT_ACK, true), (kind::DATA, true)] {
+        for (kind, zero) in
+            [(kind::INIT, false), (kind::COOKIE_ECHO, false), (kind::ASCONF, false), (kind::INIT_ACK, true), (kind::DATA, true)]
+        {
             let mut buf = Vec::new();
             let mut w = PacketWriter::new(&mut buf, HEADER, 1400);
             w.set_checksum(ChecksumMode::Zero);
