@@ -19,6 +19,7 @@
 
 mod association;
 mod auth;
+mod interleaving;
 mod message;
 mod partial_reliability;
 mod paths;
@@ -31,6 +32,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
 pub use self::auth::{AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks};
+pub use self::interleaving::{InterleavingSupported, Scheduler, SchedulerValue, StreamSel};
 pub use self::message::{Context, DefaultPrInfo, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
 pub use self::partial_reliability::{PrAssocStatus, PrSel, PrStreamSel, PrStreamStatus, PrSupported};
 pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, RemoteUdpEncapsPort};
