@@ -165,6 +165,16 @@ pub struct AssocConfig {
     pub auth_keys: KeyRing,
     /// Dynamic address reconfiguration (RFC 5061), if the peer has it too.
     pub add_ip: bool,
+    /// Whether addresses may be changed without authentication, which RFC 5061 section 4.1.1 forbids: only for closed networks, where
+    /// nobody can send what is not his to send.
+    pub add_ip_without_auth: bool,
+    /// Whether the peer is told when addresses of this host come and go, if the endpoint uses them all (RFC 6458 section 8.1.23).
+    pub auto_asconf: bool,
+    /// Whether an INIT lists few addresses, so that it and the COOKIE ECHO fit small packets, and the others are added once the association
+    /// is established, if the peer has Add-IP. With [`AssocConfig::add_ip`] only.
+    pub brief_listing: bool,
+    /// Adaptation layer indication that the peer is told (RFC 5061 section 4.2.6).
+    pub adaptation: Option<u32>,
     /// Partial reliability (RFC 3758), if the peer has it too: without it every message is sent until it arrives.
     pub partial_reliability: bool,
     /// Stream reconfiguration (RFC 6525), if the peer has it too.
@@ -237,6 +247,10 @@ impl AssocConfig {
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
             auth_keys: KeyRing::default(),
             add_ip: false,
+            add_ip_without_auth: false,
+            auto_asconf: true,
+            brief_listing: false,
+            adaptation: None,
             partial_reliability: false,
             stream_reset: false,
             interleaving: false,
@@ -310,6 +324,7 @@ impl AssocConfig {
             (self.hb_interval.is_some_and(|i| Some(i) != rfc.hb_interval), "HB.interval is not 30 s (section 16)"),
             (self.sack_delay > rfc.sack_delay, "SACK.Delay above 200 ms (section 6.2)"),
             (self.cookie_life != rfc.cookie_life, "Valid.Cookie.Life is not 60 s (section 16)"),
+            (self.add_ip_without_auth, "addresses may be changed without authentication (RFC 5061 section 4.1.1)"),
             (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
         ];
         rules.into_iter().filter(|(departs, _)| *departs).map(|(_, what)| what).collect()
@@ -397,6 +412,9 @@ impl AssocConfig {
             (self.auth_chunks != new.auth_chunks, "auth_chunks", told),
             (self.auth_hmacs != new.auth_hmacs, "auth_hmacs", told),
             (self.add_ip != new.add_ip, "add_ip", told),
+            (self.add_ip_without_auth != new.add_ip_without_auth, "add_ip_without_auth", told),
+            (self.brief_listing != new.brief_listing, "brief_listing", told),
+            (self.adaptation != new.adaptation, "adaptation", told),
             (self.partial_reliability != new.partial_reliability, "partial_reliability", told),
             (self.stream_reset != new.stream_reset, "stream_reset", told),
             (self.interleaving != new.interleaving, "interleaving", told),

@@ -6,3 +6,4 @@
 
 mod auth;
 mod interleaving;
+mod rfc5061;

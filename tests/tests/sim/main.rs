@@ -11,6 +11,7 @@ mod lifecycle;
 mod multihoming;
 mod partial;
 mod pmtu;
+mod protection;
 mod rough;
 mod statistics;
 mod wireshark;

@@ -1,5 +1,6 @@
 //! Chunks of RFC 9260 section 3.3: one struct each that borrows its variable parts and is used to read and to write.
 
+mod asconf;
 mod auth;
 mod control;
 mod data;
@@ -13,6 +14,8 @@ mod types;
 
 use thiserror::Error;
 
+pub use self::asconf::{AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses};
+pub(crate) use self::asconf::{decode_request, encode_request};
 pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
@@ -135,6 +138,10 @@ pub enum Chunk<'a> {
     IData(IData<'a>),
     /// PAD.
     Pad(Pad<'a>),
+    /// ASCONF.
+    Asconf(Asconf<'a>),
+    /// ASCONF-ACK.
+    AsconfAck(AsconfAck<'a>),
     /// FORWARD TSN.
     ForwardTsn(ForwardTsn<'a>),
     /// I-FORWARD-TSN.
@@ -164,6 +171,8 @@ impl<'a> Chunk<'a> {
             kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::I_DATA => IData::decode(raw).map(Self::IData),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
+            kind::ASCONF => Asconf::decode(raw).map(Self::Asconf),
+            kind::ASCONF_ACK => AsconfAck::decode(raw).map(Self::AsconfAck),
             kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
             kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
             _ => Some(Self::Unknown(*raw)),
@@ -193,6 +202,8 @@ impl Encode for Chunk<'_> {
             Self::Auth(c) => c.encode(w),
             Self::IData(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
+            Self::Asconf(c) => c.encode(w),
+            Self::AsconfAck(c) => c.encode(w),
             Self::ForwardTsn(c) => c.encode(w),
             Self::IForwardTsn(c) => c.encode(w),
             Self::Unknown(raw) => {
