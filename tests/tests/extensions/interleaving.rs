@@ -169,6 +169,27 @@ fn messages_of_several_streams_are_interleaved() {
     assert_eq!(order.iter().map(|(sid, mid, fsn, _)| (*sid, *mid, *fsn)).take(9).collect::<Vec<_>>(), figure);
 }
 
+/// RFC 8260 rows: 2.2.2-4.
+#[test]
+fn windows_are_observed() {
+    let user_data =
+        |sent: &[Sent]| chunks(sent).map(|c| if let Seen::IData { payload, .. } = c { payload.len() } else { 0 }).sum::<usize>();
+    let on_the_wire = |sent: &[Sent]| sent.iter().flat_map(|s| &s.chunks).map(|c| c.raw.len().next_multiple_of(4)).sum::<usize>();
+    for window in [1_500, 3_000, 100_000] {
+        let mut p = opened(cfg(), &[kind::I_DATA]);
+        p.a_rwnd = window;
+        p.send(0, b"x");
+        p.ack();
+        let mut sent = Vec::new();
+        for sid in 0..5 {
+            sent.extend(p.send(sid, &[7; 4_000]));
+        }
+        assert!(!sent.is_empty() && user_data(&sent) <= window as usize, "{window}: {}", user_data(&sent));
+        // The initial congestion window may be exceeded by less than a packet (RFC 9260 section 6.1 B).
+        assert!(on_the_wire(&sent) < 4_404 + 1_500, "{}", on_the_wire(&sent));
+    }
+}
+
 /// RFC 8260 rows: 2.2.3-3. Pitfall 93.
 #[test]
 fn data_where_i_data_was_agreed_on_ends_in_an_abort() {
