@@ -6,4 +6,5 @@
 
 mod auth;
 mod dcsctp;
+mod interleaving;
 mod rfc5061;
