@@ -154,3 +154,19 @@ fn kernel_authentication_over_ip() {
         site.wrong_key(Opener::They);
     });
 }
+
+#[test]
+fn kernel_partial_reliability_in_udp() {
+    extended(Transport::Udp, |site, cut| {
+        site.partial_reliability(Opener::We, false, cut);
+        site.partial_reliability(Opener::They, true, cut);
+    });
+}
+
+#[test]
+fn kernel_partial_reliability_over_ip() {
+    extended(Transport::Raw, |site, cut| {
+        site.partial_reliability(Opener::They, false, cut);
+        site.partial_reliability(Opener::We, true, cut);
+    });
+}

@@ -69,6 +69,12 @@ impl Peer {
     }
 }
 
+/// The number of `key=number` in the line.
+pub(crate) fn field(line: &str, key: &str) -> u64 {
+    let word = line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    word.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {key} in {line:?}"))
+}
+
 /// The command line: `server` waits for us.
 pub(crate) fn arguments(server: bool, ports: (u16, u16), theirs: &[IpAddr], ours: IpAddr, options: &[String]) -> String {
     let mut words: Vec<String> = theirs.iter().map(|ip| format!("-l {ip}")).collect();

@@ -198,3 +198,12 @@ fn libusrsctp_authentication() {
         });
     });
 }
+
+#[test]
+fn libusrsctp_partial_reliability() {
+    extended(|site, cut| {
+        for (opener, interleaving) in [(Opener::We, false), (Opener::They, true)] {
+            site.partial_reliability(opener, interleaving, cut);
+        }
+    });
+}
