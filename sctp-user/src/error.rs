@@ -44,6 +44,24 @@ pub enum PathError {
     OutOfRange,
 }
 
+/// Why the peer cannot be told of a change of our addresses (RFC 5061).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// The association is gone.
+    #[error("the association is gone")]
+    Closed,
+    /// Add-IP was not agreed on with the peer, or we are behind a NAT whose addresses the configuration tells.
+    #[error("the peer cannot be told of other addresses")]
+    Unsupported,
+    /// It is no address of this host, the association does not use it, or it means nothing to the peer.
+    #[error("not an address of ours, or none that the peer could use")]
+    NotOurs,
+    /// One address must stay (RFC 5061 section 5.3 rule F5).
+    #[error("the last address cannot be removed")]
+    LastAddress,
+}
+
 /// Why an endpoint could not be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]

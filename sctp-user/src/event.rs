@@ -208,6 +208,10 @@ pub enum PathChange {
     Unreachable,
     /// It is the primary path now (SCTP_ADDR_MADE_PRIM).
     MadePrimary,
+    /// The peer has this address too now, which is to be confirmed (SCTP_ADDR_ADDED; RFC 5061).
+    Added,
+    /// The peer has this address no more (SCTP_ADDR_REMOVED; RFC 5061).
+    Removed,
 }
 
 /// What happened to a key of authentication (RFC 6458 section 6.1.8).
@@ -282,6 +286,8 @@ pub enum Event {
         /// What happened.
         change: PathChange,
     },
+    /// The peer's adaptation layer indication (RFC 5061 section 4.2.6): follows [`Event::Connected`] and [`Event::Restarted`].
+    Adaptation(u32),
     /// Something happened to a shared key of authentication.
     Authentication {
         /// The key.

@@ -52,6 +52,8 @@ impl Association {
                 let go_on = core.on_collision(ctx, c);
                 if opening {
                     self.ext = Extensions::negotiate(core);
+                    self.ext.begin(core);
+                    self.ext.on_established(core, ctx);
                 }
                 go_on
             }
@@ -89,7 +91,7 @@ impl Core {
             (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
             self.establish_tx(c.peer_rwnd);
             self.tx.retransmit_all(&mut self.paths);
-            self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
+            self.establish_rx(c.peer_tsn);
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
             if let Some(p) = c.peer_addrs.first().and_then(|a| self.paths.find(*a)).and_then(|id| self.paths.get_mut(id)) {
                 p.trust();
@@ -126,6 +128,7 @@ impl Core {
         self.state = State::Established;
         self.start_heartbeats(ctx);
         self.events.push_back(Event::Restarted);
+        self.tell_adaptation();
         if was_refused {
             self.events.push_back(Event::Writable);
         }

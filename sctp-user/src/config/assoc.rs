@@ -1,12 +1,14 @@
 //! Configuration of an association.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Families, HmacId, KeyRing, Nat, may_be_authenticated};
 
 use crate::error::ConfigError;
+use crate::num::StreamId;
 use crate::wire::chunk::{ChunkTypes, kind};
 
 /// How the congestion window of a path is controlled.
@@ -18,6 +20,28 @@ pub enum Congestion {
     Rfc9260,
     /// CUBIC (RFC 9438), a deviation from section 7.2.2: it fills long fat paths sooner.
     Cubic,
+}
+
+/// Which stream's message is sent next (RFC 8260 section 3). Where I-DATA was agreed on it chooses for every chunk, else for whole
+/// messages.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum StreamScheduler {
+    /// The message that was handed in first (section 3.1, SCTP_SS_FCFS).
+    FirstCome,
+    /// Streams take turns (section 3.2, SCTP_SS_RR).
+    #[default]
+    RoundRobin,
+    /// Streams take turns by packets, each of which has chunks of one stream (section 3.3, SCTP_SS_RR_PKT).
+    RoundRobinPacket,
+    /// Strict priorities: [`AssocConfig::stream_values`], of which lower ones go first, and 0, the default, before all others
+    /// (section 3.4, SCTP_SS_PRIO). Streams of one priority take turns.
+    Priority,
+    /// As many bytes of each stream (section 3.5, SCTP_SS_FB).
+    FairCapacity,
+    /// As many bytes of each stream as its weight says: [`AssocConfig::stream_values`], where 1 is the default, and 0 counts as 1
+    /// (section 3.6, SCTP_SS_WFQ).
+    WeightedFair,
 }
 
 /// Bound of what is accepted for sending.
@@ -141,12 +165,28 @@ pub struct AssocConfig {
     pub auth_keys: KeyRing,
     /// Dynamic address reconfiguration (RFC 5061), if the peer has it too.
     pub add_ip: bool,
+    /// Whether addresses may be changed without authentication, which RFC 5061 section 4.1.1 forbids: only for closed networks, where
+    /// nobody can send what is not his to send.
+    pub add_ip_without_auth: bool,
+    /// Whether the peer is told when addresses of this host come and go, if the endpoint uses them all (RFC 6458 section 8.1.23).
+    pub auto_asconf: bool,
+    /// Whether an INIT lists few addresses, so that it and the COOKIE ECHO fit small packets, and the others are added once the association
+    /// is established, if the peer has Add-IP. With [`AssocConfig::add_ip`] only.
+    pub brief_listing: bool,
+    /// Adaptation layer indication that the peer is told (RFC 5061 section 4.2.6).
+    pub adaptation: Option<u32>,
     /// Partial reliability (RFC 3758), if the peer has it too: without it every message is sent until it arrives.
     pub partial_reliability: bool,
     /// Stream reconfiguration (RFC 6525), if the peer has it too.
     pub stream_reset: bool,
-    /// User message interleaving (RFC 8260), if the peer has it too.
+    /// User message interleaving (RFC 8260), if the peer has it too: a long message does not hold up those of other streams. It needs
+    /// [`AssocConfig::partial_delivery`] and [`AssocConfig::interleave_streams`], since the receive buffer may fill with the
+    /// beginnings of several messages: parts of messages of different streams are then handed out in turn.
     pub interleaving: bool,
+    /// Which stream's message is sent next.
+    pub scheduler: StreamScheduler,
+    /// The priorities or weights of outbound streams for [`AssocConfig::scheduler`].
+    pub stream_values: BTreeMap<StreamId, u16>,
     /// DSCP of packets, 0 to 63 (RFC 2474).
     pub dscp: u8,
     /// IPv6 flow label of packets, 20 bits (RFC 6437); zero leaves it to the host.
@@ -207,9 +247,15 @@ impl AssocConfig {
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
             auth_keys: KeyRing::default(),
             add_ip: false,
+            add_ip_without_auth: false,
+            auto_asconf: true,
+            brief_listing: false,
+            adaptation: None,
             partial_reliability: false,
             stream_reset: false,
             interleaving: false,
+            scheduler: StreamScheduler::RoundRobin,
+            stream_values: BTreeMap::new(),
             dscp: 0,
             flow_label: 0,
         }
@@ -278,6 +324,7 @@ impl AssocConfig {
             (self.hb_interval.is_some_and(|i| Some(i) != rfc.hb_interval), "HB.interval is not 30 s (section 16)"),
             (self.sack_delay > rfc.sack_delay, "SACK.Delay above 200 ms (section 6.2)"),
             (self.cookie_life != rfc.cookie_life, "Valid.Cookie.Life is not 60 s (section 16)"),
+            (self.add_ip_without_auth, "addresses may be changed without authentication (RFC 5061 section 4.1.1)"),
             (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
         ];
         rules.into_iter().filter(|(departs, _)| *departs).map(|(_, what)| what).collect()
@@ -323,6 +370,11 @@ impl AssocConfig {
             // Together below 2^31 bytes, and so below 2^31 TSNs.
             (self.send_buffer >= GIBIBYTE, "send_buffer", "below 1 GiB (RFC 9260 section 1.6)"),
             (self.max_message >= GIBIBYTE, "max_message", "below 1 GiB (RFC 9260 section 1.6)"),
+            (
+                self.interleaving && !(self.partial_delivery && self.interleave_streams),
+                "interleaving",
+                "only with partial_delivery and interleave_streams (RFC 8260 section 2.2.1)",
+            ),
             (!self.auth && !self.auth_chunks.is_empty(), "auth_chunks", "only with auth"),
             (!self.auth_chunks.iter().all(may_be_authenticated), "auth_chunks", "not these types (RFC 4895 section 3.2)"),
             (!self.auth_hmacs.contains(&HmacId::Sha1), "auth_hmacs", "SHA-1 is one of them (RFC 4895 section 6.1)"),
@@ -360,6 +412,9 @@ impl AssocConfig {
             (self.auth_chunks != new.auth_chunks, "auth_chunks", told),
             (self.auth_hmacs != new.auth_hmacs, "auth_hmacs", told),
             (self.add_ip != new.add_ip, "add_ip", told),
+            (self.add_ip_without_auth != new.add_ip_without_auth, "add_ip_without_auth", told),
+            (self.brief_listing != new.brief_listing, "brief_listing", told),
+            (self.adaptation != new.adaptation, "adaptation", told),
             (self.partial_reliability != new.partial_reliability, "partial_reliability", told),
             (self.stream_reset != new.stream_reset, "stream_reset", told),
             (self.interleaving != new.interleaving, "interleaving", told),

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
+use crate::error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
 
 /// The error by which a blocked caller learns why its association ended; `None` for a graceful end.
 ///
@@ -75,6 +75,16 @@ pub(super) fn not_supported() -> io::Error {
 /// Nothing can be done with a path.
 pub(super) fn path_error(err: PathError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, err)
+}
+
+/// The peer cannot be told of a change of our addresses.
+pub(super) fn address_error(err: AddressError) -> io::Error {
+    match err {
+        AddressError::Closed => gone(),
+        AddressError::Unsupported => not_supported(),
+        AddressError::NotOurs => not_ours(),
+        AddressError::LastAddress => io::Error::new(io::ErrorKind::InvalidInput, err),
+    }
 }
 
 /// There is nothing now, or was nothing before the time-out passed (as the operating system says it for SO_RCVTIMEO).

@@ -87,6 +87,14 @@ pub enum Notification {
         /// What happened.
         change: PathChange,
     },
+    /// What the layer above the peer's SCTP said of itself when the association came up (SCTP_ADAPTATION_INDICATION; RFC 5061 section
+    /// 4.2.6).
+    Adaptation {
+        /// The association.
+        assoc: AssocId,
+        /// The indication.
+        indication: u32,
+    },
     /// About authentication (SCTP_AUTHENTICATION_EVENT).
     Authentication {
         /// The association.
@@ -128,6 +136,7 @@ impl Notification {
             | Self::PartialDeliveryAborted { assoc, .. }
             | Self::RemoteError { assoc, .. }
             | Self::PathState { assoc, .. }
+            | Self::Adaptation { assoc, .. }
             | Self::Authentication { assoc, .. }
             | Self::SenderDry { assoc }
             | Self::Stopped { assoc }
@@ -145,6 +154,7 @@ impl Notification {
             Self::PartialDeliveryAborted { .. } => EventKind::PartialDelivery,
             Self::RemoteError { .. } => EventKind::RemoteError,
             Self::PathState { .. } => EventKind::PeerAddrChange,
+            Self::Adaptation { .. } => EventKind::Adaptation,
             Self::Authentication { .. } => EventKind::Authentication,
             Self::SenderDry { .. } => EventKind::SenderDry,
             Self::Writable { .. } => EventKind::Writable,
@@ -216,6 +226,8 @@ pub enum EventKind {
     PartialDelivery,
     /// SCTP_SENDER_DRY_EVENT.
     SenderDry,
+    /// SCTP_ADAPTATION_INDICATION.
+    Adaptation,
     /// [`Notification::Writable`], which RFC 6458 leaves to `select`.
     Writable,
     /// SCTP_AUTHENTICATION_EVENT.
@@ -238,6 +250,7 @@ impl Events {
         .with(EventKind::SendFailed)
         .with(EventKind::Shutdown)
         .with(EventKind::PartialDelivery)
+        .with(EventKind::Adaptation)
         .with(EventKind::Writable);
 
     /// With one more.

@@ -5,6 +5,7 @@
 //! [`Node::poll_transmit`], then [`Stack::poll_event`], then read [`Node::poll_timeout`]. Nothing is emitted eagerly: packets are
 //! built in `poll_transmit`, so several calls before a drain are fine and let chunks share packets.
 
+mod addresses;
 mod arena;
 pub mod deadline;
 mod icmp;
@@ -13,6 +14,7 @@ mod lookup;
 mod ootb;
 mod paths;
 mod ports;
+mod protection;
 mod responder;
 mod snapshot;
 mod status;
@@ -29,6 +31,7 @@ use self::deadline::DeadlineSet;
 use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
+use self::protection::Protection;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus};
@@ -41,7 +44,7 @@ use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, PrPolicy, SendOptions};
-use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit, scoped};
+use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stats::{Abandoned, AssocStats, StackCounters, StackStats};
@@ -99,6 +102,8 @@ pub struct Stack {
     counters: StackCounters,
     /// What associations counted that are gone.
     retired: AssocStats,
+    /// Whether all of them are authenticated.
+    protection: Protection,
 }
 
 impl Stack {
@@ -119,6 +124,7 @@ impl Stack {
             host: Vec::new(),
             counters: StackCounters::default(),
             retired: AssocStats::default(),
+            protection: Protection::default(),
             cfg,
             entropy,
         }
@@ -128,7 +134,8 @@ impl Stack {
     ///
     /// # Errors
     /// The port is open already, none is free, or the RFC forbids the configuration.
-    pub fn open(&mut self, cfg: EndpointConfig) -> Result<EndpointId, BindError> {
+    pub fn open(&mut self, mut cfg: EndpointConfig) -> Result<EndpointId, BindError> {
+        cfg.assoc = self.protection.of(cfg.assoc);
         self.ports.open(cfg, &mut *self.entropy)
     }
 
@@ -174,18 +181,21 @@ impl Stack {
         if e.told && cfg.assoc.auth_hmacs != e.assoc.auth_hmacs {
             return Err(ConfigError { field: "auth_hmacs", why: "peers were told (RFC 4895 section 6.1)" });
         }
-        (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
+        (e.assoc, e.backlog) = (self.protection.of(cfg.assoc), cfg.backlog);
         Ok(())
     }
 
-    /// Changes which of the host's addresses an endpoint uses, for associations that are opened from now on; empty for all. Those
-    /// that exist keep theirs.
+    /// Changes which of the host's addresses an endpoint uses; empty for all. Associations that exist have them changed too, if their
+    /// peers have Add-IP (RFC 5061); else they keep theirs.
     ///
     /// # Errors
     /// There is no such endpoint.
-    pub fn bind(&mut self, ep: EndpointId, addrs: Vec<IpAddr>) -> Result<(), ConfigError> {
+    pub fn bind(&mut self, now: Time, ep: EndpointId, addrs: Vec<IpAddr>) -> Result<(), ConfigError> {
         let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
-        e.bind = addrs;
+        let old = core::mem::replace(&mut e.bind, addrs.clone());
+        let all = |list: Vec<IpAddr>, host: &[IpAddr]| if list.is_empty() { host.to_vec() } else { list };
+        let (old, new) = (all(old, &self.host), all(addrs, &self.host));
+        self.change_bound(now, ep, &old, &new);
         Ok(())
     }
 
@@ -248,6 +258,7 @@ impl Stack {
         let local_port = self.local_port(ep).ok_or(ConnectError::NoEndpoint)?;
         let cfg = self.assoc_config(ep, cfg).ok_or(ConnectError::NoEndpoint)?;
         cfg.validate()?;
+        let cfg = self.protection.of(cfg);
         let default_channel = self.cfg.default_channel;
         let cfg = self.fit(cfg, first.channel.unwrap_or(default_channel));
         if self.assocs.len() >= self.cfg.max_associations {
@@ -338,7 +349,7 @@ impl Stack {
     /// Drops an association that is lost, with the messages that nobody read. A living one is aborted in silence.
     pub fn forget(&mut self, id: AssocId) {
         let Some(a) = self.assocs.remove(id) else { return };
-        self.leave_addresses(&a.core);
+        self.leave_addresses(&a);
         self.retired.add(&a.core.stats());
         if a.core.unnoticed {
             self.ports.noticed(a.core.ep);
@@ -416,12 +427,15 @@ impl Stack {
             Ok(_) => {}
             Err(_) => return,
         }
+        if found.is_none() && Self::may_name_association(&first) {
+            found = self.by_asconf(meta, packet);
+        }
         // The owner of an address that the peer only listed knows nothing of the association, and says so (section 8.4).
         let stranger = first.kind == kind::ABORT && first.flags & 1 != 0 && found.is_some_and(|id| !self.owns(id, meta.src));
         let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
             State::Closed => Admission::OutOfTheBlue,
             _ if stranger => Admission::Discard,
-            _ if !a.core.is_local(meta.dst) => Admission::OutOfTheBlue,
+            _ if !a.is_local(now, meta.dst) => Admission::OutOfTheBlue,
             _ => a.core.admit(packet.header, &first),
         });
         match (found, admission) {
@@ -454,10 +468,12 @@ impl Stack {
     /// After any change of an association: takes its events and its last packet, queues it for sending, sets its deadline.
     fn touch(&mut self, id: AssocId) {
         let Some(a) = self.assocs.get_mut(id) else { return };
+        a.ext.settle(&mut a.core);
         a.core.settle_paths();
         let farewell = a.take_farewell();
         let core = &mut a.core;
         let ep = core.ep;
+        core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
         for e in core.events.drain(..) {
             count_event(&mut self.counters, &e);
             if is_notice(&e) {
@@ -495,11 +511,17 @@ impl Stack {
         for key in keys_of(&a.core) {
             self.lookup.insert(key, id);
         }
+        if let Some(key) = Self::tag_key(a) {
+            self.lookup.insert_tag(key, id);
+        }
     }
 
-    fn leave_addresses(&mut self, core: &Core) {
-        for key in keys_of(core) {
-            self.lookup.remove(&key, core.id);
+    fn leave_addresses(&mut self, a: &Association) {
+        for key in keys_of(&a.core) {
+            self.lookup.remove(&key, a.core.id);
+        }
+        if let Some(key) = Self::tag_key(a) {
+            self.lookup.remove_tag(&key, a.core.id);
         }
     }
 
@@ -570,9 +592,9 @@ impl Node for Stack {
         self.deadlines.next()
     }
 
-    fn handle_addresses(&mut self, _now: Time, change: AddrChange) {
+    fn handle_addresses(&mut self, now: Time, change: AddrChange) {
         match change {
-            AddrChange::Set(addrs) => self.host = addrs,
+            AddrChange::Set(addrs) => self.change_host(now, addrs),
         }
     }
 
@@ -622,21 +644,6 @@ fn keys_of(core: &Core) -> Vec<Key> {
 fn is_unicast(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     !ip.is_multicast() && !ip.is_unspecified() && !broadcast
-}
-
-/// A transmit back to where a packet came from, from where it went to (RFC 6951 section 5.4: the UDP port of that very packet).
-fn transmit_to(meta: &Meta) -> Transmit {
-    Transmit {
-        src: Some(meta.dst),
-        dst: scoped(meta.src, meta.channel.remote_port(), meta.ifindex.unwrap_or(0)),
-        channel: meta.channel,
-        ecn: None,
-        size: 0,
-        segment_size: None,
-        dscp: 0,
-        flow_label: 0,
-        may_fragment: false,
-    }
 }
 
 /// A short-lived handle on one association.

@@ -5,7 +5,7 @@
 use core::fmt::{self, Arguments, Display, Formatter, Write};
 
 use super::cause::{Cause, Causes};
-use super::chunk::{Chunk, Data, Heartbeat, Init, InitParams, Sack, kind};
+use super::chunk::{Asconf, AsconfAck, AsconfParam, AsconfResponse, Chunk, Data, Heartbeat, IData, Init, InitParams, Place, Sack, kind};
 use super::packet::{Packet, RawChunk};
 use super::param::{Param, kind as param};
 use super::tlv::TlvError;
@@ -55,7 +55,7 @@ pub const fn chunk_name(kind: u8) -> &'static str {
         kind::CWR => "CWR",
         kind::SHUTDOWN_COMPLETE => "SHUTDOWN-COMPLETE",
         kind::AUTH => "AUTH",
-        64 => "I-DATA",
+        kind::I_DATA => "I-DATA",
         128 => "ASCONF-ACK",
         130 => "RE-CONFIG",
         kind::PAD => "PAD",
@@ -86,6 +86,11 @@ pub const fn param_name(kind: u16) -> &'static str {
         0x8005 => "padding",
         0x8008 => "supported-extensions",
         0xc000 => "forward-tsn-supported",
+        param::ADD_IP => "add-ip",
+        param::DELETE_IP => "delete-ip",
+        param::ERROR_CAUSE => "error-cause",
+        param::SET_PRIMARY => "set-primary",
+        param::SUCCESS => "success",
         0xc006 => "adaptation-layer",
         _ => "unknown",
     }
@@ -180,6 +185,7 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
     };
     match chunk {
         Chunk::Data(c) => show_data(raw, &c, s),
+        Chunk::IData(c) => show_i_data(raw, &c, s),
         Chunk::Init(c) | Chunk::InitAck(c) => show_init(raw, &c, s),
         Chunk::Sack(c) => show_sack(raw, &c, s),
         Chunk::Heartbeat(c) | Chunk::HeartbeatAck(c) => show_heartbeat(raw, &c, s),
@@ -215,6 +221,8 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
             s.head(raw, "")?;
             s.field("len", format_args!("{}", c.padding.len()))
         }
+        Chunk::Asconf(c) => show_asconf(raw, &c, s),
+        Chunk::AsconfAck(c) => show_asconf_ack(raw, &c, s),
         Chunk::ForwardTsn(c) => {
             s.head(raw, "")?;
             s.field("cum", format_args!("{}", c.cum_tsn))?;
@@ -244,18 +252,29 @@ const fn t_flag(t: bool) -> &'static str {
 }
 
 fn show_data(raw: &RawChunk<'_>, c: &Data<'_>, s: &mut impl Sink) -> fmt::Result {
-    let mut flags = String::new();
-    for (on, letter) in [(c.immediate, 'I'), (c.unordered, 'U'), (c.begin, 'B'), (c.end, 'E')] {
-        if on {
-            flags.push(letter);
-        }
-    }
-    s.head(raw, &flags)?;
+    s.head(raw, &data_flags([c.immediate, c.unordered, c.begin, c.end]))?;
     s.field("tsn", format_args!("{}", c.tsn))?;
     s.field("sid", format_args!("{}", c.sid))?;
     s.field("ssn", format_args!("{}", c.ssn))?;
     s.field("ppid", format_args!("{}", c.ppid))?;
     s.field("len", format_args!("{}", c.payload.len()))
+}
+
+fn show_i_data(raw: &RawChunk<'_>, c: &IData<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, &data_flags([c.immediate, c.unordered, c.place.is_first(), c.end]))?;
+    s.field("tsn", format_args!("{}", c.tsn))?;
+    s.field("sid", format_args!("{}", c.sid))?;
+    s.field("mid", format_args!("{}", c.mid))?;
+    match c.place {
+        Place::First(ppid) => s.field("ppid", format_args!("{ppid}"))?,
+        Place::Later(fsn) => s.field("fsn", format_args!("{fsn}"))?,
+    }
+    s.field("len", format_args!("{}", c.payload.len()))
+}
+
+/// The flags of DATA and I-DATA that are set, by their letters.
+fn data_flags(set: [bool; 4]) -> String {
+    set.into_iter().zip("IUBE".chars()).filter(|(on, _)| *on).map(|(_, letter)| letter).collect()
 }
 
 fn show_init(raw: &RawChunk<'_>, c: &Init<'_>, s: &mut impl Sink) -> fmt::Result {
@@ -295,6 +314,7 @@ fn show_param(p: &Param<'_>, s: &mut impl Sink) -> fmt::Result {
         Param::HmacAlgo(v) => s.item(format_args!("hmac-algo {}", Hex(v))),
         Param::SupportedExtensions(v) => s.item(format_args!("supported-extensions {}", Hex(v))),
         Param::ForwardTsnSupported => s.item(format_args!("forward-tsn-supported")),
+        Param::SetPrimary { correlation, addr } => s.item(format_args!("set-primary {addr} #{correlation}")),
         Param::Adaptation(n) => s.item(format_args!("adaptation {n:08x}")),
         Param::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value))),
     }
@@ -326,6 +346,43 @@ fn show_heartbeat(raw: &RawChunk<'_>, c: &Heartbeat<'_>, s: &mut impl Sink) -> f
     s.field("info", format_args!("{}", Hex(c.info().unwrap_or(&[]))))
 }
 
+fn show_asconf(raw: &RawChunk<'_>, c: &Asconf<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, "")?;
+    s.field("serial", format_args!("{}", c.serial))?;
+    s.field("address", format_args!("{}", c.address))?;
+    for (i, (param, _)) in c.params.iter().enumerate() {
+        if i >= MAX_ITEMS {
+            return s.item(format_args!("... and {} more", c.params.iter().count() - i));
+        }
+        match param {
+            AsconfParam::Request { request, correlation, addr } => {
+                s.item(format_args!("{} {addr} #{correlation}", param_name(request.kind())))?;
+            }
+            AsconfParam::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value)))?,
+        }
+    }
+    Ok(())
+}
+
+fn show_asconf_ack(raw: &RawChunk<'_>, c: &AsconfAck<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, "")?;
+    s.field("serial", format_args!("{}", c.serial))?;
+    for (i, (response, _)) in c.responses.iter().enumerate() {
+        if i >= MAX_ITEMS {
+            return s.item(format_args!("... and {} more", c.responses.iter().count() - i));
+        }
+        match response {
+            AsconfResponse::Success { correlation } => s.item(format_args!("success #{correlation}"))?,
+            AsconfResponse::Error { correlation, .. } => {
+                s.item(format_args!("error #{correlation}"))?;
+                show_causes(response.causes(), s)?;
+            }
+            AsconfResponse::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value)))?,
+        }
+    }
+    Ok(())
+}
+
 fn show_causes(causes: Causes<'_>, s: &mut impl Sink) -> fmt::Result {
     for (i, cause) in causes.enumerate() {
         if i >= MAX_ITEMS {
@@ -354,6 +411,11 @@ fn show_cause(c: &Cause<'_>, s: &mut impl Sink) -> fmt::Result {
         Cause::RestartNewAddresses(v) => s.item(format_args!("restart with new addresses {}", Hex(v))),
         Cause::UserAbort(v) => s.item(format_args!("user abort {}", Text(v))),
         Cause::ProtocolViolation(v) => s.item(format_args!("protocol violation {}", Text(v))),
+        Cause::DeleteLastAddress(v) => s.item(format_args!("delete last address {}", Hex(v))),
+        Cause::ResourceShortage(v) => s.item(format_args!("resource shortage {}", Hex(v))),
+        Cause::DeleteSourceAddress(v) => s.item(format_args!("delete source address {}", Hex(v))),
+        Cause::IllegalAsconfAck => s.item(format_args!("illegal ASCONF-ACK")),
+        Cause::NotAuthorized(v) => s.item(format_args!("not authorized {}", Hex(v))),
         Cause::UnsupportedHmac(id) => s.item(format_args!("unsupported HMAC identifier {id}")),
         Cause::Unknown(t) => s.item(format_args!("cause {} {}", t.kind, Hex(t.value))),
     }

@@ -10,7 +10,6 @@ use super::policy::Policy;
 use super::queue::Fragment;
 use crate::assoc::path::PathId;
 use crate::num::Tsn;
-use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
 use crate::wire::cursor::padded;
 
 /// Most chunks outstanding: gap ack blocks reach no farther, and a stream sequence number is never in use twice
@@ -81,7 +80,7 @@ impl SentChunk {
 
     /// Length in a packet, with header and padding: what counts against cwnd.
     pub(super) fn wire_len(&self) -> usize {
-        padded(DATA_CHUNK_HEADER_LEN + self.fragment.len)
+        padded(self.fragment.format.header_len() + self.fragment.len)
     }
 }
 
@@ -244,6 +243,20 @@ impl Outstanding {
             self.marked_bytes += wire_len;
         }
         Some((old, chunk))
+    }
+
+    /// Chunks of path `gone` are chunks of `heir` from now on, which they have not travelled by.
+    pub(super) fn move_path(&mut self, gone: PathId, heir: PathId) {
+        for c in self.chunks.iter_mut().filter(|c| c.path == gone) {
+            (c.path, c.moved) = (heir, true);
+        }
+    }
+
+    /// Path `old` is number `new` from now on.
+    pub(super) fn rename_path(&mut self, old: PathId, new: PathId) {
+        for c in self.chunks.iter_mut().filter(|c| c.path == old) {
+            c.path = new;
+        }
     }
 
     /// Notes the length of the packet that a chunk leaves in, up to the chunk's end.

@@ -87,6 +87,7 @@ impl SocketNode {
             Event::Authentication { key, what } => Some(Notification::Authentication { assoc: id, key: Some(key), what: what.into() }),
             Event::SenderDry => Some(Notification::SenderDry { assoc: id }),
             Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),
+            Event::Adaptation(indication) => Some(Notification::Adaptation { assoc: id, indication }),
             Event::RemoteError(causes) => Some(Notification::RemoteError { assoc: id, causes }),
         };
         match owner {

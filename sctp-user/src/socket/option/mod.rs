@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod addresses;
 mod association;
 mod auth;
 mod message;
@@ -29,6 +30,7 @@ mod timing;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+pub use self::addresses::{AdaptationLayer, AutoAsconf, SetPeerPrimaryAddr};
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
 pub use self::auth::{AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks};
 pub use self::message::{Context, DefaultPrInfo, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
