@@ -159,7 +159,7 @@ fn kernel_authentication_over_ip() {
 fn kernel_partial_reliability_in_udp() {
     extended(Transport::Udp, |site, cut| {
         site.partial_reliability(Opener::We, false, cut);
-        site.partial_reliability(Opener::They, true, cut);
+        site.partial_reliability(Opener::They, false, cut);
     });
 }
 
@@ -167,6 +167,26 @@ fn kernel_partial_reliability_in_udp() {
 fn kernel_partial_reliability_over_ip() {
     extended(Transport::Raw, |site, cut| {
         site.partial_reliability(Opener::They, false, cut);
-        site.partial_reliability(Opener::We, true, cut);
+        site.partial_reliability(Opener::We, false, cut);
     });
+}
+
+#[test]
+fn kernel_addresses_in_udp() {
+    extended(Transport::Udp, |site, cut| site.addresses(Opener::We, cut));
+}
+
+#[test]
+fn kernel_addresses_over_ip() {
+    extended(Transport::Raw, |site, cut| site.addresses(Opener::They, cut));
+}
+
+#[test]
+fn kernel_interleaving_in_udp() {
+    extended(Transport::Udp, |site, _| site.interleaving(Opener::We));
+}
+
+#[test]
+fn kernel_interleaving_over_ip() {
+    extended(Transport::Raw, |site, _| site.interleaving(Opener::They));
 }

@@ -60,6 +60,11 @@ impl Peer {
         list.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().unwrap()).collect()
     }
 
+    /// As which one message `number` came, from 1; 0: it has not.
+    pub(crate) fn place(&mut self, number: u32) -> u64 {
+        field(&self.ask(&format!("place {number}"), "place "), "at")
+    }
+
     /// What it says of its paths.
     pub(crate) fn paths(&mut self) -> Vec<String> {
         self.0.say("paths");

@@ -1,6 +1,8 @@
 //! What every implementation that has them is put through of the extensions of SCTP, asserted from both ends.
 
+mod addresses;
 mod authentication;
+mod interleaving;
 mod partial;
 
 use std::fmt::Debug;

@@ -22,7 +22,6 @@ impl Site<'_> {
         (plan.ours, plan.theirs) = (self.ours[..1].to_vec(), self.theirs[..1].to_vec());
         plan.config.partial_reliability = true;
         plan.options = vec!["pr=1".to_owned()];
-        #[cfg(any())]
         if interleaving {
             (plan.config.interleaving, plan.config.partial_delivery, plan.config.interleave_streams) = (true, true, true);
             plan.options.push("intl=1".to_owned());
@@ -30,7 +29,7 @@ impl Site<'_> {
         let mut talk = self.associate_as(opener, plan);
         talk.subscribe();
         let supports = talk.peer.ask("supports", "supports ");
-        assert!(supports.contains(" pr=1") && supports.contains(" intl=1") == (interleaving && false), "{supports}");
+        assert!(supports.contains(" pr=1") && supports.contains(" intl=1") == interleaving, "{supports}");
         talk.exchange(&[(64, &[100])]);
         talk.we_give_up(Reliability::Lifetime(Duration::from_millis(300)), cut);
         talk.we_give_up(Reliability::Retransmissions(1), cut);
