@@ -8,6 +8,7 @@
  * -s: waits for the association (prints "listening"); else opens it to the -r
  * addresses, at the line "connect". Prints "up in=N out=N" once there is one.
  * -o streams=N    streams to ask for and to accept       -o nodelay=1
+ *    v6=1         IPv6 addresses may come later, though there is none in the command line
  *    udp=PORT     encapsulation in UDP, to this port (libusrsctp: from it, too); 0: none
  *    rto=I:MIN:MAX in ms   hb=MS   retrans=ASSOC:PATH   -o sndbuf=N rcvbuf=N
  * Lines:
@@ -555,6 +556,7 @@ int main(int argc, char **argv)
         default: return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    any_v6 |= option("v6", 0);
     for (int w = 0; w < 2; w++)
         for (int i = 0; i < n[w]; i++, at[w].n++) at[w].len += parse(words[w][i], w ? rport : lport, at[w].b + at[w].len);
 #ifdef USRSCTP

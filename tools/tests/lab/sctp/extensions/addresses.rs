@@ -22,6 +22,7 @@ impl Site<'_> {
         (plan.ours, plan.theirs) = (vec![a1], vec![b1]);
         (plan.config.auth, plan.config.add_ip, plan.config.adaptation) = (true, true, Some(OURS));
         plan.options = ["auth=1", "asconf=1", &format!("adaptation={THEIRS}")].map(str::to_owned).to_vec();
+        plan.options.extend(b2.is_ipv6().then(|| "v6=1".to_owned()));
         let mut talk = self.associate_as(opener, plan);
         talk.subscribe();
         until(&talk.stream, "the adaptation indication", |assoc| (assoc.adaptation() == Some(THEIRS)).then_some(()));

@@ -15,7 +15,9 @@ impl Site<'_> {
         let mut plan = self.plan();
         (plan.config.interleaving, plan.config.partial_delivery, plan.config.interleave_streams) = (true, true, true);
         plan.config.scheduler = StreamScheduler::RoundRobin;
-        plan.options = ["intl=1", "scheduler=rr"].map(str::to_owned).to_vec();
+        // Linux does not hand a message out in parts that came in I-DATA, not even when its receive buffer is full: there must be room for
+        // all of it.
+        plan.options = ["intl=1", "scheduler=rr", "rcvbuf=8388608"].map(str::to_owned).to_vec();
         let mut talk = self.associate_as(opener, plan);
         assert!(talk.peer.ask("supports", "supports ").contains(" intl=1"));
 
