@@ -186,13 +186,3 @@ fn kernel_addresses_over_ip() {
     // Linux looks an IPv4 address that comes in an IPv6 packet up wrongly, and refuses it: so of one family.
     extended(Transport::Raw, OURS_V6, THEIRS_V6, |site, cut| site.addresses(Opener::They, cut));
 }
-
-#[test]
-fn kernel_interleaving_in_udp() {
-    extended_in_udp(|site, _| site.interleaving(Opener::We));
-}
-
-#[test]
-fn kernel_interleaving_over_ip() {
-    extended_over_ip(|site, _| site.interleaving(Opener::They));
-}
