@@ -20,11 +20,13 @@
 mod addresses;
 mod association;
 mod auth;
+mod interleaving;
 mod message;
 mod partial_reliability;
 mod paths;
 mod place;
 mod status;
+mod streams;
 mod timing;
 
 use std::io;
@@ -33,12 +35,14 @@ use std::net::{IpAddr, SocketAddr};
 pub use self::addresses::{AdaptationLayer, AutoAsconf, SetPeerPrimaryAddr};
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
 pub use self::auth::{AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks};
+pub use self::interleaving::{InterleavingSupported, Scheduler, SchedulerValue, StreamSel};
 pub use self::message::{Context, DefaultPrInfo, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
 pub use self::partial_reliability::{PrAssocStatus, PrSel, PrStreamSel, PrStreamStatus, PrSupported};
 pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, RemoteUdpEncapsPort};
 #[doc(hidden)]
 pub use self::place::Place;
 pub use self::status::{AssocIdList, AssocNumber, PeerAddrInfo, Status};
+pub use self::streams::{AddStreams, EnableStreamReset, ResetAssoc, ResetStreams};
 pub use self::timing::{AssocParams, DelayedSack, RtoInfo};
 use super::{SctpListener, SctpSocket, SctpStream};
 use crate::event::AssocId;
