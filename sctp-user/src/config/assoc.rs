@@ -265,7 +265,7 @@ impl AssocConfig {
             brief_listing: false,
             adaptation: None,
             partial_reliability: false,
-            stream_reset: false,
+            stream_reset: true,
             accept_stream_reset: false,
             accept_association_reset: false,
             accept_added_streams: false,
