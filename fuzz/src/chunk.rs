@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use sctp_user::wire::chunk::{
     Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, CookieEcho, Data, Duplicates,
-    ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Sack, Shutdown, ShutdownComplete,
+    ErrorChunk, GapBlock, Gaps, Heartbeat, IData, Init, InitParams, Place, Sack, Shutdown, ShutdownComplete,
 };
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::Param;
 use sctp_user::wire::{Chunk, PacketWriter};
-use sctp_user::{Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
+use sctp_user::{Fsn, Mid, Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
 
 /// Most items of any list in a chunk.
 const MAX_ITEMS: usize = 16;
@@ -106,6 +106,24 @@ pub(crate) enum FuzzChunk {
     AsconfAck {
         ahead: i8,
         errors: Vec<(u8, FuzzCause)>,
+    },
+    /// I-DATA; the number is that of the protocol, or of the fragment.
+    IData {
+        ahead: i8,
+        sid: u8,
+        mid: i8,
+        flags: u8,
+        number: i8,
+        len: u16,
+    },
+    /// The next TSN as I-DATA, of a message that is cut into pieces.
+    NextIData {
+        sid: u8,
+        mid: u8,
+        fsn: u8,
+        end: bool,
+        unordered: bool,
+        len: u8,
     },
     /// Any type, any value.
     Raw {
@@ -231,6 +249,34 @@ impl FuzzChunk {
                     sid: StreamId(u16::from(*sid % 4)),
                     ssn: Ssn(u16::from(*ssn)),
                     ppid: Ppid(7),
+                    payload: user_data(u16::from(*len) + 1),
+                });
+            }
+            Self::IData { ahead, sid, mid, flags, number, len } => {
+                // Near the wrap, too.
+                let number = u32::MAX.wrapping_add_signed(i32::from(*number)).wrapping_add(1);
+                w.push(&IData {
+                    immediate: flags & 8 != 0,
+                    unordered: flags & 4 != 0,
+                    end: flags & 1 != 0,
+                    tsn: near(k.next_tsn, *ahead),
+                    sid: StreamId(u16::from(*sid)),
+                    mid: Mid(0_u32.wrapping_add_signed(i32::from(*mid))),
+                    place: if flags & 2 != 0 { Place::First(Ppid(number)) } else { Place::Later(Fsn(number)) },
+                    payload: user_data(*len),
+                });
+            }
+            Self::NextIData { sid, mid, fsn, end, unordered, len } => {
+                let tsn = Tsn(k.next_tsn);
+                k.next_tsn = k.next_tsn.wrapping_add(1);
+                w.push(&IData {
+                    immediate: false,
+                    unordered: *unordered,
+                    end: *end,
+                    tsn,
+                    sid: StreamId(u16::from(*sid % 4)),
+                    mid: Mid(u32::from(*mid % 4)),
+                    place: if fsn % 4 == 0 { Place::First(Ppid(7)) } else { Place::Later(Fsn(u32::from(fsn % 4))) },
                     payload: user_data(u16::from(*len) + 1),
                 });
             }
