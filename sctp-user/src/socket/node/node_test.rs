@@ -12,6 +12,7 @@ use crate::config::{AssocConfig, StreamScheduler};
 use crate::entropy::SeededEntropy;
 use crate::error::CloseReason;
 use crate::net::Channel;
+use crate::num::StreamId;
 use crate::socket::info::{RcvInfo, Received};
 use crate::socket::notification::{EventKind, Notification};
 use crate::socket::option::{
