@@ -142,6 +142,13 @@ impl Extensions {
         }
     }
 
+    /// The host slept: timers that expired meanwhile run once more before they count (rulings section 1 row 22).
+    pub(crate) fn forgive(&mut self, core: &Core, now: Time) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.forgive(now, core.rto());
+        }
+    }
+
     /// After any change of the association: what became of its paths.
     pub(crate) fn settle(&mut self, core: &mut Core) {
         if let Some(asconf) = &mut self.asconf {

@@ -384,3 +384,38 @@ fn what_needs_add_ip_says_so_without_it() {
     assert_eq!(assoc.set_peer_primary(now, ip(A)), Err(AddressError::Unsupported));
     assert_eq!(assoc.remove_address(now, ip(A)), Err(AddressError::Unsupported));
 }
+
+/// A COOKIE ECHO that comes again tells the peer nothing new: the address that it has not acknowledged is still to be added.
+#[test]
+fn an_old_cookie_does_not_make_an_address_known() {
+    let mut p = Puppet::at(closed_network(), &[A], &[Z]);
+    p.params = testbed::puppet::encode_params(&[sctp_user::wire::Param::SupportedExtensions(&[kind::ASCONF, kind::ASCONF_ACK])]);
+    let cookie = p.give_init().cookie();
+    let echo = Chunk::CookieEcho(sctp_user::wire::chunk::CookieEcho { cookie: &cookie });
+    p.give(&[echo]);
+    let asked = asconfs(&host(&mut p, &[A, B]))[0].clone();
+    p.give(&[echo]);
+    assert_eq!(own(&mut p), ips(&[A]));
+    acknowledge(&mut p, asked.serial, &[]);
+    assert_eq!(own(&mut p), ips(&[A, B]));
+}
+
+/// Rulings section 1 row 21: with a restart numbers begin anew, by the new initial TSNs, and the old tag leads nowhere.
+#[test]
+fn a_restart_begins_with_new_numbers() {
+    let mut p = open(&[A], &[Z]);
+    let (old_tag, serial) = (p.peer_tag, p.tsn);
+    super::ask(&mut p, Z, &super::asconf(serial, Z, &[(ADD, 1, Y)]));
+    let first = asconfs(&host(&mut p, &[A, B]))[0].clone();
+    (p.tag, p.tsn) = (p.tag + 1, 0x9000);
+    p.open();
+    assert!(p.heard(|e| matches!(e, Event::Restarted)));
+    let sent = super::ask(&mut p, Z, &super::asconf(0x9000, Z, &[(ADD, 1, "10.7.0.2")]));
+    assert_eq!(super::acks(&sent).len(), 1);
+    let next = asconfs(&host(&mut p, &[A, B, C]));
+    assert_eq!(next[0].serial, first_serial(&p));
+    assert_ne!(next[0].serial, first.serial);
+    let envelope = p.envelope().from("10.77.0.2").tagged(old_tag);
+    let sent = p.give_bytes(envelope, envelope.seal(&super::asconf(0x9001, "0.0.0.0", &[(ADD, 1, "0.0.0.0")])));
+    assert_eq!(names(&sent), [["ABORT"]]);
+}

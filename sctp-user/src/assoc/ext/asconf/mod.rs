@@ -7,6 +7,7 @@
 mod answers;
 mod requests;
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -115,6 +116,13 @@ impl Asconf {
             flight.give_up();
         }
         self.tidy();
+    }
+
+    /// An expired T4 runs once more.
+    pub(super) fn forgive(&mut self, now: Time, grace: Duration) {
+        if let Some(flight) = self.work.as_mut().and_then(|w| w.flight.as_mut()) {
+            flight.forgive(now, grace);
+        }
     }
 
     /// Packets to `ip` belong to the association, though the peer was not told of it yet, or was told that it is gone.

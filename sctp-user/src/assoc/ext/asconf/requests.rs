@@ -1,5 +1,6 @@
 //! Our side: what the peer shall know of our addresses, and how it is told (RFC 5061 sections 5.1 and 5.3).
 
+use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
@@ -73,6 +74,12 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) fn deadline(&self) -> Option<Time> {
         self.t4
+    }
+
+    pub(super) fn forgive(&mut self, now: Time, grace: Duration) {
+        if let Some(at) = self.t4.as_mut().filter(|at| **at <= now) {
+            *at = now + grace;
+        }
     }
 
     /// The association is about to end: nothing is sent again.
