@@ -130,6 +130,30 @@ pub enum SendError {
     WouldBlock,
 }
 
+/// Why streams cannot be reconfigured (RFC 6525).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ReconfigError {
+    /// The association is not established.
+    #[error("the association is not established")]
+    Closed,
+    /// The peer, or this side, has no stream reconfiguration ([`AssocConfig::stream_reset`](crate::AssocConfig::stream_reset)).
+    #[error("the association has no stream reconfiguration")]
+    NotSupported,
+    /// Another request is under way, ours or one of the peer that concerns all streams: wait for its event.
+    #[error("another request is under way")]
+    AlreadyInProgress,
+    /// There is no such stream, or neither direction was named.
+    #[error("no such stream")]
+    InvalidStream,
+    /// More streams than one packet can name (name none, for all), or than an association can have.
+    #[error("too many streams")]
+    TooMany,
+    /// All TSNs were reset less than 30 s ago (RFC 6525 section 5.1.4).
+    #[error("reset less than 30 s ago")]
+    TooSoon,
+}
+
 /// A configuration that the RFC forbids (rulings: a value that a MUST forbids is refused).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("{field}: {why}")]

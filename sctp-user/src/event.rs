@@ -214,6 +214,17 @@ pub enum PathChange {
     Removed,
 }
 
+/// What became of a request to reconfigure streams (RFC 6525 section 6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReconfigOutcome {
+    /// It was done.
+    Performed,
+    /// The peer denied it.
+    Denied,
+    /// It failed: the peer was busy with another one, or knows no such stream.
+    Failed,
+}
+
 /// What happened to a key of authentication (RFC 6458 section 6.1.8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -297,4 +308,33 @@ pub enum Event {
     },
     /// The peer reported an error that does not end the association; the causes as they came.
     RemoteError(Bytes),
+    /// Streams began anew, or did not (RFC 6525): stream sequence numbers count from zero again.
+    StreamsReset {
+        /// Whether these are streams that the peer sends on.
+        incoming: bool,
+        /// Whether these are streams that we send on.
+        outgoing: bool,
+        /// The streams; none stands for all.
+        streams: Vec<StreamId>,
+        /// What became of it.
+        outcome: ReconfigOutcome,
+    },
+    /// All TSNs and streams of both sides began anew, or did not (RFC 6525).
+    AssociationReset {
+        /// The next TSN that we use.
+        local_tsn: Tsn,
+        /// The next TSN that the peer uses.
+        peer_tsn: Tsn,
+        /// What became of it.
+        outcome: ReconfigOutcome,
+    },
+    /// There are more streams, or not (RFC 6525).
+    StreamsChanged {
+        /// Streams that the peer may send on now.
+        inbound: u16,
+        /// Streams that we may send on now.
+        outbound: u16,
+        /// What became of it.
+        outcome: ReconfigOutcome,
+    },
 }

@@ -109,6 +109,12 @@ counters! {
         out_cwrs: sum,
         /// CWRs received.
         in_cwrs: sum,
+        /// Requests to reconfigure streams sent, retransmissions not included.
+        out_reconfig_requests: sum,
+        /// Requests to reconfigure streams received, retransmissions included.
+        in_reconfig_requests: sum,
+        /// Expiries of the Re-configuration Timer.
+        reconfig_expireds: sum,
         /// Times that the window was reduced for congestion marks.
         ecn_reductions: sum,
         /// ASCONFs sent (RFC 5061), retransmissions included.

@@ -40,6 +40,7 @@ impl Association {
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
         core.prune(ctx);
+        ext.advance(core, ctx);
         let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
             if let Some(probe) = core.probe_packet(ctx, ext, buf) {
                 return Some(probe);

@@ -60,6 +60,7 @@ impl Association {
             Verdict::Restart => {
                 let restarted = core.on_restart(ctx, c);
                 if restarted {
+                    self.ext.give_up(core);
                     self.ext = Extensions::negotiate(core);
                 }
                 restarted

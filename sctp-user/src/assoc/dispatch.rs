@@ -160,6 +160,9 @@ impl Association {
         {
             core.after_data(ctx, path);
         }
+        if core.state != State::Closed {
+            ext.advance(core, ctx);
+        }
         ext.on_packet_end(core);
         if was_waiting && core.state == State::ShutdownSent {
             // Section 9.2: whatever comes shows that the peer is at it; it gets the time to send what it has left.
@@ -196,7 +199,8 @@ impl Core {
             | Chunk::ForwardTsn(_)
             | Chunk::IForwardTsn(_)
             | Chunk::Asconf(_)
-            | Chunk::AsconfAck(_) => {}
+            | Chunk::AsconfAck(_)
+            | Chunk::Reconfig(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true

@@ -23,6 +23,7 @@ pub(crate) mod rx;
 mod shutdown;
 mod snapshot;
 pub(crate) mod state;
+mod streams;
 mod timers;
 mod trial;
 pub(crate) mod tx;
@@ -30,7 +31,8 @@ pub(crate) mod tx;
 pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;
-pub(crate) use self::ext::{Extensions, Gate, Goal, Rejection, Terms, verify_auth};
+pub(crate) use self::ext::{Extensions, Gate, Goal, Rejection, Terms, What, verify_auth};
+pub(crate) use self::streams::Streams;
 pub(crate) use self::trial::Trial;
 use crate::time::Time;
 

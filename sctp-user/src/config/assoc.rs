@@ -180,6 +180,15 @@ pub struct AssocConfig {
     pub partial_reliability: bool,
     /// Stream reconfiguration (RFC 6525), if the peer has it too.
     pub stream_reset: bool,
+    /// Whether the peer may let streams begin anew, its own and ours (RFC 6525 section 6.3.1); what we asked it for it may.
+    pub accept_stream_reset: bool,
+    /// Whether the peer may let all TSNs begin anew (RFC 6525 section 6.3.1).
+    pub accept_association_reset: bool,
+    /// Whether the peer may add streams, up to [`AssocConfig::max_inbound_streams`] and [`AssocConfig::max_outbound_streams`] (RFC 6525
+    /// section 6.3.1); what we asked it for it may.
+    pub accept_added_streams: bool,
+    /// Most outbound streams that the peer may give us (RFC 6525 section 5.2.6).
+    pub max_outbound_streams: u16,
     /// User message interleaving (RFC 8260), if the peer has it too: a long message does not hold up those of other streams. It needs
     /// [`AssocConfig::partial_delivery`] and [`AssocConfig::interleave_streams`], since the receive buffer may fill with the
     /// beginnings of several messages: parts of messages of different streams are then handed out in turn.
@@ -254,6 +263,10 @@ impl AssocConfig {
             adaptation: None,
             partial_reliability: false,
             stream_reset: false,
+            accept_stream_reset: false,
+            accept_association_reset: false,
+            accept_added_streams: false,
+            max_outbound_streams: 2048,
             interleaving: false,
             scheduler: StreamScheduler::RoundRobin,
             stream_values: BTreeMap::new(),

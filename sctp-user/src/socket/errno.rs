@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
+use crate::error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, ReconfigError, SendError};
 
 /// The error by which a blocked caller learns why its association ended; `None` for a graceful end.
 ///
@@ -48,6 +48,18 @@ pub(super) fn send_error(err: SendError) -> io::Error {
         SendError::InvalidStream | SendError::Empty | SendError::NoSuchKey => Errno::INVAL,
         SendError::TooLong { .. } => Errno::MSGSIZE,
         SendError::WouldBlock => Errno::AGAIN,
+    }
+    .into()
+}
+
+/// RFC 6525 section 6.3: EALREADY while a request is under way.
+pub(super) fn reconfig_error(err: ReconfigError) -> io::Error {
+    match err {
+        ReconfigError::Closed => Errno::NOTCONN,
+        ReconfigError::NotSupported => Errno::OPNOTSUPP,
+        ReconfigError::AlreadyInProgress => Errno::ALREADY,
+        ReconfigError::TooSoon => Errno::AGAIN,
+        ReconfigError::InvalidStream | ReconfigError::TooMany => return io::Error::new(io::ErrorKind::InvalidInput, err),
     }
     .into()
 }

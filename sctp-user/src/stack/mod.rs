@@ -15,6 +15,7 @@ mod ootb;
 mod paths;
 mod ports;
 mod protection;
+mod reconfig;
 mod responder;
 mod snapshot;
 mod status;
@@ -32,6 +33,7 @@ use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::protection::Protection;
+pub use self::reconfig::ResetDirection;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus};
@@ -622,6 +624,9 @@ fn is_notice(event: &Event) -> bool {
             | Event::ShutdownReceived
             | Event::PathState { .. }
             | Event::PathMtu { .. }
+            | Event::StreamsReset { .. }
+            | Event::AssociationReset { .. }
+            | Event::StreamsChanged { .. }
     )
 }
 
@@ -811,6 +816,8 @@ impl Assoc<'_> {
 
 #[cfg(test)]
 mod ladder_test;
+#[cfg(test)]
+mod reconfig_test;
 #[cfg(test)]
 mod requests_test;
 #[cfg(test)]

@@ -5,7 +5,10 @@
 use core::fmt::{self, Arguments, Display, Formatter, Write};
 
 use super::cause::{Cause, Causes};
-use super::chunk::{Asconf, AsconfAck, AsconfParam, AsconfResponse, Chunk, Data, Heartbeat, IData, Init, InitParams, Place, Sack, kind};
+use super::chunk::{
+    Asconf, AsconfAck, AsconfParam, AsconfResponse, Chunk, Data, Heartbeat, IData, Init, InitParams, Place, Reconfig, ReconfigParam,
+    ReconfigResult, Sack, StreamList, kind,
+};
 use super::packet::{Packet, RawChunk};
 use super::param::{Param, kind as param};
 use super::tlv::TlvError;
@@ -57,7 +60,7 @@ pub const fn chunk_name(kind: u8) -> &'static str {
         kind::AUTH => "AUTH",
         kind::I_DATA => "I-DATA",
         128 => "ASCONF-ACK",
-        130 => "RE-CONFIG",
+        kind::RE_CONFIG => "RE-CONFIG",
         kind::PAD => "PAD",
         192 => "FORWARD-TSN",
         193 => "ASCONF",
@@ -217,6 +220,7 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
             s.field("hmac", format_args!("{}", c.hmac))?;
             s.field("mac", format_args!("{}", Hex(c.mac)))
         }
+        Chunk::Reconfig(c) => show_reconfig(raw, &c, s),
         Chunk::Pad(c) => {
             s.head(raw, "")?;
             s.field("len", format_args!("{}", c.padding.len()))
@@ -383,6 +387,49 @@ fn show_asconf_ack(raw: &RawChunk<'_>, c: &AsconfAck<'_>, s: &mut impl Sink) -> 
     Ok(())
 }
 
+fn show_reconfig(raw: &RawChunk<'_>, c: &Reconfig<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, "")?;
+    for (i, param) in c.params().enumerate() {
+        if i >= MAX_ITEMS {
+            return s.item(format_args!("... and {} more", c.params().count() - i));
+        }
+        match param {
+            Ok(ReconfigParam::OutgoingReset { request, response, last_tsn, streams }) => {
+                s.item(format_args!("outgoing-reset {request} for {response} after TSN {last_tsn} of {}", Streams(streams)))?;
+            }
+            Ok(ReconfigParam::IncomingReset { request, streams }) => {
+                s.item(format_args!("incoming-reset {request} of {}", Streams(streams)))?;
+            }
+            Ok(ReconfigParam::TsnReset { request }) => s.item(format_args!("tsn-reset {request}"))?,
+            Ok(ReconfigParam::Response { response, result, next_tsns: None }) => {
+                s.item(format_args!("response to {response}: {}", result_name(result)))?;
+            }
+            Ok(ReconfigParam::Response { response, result, next_tsns: Some((sender, receiver)) }) => {
+                s.item(format_args!("response to {response}: {}, next TSNs {sender} and {receiver}", result_name(result)))?;
+            }
+            Ok(ReconfigParam::AddOutgoing { request, count }) => s.item(format_args!("add-outgoing {request}: {count} streams"))?,
+            Ok(ReconfigParam::AddIncoming { request, count }) => s.item(format_args!("add-incoming {request}: {count} streams"))?,
+            Ok(ReconfigParam::Unknown(t)) => s.item(format_args!("unknown ({}) {}", t.kind, Hex(t.value)))?,
+            Err(e) => show_broken(e, s)?,
+        }
+    }
+    Ok(())
+}
+
+/// The results of RFC 6525 section 4.4.
+const fn result_name(result: ReconfigResult) -> &'static str {
+    match result {
+        ReconfigResult::NOTHING_TO_DO => "nothing to do",
+        ReconfigResult::PERFORMED => "performed",
+        ReconfigResult::DENIED => "denied",
+        ReconfigResult::WRONG_SSN => "wrong SSN",
+        ReconfigResult::ALREADY_IN_PROGRESS => "request already in progress",
+        ReconfigResult::BAD_SEQUENCE_NUMBER => "bad sequence number",
+        ReconfigResult::IN_PROGRESS => "in progress",
+        _ => "unknown result",
+    }
+}
+
 fn show_causes(causes: Causes<'_>, s: &mut impl Sink) -> fmt::Result {
     for (i, cause) in causes.enumerate() {
         if i >= MAX_ITEMS {
@@ -423,6 +470,22 @@ fn show_cause(c: &Cause<'_>, s: &mut impl Sink) -> fmt::Result {
 
 fn show_broken(e: TlvError, s: &mut impl Sink) -> fmt::Result {
     s.item(format_args!("MALFORMED({e})"))
+}
+
+/// The streams that a request names.
+struct Streams<'a>(StreamList<'a>);
+
+impl Display for Streams<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("all streams");
+        }
+        f.write_str("streams")?;
+        for sid in self.0.iter().take(MAX_ITEMS) {
+            write!(f, " {sid}")?;
+        }
+        write!(f, "{}", More(self.0.len()))
+    }
 }
 
 /// The first bytes of an opaque value, and its length.

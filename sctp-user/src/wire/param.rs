@@ -24,6 +24,18 @@ pub mod kind {
     pub const HOST_NAME: u16 = 11;
     /// Supported Address Types.
     pub const SUPPORTED_ADDRESS_TYPES: u16 = 12;
+    /// Outgoing SSN Reset Request of RE-CONFIG (RFC 6525 section 4.1).
+    pub const OUTGOING_SSN_RESET: u16 = 13;
+    /// Incoming SSN Reset Request of RE-CONFIG (RFC 6525 section 4.2).
+    pub const INCOMING_SSN_RESET: u16 = 14;
+    /// SSN/TSN Reset Request of RE-CONFIG (RFC 6525 section 4.3).
+    pub const SSN_TSN_RESET: u16 = 15;
+    /// Re-configuration Response of RE-CONFIG (RFC 6525 section 4.4).
+    pub const RECONFIG_RESPONSE: u16 = 16;
+    /// Add Outgoing Streams Request of RE-CONFIG (RFC 6525 section 4.5).
+    pub const ADD_OUTGOING_STREAMS: u16 = 17;
+    /// Add Incoming Streams Request of RE-CONFIG (RFC 6525 section 4.6).
+    pub const ADD_INCOMING_STREAMS: u16 = 18;
     /// ECN Capable (reserved; RFC 4960 Appendix A).
     pub const ECN_CAPABLE: u16 = 0x8000;
     /// Zero Checksum Acceptable (RFC 9653 section 4).

@@ -227,6 +227,7 @@ proptest! {
     fn unknown_chunks_keep_their_bytes(kind in 15_u8.., flags: u8, value in bytes(100)) {
         let known = [
             chunk_kind::PAD,
+            chunk_kind::RE_CONFIG,
             chunk_kind::I_DATA,
             chunk_kind::ASCONF,
             chunk_kind::ASCONF_ACK,

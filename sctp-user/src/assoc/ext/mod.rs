@@ -9,12 +9,14 @@ mod auth;
 mod ecn;
 mod idata;
 mod partial_reliability;
+mod reconfig;
 mod terms;
 
 pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
 pub(crate) use self::partial_reliability::PartialReliability;
+pub(crate) use self::reconfig::{Reconfig, What};
 pub use self::terms::{Capabilities, Terms};
 use std::net::IpAddr;
 
@@ -22,6 +24,7 @@ use super::cookie::MAX_ADDRS;
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
 use super::path::source;
+use super::state::State;
 use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
@@ -39,6 +42,8 @@ pub(crate) struct Extensions {
     pub(crate) asconf: Option<Box<Asconf>>,
     /// Partial reliability.
     pub(crate) partial_reliability: Option<PartialReliability>,
+    /// Stream reconfiguration.
+    pub(crate) reconfig: Option<Box<Reconfig>>,
 }
 
 impl Extensions {
@@ -52,6 +57,7 @@ impl Extensions {
             ecn: Ecn::negotiate(agreed),
             asconf: Asconf::negotiate(core, agreed).map(Box::new),
             partial_reliability: PartialReliability::negotiate(agreed, core),
+            reconfig: Reconfig::negotiate(core).map(Box::new),
         }
     }
 
@@ -82,6 +88,7 @@ impl Extensions {
         match kind {
             kind::ASCONF | kind::ASCONF_ACK => self.asconf.is_some(),
             kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.partial_reliability.is_some(),
+            kind::RE_CONFIG => self.reconfig.is_some(),
             _ => true,
         }
     }
@@ -102,6 +109,34 @@ impl Extensions {
         if let Some(pr) = &mut self.partial_reliability {
             pr.on_chunk(core, chunk);
         }
+        if let Some(reconfig) = &mut self.reconfig {
+            reconfig.on_chunk(core, ctx, chunk);
+            self.settle_tsns();
+        }
+    }
+
+    /// The end of a packet, or the beginning of a transmission: what waited for either may go on.
+    pub(in crate::assoc) fn advance(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(reconfig) = self.reconfig.as_mut().filter(|r| r.is_busy()) {
+            reconfig.advance(core, ctx);
+            self.settle_tsns();
+        }
+    }
+
+    /// TSNs may have begun anew, and who keeps some has to forget them.
+    fn settle_tsns(&mut self) {
+        if self.reconfig.as_mut().is_some_and(|r| r.take_renumbered())
+            && let Some(ecn) = &mut self.ecn
+        {
+            ecn.begin_anew();
+        }
+    }
+
+    /// The peer restarted, and these extensions with it: the user is told what will not be.
+    pub(in crate::assoc) fn give_up(&mut self, core: &mut Core) {
+        if let Some(reconfig) = &mut self.reconfig {
+            reconfig.give_up(core);
+        }
     }
 
     /// The end of a packet whose lowest DATA chunk is `lowest`.
@@ -113,13 +148,18 @@ impl Extensions {
 
     /// When [`Self::on_timeout`] wants to be called.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.asconf.as_ref().and_then(|a| a.next_deadline())
+        let asconf = self.asconf.as_ref().and_then(|a| a.next_deadline());
+        let reconfig = self.reconfig.as_ref().and_then(|r| r.next_deadline());
+        [asconf, reconfig].into_iter().flatten().min()
     }
 
     /// Serves the timers of extensions that have expired.
     pub(crate) fn on_timeout(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
         if let Some(asconf) = &mut self.asconf {
             asconf.on_timeout(core, ctx);
+        }
+        if let Some(reconfig) = self.reconfig.as_mut().filter(|_| core.state != State::Closed) {
+            reconfig.on_timeout(core, ctx);
         }
     }
 

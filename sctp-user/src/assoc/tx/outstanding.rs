@@ -280,6 +280,11 @@ impl Outstanding {
         self.acked.shrink_to(0);
     }
 
+    /// The next chunk gets this TSN; there are none.
+    pub(super) fn begin_at(&mut self, tsn: Tsn) {
+        self.base_tsn = tsn;
+    }
+
     /// Removes the first chunk: it is cumulatively acknowledged.
     pub(super) fn pop(&mut self) -> Option<(Index, SentChunk)> {
         let index = self.base;

@@ -25,6 +25,7 @@ mod partial_reliability;
 mod paths;
 mod place;
 mod status;
+mod streams;
 mod timing;
 
 use std::io;
@@ -39,6 +40,7 @@ pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, Re
 #[doc(hidden)]
 pub use self::place::Place;
 pub use self::status::{AssocIdList, AssocNumber, PeerAddrInfo, Status};
+pub use self::streams::{AddStreams, EnableStreamReset, ResetAssoc, ResetStreams};
 pub use self::timing::{AssocParams, DelayedSack, RtoInfo};
 use super::{SctpListener, SctpSocket, SctpStream};
 use crate::event::AssocId;

@@ -9,6 +9,7 @@ mod forward_tsn;
 mod idata;
 mod init;
 mod pad;
+mod reconfig;
 mod sack;
 mod types;
 
@@ -24,6 +25,7 @@ pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::idata::{I_DATA_CHUNK_HEADER_LEN, IData, Place};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
+pub use self::reconfig::{Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, StreamList};
 pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
 pub use self::types::ChunkTypes;
 use super::cursor::Writer;
@@ -132,6 +134,8 @@ pub enum Chunk<'a> {
     Cwr(Tsn),
     /// SHUTDOWN COMPLETE.
     ShutdownComplete(ShutdownComplete),
+    /// RE-CONFIG.
+    Reconfig(Reconfig<'a>),
     /// AUTH.
     Auth(Auth<'a>),
     /// I-DATA.
@@ -168,6 +172,7 @@ impl<'a> Chunk<'a> {
             kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            kind::RE_CONFIG => Some(Self::Reconfig(Reconfig::decode(raw))),
             kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::I_DATA => IData::decode(raw).map(Self::IData),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
@@ -199,6 +204,7 @@ impl Encode for Chunk<'_> {
             Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
+            Self::Reconfig(c) => c.encode(w),
             Self::Auth(c) => c.encode(w),
             Self::IData(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
