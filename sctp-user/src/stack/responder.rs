@@ -292,7 +292,7 @@ impl Stack {
             Some(id) => {
                 let Some(a) = self.assocs.get(id) else { return };
                 let (before, tag) = (keys_of(&a.core), Self::tag_key(a));
-                let duplicate = a.core.judge(&cookie) == crate::assoc::Verdict::Duplicate;
+                let duplicate = a.core.judge(&cookie) == Verdict::Duplicate;
                 let go_on = self.with_assoc(now, id, |a, ctx| a.on_cookie(ctx, &cookie)).unwrap_or(false);
                 if let Some((a, link)) = self.assocs.get_mut(id).zip(link_of(meta)) {
                     a.core.paths.set_link(link);

@@ -106,12 +106,14 @@ fn addresses_come_and_go_while_data_flows() {
             removed += changed(p, PathChange::Removed);
         }
         // In the end each knows all of the other's addresses again.
-        let until = bed.world.now() + Duration::from_secs(300);
+        let until = bed.world.now() + Duration::from_secs(900);
         let (client, server) = (bed.client, bed.server);
         let know = |p: &mut Peer| p.latest().map(|(id, _)| id).and_then(|id| p.stack.assoc(id).map(|a| a.paths().len()));
         let done =
             bed.world.run_until_idle_or(until, |w| w.with(client, |p, _| know(p)) == Some(3) && w.with(server, |p, _| know(p)) == Some(3));
-        assert!(done, "seed {seed}: {:?} {:?}", bed.client().log.last(), bed.server().log.last());
+        let mut page = |side| bed.world.with(side, |p, now| p.latest().map(|(id, _)| id).and_then(|id| p.stack.assoc(id)?.snapshot(now)));
+        let [c, s] = [page(client), page(server)].map(|page| page.map(|p| p.to_string()).unwrap_or_default());
+        assert!(done, "seed {seed}: client {c}\nserver {s}");
     }
     assert!(added > 100 && removed > 100, "{added} {removed}");
 }

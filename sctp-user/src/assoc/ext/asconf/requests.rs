@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Asconf, Work, may_change};
 use crate::assoc::core::{Context, Control, Core, Encoded};
-use crate::assoc::path::{PathId, source};
+use crate::assoc::path::{Path, PathId, source};
 use crate::num::Serial;
 use crate::time::Time;
 use crate::wire::Cause;
@@ -65,8 +65,8 @@ pub(super) struct Flight {
     /// The chunk, the same at every transmission (section 5.1 rule B4).
     chunk: Bytes,
     requests: Vec<Request>,
-    /// The peer's address that it was sent to last.
-    to: Option<IpAddr>,
+    /// The peer's addresses that it was sent to, the last one last, until all had their turn; at most 65.
+    tried: Vec<IpAddr>,
     /// T4-rto.
     t4: Option<Time>,
 }
@@ -131,9 +131,9 @@ impl Work {
         Chunk { serial, address, params: AsconfParams::List(&params) }.encode(&mut Writer::new(&mut chunk));
         // An address that is being deleted is no source any more (rules F4 and F6).
         let leaving: Vec<_> = requests.iter().filter(|r| r.request == AddressRequest::Delete).map(|r| r.addr).collect();
-        self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, to: None, t4: None });
+        self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, tried: Vec::new(), t4: None });
         for addr in leaving {
-            core.leave_source(addr);
+            core.leave_source(now, addr);
         }
         self.send(core, now);
         true
@@ -177,28 +177,28 @@ impl Work {
             .collect()
     }
 
-    /// (Re)transmits the ASCONF under way.
+    /// (Re)transmits the ASCONF under way. A retransmission goes elsewhere if it can (rule B4).
     fn send(&mut self, core: &mut Core, now: Time) {
         let goal = self.goal.as_ref().map_or(&[][..], Goal::addrs);
         let Some(flight) = &mut self.flight else { return };
-        // A retransmission goes elsewhere if it can (rule B4).
-        let before = flight.to.and_then(|a| core.paths.find(a));
-        let first = before.map_or_else(|| core.paths.data_path(), |id| core.paths.retransmit_path(id));
-        let way = way(core, first, goal);
-        let (path, rto) = (way.map_or(first, |(path, _)| path), core.rto());
+        let ways = ways(core, goal);
+        let fresh = |(path, _): &&(PathId, _)| core.paths.get(*path).is_some_and(|p| !flight.tried.contains(&p.addr));
+        let way = ways.iter().find(fresh).or_else(|| ways.first()).copied();
+        let path = way.map_or_else(|| core.paths.data_path(), |(path, _)| path);
         let p = core.paths.get(path);
-        flight.to = p.map(|p| p.addr);
-        flight.t4 = Some(now + p.map_or(rto, crate::assoc::path::Path::rto));
-        if let Some((path, source)) = way {
-            core.counters.out_asconfs += 1;
-            let chunk = Encoded { kind: kind::ASCONF, bytes: flight.chunk.clone(), path: Some(path), source };
-            let chunk = Control::Encoded(chunk);
-            if core.has_no_source() {
-                // Everything else waits for it.
-                core.lead_control(chunk);
-            } else {
-                core.push_control(chunk);
-            }
+        if flight.tried.len() >= ways.len() {
+            flight.tried.clear();
+        }
+        flight.tried.extend(p.map(|p| p.addr));
+        flight.t4 = Some(now + p.map_or(core.cfg.rto_initial, Path::rto));
+        let Some((path, source)) = way else { return };
+        core.counters.out_asconfs += 1;
+        let chunk = Control::Encoded(Encoded { kind: kind::ASCONF, bytes: flight.chunk.clone(), path: Some(path), source });
+        if core.is_stranded(path) {
+            // Everything else waits for it.
+            core.lead_control(chunk);
+        } else {
+            core.push_control(chunk);
         }
     }
 
@@ -206,7 +206,7 @@ impl Work {
     pub(super) fn on_t4(&mut self, core: &mut Core, now: Time) {
         let Some(flight) = self.flight.as_mut().filter(|f| f.t4.is_some_and(|at| at <= now)) else { return };
         core.counters.t4_expireds += 1;
-        if let Some(path) = flight.to.and_then(|a| core.paths.find(a)) {
+        if let Some(path) = flight.tried.last().and_then(|a| core.paths.find(*a)) {
             core.path_error(now, path);
             if let Some(p) = core.paths.get_mut(path) {
                 p.back_off();
@@ -274,7 +274,7 @@ impl Asconf {
             return;
         };
         core.errors = 0;
-        if let Some(p) = flight.to.and_then(|a| core.paths.find(a)).and_then(|id| core.paths.get_mut(id)) {
+        if let Some(p) = flight.tried.last().and_then(|a| core.paths.find(*a)).and_then(|id| core.paths.get_mut(id)) {
             p.on_answer();
             p.end_back_off();
         }
@@ -347,15 +347,17 @@ fn unspecified(like: IpAddr) -> IpAddr {
     if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
-/// How an ASCONF leaves that would go on path `first`: from where packets leave there; if none of our addresses is left, from one that
-/// we want to have (section 5.3.2), on a path that it reaches.
-fn way(core: &Core, first: PathId, goal: &[IpAddr]) -> Option<(PathId, Option<IpAddr>)> {
-    if !core.has_no_source() {
-        return Some((first, core.paths.get(first)?.local));
-    }
-    let reached = |id: PathId| {
-        let p = core.paths.get(id)?;
-        Some((id, Some(source::for_attempt(goal, None, p.addr, 0)?)))
+/// The ways that an ASCONF may go, the best first: where data goes, then other paths that one of our addresses reaches, then those that
+/// only an address reaches that we want to have (section 5.3.2).
+fn ways(core: &Core, goal: &[IpAddr]) -> Vec<(PathId, Option<IpAddr>)> {
+    let data = core.paths.data_path();
+    let way = |(id, p): (PathId, &Path)| {
+        let source = if p.stranded { Some(source::for_attempt(goal, None, p.addr, 0)?) } else { p.local };
+        Some(((!p.confirmed, p.stranded, p.has_failed(), id != data, id), (id, source)))
     };
-    reached(first).or_else(|| core.paths.iter().filter(|(_, p)| p.confirmed).find_map(|(id, _)| reached(id)))
+    let mut all: Vec<_> = core.paths.iter().filter_map(way).collect();
+    all.sort_unstable_by_key(|(rank, _)| *rank);
+    // Where an address is confirmed, the others get nothing but HEARTBEATs (RFC 9260 section 5.4).
+    let any = all.first().is_some_and(|((unconfirmed, ..), _)| !unconfirmed);
+    all.into_iter().filter(|((unconfirmed, ..), _)| !(any && *unconfirmed)).map(|(_, way)| way).collect()
 }
