@@ -42,6 +42,16 @@ fn changed(p: &Peer, wanted: PathChange) -> usize {
     p.log.iter().filter(|(_, _, e)| matches!(e, Event::PathState { change, .. } if *change == wanted)).count()
 }
 
+/// What both sides know of the association.
+fn pages(bed: &mut Bed) -> String {
+    let page = |p: &mut Peer, now| {
+        let snapshot = p.latest().map(|(id, _)| id).and_then(|id| p.stack.assoc(id)?.snapshot(now)).map(|s| s.to_string());
+        format!("{snapshot:?}, after {:?}", &p.log[p.log.len().saturating_sub(3)..])
+    };
+    let (client, server) = (bed.client, bed.server);
+    format!("client {}\nserver {}", bed.world.with(client, page), bed.world.with(server, page))
+}
+
 /// No packet but an ASCONF leaves from an address that the host does not have.
 fn watch_sources(bed: &mut Bed, hosts: &Rc<RefCell<Vec<(HostId, Vec<IpAddr>)>>>) -> Rc<RefCell<Vec<String>>> {
     let wrong = Rc::new(RefCell::new(Vec::new()));
@@ -100,7 +110,10 @@ fn addresses_come_and_go_while_data_flows() {
             let at = bed.world.now() + Duration::from_secs(40);
             bed.world.at(at, Fault::Addresses { host: hosts[side], addrs: all[side].clone() });
         }
-        bed.deliver(HOUR).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        bed.deliver(HOUR).unwrap_or_else(|e| {
+            let pages = pages(&mut bed);
+            panic!("seed {seed}: {}\n{pages}", &e[..e.len().min(100)])
+        });
         for p in [bed.client(), bed.server()] {
             added += changed(p, PathChange::Added);
             removed += changed(p, PathChange::Removed);
@@ -111,9 +124,7 @@ fn addresses_come_and_go_while_data_flows() {
         let know = |p: &mut Peer| p.latest().map(|(id, _)| id).and_then(|id| p.stack.assoc(id).map(|a| a.paths().len()));
         let done =
             bed.world.run_until_idle_or(until, |w| w.with(client, |p, _| know(p)) == Some(3) && w.with(server, |p, _| know(p)) == Some(3));
-        let mut page = |side| bed.world.with(side, |p, now| p.latest().map(|(id, _)| id).and_then(|id| p.stack.assoc(id)?.snapshot(now)));
-        let [c, s] = [page(client), page(server)].map(|page| page.map(|p| p.to_string()).unwrap_or_default());
-        assert!(done, "seed {seed}: client {c}\nserver {s}");
+        assert!(done, "seed {seed}: {}", pages(&mut bed));
     }
     assert!(added > 100 && removed > 100, "{added} {removed}");
 }

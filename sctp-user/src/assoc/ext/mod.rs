@@ -94,8 +94,8 @@ impl Extensions {
     }
 
     /// Whether an ABORT that came to our address `ip` is to be ignored (RFC 5061 section 5.3.1).
-    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
-        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip))
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr, reflected: bool) -> bool {
+        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip, reflected))
     }
 
     /// A chunk of the peer, before the core sees it.

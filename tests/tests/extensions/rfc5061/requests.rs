@@ -419,3 +419,16 @@ fn a_restart_begins_with_new_numbers() {
     let sent = p.give_bytes(envelope, envelope.seal(&super::asconf(0x9001, "0.0.0.0", &[(ADD, 1, "0.0.0.0")])));
     assert_eq!(names(&sent), [["ABORT"]]);
 }
+
+/// A peer that does not find the association of our new address says so: it has not had the ASCONF that adds it. Nothing is lost yet.
+#[test]
+fn a_stranger_to_the_peer_is_not_sent_away() {
+    let mut p = open(&[A], &[Z]);
+    let asked = asconfs(&host(&mut p, &[B]))[0].clone();
+    let reflected = Chunk::Abort(Abort { t: true, causes: &[] });
+    p.give_in(p.envelope().to(B).tagged(p.tag), &[reflected]);
+    assert_eq!(p.state(), "ESTABLISHED");
+    acknowledge(&mut p, asked.serial, &[]);
+    p.give_in(p.envelope().to(B).tagged(p.tag), &[reflected]);
+    assert_eq!(p.state(), "CLOSED");
+}

@@ -133,11 +133,14 @@ impl Asconf {
         })
     }
 
-    /// Whether an ABORT that came to `ip` is to be ignored: the address is being deleted (section 5.3.1).
-    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
+    /// Whether an ABORT that came to `ip` is to be ignored: the address is being deleted (section 5.3.1), or it is being added and the
+    /// peer says that it does not know who sends from there, which the T bit means.
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr, reflected: bool) -> bool {
         self.work.as_ref().is_some_and(|w| {
             let lingers = w.lingering.iter().any(|(a, until)| *a == ip && *until > now);
-            lingers || w.flight.as_ref().is_some_and(|f| f.deletes(ip))
+            lingers
+                || w.flight.as_ref().is_some_and(|f| f.deletes(ip) || (reflected && f.concerns(ip)))
+                || (reflected && w.goal.as_ref().is_some_and(|g| g.addrs().contains(&ip)) && w.flight.is_some())
         })
     }
 
