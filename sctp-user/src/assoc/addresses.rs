@@ -19,7 +19,11 @@ impl Core {
         if self.paths.find(addr).is_some() {
             return Ok(());
         }
-        let id = self.paths.add(Path::new(&self.cfg, now, addr, None, channel)).ok_or(TooManyPaths)?;
+        let mut path = Path::new(&self.cfg, now, addr, None, channel);
+        if source::for_attempt(&self.local_addrs, None, addr, 0).is_none() {
+            path.strand();
+        }
+        let id = self.paths.add(path).ok_or(TooManyPaths)?;
         if self.state.sends_heartbeats() {
             self.probe_in_turn(now, id);
         }

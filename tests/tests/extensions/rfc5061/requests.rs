@@ -432,3 +432,34 @@ fn a_stranger_to_the_peer_is_not_sent_away() {
     p.give_in(p.envelope().to(B).tagged(p.tag), &[reflected]);
     assert_eq!(p.state(), "CLOSED");
 }
+
+/// RFC 5061 section 5.3 rule F6, though the address that goes comes back before the peer has answered.
+#[test]
+fn an_asconf_never_leaves_from_what_it_deletes() {
+    let mut p = open(&[A], &[Z]);
+    let first = asconfs(&host(&mut p, &[B]))[0].clone();
+    host(&mut p, &[A]);
+    let sent = p.pass(Duration::from_secs(20));
+    assert!(sent.iter().all(|s| s.src != ip(A)), "{sent:?}");
+    host(&mut p, &[A, C]);
+    let again = asconfs(&p.pass(Duration::from_secs(20)));
+    assert!(again.iter().all(|a| a.src == ip(C) && a.raw == first.raw), "{again:?}");
+    let sent = acknowledge(&mut p, first.serial, &[]);
+    let next = asconfs(&sent);
+    assert_eq!(next.len(), 1, "{} {:?} {:?}", p.state(), names(&sent), p.events);
+    assert_eq!(next[0].asked(), [(ADD, ip(A)), (ADD, ip(C)), (DELETE, ip(B))]);
+}
+
+/// An address of the peer that none of ours reaches gets nothing, from wherever routing would have it leave.
+#[test]
+fn a_path_without_a_source_is_left_alone() {
+    let mut p = open(&[A], &[Z]);
+    let serial = p.tsn;
+    let mut sent = super::ask(&mut p, Z, &super::asconf(serial, Z, &[(ADD, 1, "fd00::2")]));
+    sent.extend(p.pass(Duration::from_secs(100)));
+    assert!(sent.iter().all(|s| s.dst != ip("fd00::2")), "{sent:?}");
+    let asked = asconfs(&host(&mut p, &[A, "fd00::1"]))[0].clone();
+    let mut sent = acknowledge(&mut p, asked.serial, &[]);
+    sent.extend(p.pass(Duration::from_secs(2)));
+    assert!(sent.iter().any(|s| s.dst == ip("fd00::2") && s.src == ip("fd00::1") && s.names() == ["HEARTBEAT"]), "{sent:?}");
+}

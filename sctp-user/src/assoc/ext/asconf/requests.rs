@@ -65,8 +65,10 @@ pub(super) struct Flight {
     /// The chunk, the same at every transmission (section 5.1 rule B4).
     chunk: Bytes,
     requests: Vec<Request>,
-    /// The peer's addresses that it was sent to, the last one last, until all had their turn; at most 65.
-    tried: Vec<IpAddr>,
+    /// Where it was sent to and from, the last one last, until all ways had their turn: at most two for each path.
+    tried: Vec<(IpAddr, Option<IpAddr>)>,
+    /// Whether there was a way for it when it was to be sent last.
+    out: bool,
     /// T4-rto.
     t4: Option<Time>,
 }
@@ -87,9 +89,8 @@ impl Flight {
         self.t4 = None;
     }
 
-    /// Whether `ip` is being added or deleted.
-    pub(super) fn concerns(&self, ip: IpAddr) -> bool {
-        self.requests.iter().any(|r| r.addr == ip && r.request != AddressRequest::SetPrimary)
+    pub(super) fn adds(&self, ip: IpAddr) -> bool {
+        self.requests.iter().any(|r| r.addr == ip && r.request == AddressRequest::Add)
     }
 
     pub(super) fn deletes(&self, ip: IpAddr) -> bool {
@@ -131,7 +132,7 @@ impl Work {
         Chunk { serial, address, params: AsconfParams::List(&params) }.encode(&mut Writer::new(&mut chunk));
         // An address that is being deleted is no source any more (rules F4 and F6).
         let leaving: Vec<_> = requests.iter().filter(|r| r.request == AddressRequest::Delete).map(|r| r.addr).collect();
-        self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, tried: Vec::new(), t4: None });
+        self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, tried: Vec::new(), out: false, t4: None });
         for addr in leaving {
             core.leave_source(now, addr);
         }
@@ -181,15 +182,19 @@ impl Work {
     fn send(&mut self, core: &mut Core, now: Time) {
         let goal = self.goal.as_ref().map_or(&[][..], Goal::addrs);
         let Some(flight) = &mut self.flight else { return };
-        let ways = ways(core, goal);
-        let fresh = |(path, _): &&(PathId, _)| core.paths.get(*path).is_some_and(|p| !flight.tried.contains(&p.addr));
+        // Rule F6: not from an address that it deletes, even if we have that again.
+        let goal: Vec<_> = goal.iter().copied().filter(|a| !flight.deletes(*a)).collect();
+        let ways = ways(core, &goal);
+        let named = |(path, source): Way| Some((core.paths.get(path)?.addr, source));
+        let fresh = |way: &&Way| named(**way).is_some_and(|way| !flight.tried.contains(&way));
         let way = ways.iter().find(fresh).or_else(|| ways.first()).copied();
-        let path = way.map_or_else(|| core.paths.data_path(), |(path, _)| path);
-        let p = core.paths.get(path);
         if flight.tried.len() >= ways.len() {
             flight.tried.clear();
         }
-        flight.tried.extend(p.map(|p| p.addr));
+        flight.tried.extend(way.and_then(named));
+        flight.out = way.is_some();
+        let path = way.map_or_else(|| core.paths.data_path(), |(path, _)| path);
+        let p = core.paths.get(path);
         flight.t4 = Some(now + p.map_or(core.cfg.rto_initial, Path::rto));
         let Some((path, source)) = way else { return };
         core.counters.out_asconfs += 1;
@@ -205,8 +210,13 @@ impl Work {
     /// T4 may have expired (section 5.1 rules B1 to B5).
     pub(super) fn on_t4(&mut self, core: &mut Core, now: Time) {
         let Some(flight) = self.flight.as_mut().filter(|f| f.t4.is_some_and(|at| at <= now)) else { return };
+        if !core::mem::take(&mut flight.out) {
+            // It could not be sent: nobody failed to answer.
+            self.send(core, now);
+            return;
+        }
         core.counters.t4_expireds += 1;
-        if let Some(path) = flight.tried.last().and_then(|a| core.paths.find(*a)) {
+        if let Some(path) = flight.tried.last().and_then(|(a, _)| core.paths.find(*a)) {
             core.path_error(now, path);
             if let Some(p) = core.paths.get_mut(path) {
                 p.back_off();
@@ -274,7 +284,7 @@ impl Asconf {
             return;
         };
         core.errors = 0;
-        if let Some(p) = flight.tried.last().and_then(|a| core.paths.find(*a)).and_then(|id| core.paths.get_mut(id)) {
+        if let Some(p) = flight.tried.last().and_then(|(a, _)| core.paths.find(*a)).and_then(|id| core.paths.get_mut(id)) {
             p.on_answer();
             p.end_back_off();
         }
@@ -347,17 +357,24 @@ fn unspecified(like: IpAddr) -> IpAddr {
     if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
-/// The ways that an ASCONF may go, the best first: where data goes, then other paths that one of our addresses reaches, then those that
-/// only an address reaches that we want to have (section 5.3.2).
-fn ways(core: &Core, goal: &[IpAddr]) -> Vec<(PathId, Option<IpAddr>)> {
+/// A path, and the source that a packet on it leaves from.
+type Way = (PathId, Option<IpAddr>);
+
+/// The ways that an ASCONF may go, the best first: where data goes, other paths, and the same from addresses that we want to have: nothing
+/// but an ASCONF may leave from there (section 5.3 rule F1), and if the old ones are of no use any more, nothing else helps (section 5.3.2).
+fn ways(core: &Core, goal: &[IpAddr]) -> Vec<Way> {
     let data = core.paths.data_path();
-    let way = |(id, p): (PathId, &Path)| {
-        let source = if p.stranded { Some(source::for_attempt(goal, None, p.addr, 0)?) } else { p.local };
-        Some(((!p.confirmed, p.stranded, p.has_failed(), id != data, id), (id, source)))
-    };
-    let mut all: Vec<_> = core.paths.iter().filter_map(way).collect();
+    let new: Vec<_> = goal.iter().copied().filter(|a| !core.local_addrs.contains(a)).collect();
+    // An address that is not confirmed gets nothing but HEARTBEATs (RFC 9260 section 5.4). Only if we have no source at all, so that there
+    // can be no HEARTBEAT, it is the last resort.
+    let cut_off = core.paths.iter().all(|(_, p)| p.stranded);
+    let mut all = Vec::new();
+    for (id, p) in core.paths.iter().filter(|(_, p)| p.confirmed || cut_off) {
+        let rank = |from_new: bool| (from_new, !p.confirmed, p.has_failed(), id != data, id);
+        let known = (!p.stranded).then_some((rank(false), (id, p.local)));
+        let other = source::for_attempt(&new, None, p.addr, 0).map(|a| (rank(true), (id, Some(a))));
+        all.extend(known.into_iter().chain(other));
+    }
     all.sort_unstable_by_key(|(rank, _)| *rank);
-    // Where an address is confirmed, the others get nothing but HEARTBEATs (RFC 9260 section 5.4).
-    let any = all.first().is_some_and(|((unconfirmed, ..), _)| !unconfirmed);
-    all.into_iter().filter(|((unconfirmed, ..), _)| !(any && *unconfirmed)).map(|(_, way)| way).collect()
+    all.into_iter().map(|(_, way)| way).collect()
 }
