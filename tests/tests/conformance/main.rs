@@ -59,6 +59,11 @@ fn each_rule_of_add_ip_has_its_test_and_each_test_its_rule() {
 }
 
 #[test]
+fn each_rule_of_interleaving_has_its_test_and_each_test_its_rule() {
+    check(8260);
+}
+
+#[test]
 fn each_rule_of_asap_has_its_test_and_each_test_its_rule() {
     check(5352);
 }

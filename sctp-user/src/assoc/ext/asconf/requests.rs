@@ -210,17 +210,17 @@ impl Work {
     /// T4 may have expired (section 5.1 rules B1 to B5).
     pub(super) fn on_t4(&mut self, core: &mut Core, now: Time) {
         let Some(flight) = self.flight.as_mut().filter(|f| f.t4.is_some_and(|at| at <= now)) else { return };
-        if !core::mem::take(&mut flight.out) {
-            // It could not be sent: nobody failed to answer.
-            self.send(core, now);
-            return;
-        }
         core.counters.t4_expireds += 1;
-        if let Some(path) = flight.tried.last().and_then(|(a, _)| core.paths.find(*a)) {
-            core.path_error(now, path);
-            if let Some(p) = core.paths.get_mut(path) {
-                p.back_off();
+        let path = flight.tried.last().filter(|_| flight.out).and_then(|(a, _)| core.paths.find(*a));
+        match path {
+            Some(path) => {
+                core.path_error(now, path);
+                if let Some(p) = core.paths.get_mut(path) {
+                    p.back_off();
+                }
             }
+            // It could not be sent; but there is an end to waiting.
+            None => core.back_off(),
         }
         if core.count_error(core.cfg.assoc_max_retrans) {
             self.send(core, now);
