@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use sctp_user::sim::{Fault, HostId, LinkConfig, Loss, Seen};
 use sctp_user::wire::Packet;
 use sctp_user::wire::chunk::kind;
-use sctp_user::{AssocConfig, Entropy as _, Event, PathChange, SeededEntropy, Time};
+use sctp_user::{AssocConfig, Entropy as _, Event, PathChange, Reliability, SeededEntropy, Time};
 use std::cell::RefCell;
 use std::rc::Rc;
 use testbed::bed::unlimited;
-use testbed::{Bed, Net, Peer, Planned, Reliability, Scenario, Workload};
+use testbed::{Bed, Net, Peer, Planned, Scenario, Workload};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
