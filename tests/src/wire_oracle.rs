@@ -42,6 +42,8 @@ struct Side {
     /// The TSN that follows the highest one sent, and what each unacknowledged one said.
     next_tsn: Option<u32>,
     sent: BTreeMap<u32, u64>,
+    /// Messages that were begun and not ended, by stream and order. One that is given up (RFC 3758) may end in a TSN that is never sent.
+    unfinished: BTreeSet<(u16, bool)>,
     /// The highest cumulative TSN that the peer has acknowledged.
     acked: Option<u32>,
     /// The highest TSN that the peer was told to skip (RFC 3758): nothing up to it is sent again.
@@ -260,9 +262,14 @@ impl Side {
             return self.on_sent_data(&fragment);
         }
         let Some(point) = forward_point(raw) else { return Ok(()) };
-        // RFC 3758 section 3.5: it says that something is to be skipped, and nothing that was never sent.
-        if self.next_tsn.is_some_and(|next| !after(next, point)) {
+        // RFC 3758 section 3.5: it says that something is to be skipped, and nothing that was never sent; but of a message that was sent
+        // in part, one TSN may stand for the rest.
+        let unsent = self.next_tsn.map_or(0, |next| if after(next, point) { 0 } else { point.wrapping_sub(next) + 1 });
+        if unsent as usize > self.unfinished.len() {
             return Err(format!("TSN {point} is skipped, which was never sent"));
+        }
+        if unsent > 0 {
+            self.next_tsn = Some(point.wrapping_add(1));
         }
         if self.skipped.is_none_or(|before| after(point, before)) {
             self.skipped = Some(point);
@@ -310,8 +317,17 @@ impl Side {
         d.hash(&mut hasher);
         let content = hasher.finish();
         let next = *self.next_tsn.get_or_insert(d.tsn);
-        if d.tsn == next {
-            self.next_tsn = Some(next.wrapping_add(1));
+        let stand_ins = d.tsn.wrapping_sub(next) as usize;
+        if stand_ins <= self.unfinished.len() {
+            self.next_tsn = Some(d.tsn.wrapping_add(1));
+            let other = self.unfinished.remove(&d.message());
+            if stand_ins > usize::from(other) {
+                // Which ones were given up cannot be told; without interleaving there is but one.
+                self.unfinished.retain(|_| self.peer_terms.takes.contains(&raw::I_DATA));
+            }
+            if !d.is_end() {
+                self.unfinished.insert(d.message());
+            }
             self.sent.insert(d.tsn, content);
             return Ok(());
         }

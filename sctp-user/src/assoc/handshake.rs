@@ -75,7 +75,7 @@ impl Core {
             return;
         }
         self.peer_tag = ack.tag;
-        let offer = match offer::evaluate(ack) {
+        let mut offer = match offer::evaluate(ack) {
             Ok(offer) => offer,
             Err(Refusal(causes)) => {
                 // Section 5.1.2 B: to where the last packet came from.
@@ -96,7 +96,7 @@ impl Core {
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
-        self.peer_terms = offer.terms.known_to(&self.local_terms);
+        self.peer_terms = core::mem::take(&mut offer.terms).known_to(&self.local_terms);
         self.establish_tx(ack.a_rwnd);
         self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
@@ -104,8 +104,9 @@ impl Core {
         }
         self.keep_listed(meta.src, &offer.addrs);
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
-        if !offer.unrecognized.is_empty() {
-            self.complain(ctx.now, &Cause::UnrecognizedParams(&offer.unrecognized));
+        let unrecognized = offer.unrecognized(self.local_terms.capabilities);
+        if !unrecognized.is_empty() {
+            self.complain(ctx.now, &Cause::UnrecognizedParams(unrecognized));
         }
         self.enter_cookie_echoed(ctx);
     }

@@ -9,6 +9,7 @@ mod goodput;
 mod lifecycle;
 mod multihoming;
 mod partial;
+mod partial_reliability;
 mod pmtu;
 mod rough;
 mod statistics;
