@@ -11,7 +11,7 @@ use super::state::State;
 use crate::event::PathState;
 use crate::net::{Ecn, Transmit};
 use crate::num::Vtag;
-use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown};
+use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown, kind};
 use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
 
 /// Where a packet goes, and from which of our addresses.
@@ -220,11 +220,12 @@ impl Core {
     /// Adds a SACK if one is due, or if there is something to say and the packet goes anyhow.
     fn put_sack(&mut self, ext: &Extensions, path: PathId, data: bool, pkt: &mut PacketWriter<'_>) {
         // It goes only where it fits as it would in a packet of its own: cut short, it would hide what was received.
-        let full = self.paths.get(path).map_or(0, super::path::Path::pmdcs).saturating_sub(pkt.reserved());
         let echo_len = ext.ecn.map_or(0, |e| e.len_with_sack());
+        let reserved = if echo_len > 0 { pkt.reserved() } else { pkt.reserved_for(kind::SACK) };
+        let full = self.paths.get(path).map_or(0, super::path::Path::pmdcs).saturating_sub(reserved);
         if let Some(rx) = &mut self.rx
             && !self.state.is_opening()
-            && pkt.fits((rx.sack_len() + echo_len).min(full))
+            && pkt.len() + reserved + (rx.sack_len() + echo_len).min(full) <= pkt.max()
             && (rx.sack_due() || (rx.sack_pending() && (data || !pkt.is_empty())))
         {
             if let Some(ecn) = ext.ecn {

@@ -6,7 +6,7 @@ use super::core::{Context, Core};
 use super::path::PathId;
 use crate::event::Event;
 use crate::net::Transmit;
-use crate::wire::chunk::{Heartbeat, Pad};
+use crate::wire::chunk::{Heartbeat, Pad, kind};
 use crate::wire::packet::CHUNK_HEADER_LEN;
 use crate::wire::{Chunk, CommonHeader, PacketWriter};
 
@@ -27,7 +27,7 @@ impl Core {
         let mut pkt = PacketWriter::new(buf, header, len);
         pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(self)));
         pkt.push(&Chunk::Heartbeat(Heartbeat { tlvs: &info.tlvs() }));
-        let padding = vec![0; pkt.room().saturating_sub(CHUNK_HEADER_LEN).min(Pad::MAX)];
+        let padding = vec![0; pkt.room_for(kind::PAD).saturating_sub(CHUNK_HEADER_LEN).min(Pad::MAX)];
         pkt.push(&Pad { padding: &padding });
         let transmit = Transmit { size: self.seal(ext, pkt), ..transmit };
         self.count_transmit(id, &transmit);

@@ -95,6 +95,7 @@ fn rfc_with(change: impl FnOnce(&mut AssocConfig)) -> AssocConfig {
 
 /// RFC 9260 rows: 6.2-14, 6.2-15, 3.3.2-8, 3.3.2-13, 3.3.2-17.
 /// Attack class 14: values that make timers overflow are refused.
+/// RFC 4895 rows: 3.2-6, 6.1-7.
 #[test]
 fn what_a_must_forbids_or_what_cannot_work_is_refused_by_name() {
     let (zero, days) = (Duration::ZERO, Duration::from_secs(86_401));

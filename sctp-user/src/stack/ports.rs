@@ -23,6 +23,8 @@ pub(super) struct Endpoint {
     pub(super) backlog: usize,
     /// How many there are.
     pub(super) pending: usize,
+    /// Whether a peer was told of our algorithms of authentication (RFC 4895 section 6.1: they stay).
+    pub(super) told: bool,
 }
 
 impl Endpoint {
@@ -50,7 +52,8 @@ impl Ports {
         let id = EndpointId(self.next);
         self.next = self.next.wrapping_add(1);
         self.by_port.insert(port, id);
-        self.endpoints.insert(id, Endpoint { port, assoc: cfg.assoc, bind: cfg.bind, listening: false, backlog: cfg.backlog, pending: 0 });
+        let EndpointConfig { assoc, bind, backlog, .. } = cfg;
+        self.endpoints.insert(id, Endpoint { port, assoc, bind, listening: false, backlog, pending: 0, told: false });
         Ok(id)
     }
 
@@ -74,6 +77,10 @@ impl Ports {
 
     pub(super) fn get_mut(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
         self.endpoints.get_mut(&id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Endpoint> {
+        self.endpoints.values_mut()
     }
 
     /// The program was told of an association that a peer had opened, or it is gone.

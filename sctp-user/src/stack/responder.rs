@@ -137,6 +137,9 @@ impl Stack {
         let own = existing.and_then(|id| self.assocs.get(id)).map(|a| Arc::clone(&a.core.cfg));
         let Some(cfg) = own.or_else(|| self.ports.by_port(header.dst_port).map(|(_, e)| Arc::clone(&e.assoc))) else { return };
         let Some((ep, _)) = self.ports.by_port(header.dst_port) else { return };
+        if let Some(e) = self.ports.get_mut(ep) {
+            e.told |= cfg.auth;
+        }
         let cfg = self.fit(cfg, meta.channel);
         let mut own = source::listed(&cfg, &self.usable_addresses(ep, &cfg, meta.src, meta.channel), meta.src);
         own.retain(|a| offer.takes(*a, meta.src));

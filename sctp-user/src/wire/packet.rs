@@ -247,6 +247,24 @@ impl<'a> PacketWriter<'a> {
         padded(len) <= self.room()
     }
 
+    /// Bytes that the next chunk takes besides its own if it is of type `kind`: those of an AUTH chunk.
+    #[must_use]
+    pub fn reserved_for(&self, kind: u8) -> usize {
+        self.guard.as_ref().filter(|g| g.at.is_none() && g.plan.types.has(kind)).map_or(0, Guard::len)
+    }
+
+    /// How many bytes of chunks of type `kind` still fit: those that need no authentication may take the place of the AUTH chunk.
+    #[must_use]
+    pub fn room_for(&self, kind: u8) -> usize {
+        self.max.saturating_sub(self.len() + self.reserved_for(kind))
+    }
+
+    /// Whether a chunk of type `kind` and `len` bytes (header included, padding not) fits.
+    #[must_use]
+    pub fn fits_chunk(&self, kind: u8, len: usize) -> bool {
+        padded(len) <= self.room_for(kind)
+    }
+
     /// Whether a chunk of type `kind` may be added that is to be authenticated by `key`, or by the usual key: what is authenticated by
     /// different keys is not bundled (RFC 6458 section 5.3.8). It must be added next.
     pub fn takes_key(&mut self, kind: u8, key: Option<KeyId>) -> bool {
@@ -317,6 +335,8 @@ mod tests {
         let mut w = PacketWriter::new(&mut buf, HEADER, 100);
         w.authenticate(plan(&[kind::ERROR, kind::SHUTDOWN_ACK]));
         assert_eq!((w.room(), w.reserved()), (100 - 12 - 28, 28));
+        assert_eq!((w.room_for(kind::DATA), w.room_for(kind::ERROR)), (100 - 12, 100 - 12 - 28));
+        assert!(w.fits_chunk(kind::DATA, 88) && !w.fits_chunk(kind::DATA, 89) && !w.fits_chunk(kind::ERROR, 61));
         w.push(&Chunk::CookieAck);
         w.push(&ErrorChunk { causes: &[1, 2, 3, 4, 5] });
         assert_eq!((w.room(), w.reserved(), w.len()), (100 - 12 - 4 - 28 - 12, 0, 56));

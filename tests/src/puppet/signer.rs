@@ -62,18 +62,27 @@ impl Signer {
     /// If the algorithm is none.
     #[must_use]
     pub fn seal(&self, chunks: &[u8]) -> Vec<u8> {
-        let mut all = self.head();
+        self.seal_flagged(0, chunks)
+    }
+
+    /// The same with flags in the AUTH chunk.
+    ///
+    /// # Panics
+    /// If the algorithm is none.
+    #[must_use]
+    pub fn seal_flagged(&self, flags: u8, chunks: &[u8]) -> Vec<u8> {
+        let mut all = self.head(flags);
         let code = self.code(&[all.as_slice(), &vec![0; self.mac_len()], chunks].concat());
         all.extend(code);
         all.extend(chunks);
         all
     }
 
-    fn head(&self) -> Vec<u8> {
+    fn head(&self, flags: u8) -> Vec<u8> {
         let len = u8::try_from(8 + self.mac_len()).unwrap_or(0);
         let [a, b] = self.id.to_be_bytes();
         let [c, d] = self.hmac.to_be_bytes();
-        vec![AUTH, 0, 0, len, a, b, c, d]
+        vec![AUTH, flags, 0, len, a, b, c, d]
     }
 
     const fn mac_len(&self) -> usize {

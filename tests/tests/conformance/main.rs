@@ -49,6 +49,11 @@ fn each_rule_of_sctp_has_its_test_and_each_test_its_rule() {
 }
 
 #[test]
+fn each_rule_of_authentication_has_its_test_and_each_test_its_rule() {
+    check(4895);
+}
+
+#[test]
 fn each_rule_of_asap_has_its_test_and_each_test_its_rule() {
     check(5352);
 }

@@ -11,7 +11,7 @@ use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{Duplicates, GapBlock, Gaps, Sack};
+use crate::wire::chunk::{Duplicates, GapBlock, Gaps, Sack, kind};
 
 /// Most SACKs that are owed at once, enough for the largest batch that a receiver hands over; beyond it the last one is
 /// brought up to date instead.
@@ -182,7 +182,7 @@ impl SackOut {
     ///
     /// Answers the advertised window, or `None` if not even a SACK without blocks fits.
     pub(crate) fn write(&mut self, tracker: &mut Tracker, a_rwnd: usize, pkt: &mut PacketWriter<'_>) -> Option<usize> {
-        let room = pkt.room().checked_sub(Sack::FIXED_LEN)?;
+        let room = pkt.room_for(kind::SACK).checked_sub(Sack::FIXED_LEN)?;
         if self.owed.is_empty() {
             self.owe(tracker, a_rwnd);
         }

@@ -58,7 +58,7 @@ fn check(file: &str) -> (usize, usize) {
     (right, all)
 }
 
-/// RFC 4895 rows: 6.2-6, 6.2-7.
+/// RFC 4895 rows: 6.2-6.
 #[test]
 fn the_codes_of_a_kernel_are_right() {
     assert_eq!(check("auth-data.pcap"), (15, 15));
