@@ -45,10 +45,11 @@ fn accepted(outcome: DataOutcome) -> bool {
 /// A FORWARD TSN in a packet of its own.
 fn forward(rx: &mut Rx, tsn: u32, streams: &[(u16, u16)]) -> Option<(u16, u16, bool)> {
     let list: Vec<_> = streams.iter().map(|&(sid, ssn)| SkippedSsn { sid: StreamId(sid), ssn: Ssn(ssn) }).collect();
-    let begun = rx.on_forward_tsn(&ForwardTsn { cum_tsn: Tsn(tsn), skipped: Entries::List(&list) });
+    let begun = rx.on_forward_tsn(&ForwardTsn { cum_tsn: Tsn(tsn), skipped: Entries::List(&list) }).unwrap();
     assert!(rx.is_to_acknowledge());
     rx.on_packet_end(Time::ZERO);
-    begun.map(|(sid, ssn, unordered)| (sid.0, ssn.0, unordered))
+    assert!(begun.len() <= 1);
+    begun.first().map(|(sid, ssn, unordered)| (sid.0, ssn.0, *unordered))
 }
 
 fn read(rx: &mut Rx) -> Vec<Vec<u8>> {

@@ -345,7 +345,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
     #[test]
     fn every_message_arrives_or_is_reported(
-        seed: u64, loss in 0_u64..300, duplicate in 0_u64..100, jitter in 0_u64..40, nagle: bool, both: bool,
+        seed: u64, loss in 0_u64..300, duplicate in 0_u64..100, jitter in 0_u64..40, nagle: bool, both: bool, interleaved: bool,
         buffer in prop::sample::select(vec![3000_usize, 20_000, 1 << 20]), greed in prop::sample::select(vec![1, usize::MAX]),
     ) {
         let cfg = AssocConfig { nagle, recv_buffer: buffer, send_buffer: 1 << 16, ..AssocConfig::rfc() };
@@ -353,6 +353,9 @@ proptest! {
         let mut rng = SeededEntropy::new(seed);
         let tsns = [0_u32.wrapping_sub(u32::try_from(rng.below(90)).unwrap()), 0_u32.wrapping_sub(5)];
         let mut world = World::new(&cfg, seed, tsns, link);
+        if interleaved {
+            world.interleave(&cfg, tsns);
+        }
         for side in &mut world.sides {
             side.greed = greed;
             if both {

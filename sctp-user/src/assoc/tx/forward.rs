@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use super::format::FragmentFormat;
 use super::outstanding::Index;
 use super::{Tx, Undelivered};
 use crate::assoc::path::{PathId, Paths};
@@ -11,7 +12,7 @@ use crate::num::StreamId;
 use crate::stats::Abandoned;
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{Entries, ForwardTsn, SkippedSsn};
+use crate::wire::chunk::{Entries, ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 
 /// A FORWARD TSN that changes nothing is not sent again before this has passed, or a round trip (section 3.5 F2); longer would be a delay
 /// that F3 advises against.
@@ -108,13 +109,24 @@ impl Tx {
         if !self.forward.due {
             return false;
         }
-        let Some(room) = pkt.room().checked_sub(ForwardTsn::FIXED_LEN) else { return false };
-        let (upto, skipped) = self.skipped(room / ForwardTsn::ENTRY_LEN);
+        let (fixed, each) = match self.queue.format() {
+            FragmentFormat::Data => (ForwardTsn::FIXED_LEN, ForwardTsn::ENTRY_LEN),
+            FragmentFormat::IData => (IForwardTsn::FIXED_LEN, IForwardTsn::ENTRY_LEN),
+        };
+        let Some(room) = pkt.room().checked_sub(fixed) else { return false };
+        let (upto, skipped) = self.skipped(room / each);
         if upto < self.out.base() || (upto < self.out.advanced() && !pkt.is_empty()) {
             return false;
         }
         self.out.set_advanced(upto);
-        pkt.push(&ForwardTsn { cum_tsn: self.out.tsn(upto), skipped: Entries::List(&skipped) });
+        let cum_tsn = self.out.tsn(upto);
+        match self.queue.format() {
+            FragmentFormat::Data => {
+                let ssns: Vec<_> = skipped.iter().map(|s| SkippedSsn { sid: s.sid, ssn: s.mid.to_ssn() }).collect();
+                pkt.push(&ForwardTsn { cum_tsn, skipped: Entries::List(&ssns) });
+            }
+            FragmentFormat::IData => pkt.push(&IForwardTsn { cum_tsn, skipped: Entries::List(&skipped) }),
+        }
         self.stats.forward_tsns += 1;
         self.forward.due = false;
         let moved = self.forward.told.is_some_and(|t| t.moved || t.path != path);
@@ -123,16 +135,17 @@ impl Tx {
         true
     }
 
-    /// The streams of ordered messages up to Advanced.Peer.Ack.Point, or to the last chunk before there are more than `max`; and
-    /// that chunk.
-    fn skipped(&self, max: usize) -> (Index, Vec<SkippedSsn>) {
-        let mut list: Vec<SkippedSsn> = Vec::new();
+    /// The last messages in the streams of what is skipped up to Advanced.Peer.Ack.Point, or to the last chunk before there are more than
+    /// `max`; and that chunk. Of DATA, unordered messages are not listed.
+    fn skipped(&self, max: usize) -> (Index, Vec<SkippedMid>) {
+        let all = self.queue.format() == FragmentFormat::IData;
+        let mut list: Vec<SkippedMid> = Vec::new();
         let mut upto = self.out.base() - 1;
         for index in self.out.base()..=self.out.advanced() {
             let Some(f) = self.out.get(index).map(|c| &c.fragment) else { break };
-            if !f.unordered {
-                let entry = SkippedSsn { sid: f.sid, ssn: f.ssn() };
-                match list.binary_search_by_key(&f.sid, |s| s.sid) {
+            if all || !f.unordered {
+                let entry = SkippedMid { sid: f.sid, unordered: f.unordered, mid: f.mid };
+                match list.binary_search_by_key(&(f.sid, f.unordered), |s| (s.sid, s.unordered)) {
                     Ok(at) => list.splice(at..=at, [entry]).for_each(drop),
                     Err(_) if list.len() >= max => break,
                     Err(at) => list.insert(at, entry),

@@ -127,7 +127,7 @@ impl Fragment {
 
     /// The stream sequence number of the message: it counts as its identifier does, but has fewer bits; zero if unordered.
     pub(super) fn ssn(&self) -> Ssn {
-        if self.unordered { Ssn(0) } else { Ssn(u16::try_from(self.mid.0 & 0xffff).unwrap_or_default()) }
+        if self.unordered { Ssn(0) } else { self.mid.to_ssn() }
     }
 
     /// The user data.
