@@ -6,3 +6,4 @@
 
 mod auth;
 mod partial_reliability;
+mod rfc5061;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{DataOutcome, Rx};
+use crate::assoc::streams::Streams;
 use crate::config::AssocConfig;
 use crate::num::{Fsn, Mid, Ppid, StreamId, Tsn};
 use crate::time::Time;
@@ -138,4 +139,15 @@ fn the_chunk_of_the_other_kind_is_a_violation() {
     let mut plain = Rx::new(&AssocConfig::rfc(), Tsn(1), 4, false);
     assert!(plain.on_i_forward_tsn(&IForwardTsn { cum_tsn: Tsn(9), skipped: Entries::List(&[]) }).is_err());
     assert_eq!(plain.cum_tsn(), Tsn(0));
+}
+
+/// RFC 6525: the identifiers of a stream begin anew, and are not taken for those that were skipped before.
+#[test]
+fn a_stream_that_begins_anew_has_nothing_skipped() {
+    let mut rx = rx(None);
+    forward(&mut rx, 1, &[(0, true, 5), (0, false, 5)]);
+    assert!(rx.reset_streams(Streams::listed([StreamId(0)]), Tsn(1)));
+    took(give(&mut rx, 2, (0, true, 0), 0, true, b"unordered"));
+    took(give(&mut rx, 3, (0, false, 0), 0, true, b"ordered"));
+    assert_eq!(read(&mut rx), [b"unordered".as_slice(), b"ordered"]);
 }
