@@ -146,7 +146,7 @@ fn the_chunk_of_the_other_kind_is_a_violation() {
 fn a_stream_that_begins_anew_has_nothing_skipped() {
     let mut rx = rx(None);
     forward(&mut rx, 1, &[(0, true, 5), (0, false, 5)]);
-    assert!(rx.reset_streams(Streams::listed([StreamId(0)]), Tsn(1)));
+    assert!(rx.reset_after(Streams::listed([StreamId(0)]), Tsn(1)));
     took(give(&mut rx, 2, (0, true, 0), 0, true, b"unordered"));
     took(give(&mut rx, 3, (0, false, 0), 0, true, b"ordered"));
     assert_eq!(read(&mut rx), [b"unordered".as_slice(), b"ordered"]);
