@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use sctp_user::wire::chunk::{
     Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, CookieEcho, Data, Duplicates,
-    ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Sack, Shutdown, ShutdownComplete,
+    Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IForwardTsn, Init, InitParams, Sack, Shutdown, ShutdownComplete,
+    SkippedMid, SkippedSsn,
 };
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::Param;
@@ -36,6 +37,17 @@ pub(crate) struct Knowledge {
     pub(crate) asconf: u32,
     /// The number of the stack's last ASCONF.
     pub(crate) asked: u32,
+}
+
+impl Knowledge {
+    /// The TSN so far beyond the last one that the stack has got; the next one follows it.
+    fn skip(&mut self, ahead: i8) -> Tsn {
+        let cum = near(self.next_tsn.wrapping_sub(1), ahead);
+        if ahead > 0 {
+            self.next_tsn = cum.0.wrapping_add(1);
+        }
+        cum
+    }
 }
 
 /// A chunk by fields. Numbers of transmission are relative to what the association knows.
@@ -106,6 +118,16 @@ pub(crate) enum FuzzChunk {
     AsconfAck {
         ahead: i8,
         errors: Vec<(u8, FuzzCause)>,
+    },
+    /// Skips up to so many TSNs beyond what came, and in these streams up to these sequence numbers.
+    ForwardTsn {
+        ahead: i8,
+        streams: Vec<(u8, u16)>,
+    },
+    /// The same with message identifiers.
+    IForwardTsn {
+        ahead: i8,
+        streams: Vec<(u8, bool, u32)>,
     },
     /// Any type, any value.
     Raw {
@@ -293,6 +315,22 @@ impl FuzzChunk {
                     causes.iter().map(|(correlation, causes)| AsconfResponse::Error { correlation: *correlation, causes }).collect();
                 let serial = Serial(k.asked.wrapping_add_signed(i32::from(*ahead)));
                 w.push(&Chunk::AsconfAck(AsconfAck { serial, responses: AsconfResponses::List(&responses) }));
+            }
+            Self::ForwardTsn { ahead, streams } => {
+                let list: Vec<_> = streams
+                    .iter()
+                    .take(MAX_ITEMS)
+                    .map(|(sid, ssn)| SkippedSsn { sid: StreamId(u16::from(*sid % 6)), ssn: Ssn(*ssn) })
+                    .collect();
+                w.push(&ForwardTsn { cum_tsn: k.skip(*ahead), skipped: Entries::List(&list) });
+            }
+            Self::IForwardTsn { ahead, streams } => {
+                let list: Vec<_> = streams
+                    .iter()
+                    .take(MAX_ITEMS)
+                    .map(|(sid, unordered, mid)| SkippedMid { sid: StreamId(u16::from(*sid % 6)), unordered: *unordered, mid: Mid(*mid) })
+                    .collect();
+                w.push(&IForwardTsn { cum_tsn: k.skip(*ahead), skipped: Entries::List(&list) });
             }
             Self::Raw { kind, flags, value } => {
                 let value = value.get(..value.len().min(512)).unwrap_or_default();

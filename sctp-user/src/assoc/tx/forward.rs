@@ -38,12 +38,26 @@ pub(super) struct Forward {
     pub(super) news: bool,
     /// Whether a FORWARD TSN is to be sent.
     due: bool,
-    /// The last one, until the peer has acknowledged it.
+    /// What there is once a message was abandoned.
+    pub(super) past: Option<Box<Past>>,
+}
+
+/// What was abandoned.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Past {
+    /// The last FORWARD TSN, until the peer has acknowledged it.
     told: Option<Told>,
-    /// Messages that were abandoned and the user does not know of.
+    /// Messages that the user does not know of.
     pub(super) failed: Vec<Undelivered>,
-    /// Messages abandoned, by stream and policy: at most three for each stream.
+    /// Messages by stream and policy: at most three for each stream.
     pub(super) counts: BTreeMap<(StreamId, PrPolicy), Abandoned>,
+}
+
+impl Forward {
+    /// The last FORWARD TSN, until the peer has acknowledged it.
+    fn told(&self) -> Option<Told> {
+        self.past.as_ref().and_then(|p| p.told)
+    }
 }
 
 impl Tx {
@@ -54,7 +68,7 @@ impl Tx {
 
     /// Whether a FORWARD TSN is to be sent.
     pub(crate) fn forward_due(&self) -> bool {
-        self.forward.due
+        self.forward.due && self.is_forwarding()
     }
 
     /// Whether Advanced.Peer.Ack.Point is beyond what the peer has acknowledged.
@@ -76,18 +90,20 @@ impl Tx {
         if !skipped && !self.out.has_abandoned() {
             return;
         }
-        if skipped && let Some(path) = self.forward.told.filter(|t| !t.moved).and_then(|t| paths.get_mut(t.path)) {
+        if skipped && let Some(path) = self.forward.told().filter(|t| !t.moved).and_then(|t| paths.get_mut(t.path)) {
             path.on_answer();
         }
         let advanced = self.out.advance();
         if self.is_forwarding() {
             let wait = paths.get(paths.data_path()).and_then(|p| p.rtt.srtt()).map_or(REPEAT, |srtt| srtt.min(REPEAT));
-            let told = self.forward.told.is_some_and(|t| t.upto >= advanced && now - t.at < wait);
+            let told = self.forward.told().is_some_and(|t| t.upto >= advanced && now - t.at < wait);
             self.forward.due |= !told;
             self.keep_t3(now, paths.data_path(), paths);
         } else {
             self.forward.due = false;
-            self.forward.told = None;
+            if let Some(past) = &mut self.forward.past {
+                past.told = None;
+            }
             if !self.window.is_waiting() {
                 // It ran for the FORWARD TSN alone.
                 paths.iter_mut().filter(|(_, p)| p.outstanding == 0).for_each(|(_, p)| p.t3 = None);
@@ -106,7 +122,7 @@ impl Tx {
     /// Adds the FORWARD TSN that is due to `pkt`, which goes on `path`; answers whether it did. One that does not fit gets a packet of
     /// its own, and covers no more than fits there (section 3.5 C4).
     pub(crate) fn push_forward(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> bool {
-        if !self.forward.due {
+        if !self.forward_due() {
             return false;
         }
         let (fixed, each) = match self.queue.format() {
@@ -129,8 +145,8 @@ impl Tx {
         }
         self.stats.forward_tsns += 1;
         self.forward.due = false;
-        let moved = self.forward.told.is_some_and(|t| t.moved || t.path != path);
-        self.forward.told = Some(Told { at: now, upto, path, moved });
+        let moved = self.forward.told().is_some_and(|t| t.moved || t.path != path);
+        self.forward.past.get_or_insert_default().told = Some(Told { at: now, upto, path, moved });
         self.keep_t3(now, path, paths);
         true
     }

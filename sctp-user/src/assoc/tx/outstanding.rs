@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::policy::Policy;
 use super::queue::Fragment;
 use crate::assoc::path::PathId;
 use crate::num::Tsn;
@@ -112,9 +111,7 @@ pub(super) struct Outstanding {
     /// farther than the peer.
     advanced: Index,
     /// Chunks in state `Abandoned`.
-    abandoned: usize,
-    /// Chunks that may be abandoned yet.
-    partial: usize,
+    abandoned: u32,
 }
 
 impl Outstanding {
@@ -131,7 +128,6 @@ impl Outstanding {
             payload: 0,
             advanced: 0,
             abandoned: 0,
-            partial: 0,
         }
     }
 
@@ -219,7 +215,6 @@ impl Outstanding {
         let index = self.next_index();
         self.flight_payload += chunk.fragment.len;
         self.payload += chunk.fragment.len;
-        self.partial += usize::from(chunk.fragment.policy != Policy::Reliable);
         self.chunks.push_back(chunk);
         index
     }
@@ -308,7 +303,6 @@ impl Outstanding {
             ChunkState::Acked => {}
             ChunkState::Abandoned => self.abandoned -= 1,
         }
-        self.partial -= usize::from(chunk.fragment.policy != Policy::Reliable);
         Some(())
     }
 
@@ -317,9 +311,8 @@ impl Outstanding {
     pub(super) fn abandon(&mut self, index: Index) -> Option<(ChunkState, usize)> {
         let (old, chunk) = self.set_state(index, ChunkState::Abandoned)?;
         let (len, wire_len) = (chunk.fragment.len, chunk.wire_len());
-        let policy = chunk.fragment.forget();
+        chunk.fragment.forget();
         self.payload -= len;
-        self.partial -= usize::from(policy != Policy::Reliable);
         self.abandoned += 1;
         Some((old, wire_len))
     }
@@ -356,11 +349,6 @@ impl Outstanding {
     /// Whether anything is abandoned.
     pub(super) fn has_abandoned(&self) -> bool {
         self.abandoned > 0
-    }
-
-    /// Whether there is anything that may be abandoned yet.
-    pub(super) fn has_partial(&self) -> bool {
-        self.partial > 0
     }
 
     /// Moves Advanced.Peer.Ack.Point on as far as chunks are abandoned (RFC 3758 section 3.5 C1 and C2); answers it.
