@@ -5,5 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod auth;
+mod interleaving;
 mod partial_reliability;
 mod rfc5061;

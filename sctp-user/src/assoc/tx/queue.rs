@@ -161,6 +161,7 @@ pub(super) struct SendQueue {
     messages: usize,
     next_seq: u64,
     /// Messages that make room for others, of which nothing was sent: the least important last, and of equal ones the youngest.
+    #[expect(clippy::box_collection, reason = "few have any, and each association would carry it")]
     giving_way: Option<Box<BTreeSet<(u32, u64, StreamId)>>>,
 }
 
