@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use sctp_user::wire::chunk::{CookieEcho, Entries, ForwardTsn, Shutdown, SkippedSsn, kind};
+use sctp_user::wire::chunk::{CookieEcho, Entries, ForwardTsn, IData, Place, Shutdown, SkippedSsn, kind};
 use sctp_user::wire::{Chunk, Param, param};
-use sctp_user::{AssocConfig, Event, PrPolicy, Reliability, SendOptions, Ssn, StreamId, Tsn};
+use sctp_user::{AssocConfig, Event, Mid, Ppid, PrPolicy, Reliability, SendOptions, Ssn, StreamId, Tsn};
 use testbed::puppet::{Puppet, Seen, SeenInit, Sent, chunks, encode_params, ip, names, only, raw_chunk};
 
 /// With the extension, and times that make short tests.
@@ -145,6 +145,7 @@ fn to_a_peer_without_it_no_forward_tsn_is_ever_sent() {
 /// Z -> DATA (lost) -> A, then after the timeout Z -> FORWARD TSN -> A.
 ///
 /// RFC 3758 rows: 3.2-1, 3.4-1, 3.5-1, 3.5-8, 3.5-14.
+/// RFC 8260 rows: 2.3.1-6, 2.3.1-9.
 #[test]
 fn a_message_whose_time_is_over_is_not_sent_again_and_the_peer_is_told() {
     let mut p = opened();
@@ -347,9 +348,79 @@ fn in_shutdown_sent_a_forward_tsn_is_answered_at_once() {
     assert!(names(&sent).concat().contains(&"SACK") && names(&sent).concat().contains(&"SHUTDOWN"), "{:?}", names(&sent));
 }
 
-/// An I-FORWARD-TSN belongs to I-DATA (RFC 8260 section 2.3.1).
+/// With I-DATA, and a puppet that lists these chunk types.
+fn interleaved(types: &[u8]) -> Puppet {
+    let mut cfg = cfg();
+    (cfg.interleaving, cfg.interleave_streams) = (true, true);
+    let mut p = Puppet::new(cfg);
+    p.params = encode_params(&[Param::ForwardTsnSupported, Param::SupportedExtensions(types)]);
+    p.open();
+    p
+}
+
+const ALL: [u8; 3] = [kind::I_DATA, kind::FORWARD_TSN, kind::I_FORWARD_TSN];
+
+/// Pitfall 96. RFC 8260 rows: 2.3.1-1, 2.3.1-2, 2.3.1-4, 2.3.1-7, 2.3.1-8.
 #[test]
-fn an_i_forward_tsn_without_interleaving_is_a_violation() {
+fn with_interleaving_i_forward_tsn_takes_its_place() {
+    let mut p = interleaved(&ALL);
+    let mut opts = SendOptions::unordered();
+    opts.reliability = Reliability::Retransmissions(0);
+    p.try_send(1, b"unordered", opts).unwrap();
+    assert_eq!(names(&p.collect()), [["I-DATA"]]);
+    send(&mut p, 1, 100, Reliability::Retransmissions(0));
+    let sent = p.pass(Duration::from_millis(1_100));
+    assert_eq!(names(&sent), [["I-FORWARD-TSN"]]);
+    let chunk = &sent[0].chunks[0];
+    let Seen::IForwardTsn { skipped, .. } = &chunk.body else { panic!("{chunk:?}") };
+    assert_eq!(skipped, &[(1, false, 0), (1, true, 0)], "unordered messages are listed, too");
+    assert_eq!((chunk.flags, &chunk.raw[10..12], &chunk.raw[18..20]), (0, [0, 0].as_slice(), [0, 1].as_slice()));
+    assert_eq!(given_up(&p), [(1, true), (1, true)]);
+}
+
+/// RFC 8260 rows: 2-2, 2.3.1-3, 2.3.1-5.
+#[test]
+fn an_i_forward_tsn_skips_messages_whatever_its_reserved_bits() {
+    let mut p = interleaved(&ALL);
+    let tsn = p.tsn;
+    let place = Place::First(Ppid(0));
+    let next = IData {
+        immediate: false,
+        unordered: false,
+        end: true,
+        tsn: Tsn(tsn.wrapping_add(1)),
+        sid: StreamId(2),
+        mid: Mid(1),
+        place,
+        payload: b"next",
+    };
+    p.give(&[Chunk::IData(next)]);
+    assert!(p.recv().is_none());
+    let value = [tsn.to_be_bytes().as_slice(), &[0, 2, 0xff, 0xfe], &[0, 0, 0, 0]].concat();
+    let sent = p.give_raw(&raw_chunk(kind::I_FORWARD_TSN, 0xff, &value));
+    assert_eq!(names(&sent), [["SACK"]]);
+    assert_eq!(p.recv().unwrap().payload, b"next".as_slice());
+}
+
+/// A peer that has not listed the chunk sends it all the same, as Linux does: it is understood, but never sent.
+#[test]
+fn without_the_chunk_for_it_nothing_that_has_left_is_given_up() {
+    let mut p = interleaved(&ALL[..2]);
+    assert!(!p.status().unwrap().extensions.partial_reliability);
+    send(&mut p, 1, 100, Reliability::Retransmissions(0));
+    let sent = p.pass(Duration::from_secs(8));
+    assert!(names(&sent).iter().all(|n| n == &["I-DATA"]) && given_up(&p).is_empty(), "{:?}", names(&sent));
+    let sent = p.give_raw(&raw_chunk(kind::I_FORWARD_TSN, 0, &p.tsn.to_be_bytes()));
+    assert!(!chunks(&sent).any(|c| matches!(c, Seen::Error { .. } | Seen::Abort { .. })), "{:?}", names(&sent));
+}
+
+/// RFC 8260 rows: 2.3.1-10.
+#[test]
+fn the_chunk_of_the_other_kind_of_user_data_is_a_violation() {
+    let mut p = interleaved(&ALL);
+    let tsn = p.tsn;
+    let sent = p.give(&[forward(tsn, &[])]);
+    assert!(matches!(only(&sent).first(), Seen::Abort { causes, .. } if causes[0].0 == 13));
     let mut p = opened();
     let sent = p.give_raw(&raw_chunk(kind::I_FORWARD_TSN, 0, &p.tsn.to_be_bytes()));
     assert!(matches!(only(&sent).first(), Seen::Abort { causes, .. } if causes[0].0 == 13));

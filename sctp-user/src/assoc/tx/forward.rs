@@ -78,7 +78,7 @@ impl Tx {
 
     /// Chunks were abandoned: if Advanced.Peer.Ack.Point moves, the peer is told.
     pub(super) fn forward_after_abandonment(&mut self, now: Time, paths: &mut Paths) {
-        let before = self.out.advanced().max(self.out.base() - 1);
+        let before = self.out.advanced();
         self.forward.due |= self.out.advance() > before;
         if self.is_forwarding() {
             self.keep_t3(now, paths.data_path(), paths);
@@ -87,7 +87,7 @@ impl Tx {
 
     /// A SACK was processed (section 3.5 A4); `skipped`: it covers abandoned chunks, so that the peer has got a FORWARD TSN.
     pub(super) fn forward_after_ack(&mut self, now: Time, skipped: bool, paths: &mut Paths) {
-        if !skipped && !self.out.has_abandoned() {
+        if !skipped && self.forward.past.is_none() {
             return;
         }
         if skipped && let Some(path) = self.forward.told().filter(|t| !t.moved).and_then(|t| paths.get_mut(t.path)) {
@@ -113,7 +113,7 @@ impl Tx {
 
     /// T3-rtx expired (section 3.5 A5).
     pub(super) fn forward_after_timeout(&mut self) {
-        if self.out.has_abandoned() {
+        if self.forward.past.is_some() {
             self.out.advance();
             self.forward.due |= self.is_forwarding();
         }
