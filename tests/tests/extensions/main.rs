@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod auth;
+mod dcsctp;
 mod interleaving;
 mod partial_reliability;
 mod rfc5061;
