@@ -49,16 +49,6 @@ pub(crate) struct Fragment<'a> {
 }
 
 impl<'a> Fragment<'a> {
-    /// Which of the messages under way it belongs to: its stream, and whether it is unordered.
-    pub(crate) fn message(&self) -> (u16, bool) {
-        (self.sid, self.flags & 4 != 0)
-    }
-
-    /// Whether it is the last one of its message.
-    pub(crate) fn is_end(&self) -> bool {
-        self.flags & 1 != 0
-    }
-
     /// Reads a chunk, if it is one.
     pub(crate) fn of(raw: &RawChunk<'a>) -> Option<Self> {
         let (word, unordered) = (|at: usize| raw.value.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes), raw.flags & 4 != 0);

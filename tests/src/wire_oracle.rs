@@ -42,14 +42,14 @@ struct Side {
     /// The TSN that follows the highest one sent, and what each unacknowledged one said.
     next_tsn: Option<u32>,
     sent: BTreeMap<u32, u64>,
-    /// Messages that were begun and not ended, by stream and order. One that is given up (RFC 3758) may end in a TSN that is never sent.
-    unfinished: BTreeSet<(u16, bool)>,
     /// The highest cumulative TSN that the peer has acknowledged.
     acked: Option<u32>,
     /// The highest TSN that the peer was told to skip (RFC 3758): nothing up to it is sent again.
     skipped: Option<u32>,
     /// What the peer said about extensions.
     peer_terms: Terms,
+    /// Whether partial reliability was agreed on: a TSN may stand for the rest of a message, given up, and is never sent.
+    may_leave_out: bool,
     /// The peer's initial TSN; the TSNs received beyond the prefix without gaps, relative to it; the length of that prefix.
     peer_initial: Option<u32>,
     beyond: BTreeSet<u32>,
@@ -183,7 +183,9 @@ impl Judge {
             side.may_be_marked(&fragments)?;
         }
         if !matches!(chunks.first(), Some(Chunk::InitAck(_))) {
-            side.keeps_terms(&raws, self.own_terms.entry(seen.host).or_default())?;
+            let own = self.own_terms.entry(seen.host).or_default();
+            side.may_leave_out = [own, &side.peer_terms].iter().all(|terms| terms.takes.contains(&raw::FORWARD_TSN));
+            side.keeps_terms(&raws, own)?;
         }
         for chunk in &chunks {
             side.on_sent_chunk(chunk)?;
@@ -262,13 +264,10 @@ impl Side {
             return self.on_sent_data(&fragment);
         }
         let Some(point) = forward_point(raw) else { return Ok(()) };
-        // RFC 3758 section 3.5: it says that something is to be skipped, and nothing that was never sent; but of a message that was sent
-        // in part, one TSN may stand for the rest.
-        let unsent = self.next_tsn.map_or(0, |next| if after(next, point) { 0 } else { point.wrapping_sub(next) + 1 });
-        if unsent as usize > self.unfinished.len() {
-            return Err(format!("TSN {point} is skipped, which was never sent"));
-        }
-        if unsent > 0 {
+        // RFC 3758 section 3.5: what is skipped was sent, or is the rest of what was.
+        if let Some(next) = self.next_tsn
+            && !after(next, point)
+        {
             self.next_tsn = Some(point.wrapping_add(1));
         }
         if self.skipped.is_none_or(|before| after(point, before)) {
@@ -317,17 +316,8 @@ impl Side {
         d.hash(&mut hasher);
         let content = hasher.finish();
         let next = *self.next_tsn.get_or_insert(d.tsn);
-        let stand_ins = d.tsn.wrapping_sub(next) as usize;
-        if stand_ins <= self.unfinished.len() {
+        if d.tsn == next || self.may_leave_out && after(d.tsn, next) {
             self.next_tsn = Some(d.tsn.wrapping_add(1));
-            let other = self.unfinished.remove(&d.message());
-            if stand_ins > usize::from(other) {
-                // Which ones were given up cannot be told; without interleaving there is but one.
-                self.unfinished.retain(|_| self.peer_terms.takes.contains(&raw::I_DATA));
-            }
-            if !d.is_end() {
-                self.unfinished.insert(d.message());
-            }
             self.sent.insert(d.tsn, content);
             return Ok(());
         }

@@ -23,8 +23,8 @@ pub struct Planned {
     pub reliability: Reliability,
 }
 
-/// Any way to send a message; one in two is never abandoned.
-fn draw(rng: &mut dyn Entropy) -> Reliability {
+/// Any policy of partial reliability (RFC 3758, RFC 7496); one message in two is never abandoned.
+pub fn any_reliability(rng: &mut dyn Entropy) -> Reliability {
     let small = |rng: &mut dyn Entropy, most: u64| u32::try_from(rng.below(most)).unwrap_or(0);
     match rng.below(6) {
         0 => Reliability::Lifetime(Duration::from_millis(rng.below(5_000))),
@@ -83,7 +83,7 @@ impl Workload {
     #[must_use]
     pub fn partly_reliable(mut self, rng: &mut dyn Entropy) -> Self {
         for m in &mut self.messages {
-            m.reliability = draw(rng);
+            m.reliability = any_reliability(rng);
         }
         self
     }

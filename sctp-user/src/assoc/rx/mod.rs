@@ -231,9 +231,9 @@ impl Rx {
     /// # Errors
     /// I-DATA was agreed on, for which there is another chunk: the association is to be aborted (RFC 8260 section 2.3.1).
     pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Result<Vec<(StreamId, Ssn, bool)>, &'static str> {
-        let streams = self.streams;
+        let (streams, late) = (self.streams, self.is_of_old_numbers(forward.cum_tsn));
         let Assembler::Data(reassembly) = &mut self.assembler else { return Err("FORWARD TSN with I-DATA") };
-        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, self.before_reset) {
+        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late) {
             return Ok(Vec::new());
         }
         let skipped = reassembly.skip(forward.cum_tsn, forward.skipped.iter().filter(|s| s.sid.0 < streams));
@@ -246,14 +246,20 @@ impl Rx {
     /// # Errors
     /// I-DATA was not agreed on: the association is to be aborted.
     pub(crate) fn on_i_forward_tsn(&mut self, forward: &IForwardTsn<'_>) -> Result<Vec<(StreamId, Ssn, bool)>, &'static str> {
-        let streams = self.streams;
+        let (streams, late) = (self.streams, self.is_of_old_numbers(forward.cum_tsn));
         let Assembler::IData(interleaved) = &mut self.assembler else { return Err("I-FORWARD-TSN without I-DATA") };
-        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, self.before_reset) {
+        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late) {
             return Ok(Vec::new());
         }
         let skipped = interleaved.skip(forward.skipped.iter().filter(|s| s.sid.0 < streams));
         self.window.release(skipped.bytes, skipped.pieces);
         Ok(skipped.begun)
+    }
+
+    /// Whether a TSN that seems to be ahead is one from before TSNs began anew (RFC 6525). The new ones begin half the number space away
+    /// (section 5.2.4 rule G2), where serial numbers have no order: what counts is what it is nearer to.
+    fn is_of_old_numbers(&self, tsn: Tsn) -> bool {
+        self.before_reset.is_some_and(|old| old.since(tsn) < tsn.since(self.tracker.cum()))
     }
 
     /// Whether the packet being processed brought something that is to be acknowledged: [`Self::on_packet_end`] is to be called.
@@ -421,10 +427,8 @@ impl Rx {
     }
 }
 
-/// Nothing up to `cum` is missing any more; answers whether that is news.
-fn moves_on(tracker: &mut Tracker, sacks: &mut SackOut, cum: Tsn, before_reset: Option<Tsn>) -> bool {
-    // One that came late, after TSNs began anew (RFC 6525), may seem to be ahead.
-    let late = before_reset.is_some_and(|old| cum.at_or_before(old));
+/// Nothing up to `cum` is missing any more; answers whether that is news. One that came `late` is of TSNs before they began anew.
+fn moves_on(tracker: &mut Tracker, sacks: &mut SackOut, cum: Tsn, late: bool) -> bool {
     let stale = late || cum.at_or_before(tracker.cum());
     // It counts as DATA for the SACK. A stale one says that a SACK was lost.
     sacks.on_data(stale);
