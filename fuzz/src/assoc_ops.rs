@@ -14,10 +14,10 @@ use bytes::Bytes;
 use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter, checksum};
 use sctp_user::{
     AddrChange, AssocConfig, AssocId, Channel, EndpointConfig, EndpointId, Event, Meta, NetError, NetErrorKind, Node as _, PeerAddr, Ppid,
-    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Transmit, Vtag,
+    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, StreamScheduler, Time, Train, Transmit, Vtag,
 };
 
-use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge};
+use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge, reconfigure, request_of};
 
 const MAX_OPS: usize = 300;
 /// Packets that a stack may want to send at one moment, and timers that may fire within one step: more is a loop.
@@ -75,6 +75,10 @@ enum Op {
     Shutdown,
     Abort,
     Heartbeat,
+    /// The user asks for other streams.
+    Reconfig {
+        what: u8,
+    },
     Advance {
         ms: u16,
     },
@@ -151,6 +155,18 @@ pub fn assoc_ops(data: &[u8]) {
     assert!(memory.bytes_max <= MAX_MEMORY + 64 * data.len() as u64, "{} bytes at one time", memory.bytes_max);
 }
 
+/// One of the stream schedulers.
+fn scheduler(seed: u64) -> StreamScheduler {
+    match seed / 4 % 6 {
+        0 => StreamScheduler::FirstCome,
+        1 => StreamScheduler::RoundRobinPacket,
+        2 => StreamScheduler::Priority,
+        3 => StreamScheduler::FairCapacity,
+        4 => StreamScheduler::WeightedFair,
+        _ => StreamScheduler::RoundRobin,
+    }
+}
+
 impl Host {
     fn new(setup: &Setup) -> Self {
         let mut config = AssocConfig::rfc();
@@ -161,8 +177,13 @@ impl Host {
         config.recv_buffer = if setup.small_window { 4_000 } else { 64 << 10 };
         config.max_message = 64 << 10;
         config.nagle = setup.nagle;
+        config.interleaving = setup.seed & 2 != 0;
+        config.interleave_streams = config.interleaving;
+        config.scheduler = scheduler(setup.seed);
         config.add_ip = setup.seed & 1 != 0;
         config.add_ip_without_auth = true;
+        let willing = setup.seed & 2 != 0;
+        (config.accept_stream_reset, config.accept_association_reset, config.accept_added_streams) = (willing, willing, willing);
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(setup.seed)));
         let endpoint = stack.open(EndpointConfig::with(PORTS.0, Arc::new(config))).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);
@@ -235,6 +256,7 @@ impl World {
             peer_tag: setup.peer_tag.max(1),
             peer_tsn: setup.peer_tsn,
             asconf: setup.peer_tsn,
+            request: setup.peer_tsn,
             ..Knowledge::default()
         };
         let mut this = Self {
@@ -266,7 +288,7 @@ impl World {
             rwnd: 100_000,
             streams: (4, 4),
             cookie: true,
-            params: vec![FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80] }],
+            params: vec![FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40] }],
         };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
@@ -299,6 +321,7 @@ impl World {
             Op::Read { some } => self.both(|h, _| h.read(usize::from(*some))),
             Op::Shutdown => self.both(|h, now| h.each(|a| a.shutdown(now))),
             Op::Abort => self.both(|h, now| h.each(|a| a.abort(now, b"fuzz"))),
+            Op::Reconfig { what } => self.both(|h, now| h.each(|a| reconfigure(a, now, *what))),
             Op::Heartbeat => self.both(|h, now| h.each(|a| a.heartbeat(now))),
             Op::Advance { ms } => self.advance(self.now + Duration::from_millis(u64::from(*ms))),
             Op::Fire => {
@@ -438,6 +461,11 @@ impl World {
                 Chunk::Sack(s) => self.known.next_tsn = s.cum_tsn.0.wrapping_add(1),
                 Chunk::Heartbeat(hb) => self.known.heartbeat = hb.tlvs.to_vec(),
                 Chunk::Asconf(c) => self.known.asked = c.serial.0,
+                Chunk::Reconfig(c) => {
+                    for param in c.params() {
+                        self.known.requested = request_of(&param.unwrap_or_else(|e| panic!("{e}"))).unwrap_or(self.known.requested);
+                    }
+                }
                 _ => {}
             }
         }

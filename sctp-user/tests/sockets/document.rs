@@ -131,7 +131,8 @@ fn options() -> BTreeMap<&'static str, &'static str> {
         RtoInfo AssocParams InitMsg Linger NoDelay RcvBuf SndBuf AutoClose PrimaryAddr DisableFragments PeerAddrParams Subscription MaxSeg
         DelayedSack FragmentInterleave PartialDeliveryPoint MaxBurst Context ExplicitEor EventOption DefaultSndInfo Status PeerAddrInfo
         AssocNumber AssocIdList PeerAddrThresholds RemoteUdpEncapsPort EnableStreamReset ResetStreams ResetAssoc AddStreams
-        DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported
+        DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported HmacIdent AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey
+        LocalAuthChunks PeerAuthChunks AdaptationLayer AutoAsconf SetPeerPrimaryAddr
     ];
     all.into_iter().collect()
 }

@@ -11,6 +11,7 @@ mod idata;
 mod partial_reliability;
 mod reconfig;
 mod terms;
+mod zero_checksum;
 
 pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
@@ -18,6 +19,7 @@ pub(crate) use self::ecn::Ecn;
 pub(crate) use self::partial_reliability::PartialReliability;
 pub(crate) use self::reconfig::{Reconfig, What};
 pub use self::terms::{Capabilities, Terms};
+use self::zero_checksum::ZeroChecksum;
 use std::net::IpAddr;
 
 use super::cookie::MAX_ADDRS;
@@ -44,6 +46,8 @@ pub(crate) struct Extensions {
     pub(crate) partial_reliability: Option<PartialReliability>,
     /// Stream reconfiguration.
     pub(crate) reconfig: Option<Box<Reconfig>>,
+    /// Zero checksum.
+    zero_checksum: Option<ZeroChecksum>,
 }
 
 impl Extensions {
@@ -58,6 +62,7 @@ impl Extensions {
             asconf: Asconf::negotiate(core, agreed).map(Box::new),
             partial_reliability: PartialReliability::negotiate(agreed, core),
             reconfig: Reconfig::negotiate(core).map(Box::new),
+            zero_checksum: ZeroChecksum::negotiate(core),
         }
     }
 
@@ -94,8 +99,8 @@ impl Extensions {
     }
 
     /// Whether an ABORT that came to our address `ip` is to be ignored (RFC 5061 section 5.3.1).
-    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
-        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip))
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr, reflected: bool) -> bool {
+        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip, reflected))
     }
 
     /// A chunk of the peer, before the core sees it.
@@ -179,6 +184,13 @@ impl Extensions {
     pub(crate) fn on_established(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
         if let Some(asconf) = &mut self.asconf {
             asconf.proceed(core, ctx);
+        }
+    }
+
+    /// The host slept: timers that expired meanwhile run once more before they count (rulings section 1 row 22).
+    pub(crate) fn forgive(&mut self, core: &Core, now: Time) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.forgive(now, core.rto());
         }
     }
 
