@@ -558,7 +558,7 @@ impl Core {
                 .amdcs()
                 .saturating_sub(self.tx.header_len() + self.tx.reserved())
                 .min(self.cfg.max_fragment.unwrap_or(usize::MAX)),
-            extensions: self.local_terms.capabilities.both(self.peer_terms.capabilities),
+            extensions: self.agreed().usable(),
         }
     }
 }

@@ -268,7 +268,7 @@ impl AssocConfig {
             auto_asconf: true,
             brief_listing: false,
             adaptation: None,
-            partial_reliability: false,
+            partial_reliability: true,
             stream_reset: false,
             accept_stream_reset: false,
             accept_association_reset: false,

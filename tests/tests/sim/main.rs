@@ -11,6 +11,7 @@ mod interleaving;
 mod lifecycle;
 mod multihoming;
 mod partial;
+mod partial_reliability;
 mod pmtu;
 mod protection;
 mod rough;
