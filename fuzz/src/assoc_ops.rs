@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter, checksum};
 use sctp_user::{
     AddrChange, AssocConfig, AssocId, Channel, EndpointConfig, EndpointId, Event, Meta, NetError, NetErrorKind, Node as _, PeerAddr, Ppid,
-    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, StreamScheduler, Time, Train, Transmit, Vtag,
+    Reliability, SeededEntropy, SendOptions, Stack, StackConfig, StreamId, StreamScheduler, Time, Train, Transmit, Vtag,
 };
 
 use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge, reconfigure, request_of};
@@ -288,7 +288,7 @@ impl World {
             rwnd: 100_000,
             streams: (4, 4),
             cookie: true,
-            params: vec![FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40] }],
+            params: vec![FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40, 0xc0, 0xc2] }],
         };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
@@ -310,7 +310,13 @@ impl World {
         match op {
             Op::Connect => self.both(Host::connect),
             Op::Send { sid, len, unordered } => {
-                let opts = if *unordered { SendOptions::unordered() } else { SendOptions::ordered() };
+                let mut opts = if *unordered { SendOptions::unordered() } else { SendOptions::ordered() };
+                opts.reliability = match len % 8 {
+                    0 => Reliability::Lifetime(Duration::from_millis(u64::from(*len))),
+                    1 => Reliability::Retransmissions(u32::from(*sid % 3)),
+                    2 => Reliability::Priority(u32::from(*sid)),
+                    _ => Reliability::Full,
+                };
                 let payload = Bytes::from(vec![*sid; usize::from(*len)]);
                 self.both(|h, now| {
                     h.each(|a| {

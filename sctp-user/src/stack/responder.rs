@@ -64,7 +64,7 @@ impl Stack {
             self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &[] });
             return;
         }
-        let offer = match offer::evaluate(init) {
+        let mut offer = match offer::evaluate(init) {
             Ok(offer) => offer,
             Err(Refusal(causes)) => {
                 self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &causes });
@@ -85,7 +85,7 @@ impl Stack {
             }
         };
         if self.init_ack_limit.allow(now, meta.src) {
-            self.send_init_ack(&incoming, existing, &offer, &proposal);
+            self.send_init_ack(&incoming, existing, &mut offer, &proposal);
         } else {
             self.counters.limited_answers += 1;
         }
@@ -131,7 +131,7 @@ impl Stack {
         Some(Proposal { local_tag, local_tsn, local_tie_tag, peer_tie_tag })
     }
 
-    fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &Offer<'_>, p: &Proposal) {
+    fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &mut Offer<'_>, p: &Proposal) {
         let Incoming { now, meta, header, init } = *incoming;
         // Section 5.2.1: an association that exists says the same as in its own INIT.
         let own = existing.and_then(|id| self.assocs.get(id)).map(|a| Arc::clone(&a.core.cfg));
@@ -169,8 +169,9 @@ impl Stack {
             peer_addrs,
         };
         let sealed = self.cookies.seal(now, &mut *self.entropy, &cookie);
+        let unrecognized = offer.unrecognized(cookie.local_terms.capabilities);
         let mut params: Vec<_> =
-            crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
+            crate::wire::tlv::TlvIter::new(unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
         params.extend(own.into_iter().map(Param::Address));
         cookie.local_terms.push_params(&mut params);
         params.push(Param::StateCookie(&sealed));
@@ -290,7 +291,9 @@ impl Stack {
         };
         let id = match existing {
             Some(id) => {
-                let before = self.assocs.get(id).map(|a| keys_of(&a.core)).unwrap_or_default();
+                let Some(a) = self.assocs.get(id) else { return };
+                let (before, tag) = (keys_of(&a.core), Self::tag_key(a));
+                let duplicate = a.core.judge(&cookie) == Verdict::Duplicate;
                 let go_on = self.with_assoc(now, id, |a, ctx| a.on_cookie(ctx, &cookie)).unwrap_or(false);
                 if let Some((a, link)) = self.assocs.get_mut(id).zip(link_of(meta)) {
                     a.core.paths.set_link(link);
@@ -299,7 +302,13 @@ impl Stack {
                 for key in before {
                     self.lookup.remove(&key, id);
                 }
-                self.know_own_addresses(id);
+                if let Some(tag) = tag {
+                    self.lookup.remove_tag(&tag, id);
+                }
+                // What the INIT ACK told; since then it may have changed.
+                if !duplicate {
+                    self.know_own_addresses(id);
+                }
                 self.enter_addresses(id);
                 if !go_on {
                     self.touch(id);

@@ -132,7 +132,7 @@ fn options() -> BTreeMap<&'static str, &'static str> {
         DelayedSack FragmentInterleave PartialDeliveryPoint MaxBurst Context ExplicitEor EventOption DefaultSndInfo Status PeerAddrInfo
         AssocNumber AssocIdList PeerAddrThresholds RemoteUdpEncapsPort EnableStreamReset ResetStreams ResetAssoc AddStreams
         DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported HmacIdent AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey
-        LocalAuthChunks PeerAuthChunks AdaptationLayer AutoAsconf SetPeerPrimaryAddr
+        LocalAuthChunks PeerAuthChunks AdaptationLayer AutoAsconf SetPeerPrimaryAddr InterleavingSupported Scheduler SchedulerValue
     ];
     all.into_iter().collect()
 }

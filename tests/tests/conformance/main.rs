@@ -54,6 +54,11 @@ fn each_rule_of_authentication_has_its_test_and_each_test_its_rule() {
 }
 
 #[test]
+fn each_rule_of_add_ip_has_its_test_and_each_test_its_rule() {
+    check(5061);
+}
+
+#[test]
 fn each_rule_of_stream_reconfiguration_has_its_test_and_each_test_its_rule() {
     check(6525);
 }
@@ -91,6 +96,12 @@ fn each_rule_of_the_parameters_has_its_test_and_each_test_its_rule() {
 #[test]
 fn each_rule_of_the_policies_has_its_test_and_each_test_its_rule() {
     check(5356);
+}
+
+#[test]
+fn each_rule_of_partial_reliability_has_its_test_and_each_test_its_rule() {
+    check(3758);
+    check(7496);
 }
 
 fn row(id: &str, shown: &str) -> Row {

@@ -1,6 +1,7 @@
 //! Two stacks on the simulated network: delivery under all conditions, and the life and death of associations.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+mod addresses;
 mod configuration;
 mod delivery;
 mod ecn;
@@ -10,6 +11,7 @@ mod interleaving;
 mod lifecycle;
 mod multihoming;
 mod partial;
+mod partial_reliability;
 mod pmtu;
 mod protection;
 mod rough;
