@@ -161,6 +161,7 @@ impl Host {
         config.recv_buffer = if setup.small_window { 4_000 } else { 64 << 10 };
         config.max_message = 64 << 10;
         config.nagle = setup.nagle;
+        crate::auth::configure(&mut config, setup.seed);
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(setup.seed)));
         let endpoint = stack.open(EndpointConfig::with(PORTS.0, Arc::new(config))).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);
@@ -252,7 +253,8 @@ impl World {
     }
 
     fn handshake(&mut self) {
-        let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: Vec::new() };
+        let params = crate::auth::params(self.setup.seed);
+        let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: params.clone() };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
             self.packet(&Tag::Right, 0, &[FuzzChunk::CookieAck]);
@@ -284,7 +286,12 @@ impl World {
             Op::Read { some } => self.both(|h, _| h.read(usize::from(*some))),
             Op::Shutdown => self.both(|h, now| h.each(|a| a.shutdown(now))),
             Op::Abort => self.both(|h, now| h.each(|a| a.abort(now, b"fuzz"))),
-            Op::Heartbeat => self.both(|h, now| h.each(|a| a.heartbeat(now))),
+            Op::Heartbeat => self.both(|h, now| {
+                h.each(|a| {
+                    a.heartbeat(now);
+                    crate::auth::change_keys(a, now);
+                });
+            }),
             Op::Advance { ms } => self.advance(self.now + Duration::from_millis(u64::from(*ms))),
             Op::Fire => {
                 if let Some(next) = self.host.stack.poll_timeout() {

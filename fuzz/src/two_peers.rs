@@ -255,6 +255,7 @@ impl World {
         // Messages are judged whole.
         config.partial_delivery = false;
         config.recv_buffer = if setup.small_window { 4_000 } else { 256 << 10 };
+        crate::auth::configure(&mut config, setup.seed);
         config.validate().unwrap_or_else(|e| panic!("{e}"));
         let config = Arc::new(config);
         Self {
@@ -337,7 +338,12 @@ impl World {
                 self.disturbed = true;
                 self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.abort(now, b"fuzz")));
             }
-            Op::Heartbeat(side) => self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.heartbeat(now))),
+            Op::Heartbeat(side) => self.each(side, |stack, now, id| {
+                let mut assoc = stack.assoc(id)?;
+                assoc.heartbeat(now);
+                crate::auth::change_keys(&mut assoc, now);
+                Some(())
+            }),
             Op::Restart(side) => self.restart(side),
             Op::Path { from, path, up } => {
                 let [a, b] = &mut self.down;

@@ -202,7 +202,7 @@ impl AssocConfig {
             sack_frequency: 2,
             ack_per_batch: false,
             ecn: false,
-            auth: false,
+            auth: true,
             auth_chunks: ChunkTypes::default(),
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
             auth_keys: KeyRing::default(),

@@ -131,6 +131,7 @@ fn options() -> BTreeMap<&'static str, &'static str> {
         RtoInfo AssocParams InitMsg Linger NoDelay RcvBuf SndBuf AutoClose PrimaryAddr DisableFragments PeerAddrParams Subscription MaxSeg
         DelayedSack FragmentInterleave PartialDeliveryPoint MaxBurst Context ExplicitEor EventOption DefaultSndInfo Status PeerAddrInfo
         AssocNumber AssocIdList PeerAddrThresholds RemoteUdpEncapsPort
+        AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey HmacIdent LocalAuthChunks PeerAuthChunks
         DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported
     ];
     all.into_iter().collect()

@@ -25,7 +25,7 @@ use crate::wire::chunk::kind;
 #[derive(Debug, Default)]
 pub(crate) struct Extensions {
     /// Authentication.
-    pub(crate) auth: Option<Box<Auth>>,
+    pub(crate) auth: Option<Auth>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
     /// Partial reliability.
