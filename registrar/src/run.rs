@@ -39,10 +39,14 @@ pub fn run(options: &Options) -> Result<()> {
     log::init(options.common.log.as_deref(), "warn,registrar=info")?;
     let stop = Stop::for_program(&options.child)?;
     let asked = Asked::for_statistics().context("cannot catch signals")?;
+    let mut watch = options.keys.watch();
     let handle = start(options)?;
     while !stop.is_requested() {
         if asked.take() {
             print_statistics(&handle)?;
+        }
+        if let Some(keys) = watch.poll() {
+            handle.with(|host, now| host.node().map(|registrar| registrar.protect(now, &keys)))?;
         }
         if let Some(event) = handle.wait(Some(TICK), |host, _| host.node()?.poll_event())? {
             note(&event);
@@ -74,6 +78,7 @@ fn print_statistics(handle: &Handle<Host>) -> Result<()> {
 }
 
 fn start(options: &Options) -> Result<Handle<Host>> {
+    let keys = options.keys.read()?;
     let sources = targets_for(options, options.announces.groups())?;
     let mut builder = Runtime::builder().udp_port(options.common.udp_port);
     if let Some(path) = &options.common.pcap {
@@ -95,9 +100,14 @@ fn start(options: &Options) -> Result<Handle<Host>> {
     let assoc = Arc::new(assoc);
     let endpoint = |port| EndpointConfig::with(port, Arc::clone(&assoc));
     let config = config(options, targets, presences)?;
-    let node = RegistrarNode::new(stack, endpoint(port), endpoint(enrp), config, Box::new(entropy()?))?;
+    let mut node = RegistrarNode::new(stack, endpoint(port), endpoint(enrp), config, Box::new(entropy()?))?;
     let id = node.registrar().id();
-    handle.with(|host, now| host.start(now, node))?;
+    handle.with(|host, now| {
+        if let Some(keys) = &keys {
+            node.protect(now, keys);
+        }
+        host.start(now, node);
+    })?;
     let udp = handle.udp_port()?;
     let groups: Vec<String> = options.announces.groups().map(|g| g.to_string()).collect();
     let announce = groups.join(", ");

@@ -103,13 +103,14 @@ pub mod wire;
 pub use assoc::cookie;
 pub use config::{
     AssocConfig, Congestion, EndpointConfig, Families, HmacId, KeyError, KeyRing, Nat, PrivateChannel, SharedKey, StackConfig,
+    StreamScheduler,
 };
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
 pub use event::{AssocId, EndpointId, Event, KeyUse, Message, PathChange, PathState, PrPolicy, Reliability, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
-pub use num::{KeyId, Ppid, Ssn, StreamId, Tsn, Vtag};
+pub use num::{Fsn, KeyId, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
 pub use stack::{Assoc, AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus, Stack};
 pub use stats::{Abandoned, AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

@@ -73,7 +73,7 @@ impl Peer {
             log: Vec::new(),
             violations: Vec::new(),
             reading: true,
-            interleaved: false,
+            interleaved: cfg.interleave_streams,
             renumbered: false,
             close_when_sent: false,
             outgoing,

@@ -3,6 +3,7 @@
 mod access;
 mod elements;
 mod file;
+mod keys;
 mod limits;
 mod options;
 mod peers;
@@ -20,6 +21,7 @@ use clap::{Args, Parser};
 pub use access::AccessOptions;
 pub use elements::ElementOptions;
 pub use file::Options;
+pub use keys::{KEY_VARIABLE, KeyOptions, KeyWatch};
 pub use limits::LimitOptions;
 pub use options::{AnnounceOptions, Flags, Groups};
 pub use peers::{ArbitrationRule, Group, PRESENCE_GROUP, Peer, PeerOptions, Timers};
@@ -57,6 +59,8 @@ Examples:
                                        echo servers from one network, users from a larger one
   registrar --resolution-rate 100/500 --max-elements-per-peer 50
                                        keep peers within bounds
+  registrar --key-file /etc/rserpool.keys
+                                       speak only with who has one of these shared keys
   registrar --config /etc/registrar.toml
                                        flags from a file, like `max-handle = 64`
 

@@ -14,7 +14,7 @@ use super::elements::ElementOptions;
 use super::limits::LimitOptions;
 use super::peers::PeerOptions;
 use super::values::{AnnouncePeriod, AnnouncePortRule, groups};
-use super::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, identifier, milliseconds};
+use super::{ANNOUNCE_GROUP, ChildOptions, CommonOptions, KeyOptions, identifier, milliseconds};
 
 /// Flags of the registrar, as they are given; [`Options`](super::Options) has those of a file as well.
 #[derive(Clone, Debug, Args)]
@@ -46,6 +46,9 @@ pub struct Flags {
     /// Other registrars.
     #[command(flatten)]
     pub peers: PeerOptions,
+    /// Shared keys.
+    #[command(flatten)]
+    pub keys: KeyOptions,
     /// Shared flags.
     #[command(flatten)]
     pub common: CommonOptions,

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use sctp_user::Stack;
 use sctp_user::entropy::OsEntropy;
 use sctp_user::socket::{Handle, Runtime, RuntimeBuilder, RuntimeError};
 use sctp_user::transport::addrs;
+use sctp_user::{KeyRing, Stack};
 
 use super::error::Error;
 use super::host::Host;
@@ -29,6 +29,7 @@ pub struct Builder {
     group: Option<SocketAddr>,
     /// `None`: all interfaces.
     interfaces: Option<Vec<IpAddr>>,
+    keys: Option<KeyRing>,
 }
 
 impl Builder {
@@ -38,6 +39,7 @@ impl Builder {
             asap: AsapConfig::default(),
             group: Some(SocketAddr::new(GROUP.into(), ASAP_PORT)),
             interfaces: None,
+            keys: None,
         }
     }
 
@@ -112,6 +114,14 @@ impl Builder {
         self
     }
 
+    /// Speaks only with who has one of these shared keys (RFC 4895, RFC 5355): the whole scope needs them, registrars, elements and users.
+    /// [`Rserpool::protect`] changes them.
+    #[must_use]
+    pub fn keys(mut self, keys: KeyRing) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// Writes every packet to this file, as pcapng.
     #[must_use]
     pub fn pcap(mut self, path: impl Into<PathBuf>) -> Self {
@@ -140,7 +150,13 @@ impl Builder {
         let mut node = PoolNode::new(stack, port, self.asap, Box::new(OsEntropy::new()?))?;
         let releaser = handle.port_releaser();
         node.on_port_released(PortHook(Box::new(move |port| releaser.release(port))));
-        handle.with(|host, now| host.start(now, node))?;
+        let keys = self.keys;
+        handle.with(|host, now| {
+            if let Some(keys) = &keys {
+                node.protect(now, keys);
+            }
+            host.start(now, node);
+        })?;
         if has_names {
             names::serve(&handle)?;
         }

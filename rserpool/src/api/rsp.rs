@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use sctp_user::Time;
 use sctp_user::socket::Handle;
+use sctp_user::{KeyRing, Time};
 
 use super::builder::Builder;
 use super::error::Error;
@@ -129,6 +129,15 @@ impl Rserpool {
         let registration = Registration::new(self.clone(), key);
         registration.wait(timeout)?;
         Ok(registration)
+    }
+
+    /// Changes the shared keys of [`super::Builder::keys`] while all goes on. A new key is given to all hosts first, then made active,
+    /// and the old one removed at last.
+    ///
+    /// # Errors
+    /// The runtime has stopped.
+    pub fn protect(&self, keys: &KeyRing) -> Result<(), Error> {
+        self.with(|node, now| node.protect(now, keys))
     }
 
     /// What happened between this process and registrars, in order; for logs. Old news are dropped if nobody fetches them.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use sctp_user::{
-    AddrChange, AssocId, BindError, CloseReason, ConnectError, EndpointConfig, EndpointId, Event, Meta, NetError, Node, PeerAddr, Ppid,
-    SendError, SendOptions, Stack, StreamId, Time, Train, Transmit,
+    AddrChange, AssocId, BindError, CloseReason, ConnectError, EndpointConfig, EndpointId, Event, KeyRing, Meta, NetError, Node, PeerAddr,
+    Ppid, SendError, SendOptions, Stack, StreamId, Time, Train, Transmit,
 };
 use thiserror::Error;
 
@@ -47,6 +47,12 @@ impl DumpNode {
     pub fn new(mut stack: Stack, config: EndpointConfig, own: RegistrarId) -> Result<Self, BindError> {
         let endpoint = stack.open(config)?;
         Ok(Self { stack, endpoint, own, assoc: None, dump: None, waiting: None, over: false, result: None })
+    }
+
+    /// Speaks only with who has one of these shared keys, see [`Stack::protect`].
+    pub fn protect(&mut self, now: Time, keys: &KeyRing) {
+        // It fails for messages that ask for a key which is gone; ours ask for none.
+        let _ = self.stack.protect(now, keys);
     }
 
     /// Begins to ask the registrar whose ENRP service is at `addrs`.

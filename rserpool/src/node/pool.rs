@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use sctp_user::stack::deadline::DeadlineSet;
 use sctp_user::{
-    AddrChange, AssocConfig, AssocId, BindError, Channel, EndpointConfig, EndpointId, Entropy, Event, Meta, NetError, Node, Stack, Time,
-    Train, Transmit,
+    AddrChange, AssocConfig, AssocId, BindError, Channel, EndpointConfig, EndpointId, Entropy, Event, KeyRing, Meta, NetError, Node, Stack,
+    Time, Train, Transmit,
 };
 
 use self::element::{Accepted, Listener};
@@ -160,6 +160,13 @@ impl PoolNode {
     #[must_use]
     pub const fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Speaks only with who has one of these shared keys, registrars and sessions alike, see [`Stack::protect`]; again, with others,
+    /// to change them.
+    pub fn protect(&mut self, now: Time, keys: &KeyRing) {
+        // It fails for messages that ask for a key which is gone; ours ask for none.
+        let _ = self.stack.protect(now, keys);
     }
 
     /// What happened between this host and registrars, for logs. Resolutions are not among it.

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use sctp_user::{
-    AddrChange, AssocId, BindError, Channel, CloseReason, EndpointConfig, EndpointId, Entropy, Event, Meta, NetError, Node, PeerAddr, Ppid,
-    SendError, SendOptions, Stack, StreamId, Time, Train, Transmit,
+    AddrChange, AssocId, BindError, Channel, CloseReason, EndpointConfig, EndpointId, Entropy, Event, KeyRing, Meta, NetError, Node,
+    PeerAddr, Ppid, SendError, SendOptions, Stack, StreamId, Time, Train, Transmit,
 };
 
 use crate::registrar::config::{AnnounceTarget, RegistrarConfig};
@@ -126,6 +126,12 @@ impl RegistrarNode {
     #[must_use]
     pub const fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Speaks only with who has one of these shared keys, see [`Stack::protect`]; again, with others, to change them.
+    pub fn protect(&mut self, now: Time, keys: &KeyRing) {
+        // It fails for messages that ask for a key which is gone; ours ask for none.
+        let _ = self.stack.protect(now, keys);
     }
 
     /// What happened, for logs and statistics.

@@ -89,7 +89,7 @@ impl Core {
             (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
             self.establish_tx(c.peer_rwnd);
             self.tx.retransmit_all(&mut self.paths);
-            self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
+            self.establish_rx(c.peer_tsn);
             self.add_peer_addrs(ctx.now, &c.peer_addrs, c.channel);
             if let Some(p) = c.peer_addrs.first().and_then(|a| self.paths.find(*a)).and_then(|id| self.paths.get_mut(id)) {
                 p.trust();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::cookie::StateCookie;
 use super::errors::Complaints;
-use super::ext::Terms;
+use super::ext::{Capabilities, Terms};
 use super::idle::Dry;
 use super::liveness::Unreachable;
 use super::path::{HeartbeatKind, Path, PathId, Paths, source};
@@ -17,7 +17,7 @@ use super::rx::Rx;
 use super::state::State;
 use super::timers::TimerTable;
 use super::trial::Trial;
-use super::tx::Tx;
+use super::tx::{FragmentFormat, Tx};
 use crate::config::AssocConfig;
 use crate::entropy::Entropy;
 use crate::error::{CloseReason, SendError};
@@ -27,7 +27,7 @@ use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
 use crate::stats::AssocStats;
 use crate::time::Time;
-use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Encode};
+use crate::wire::chunk::Encode;
 use crate::wire::cursor::Writer;
 
 /// Most control chunks that wait for transmission; answers beyond are dropped, the peer asks again.
@@ -259,15 +259,26 @@ impl Core {
         self.inbound = c.inbound;
         (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
         self.counters = self.stats();
-        self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, c.peer_rwnd);
-        self.rx = Some(Rx::new(&self.cfg, c.peer_tsn, c.inbound));
+        self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, 0);
+        self.establish_tx(c.peer_rwnd);
+        self.establish_rx(c.peer_tsn);
         self.errors = 0;
     }
 
     /// The handshake told how many streams there are and what window the peer has.
     pub(crate) fn establish_tx(&mut self, peer_rwnd: u32) {
-        let refused = self.tx.establish(self.outbound, peer_rwnd);
+        let refused = self.tx.establish(self.outbound, peer_rwnd, FragmentFormat::of(self.agreed().interleaving));
         self.events.extend(refused.into_iter().map(Event::from));
+    }
+
+    /// The handshake told where the peer begins to count.
+    pub(crate) fn establish_rx(&mut self, peer_tsn: Tsn) {
+        self.rx = Some(Rx::new(&self.cfg, peer_tsn, self.inbound, self.agreed().interleaving));
+    }
+
+    /// The extensions that both sides have, once the peer has told.
+    pub(crate) fn agreed(&self) -> Capabilities {
+        self.local_terms.capabilities.both(self.peer_terms.capabilities)
     }
 
     /// Queues a control chunk, if it is not there already and there is room.
@@ -301,9 +312,8 @@ impl Core {
 
     /// What is incomplete will never be complete; the user is told if that concerns a message that it has in part.
     pub(crate) fn give_up_partial(&mut self) {
-        if let Some((sid, ssn, unordered)) = self.rx.as_mut().and_then(Rx::give_up) {
-            self.events.push_back(Event::PartialDeliveryAborted { sid, ssn, unordered });
-        }
+        let begun = self.rx.as_mut().map(Rx::give_up).unwrap_or_default();
+        self.events.extend(begun.into_iter().map(|(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered }));
     }
 
     /// The next message, or part of one.
@@ -511,7 +521,7 @@ impl Core {
             fragmentation_point: self
                 .paths
                 .amdcs()
-                .saturating_sub(DATA_CHUNK_HEADER_LEN + self.tx.reserved())
+                .saturating_sub(self.tx.header_len() + self.tx.reserved())
                 .min(self.cfg.max_fragment.unwrap_or(usize::MAX)),
             extensions: self.local_terms.capabilities.both(self.peer_terms.capabilities),
         }

@@ -2,10 +2,9 @@
 
 use super::core::Core;
 use super::path::PathId;
-use super::rx::DataOutcome;
+use super::rx::{DataOutcome, UserData};
 use crate::net::Transmit;
 use crate::stats::AssocStats;
-use crate::wire::chunk::Data;
 
 impl Core {
     /// A packet of `len` bytes came by `path`.
@@ -34,12 +33,12 @@ impl Core {
 }
 
 impl AssocStats {
-    /// A DATA chunk came, and this became of it.
-    pub(super) fn count_data(&mut self, data: &Data<'_>, outcome: DataOutcome) {
+    /// A chunk with user data came, and this became of it.
+    pub(super) fn count_data(&mut self, data: &impl UserData, outcome: DataOutcome) {
         match outcome {
             DataOutcome::Accepted { .. } | DataOutcome::InvalidStream(_) | DataOutcome::Violation(_) => {
-                *(if data.unordered { &mut self.in_unorder_chunks } else { &mut self.in_order_chunks }) += 1;
-                self.in_user_bytes += data.payload.len() as u64;
+                *(if data.is_unordered() { &mut self.in_unorder_chunks } else { &mut self.in_order_chunks }) += 1;
+                self.in_user_bytes += data.payload().len() as u64;
             }
             DataOutcome::Duplicate => self.duplicate_chunks += 1,
             DataOutcome::NoRoom => self.no_room_chunks += 1,

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use super::core::{Context, Control, Core};
 use super::ext::{Entry, Gate};
 use super::path::PathId;
-use super::rx::{DataOutcome, Rx};
+use super::rx::{DataOutcome, Rx, UserData};
 use super::state::State;
 use super::{Association, Extensions, timers::Timer};
 use crate::error::CloseReason;
 use crate::net::Meta;
 use crate::num::Tsn;
 use crate::time::Time;
-use crate::wire::chunk::{Abort, Data, Heartbeat, Sack, kind};
+use crate::wire::chunk::{Abort, Data, Heartbeat, IData, Sack, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, RawChunk};
 
 /// The packet that a chunk came in.
@@ -100,10 +100,12 @@ impl Association {
                 tracing::debug!(assoc = core.id.get(), kind = raw.kind, "malformed chunk");
                 break;
             };
-            if let Chunk::Data(data) = &chunk {
-                lowest = Some(lowest.filter(|tsn| tsn.before(data.tsn)).unwrap_or(data.tsn));
+            match &chunk {
+                Chunk::Data(Data { tsn, .. }) | Chunk::IData(IData { tsn, .. }) => {
+                    lowest = Some(lowest.filter(|lowest| lowest.before(*tsn)).unwrap_or(*tsn));
+                }
+                _ => core.counters.in_ctrl_chunks += 1,
             }
-            core.counters.in_ctrl_chunks += u64::from(raw.kind != kind::DATA);
             let opening = core.state == State::CookieWait;
             let go_on = if ext.knows(raw.kind) {
                 let arrival = Arrival { path, meta, bytes, header: packet.header };
@@ -141,6 +143,7 @@ impl Core {
     fn on_chunk(&mut self, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) -> bool {
         match chunk {
             Chunk::Data(c) => self.on_data(ctx.now, c, at.bytes),
+            Chunk::IData(c) => self.on_data(ctx.now, c, at.bytes),
             Chunk::Sack(c) => self.on_sack(ctx, c),
             Chunk::InitAck(c) => self.on_init_ack(ctx, at.meta, c),
             Chunk::CookieAck => self.on_cookie_ack(ctx),
@@ -166,12 +169,12 @@ impl Core {
         true
     }
 
-    fn on_data(&mut self, now: Time, data: &Data<'_>, bytes: &Bytes) {
+    fn on_data(&mut self, now: Time, data: &impl UserData, bytes: &Bytes) {
         if !self.state.receives_data() {
             return;
         }
-        if data.payload.is_empty() {
-            self.violate("DATA without user data", &Cause::NoUserData(data.tsn));
+        if data.payload().is_empty() {
+            self.violate("DATA without user data", &Cause::NoUserData(data.tsn()));
             return;
         }
         let Some(rx) = &mut self.rx else { return };

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use super::core::{Context, Control, Core};
 use super::offer::{self, Refusal};
-use super::rx::Rx;
 use super::state::State;
 use super::timers::Timer;
+use super::tx::FragmentFormat;
 use crate::error::CloseReason;
 use crate::net::Meta;
 use crate::num::Vtag;
@@ -97,8 +97,14 @@ impl Core {
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
         self.peer_terms = offer.terms.known_to(&self.local_terms);
+        if self.tx.has_begun_otherwise(FragmentFormat::of(self.agreed().interleaving)) {
+            // A cookie was stale with which data had gone, and the peer that answers now is another one.
+            let what = "another kind of user data than agreed on at first";
+            self.violate(what, &Cause::ProtocolViolation(what.as_bytes()));
+            return;
+        }
         self.establish_tx(ack.a_rwnd);
-        self.rx = Some(Rx::new(&self.cfg, ack.tsn, self.inbound));
+        self.establish_rx(ack.tsn);
         if let Some(path) = self.paths.find(meta.src).and_then(|id| self.paths.get_mut(id)) {
             path.set_local(meta.dst);
         }

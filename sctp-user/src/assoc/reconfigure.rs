@@ -35,6 +35,9 @@ impl Core {
         let old = core::mem::replace(&mut self.cfg, Arc::new(new));
         let cfg = Arc::clone(&self.cfg);
         self.buffer_reduced |= cfg.recv_buffer < old.recv_buffer;
+        if (old.scheduler, &old.stream_values) != (cfg.scheduler, &cfg.stream_values) {
+            self.tx.set_scheduler(&cfg);
+        }
         if self.tx.configure(&cfg) {
             self.events.push_back(Event::Writable);
         }

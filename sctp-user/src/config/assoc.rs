@@ -1,12 +1,14 @@
 //! Configuration of an association.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Families, HmacId, KeyRing, Nat, may_be_authenticated};
 
 use crate::error::ConfigError;
+use crate::num::StreamId;
 use crate::wire::chunk::{ChunkTypes, kind};
 
 /// How the congestion window of a path is controlled.
@@ -18,6 +20,28 @@ pub enum Congestion {
     Rfc9260,
     /// CUBIC (RFC 9438), a deviation from section 7.2.2: it fills long fat paths sooner.
     Cubic,
+}
+
+/// Which stream's message is sent next (RFC 8260 section 3). Where I-DATA was agreed on it chooses for every chunk, else for whole
+/// messages.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum StreamScheduler {
+    /// The message that was handed in first (section 3.1, SCTP_SS_FCFS).
+    FirstCome,
+    /// Streams take turns (section 3.2, SCTP_SS_RR).
+    #[default]
+    RoundRobin,
+    /// Streams take turns by packets, each of which has chunks of one stream (section 3.3, SCTP_SS_RR_PKT).
+    RoundRobinPacket,
+    /// Strict priorities: [`AssocConfig::stream_values`], of which lower ones go first, and 0, the default, before all others
+    /// (section 3.4, SCTP_SS_PRIO). Streams of one priority take turns.
+    Priority,
+    /// As many bytes of each stream (section 3.5, SCTP_SS_FB).
+    FairCapacity,
+    /// As many bytes of each stream as its weight says: [`AssocConfig::stream_values`], where 1 is the default, and 0 counts as 1
+    /// (section 3.6, SCTP_SS_WFQ).
+    WeightedFair,
 }
 
 /// Bound of what is accepted for sending.
@@ -145,8 +169,14 @@ pub struct AssocConfig {
     pub partial_reliability: bool,
     /// Stream reconfiguration (RFC 6525), if the peer has it too.
     pub stream_reset: bool,
-    /// User message interleaving (RFC 8260), if the peer has it too.
+    /// User message interleaving (RFC 8260), if the peer has it too: a long message does not hold up those of other streams. It needs
+    /// [`AssocConfig::partial_delivery`] and [`AssocConfig::interleave_streams`], since the receive buffer may fill with the
+    /// beginnings of several messages: parts of messages of different streams are then handed out in turn.
     pub interleaving: bool,
+    /// Which stream's message is sent next.
+    pub scheduler: StreamScheduler,
+    /// The priorities or weights of outbound streams for [`AssocConfig::scheduler`].
+    pub stream_values: BTreeMap<StreamId, u16>,
     /// DSCP of packets, 0 to 63 (RFC 2474).
     pub dscp: u8,
     /// IPv6 flow label of packets, 20 bits (RFC 6437); zero leaves it to the host.
@@ -210,6 +240,8 @@ impl AssocConfig {
             partial_reliability: false,
             stream_reset: false,
             interleaving: false,
+            scheduler: StreamScheduler::RoundRobin,
+            stream_values: BTreeMap::new(),
             dscp: 0,
             flow_label: 0,
         }
@@ -323,6 +355,11 @@ impl AssocConfig {
             // Together below 2^31 bytes, and so below 2^31 TSNs.
             (self.send_buffer >= GIBIBYTE, "send_buffer", "below 1 GiB (RFC 9260 section 1.6)"),
             (self.max_message >= GIBIBYTE, "max_message", "below 1 GiB (RFC 9260 section 1.6)"),
+            (
+                self.interleaving && !(self.partial_delivery && self.interleave_streams),
+                "interleaving",
+                "only with partial_delivery and interleave_streams (RFC 8260 section 2.2.1)",
+            ),
             (!self.auth && !self.auth_chunks.is_empty(), "auth_chunks", "only with auth"),
             (!self.auth_chunks.iter().all(may_be_authenticated), "auth_chunks", "not these types (RFC 4895 section 3.2)"),
             (!self.auth_hmacs.contains(&HmacId::Sha1), "auth_hmacs", "SHA-1 is one of them (RFC 4895 section 6.1)"),

@@ -20,7 +20,7 @@ mod config_test;
 mod paths;
 mod private;
 
-pub use self::assoc::{AssocConfig, Congestion};
+pub use self::assoc::{AssocConfig, Congestion, StreamScheduler};
 pub use self::endpoint::EndpointConfig;
 pub use self::keys::{HmacId, KeyError, KeyRing, SharedKey, may_be_authenticated};
 pub use self::paths::{Families, Nat};

@@ -84,6 +84,8 @@ pub const ASSOC: &[Parameter] = &[
     p("partial_reliability", "partial reliability", "yes or no", "RFC 3758", NewOnly),
     p("stream_reset", "stream reconfiguration", "yes or no", "RFC 6525", NewOnly),
     p("interleaving", "user message interleaving", "yes or no", "RFC 8260", NewOnly),
+    p("scheduler", "stream scheduler", "algorithm", "RFC 8260 3", Running),
+    p("stream_values", "priorities or weights of streams", "values by stream", "RFC 8260 4.3.3", Running),
     p("dscp", "DSCP", "code point", "RFC 9260 11.1.13, RFC 2474", Running),
     p("flow_label", "IPv6 flow label", "20 bits", "RFC 6437", Running),
 ];

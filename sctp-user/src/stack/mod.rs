@@ -13,6 +13,7 @@ mod lookup;
 mod ootb;
 mod paths;
 mod ports;
+mod protection;
 mod responder;
 mod snapshot;
 mod status;
@@ -29,6 +30,7 @@ use self::deadline::DeadlineSet;
 use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
+use self::protection::Protection;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus};
@@ -99,6 +101,8 @@ pub struct Stack {
     counters: StackCounters,
     /// What associations counted that are gone.
     retired: AssocStats,
+    /// Whether all of them are authenticated.
+    protection: Protection,
 }
 
 impl Stack {
@@ -119,6 +123,7 @@ impl Stack {
             host: Vec::new(),
             counters: StackCounters::default(),
             retired: AssocStats::default(),
+            protection: Protection::default(),
             cfg,
             entropy,
         }
@@ -128,7 +133,8 @@ impl Stack {
     ///
     /// # Errors
     /// The port is open already, none is free, or the RFC forbids the configuration.
-    pub fn open(&mut self, cfg: EndpointConfig) -> Result<EndpointId, BindError> {
+    pub fn open(&mut self, mut cfg: EndpointConfig) -> Result<EndpointId, BindError> {
+        cfg.assoc = self.protection.of(cfg.assoc);
         self.ports.open(cfg, &mut *self.entropy)
     }
 
@@ -174,7 +180,7 @@ impl Stack {
         if e.told && cfg.assoc.auth_hmacs != e.assoc.auth_hmacs {
             return Err(ConfigError { field: "auth_hmacs", why: "peers were told (RFC 4895 section 6.1)" });
         }
-        (e.assoc, e.backlog) = (cfg.assoc, cfg.backlog);
+        (e.assoc, e.backlog) = (self.protection.of(cfg.assoc), cfg.backlog);
         Ok(())
     }
 
@@ -248,6 +254,7 @@ impl Stack {
         let local_port = self.local_port(ep).ok_or(ConnectError::NoEndpoint)?;
         let cfg = self.assoc_config(ep, cfg).ok_or(ConnectError::NoEndpoint)?;
         cfg.validate()?;
+        let cfg = self.protection.of(cfg);
         let default_channel = self.cfg.default_channel;
         let cfg = self.fit(cfg, first.channel.unwrap_or(default_channel));
         if self.assocs.len() >= self.cfg.max_associations {

@@ -79,6 +79,10 @@ impl Ports {
         self.endpoints.get_mut(&id)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Endpoint> {
+        self.endpoints.values_mut()
+    }
+
     /// The program was told of an association that a peer had opened, or it is gone.
     pub(super) fn noticed(&mut self, id: EndpointId) {
         if let Some(e) = self.endpoints.get_mut(&id) {

@@ -5,7 +5,7 @@
 use core::fmt::{self, Arguments, Display, Formatter, Write};
 
 use super::cause::{Cause, Causes};
-use super::chunk::{Chunk, Data, Heartbeat, Init, InitParams, Sack, kind};
+use super::chunk::{Chunk, Data, Heartbeat, IData, Init, InitParams, Place, Sack, kind};
 use super::packet::{Packet, RawChunk};
 use super::param::{Param, kind as param};
 use super::tlv::TlvError;
@@ -55,7 +55,7 @@ pub const fn chunk_name(kind: u8) -> &'static str {
         kind::CWR => "CWR",
         kind::SHUTDOWN_COMPLETE => "SHUTDOWN-COMPLETE",
         kind::AUTH => "AUTH",
-        64 => "I-DATA",
+        kind::I_DATA => "I-DATA",
         128 => "ASCONF-ACK",
         130 => "RE-CONFIG",
         kind::PAD => "PAD",
@@ -180,6 +180,7 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
     };
     match chunk {
         Chunk::Data(c) => show_data(raw, &c, s),
+        Chunk::IData(c) => show_i_data(raw, &c, s),
         Chunk::Init(c) | Chunk::InitAck(c) => show_init(raw, &c, s),
         Chunk::Sack(c) => show_sack(raw, &c, s),
         Chunk::Heartbeat(c) | Chunk::HeartbeatAck(c) => show_heartbeat(raw, &c, s),
@@ -244,18 +245,29 @@ const fn t_flag(t: bool) -> &'static str {
 }
 
 fn show_data(raw: &RawChunk<'_>, c: &Data<'_>, s: &mut impl Sink) -> fmt::Result {
-    let mut flags = String::new();
-    for (on, letter) in [(c.immediate, 'I'), (c.unordered, 'U'), (c.begin, 'B'), (c.end, 'E')] {
-        if on {
-            flags.push(letter);
-        }
-    }
-    s.head(raw, &flags)?;
+    s.head(raw, &data_flags([c.immediate, c.unordered, c.begin, c.end]))?;
     s.field("tsn", format_args!("{}", c.tsn))?;
     s.field("sid", format_args!("{}", c.sid))?;
     s.field("ssn", format_args!("{}", c.ssn))?;
     s.field("ppid", format_args!("{}", c.ppid))?;
     s.field("len", format_args!("{}", c.payload.len()))
+}
+
+fn show_i_data(raw: &RawChunk<'_>, c: &IData<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, &data_flags([c.immediate, c.unordered, c.place.is_first(), c.end]))?;
+    s.field("tsn", format_args!("{}", c.tsn))?;
+    s.field("sid", format_args!("{}", c.sid))?;
+    s.field("mid", format_args!("{}", c.mid))?;
+    match c.place {
+        Place::First(ppid) => s.field("ppid", format_args!("{ppid}"))?,
+        Place::Later(fsn) => s.field("fsn", format_args!("{fsn}"))?,
+    }
+    s.field("len", format_args!("{}", c.payload.len()))
+}
+
+/// The flags of DATA and I-DATA that are set, by their letters.
+fn data_flags(set: [bool; 4]) -> String {
+    set.into_iter().zip("IUBE".chars()).filter(|(on, _)| *on).map(|(_, letter)| letter).collect()
 }
 
 fn show_init(raw: &RawChunk<'_>, c: &Init<'_>, s: &mut impl Sink) -> fmt::Result {

@@ -5,15 +5,15 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 
 use super::chunk::{
-    Abort, Chunk, CookieEcho, Data, Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IForwardTsn, Init, InitParams,
-    Pad, Sack, Shutdown, ShutdownComplete, SkippedMid, SkippedSsn, kind as chunk_kind,
+    Abort, Chunk, CookieEcho, Data, Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IData, IForwardTsn, Init,
+    InitParams, Pad, Place, Sack, Shutdown, ShutdownComplete, SkippedMid, SkippedSsn, kind as chunk_kind,
 };
 use super::cursor::{Reader, Writer, padded};
 use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};
 use super::param::{Param, Params, kind};
 use super::tlv::{Tlv, TlvIter};
 use super::{Cause, Causes, checksum};
-use crate::num::{Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
+use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
 
 const HEADER: CommonHeader = CommonHeader { src_port: 5001, dst_port: 3863, vtag: Vtag(0x1f2e_3d4c) };
 
@@ -101,6 +101,14 @@ proptest! {
         let [immediate, unordered, begin, end] = flags;
         let (tsn, sid, ssn, ppid) = (Tsn(tsn), StreamId(sid), Ssn(ssn), Ppid(ppid));
         round_trip(&Chunk::Data(Data { immediate, unordered, begin, end, tsn, sid, ssn, ppid, payload: &payload }))?;
+    }
+
+    #[test]
+    fn i_data(flags: [bool; 4], tsn: u32, sid: u16, mid: u32, number: u32, payload in bytes(600)) {
+        let [immediate, unordered, begin, end] = flags;
+        let (tsn, sid, mid) = (Tsn(tsn), StreamId(sid), Mid(mid));
+        let place = if begin { Place::First(Ppid(number)) } else { Place::Later(Fsn(number)) };
+        round_trip(&Chunk::IData(IData { immediate, unordered, end, tsn, sid, mid, place, payload: &payload }))?;
     }
 
     #[test]
@@ -192,7 +200,7 @@ proptest! {
 
     #[test]
     fn unknown_chunks_keep_their_bytes(kind in 15_u8.., flags: u8, value in bytes(100)) {
-        prop_assume!(!matches!(kind, chunk_kind::PAD | chunk_kind::FORWARD_TSN | chunk_kind::I_FORWARD_TSN));
+        prop_assume!(!matches!(kind, chunk_kind::PAD | chunk_kind::I_DATA | chunk_kind::FORWARD_TSN | chunk_kind::I_FORWARD_TSN));
         let mut buf = Vec::new();
         Writer::new(&mut buf).chunk(kind, flags, |w| w.bytes(&value));
         let sent = packet(&[]);

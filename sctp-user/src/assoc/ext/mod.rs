@@ -6,6 +6,7 @@
 
 mod auth;
 mod ecn;
+mod idata;
 mod partial_reliability;
 mod terms;
 
@@ -35,9 +36,9 @@ pub(crate) struct Extensions {
 impl Extensions {
     /// Those that both sides agreed on, at their beginning: `core` knows what both said.
     pub(crate) fn negotiate(core: &mut Core) -> Self {
-        let agreed = core.local_terms.capabilities.both(core.peer_terms.capabilities);
         let auth = Auth::negotiate(core);
         core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
+        let agreed = core.agreed();
         Self { auth, ecn: Ecn::negotiate(agreed), partial_reliability: PartialReliability::negotiate(agreed, core) }
     }
 
@@ -63,7 +64,7 @@ impl Extensions {
     }
 
     /// Whether chunks of this type mean something in this association. One of an extension that was not negotiated is as unknown
-    /// as any other (RFC 3758 section 3.3.1).
+    /// as any other (RFC 3758 section 3.3.1), but for I-DATA, which breaks the rules (RFC 8260 section 2.2.3).
     pub(crate) fn knows(&self, kind: u8) -> bool {
         match kind {
             kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.partial_reliability.is_some(),

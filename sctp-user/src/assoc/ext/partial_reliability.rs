@@ -17,7 +17,8 @@ pub(crate) struct PartialReliability;
 impl PartialReliability {
     /// If both sides have it, the sender may give up what it has sent.
     pub(super) fn negotiate(agreed: Capabilities, core: &mut Core) -> Option<Self> {
-        if !agreed.partial_reliability {
+        // With I-DATA it takes I-FORWARD-TSN (RFC 8260 section 2.3.1).
+        if !agreed.partial_reliability || agreed.interleaving {
             return None;
         }
         core.tx.allow_abandoning();

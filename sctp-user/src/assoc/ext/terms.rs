@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::{Ecn, KeyVector};
+use super::{Ecn, KeyVector, idata};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::wire::chunk::kind;
@@ -84,7 +84,7 @@ impl Terms {
             asconf: cfg.add_ip,
             partial_reliability: cfg.partial_reliability,
             reconfig: cfg.stream_reset,
-            interleaving: cfg.interleaving,
+            interleaving: idata::offer(cfg),
         });
         let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
         Self { auth, ..terms }

@@ -19,7 +19,7 @@ fn rx() -> Rx {
 fn rx_with(change: impl FnOnce(&mut AssocConfig)) -> Rx {
     let mut cfg = AssocConfig { recv_buffer: 10_000, ..AssocConfig::rfc() };
     change(&mut cfg);
-    let mut rx = Rx::new(&cfg, Tsn(100), STREAMS);
+    let mut rx = Rx::new(&cfg, Tsn(100), STREAMS, false);
     // The first DATA is acknowledged at once.
     assert!(accepted(give(&mut rx, 100, 3, Some(0), 'W', b"first")));
     assert_eq!(sack(&mut rx), (100, vec![]));

@@ -1,5 +1,7 @@
 //! The receiving side: DATA in, messages and SACKs out.
 
+mod assembler;
+mod interleaved;
 mod order;
 mod reassembly;
 mod sack_out;
@@ -10,6 +12,8 @@ mod window;
 #[cfg(test)]
 mod forward_test;
 #[cfg(test)]
+mod interleaved_test;
+#[cfg(test)]
 mod partial_test;
 #[cfg(test)]
 mod rx_test;
@@ -18,7 +22,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use self::reassembly::Reassembly;
+use self::assembler::Assembler;
+pub(crate) use self::assembler::UserData;
 use self::sack_out::SackOut;
 use self::tracker::{Seen, Tracker};
 use self::window::{Position, Window};
@@ -27,7 +32,7 @@ use crate::event::Message;
 use crate::num::{Ssn, StreamId, Tsn};
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{Data, ForwardTsn};
+use crate::wire::chunk::ForwardTsn;
 
 /// Shorter payloads are copied, so that a few bytes do not keep a whole receive buffer alive.
 const COPY_BELOW: usize = 256;
@@ -94,7 +99,7 @@ pub(crate) struct Rx {
     streams: u16,
     partial: Partial,
     tracker: Tracker,
-    reassembly: Reassembly,
+    assembler: Assembler,
     window: Window,
     sacks: SackOut,
     /// Messages put together from fragments.
@@ -102,13 +107,14 @@ pub(crate) struct Rx {
 }
 
 impl Rx {
-    /// Nothing received yet: the peer begins with `peer_initial_tsn` and may use `inbound_streams` streams.
-    pub(crate) fn new(cfg: &AssocConfig, peer_initial_tsn: Tsn, inbound_streams: u16) -> Self {
+    /// Nothing received yet: the peer begins with `peer_initial_tsn` and may use `inbound_streams` streams. `interleaving` tells
+    /// whether it sends I-DATA in place of DATA.
+    pub(crate) fn new(cfg: &AssocConfig, peer_initial_tsn: Tsn, inbound_streams: u16, interleaving: bool) -> Self {
         Self {
             streams: inbound_streams,
             tracker: Tracker::new(peer_initial_tsn),
             partial: Partial::new(cfg),
-            reassembly: Reassembly::new(longest(cfg)),
+            assembler: Assembler::new(cfg, interleaving),
             window: Window::new(cfg.recv_buffer, growth(cfg), cfg.mtu),
             sacks: SackOut::new(cfg),
             reassembled: 0,
@@ -118,7 +124,7 @@ impl Rx {
     /// Takes new values of the SACK rules, buffer and message length. A smaller buffer closes the window until the user has read.
     pub(crate) fn configure(&mut self, cfg: &AssocConfig) {
         self.partial = Partial::new(cfg);
-        self.reassembly.set_max_message(longest(cfg));
+        self.assembler.configure(cfg);
         self.window.resize(cfg.recv_buffer, growth(cfg), cfg.mtu);
         self.sacks.configure(cfg);
         if self.window.needs_update(self.starving()) {
@@ -129,15 +135,19 @@ impl Rx {
     /// Gives back memory of queues that are empty; for a receiver with nothing to read and nothing to acknowledge.
     pub(crate) fn release(&mut self) {
         self.tracker.release();
-        self.reassembly.release();
+        self.assembler.release();
         self.sacks.release();
     }
 
-    /// Takes in a DATA chunk with user data, which stands in `packet`.
-    pub(crate) fn on_data(&mut self, data: &Data<'_>, packet: &Bytes) -> DataOutcome {
-        let outcome = match self.tracker.classify(data.tsn) {
+    /// Takes in a chunk with user data, which stands in `packet`.
+    pub(crate) fn on_data(&mut self, data: &impl UserData, packet: &Bytes) -> DataOutcome {
+        if let Err(what) = data.fits(&self.assembler) {
+            return DataOutcome::Violation(what);
+        }
+        let tsn = data.tsn();
+        let outcome = match self.tracker.classify(tsn) {
             Seen::Duplicate => {
-                self.tracker.duplicate(data.tsn);
+                self.tracker.duplicate(tsn);
                 DataOutcome::Duplicate
             }
             Seen::OutOfRange => DataOutcome::NoRoom,
@@ -145,12 +155,12 @@ impl Rx {
         };
         // A duplicate says that a SACK was lost, a dropped chunk that the peer misjudges the window (section 6.2).
         let answer_now = matches!(outcome, DataOutcome::Duplicate | DataOutcome::NoRoom);
-        self.sacks.on_data(data.immediate || answer_now);
+        self.sacks.on_data(data.is_immediate() || answer_now);
         outcome
     }
 
-    fn on_new(&mut self, data: &Data<'_>, packet: &Bytes) -> DataOutcome {
-        let (tsn, len) = (data.tsn, data.payload.len());
+    fn on_new(&mut self, data: &impl UserData, packet: &Bytes) -> DataOutcome {
+        let (tsn, len) = (data.tsn(), data.payload().len());
         let position = if tsn.after(self.tracker.highest()) {
             Position::Highest
         } else if tsn == self.tracker.cum().next() {
@@ -159,7 +169,7 @@ impl Rx {
             Position::FillsGap
         };
         let position = if position == Position::Next && self.has_message() { Position::FillsGap } else { position };
-        if let Some(dropped) = self.reassembly.drop_skipped(data) {
+        if let Some(dropped) = data.drop_skipped(&mut self.assembler) {
             self.tracker.insert(tsn);
             self.window.release(dropped.bytes, dropped.pieces);
             return DataOutcome::Accepted { readable: false };
@@ -167,12 +177,11 @@ impl Rx {
         if !self.window.admits(len, position, self.starving()) {
             return DataOutcome::NoRoom;
         }
-        if data.sid.0 >= self.streams {
+        if data.sid().0 >= self.streams {
             self.tracker.insert(tsn);
-            return DataOutcome::InvalidStream(data.sid);
+            return DataOutcome::InvalidStream(data.sid());
         }
-        let (before, after) = (self.tracker.received(tsn.prev()), self.tracker.received(tsn.next()));
-        let inserted = match self.reassembly.insert(data, keep(data.payload, packet), before, after) {
+        let inserted = match data.insert(keep(data.payload(), packet), &mut self.assembler, &self.tracker) {
             Ok(inserted) => inserted,
             Err(what) => return DataOutcome::Violation(what),
         };
@@ -195,7 +204,8 @@ impl Rx {
         }
         self.tracker.forward(forward.cum_tsn);
         let streams = self.streams;
-        let skipped = self.reassembly.skip(forward.cum_tsn, forward.skipped.iter().filter(|s| s.sid.0 < streams));
+        let Assembler::Data(reassembly) = &mut self.assembler else { return None };
+        let skipped = reassembly.skip(forward.cum_tsn, forward.skipped.iter().filter(|s| s.sid.0 < streams));
         self.window.release(skipped.bytes, skipped.pieces);
         skipped.begun
     }
@@ -214,9 +224,13 @@ impl Rx {
     /// The next message, or the next part of one. The room that it leaves may cause a SACK to tell the peer.
     pub(crate) fn pop(&mut self) -> Option<Message> {
         let (message, pieces) = match self.turn()? {
-            Turn::Part => self.reassembly.take_part()?,
-            Turn::Complete => (self.reassembly.pop()?, 1),
-            Turn::Other(sid) => (self.reassembly.pop_other(sid)?, 1),
+            Turn::Part => self.assembler.take_part()?,
+            Turn::Complete => (self.assembler.ready_mut().pop_front()?, 1),
+            Turn::Other(sid) => {
+                let ready = self.assembler.ready_mut();
+                let at = ready.iter().position(|m| m.sid != sid)?;
+                (ready.remove(at)?, 1)
+            }
         };
         self.window.release(message.payload.len(), pieces);
         if self.window.needs_update(self.starving()) {
@@ -229,15 +243,15 @@ impl Rx {
     pub(crate) fn has_message(&self) -> bool {
         match self.turn() {
             Some(Turn::Part) => true,
-            Some(Turn::Complete) => !self.reassembly.ready().is_empty(),
-            Some(Turn::Other(sid)) => self.reassembly.ready().iter().any(|m| m.sid != sid),
+            Some(Turn::Complete) => !self.assembler.ready().is_empty(),
+            Some(Turn::Other(sid)) => self.assembler.ready().iter().any(|m| m.sid != sid),
             None => false,
         }
     }
 
     /// Complete messages that wait for the user.
     pub(crate) fn ready(&self) -> usize {
-        self.reassembly.ready().len()
+        self.assembler.ready().len()
     }
 
     /// What is to be handed out next; `None` if that has not come yet.
@@ -245,10 +259,14 @@ impl Rx {
     /// Once a message is handed out in parts, nothing else is until its end, unless messages may be interleaved: then nothing
     /// else of its stream.
     fn turn(&self) -> Option<Turn> {
-        let Some((bytes, begun, sid)) = self.reassembly.head(self.tracker.cum()) else { return Some(Turn::Complete) };
         // A gap fills even if the window is closed; what is behind it may complete the message.
         let stuck = || !self.tracker.has_gaps() && self.window.a_rwnd(false) == 0;
-        let starts = || self.partial.on && self.reassembly.ready().is_empty() && (bytes >= self.partial.point || stuck());
+        let head = match &self.assembler {
+            Assembler::Data(reassembly) => reassembly.head(self.tracker.cum()),
+            Assembler::IData(interleaved) => return interleaved.turn(|| self.partial.on && stuck()),
+        };
+        let Some((bytes, begun, sid)) = head else { return Some(Turn::Complete) };
+        let starts = || self.partial.on && self.assembler.ready().is_empty() && (bytes >= self.partial.point || stuck());
         match (begun, bytes > 0) {
             (true, true) => Some(Turn::Part),
             (true, false) => self.partial.interleave.then_some(Turn::Other(sid)),
@@ -256,9 +274,9 @@ impl Rx {
         }
     }
 
-    /// The association ends or begins anew: incomplete messages are forgotten. Answers which one was handed out in part.
-    pub(crate) fn give_up(&mut self) -> Option<(StreamId, Ssn, bool)> {
-        let (bytes, pieces, begun) = self.reassembly.give_up();
+    /// The association ends or begins anew: incomplete messages are forgotten. Answers which were handed out in part.
+    pub(crate) fn give_up(&mut self) -> Vec<(StreamId, Ssn, bool)> {
+        let (bytes, pieces, begun) = self.assembler.give_up();
         self.window.release(bytes, pieces);
         begun
     }
@@ -337,7 +355,7 @@ impl Rx {
 
     /// All complete messages, for the receiver that replaces this one at a restart.
     pub(crate) fn take_messages(&mut self) -> VecDeque<Message> {
-        let messages = core::mem::take(self.reassembly.ready_mut());
+        let messages = core::mem::take(self.assembler.ready_mut());
         messages.iter().for_each(|m| self.window.release(m.payload.len(), 1));
         messages
     }
@@ -345,7 +363,7 @@ impl Rx {
     /// Puts messages that an earlier receiver had complete before all others.
     pub(crate) fn give_messages(&mut self, mut messages: VecDeque<Message>) {
         messages.iter().for_each(|m| self.window.charge(m.payload.len(), 1));
-        let ready = self.reassembly.ready_mut();
+        let ready = self.assembler.ready_mut();
         messages.append(ready);
         *ready = messages;
     }
@@ -353,7 +371,7 @@ impl Rx {
     /// Whether the application can free nothing and the peer sends nothing more unless the window stays open: one message is
     /// larger than the whole buffer.
     fn starving(&self) -> bool {
-        !self.partial.on && !self.tracker.has_gaps() && self.reassembly.starving(self.tracker.cum())
+        !self.partial.on && !self.tracker.has_gaps() && self.assembler.starving(self.tracker.cum())
     }
 }
 

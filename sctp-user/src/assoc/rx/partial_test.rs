@@ -16,7 +16,7 @@ const PIECE: [u8; 1000] = [7; 1000];
 fn rx(change: impl FnOnce(&mut AssocConfig)) -> Rx {
     let mut cfg = AssocConfig { recv_buffer: BUFFER, ..AssocConfig::rfc() };
     change(&mut cfg);
-    Rx::new(&cfg, Tsn(1), 4)
+    Rx::new(&cfg, Tsn(1), 4, false)
 }
 
 /// A fragment of message `ssn` on stream `sid`: B, M or E, or W for a whole message.
@@ -131,10 +131,10 @@ fn what_is_given_up_is_told_and_frees_its_room() {
     assert_eq!(read(&mut rx).len(), 1);
     accepted(&mut rx, &part(2, 2, 0, 'M', &PIECE));
     accepted(&mut rx, &part(4, 3, 0, 'W', b"whole"));
-    assert_eq!(rx.give_up(), Some((StreamId(2), Ssn(0), false)));
+    assert_eq!(rx.give_up(), [(StreamId(2), Ssn(0), false)]);
     assert_eq!(read(&mut rx), [(3, 0, 5, false)]);
     assert_eq!(rx.a_rwnd() as usize, BUFFER);
-    assert_eq!(rx.give_up(), None);
+    assert_eq!(rx.give_up(), []);
 }
 
 #[test]

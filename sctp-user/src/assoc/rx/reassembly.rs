@@ -169,10 +169,10 @@ impl Reassembly {
 
     /// Forgets all incomplete messages: their rest will not come. Answers the user data and the pieces that this frees, and what
     /// is known of the message of which parts were handed out, if there is one.
-    pub(crate) fn give_up(&mut self) -> (usize, usize, Option<(StreamId, Ssn, bool)>) {
+    pub(crate) fn give_up(&mut self) -> (usize, usize, Vec<(StreamId, Ssn, bool)>) {
         let runs = core::mem::take(&mut self.runs);
         let begun = runs.front().filter(|r| r.taken > 0);
-        let begun = begun.map(|r| (r.sid, if r.unordered { Ssn(0) } else { r.ssn }, r.unordered));
+        let begun = begun.map(|r| (r.sid, if r.unordered { Ssn(0) } else { r.ssn }, r.unordered)).into_iter().collect();
         (runs.iter().map(|r| r.bytes).sum(), runs.iter().map(|r| r.parts.len()).sum(), begun)
     }
 
@@ -209,17 +209,6 @@ impl Reassembly {
             self.skipped = (!run.end).then_some(run.last);
         }
         Some(all)
-    }
-
-    /// The next message to read.
-    pub(crate) fn pop(&mut self) -> Option<Message> {
-        self.order.ready.pop_front()
-    }
-
-    /// The next message to read that came on another stream than `sid`.
-    pub(crate) fn pop_other(&mut self, sid: StreamId) -> Option<Message> {
-        let at = self.order.ready.iter().position(|m| m.sid != sid)?;
-        self.order.ready.remove(at)
     }
 
     /// Messages that can be read.

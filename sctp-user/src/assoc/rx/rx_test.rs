@@ -26,7 +26,7 @@ fn at(ms: u64) -> Time {
 
 fn rx(buffer: usize) -> Rx {
     let cfg = AssocConfig { recv_buffer: buffer, max_message: 100_000, partial_delivery: false, ..AssocConfig::rfc() };
-    Rx::new(&cfg, Tsn(1), 4)
+    Rx::new(&cfg, Tsn(1), 4, false)
 }
 
 /// A whole ordered message on stream 0 whose number in the stream follows from the TSN.
@@ -347,7 +347,7 @@ fn while_there_is_a_hole_each_packet_is_answered() {
 #[test]
 fn delay_is_configurable() {
     let cfg = AssocConfig { sack_delay: Duration::from_millis(50), ..AssocConfig::rfc() };
-    let mut rx = Rx::new(&cfg, Tsn(1), 1);
+    let mut rx = Rx::new(&cfg, Tsn(1), 1, false);
     packet(&mut rx, at(0), &whole(1, b"x"));
     told(&mut rx);
     packet(&mut rx, at(5), &whole(2, b"x"));
@@ -358,7 +358,7 @@ fn delay_is_configurable() {
 fn frequency_is_configurable_and_the_delay_counts_from_the_first_packet() {
     for (sack_frequency, expected) in [(1, vec![2, 3, 4, 5, 6, 7]), (4, vec![5])] {
         let cfg = AssocConfig { sack_frequency, ..AssocConfig::rfc() };
-        let mut rx = Rx::new(&cfg, Tsn(1), 1);
+        let mut rx = Rx::new(&cfg, Tsn(1), 1, false);
         packet(&mut rx, at(0), &whole(1, b"x"));
         told(&mut rx);
         let mut cums = Vec::new();
@@ -374,7 +374,7 @@ fn frequency_is_configurable_and_the_delay_counts_from_the_first_packet() {
 #[test]
 fn one_sack_for_a_batch_by_option() {
     let cfg = AssocConfig { ack_per_batch: true, ..AssocConfig::rfc() };
-    let mut rx = Rx::new(&cfg, Tsn(1), 1);
+    let mut rx = Rx::new(&cfg, Tsn(1), 1, false);
     for tsn in [1, 2, 3, 3, 4, 5, 7, 8] {
         packet(&mut rx, at(1), &whole(tsn, b"x"));
     }
@@ -391,7 +391,7 @@ proptest! {
         messages in prop::collection::vec((0_u16..4, prop::bool::weighted(0.3), 1_usize..6), 1..20),
         order in prop::collection::vec(any::<prop::sample::Index>(), 0..100),
     ) {
-        let mut rx = Rx::new(&AssocConfig::rfc(), Tsn(first), 4);
+        let mut rx = Rx::new(&AssocConfig::rfc(), Tsn(first), 4, false);
         let mut chunks: Vec<(Data<'_>, Vec<u8>)> = Vec::new();
         let mut next_ssn = [u16::MAX; 4];
         let mut ssn_of = [0_u16; 4];

@@ -11,7 +11,7 @@ impl Rx {
             memory,
             buffer,
             window: self.window.a_rwnd(self.starving()),
-            messages: self.reassembly.ready().len(),
+            messages: self.assembler.ready().len(),
             gaps: self.tracker.gaps(),
         }
     }

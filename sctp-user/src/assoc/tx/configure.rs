@@ -2,6 +2,7 @@
 
 use super::{Tx, TxConfig};
 use crate::config::AssocConfig;
+use crate::sched;
 
 impl TxConfig {
     pub(super) fn of(cfg: &AssocConfig) -> Self {
@@ -19,6 +20,11 @@ impl TxConfig {
 }
 
 impl Tx {
+    /// Takes another scheduler, or other values for streams.
+    pub(crate) fn set_scheduler(&mut self, cfg: &AssocConfig) {
+        self.queue.set_scheduler(sched::new(cfg));
+    }
+
     /// Takes new values: they count from the next packet, SACK or message on. Answers whether a send that was refused for want
     /// of room may be tried again.
     pub(crate) fn configure(&mut self, cfg: &AssocConfig) -> bool {

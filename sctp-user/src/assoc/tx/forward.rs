@@ -131,7 +131,7 @@ impl Tx {
         for index in self.out.base()..=self.out.advanced() {
             let Some(f) = self.out.get(index).map(|c| &c.fragment) else { break };
             if !f.unordered {
-                let entry = SkippedSsn { sid: f.sid, ssn: f.ssn };
+                let entry = SkippedSsn { sid: f.sid, ssn: f.ssn() };
                 match list.binary_search_by_key(&f.sid, |s| s.sid) {
                     Ok(at) => list.splice(at..=at, [entry]).for_each(drop),
                     Err(_) if list.len() >= max => break,

@@ -42,7 +42,7 @@ impl Side {
         let path = Path::new(cfg, Time::ZERO, "10.0.0.1".parse().unwrap(), None, Channel::Udp { local: 9899, remote: 9899 });
         Self {
             tx: Tx::new(cfg, Tsn(own_tsn), 70, u32::try_from(peer_rwnd).unwrap()),
-            rx: Rx::new(cfg, Tsn(peer_tsn), 70),
+            rx: Rx::new(cfg, Tsn(peer_tsn), 70, false),
             paths: Paths::new(path),
             t3_expiries: 0,
             data_packets: 0,

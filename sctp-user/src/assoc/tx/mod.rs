@@ -3,6 +3,7 @@
 mod abandon;
 mod configure;
 mod echo;
+mod format;
 mod forward;
 mod opening;
 mod outstanding;
@@ -26,9 +27,12 @@ mod rules_test;
 #[cfg(test)]
 mod tx_test;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use self::echo::Echo;
+pub(crate) use self::format::FragmentFormat;
 use self::forward::Forward;
 use self::outstanding::{ChunkState, Index, Outstanding, Span};
 use self::policy::Policy;
@@ -38,10 +42,9 @@ use crate::config::AssocConfig;
 use crate::error::SendError;
 use crate::event::{SendOptions, Undelivered};
 use crate::num::{KeyId, Ppid, StreamId, Tsn};
-use crate::sched::RoundRobin;
+use crate::sched;
 use crate::stats::AssocStats;
 use crate::time::Time;
-use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
 
 /// Send buffer bytes for each message that may wait: bounds what tiny messages take beside their payload.
 const BUFFER_PER_MESSAGE: usize = 16;
@@ -158,7 +161,7 @@ impl Tx {
             amdcs: usize::MAX,
             reserve: 0,
             outbound_streams,
-            queue: SendQueue::new(Box::<RoundRobin>::default()),
+            queue: SendQueue::new(sched::new(cfg)),
             out: Outstanding::new(initial_tsn),
             window: PeerWindow::new(peer_rwnd),
             recovery: None,
@@ -221,6 +224,11 @@ impl Tx {
         self.amdcs = amdcs;
     }
 
+    /// Length of a chunk without user data.
+    pub(crate) fn header_len(&self) -> usize {
+        self.queue.format().header_len()
+    }
+
     /// So many bytes of each packet with user data are needed for something else.
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.reserve = bytes;
@@ -238,7 +246,7 @@ impl Tx {
 
     /// Most user data in a chunk that passes on all paths.
     pub(crate) fn longest_chunk(&self) -> usize {
-        self.amdcs.saturating_sub(self.reserve).saturating_sub(DATA_CHUNK_HEADER_LEN).min(self.cfg.max_fragment)
+        self.amdcs.saturating_sub(self.reserve).saturating_sub(self.header_len()).min(self.cfg.max_fragment)
     }
 
     /// Most messages that may wait.
@@ -319,20 +327,16 @@ impl Tx {
     /// Everything not cumulatively acknowledged, whole messages, oldest first; the sender is empty afterwards. For an association
     /// that ends: the books of its paths are not kept.
     pub(crate) fn take_undelivered(&mut self) -> Vec<Undelivered> {
-        let mut all: Vec<(u64, Undelivered)> = Vec::new();
+        // A message that was sent in part may have chunks outstanding, among those of others, and a rest that waits.
+        let mut all: BTreeMap<u64, Undelivered> = BTreeMap::new();
         let next_tsn = self.out.tsn(self.out.next_index());
         let out = core::mem::replace(&mut self.out, Outstanding::new(next_tsn));
         for chunk in out.iter().filter(|c| c.state != ChunkState::Abandoned) {
-            if all.last().is_none_or(|(seq, _)| *seq != chunk.fragment.seq) {
-                all.push((chunk.fragment.seq, chunk.fragment.undelivered()));
-            }
+            all.entry(chunk.fragment.seq).or_insert_with(|| chunk.fragment.undelivered());
         }
-        // A message that was sent in part may stand at the end of one and at the beginning of the other.
-        let mut queued = self.queue.drain();
-        queued.sort_unstable_by_key(|(seq, _)| *seq);
-        let partial = all.last().map(|(seq, _)| *seq);
-        all.extend(queued.into_iter().filter(|(seq, _)| Some(*seq) != partial));
-        all.sort_by_key(|(seq, _)| *seq);
-        all.into_iter().map(|(_, message)| message).collect()
+        for (seq, queued) in self.queue.drain() {
+            all.entry(seq).or_insert(queued);
+        }
+        all.into_values().collect()
     }
 }

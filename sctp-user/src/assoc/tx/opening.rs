@@ -1,19 +1,25 @@
 //! The sender while the association is being opened: messages may be accepted, and ride behind the COOKIE ECHO, before the
 //! peer's limits are known for good (RFC 9260 section 5.1).
 
-use super::Tx;
 use super::outstanding::ChunkState;
 use super::rwnd::PeerWindow;
+use super::{FragmentFormat, Tx};
 use crate::assoc::path::Paths;
 use crate::event::Undelivered;
 
 impl Tx {
-    /// The handshake told what the peer takes: `outbound` streams, and a window of `peer_rwnd` bytes. Answers the messages
-    /// that were accepted for streams that there are not (section 5.1.1).
-    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32) -> Vec<Undelivered> {
+    /// The handshake told what the peer takes: `outbound` streams, a window of `peer_rwnd` bytes, and which kind of chunk. Answers
+    /// the messages that were accepted for streams that there are not (section 5.1.1).
+    pub(crate) fn establish(&mut self, outbound: u16, peer_rwnd: u32, format: FragmentFormat) -> Vec<Undelivered> {
         self.outbound_streams = outbound;
+        self.queue.set_format(format);
         self.window = PeerWindow::new(peer_rwnd);
         self.queue.refuse_from(outbound)
+    }
+
+    /// Whether chunks of another kind have been sent.
+    pub(crate) fn has_begun_otherwise(&self, format: FragmentFormat) -> bool {
+        !self.out.is_empty() && self.queue.format() != format
     }
 
     /// What rode behind a COOKIE ECHO is to be sent again, with the next one.

@@ -10,7 +10,6 @@ use super::policy::Policy;
 use super::queue::Fragment;
 use crate::assoc::path::PathId;
 use crate::num::Tsn;
-use crate::wire::chunk::DATA_CHUNK_HEADER_LEN;
 use crate::wire::cursor::padded;
 
 /// Most chunks outstanding: gap ack blocks reach no farther, and a stream sequence number is never in use twice
@@ -81,7 +80,7 @@ impl SentChunk {
 
     /// Length in a packet, with header and padding: what counts against cwnd.
     pub(super) fn wire_len(&self) -> usize {
-        padded(DATA_CHUNK_HEADER_LEN + self.fragment.len)
+        padded(self.fragment.format.header_len() + self.fragment.len)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Messages that wait to be sent, by stream, and their fragmentation (RFC 9260 section 6.9).
 //!
-//! The scheduler chooses among streams at message boundaries only: once the first fragment of a message is sent, all others
-//! follow, since TSNs of a message must be consecutive.
+//! The scheduler chooses among streams. In DATA chunks it does so at message boundaries only: once the first fragment of a message
+//! is sent, all others follow, since TSNs of a message must be consecutive. In I-DATA chunks it chooses for every chunk, and at any
+//! time there is at most one message of each stream of which a part was sent (RFC 8260 section 2.2.2). TSNs are assigned as chunks
+//! are taken out, so their order is that of sending.
 //!
 //! A message may come from the user in parts (RFC 6458 section 8.1.26). Its stream has its turn when the end is there, or, lest a
 //! message larger than the send buffer wait for ever, when there is much of it ([`EARLY`]) or the buffer is full.
@@ -11,10 +13,11 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::format::FragmentFormat;
 use super::policy::Policy;
 use crate::event::{Message, SendOptions, Undelivered};
-use crate::num::{KeyId, Ppid, Ssn, StreamId};
-use crate::sched::Scheduler;
+use crate::num::{Fsn, KeyId, Mid, Ppid, Ssn, StreamId};
+use crate::sched::{Next, Scheduler};
 use crate::time::Time;
 
 /// So many bytes of a message that has no end yet may leave.
@@ -46,7 +49,14 @@ impl QueuedMessage {
 
 #[derive(Clone, Debug, Default)]
 struct OutStream {
-    next_ssn: Ssn,
+    /// Of the next ordered message; its lower half is the stream sequence number.
+    next_mid: Mid,
+    /// Of the next unordered message.
+    next_unordered: Mid,
+    /// Of the next fragment of the message that was begun.
+    next_fsn: Fsn,
+    /// User data that was sent since the scheduler was last told.
+    served: usize,
     /// The send buffer bounds it.
     messages: VecDeque<QueuedMessage>,
     /// User data in `messages` that was not sent.
@@ -62,14 +72,16 @@ struct OutStream {
 }
 
 impl OutStream {
-    /// Length of what it would send next, if it should have its turn.
-    fn ready(&self, early: usize) -> Option<usize> {
+    /// What it would send next, if it should have its turn: a whole message, or much of one, or, where nothing waits for the end
+    /// of a message that was begun, whatever is there of it.
+    fn ready(&self, early: usize, format: FragmentFormat) -> Option<Next> {
         let first = self.messages.front()?;
-        (self.ends > 0 || self.bytes >= early).then_some(first.payload.len())
+        let ready = self.ends > 0 || self.bytes >= early || (self.begun && format.interleaves());
+        ready.then_some(Next { seq: first.seq, len: first.payload.len() - first.sent })
     }
 }
 
-/// A message or a fragment of one, as it becomes a DATA chunk.
+/// A message or a fragment of one, as it becomes a DATA or I-DATA chunk.
 #[derive(Clone, Debug)]
 pub(super) struct Fragment {
     /// Place of the message among all messages of the association.
@@ -81,9 +93,13 @@ pub(super) struct Fragment {
     /// Length of this fragment.
     pub(super) len: usize,
     pub(super) sid: StreamId,
-    pub(super) ssn: Ssn,
+    /// The message's identifier in its stream, among the ordered or the unordered ones.
+    pub(super) mid: Mid,
+    /// The number of the fragment in its message.
+    pub(super) fsn: Fsn,
     pub(super) ppid: Ppid,
     pub(super) unordered: bool,
+    pub(super) format: FragmentFormat,
     /// The application wants an immediate SACK for this fragment.
     pub(super) immediate: bool,
     /// [`SendOptions::context`].
@@ -109,6 +125,11 @@ impl Fragment {
         self.ends && self.offset + self.len == self.whole.len()
     }
 
+    /// The stream sequence number of the message: it counts as its identifier does, but has fewer bits; zero if unordered.
+    pub(super) fn ssn(&self) -> Ssn {
+        if self.unordered { Ssn(0) } else { Ssn(u16::try_from(self.mid.0 & 0xffff).unwrap_or_default()) }
+    }
+
     /// The user data.
     pub(super) fn payload(&self) -> &[u8] {
         self.whole.get(self.offset..self.offset + self.len).unwrap_or(&[])
@@ -122,7 +143,7 @@ impl Fragment {
 
     /// The message that it is part of, which failed after it was sent.
     pub(super) fn undelivered(&self) -> Undelivered {
-        let message = Message::whole(self.sid, self.ssn, self.ppid, self.unordered, self.whole.clone());
+        let message = Message::whole(self.sid, self.ssn(), self.ppid, self.unordered, self.whole.clone());
         Undelivered { message, context: self.context, sent: true }
     }
 }
@@ -133,6 +154,7 @@ pub(super) struct SendQueue {
     /// One for each stream that was ever used; never more than there are outbound streams.
     streams: BTreeMap<StreamId, OutStream>,
     scheduler: Box<dyn Scheduler>,
+    format: FragmentFormat,
     /// The stream whose message is next.
     head: Option<StreamId>,
     bytes: usize,
@@ -144,7 +166,53 @@ pub(super) struct SendQueue {
 
 impl SendQueue {
     pub(super) fn new(scheduler: Box<dyn Scheduler>) -> Self {
-        Self { streams: BTreeMap::new(), scheduler, head: None, bytes: 0, messages: 0, next_seq: 0, giving_way: BTreeSet::new() }
+        Self {
+            streams: BTreeMap::new(),
+            scheduler,
+            format: FragmentFormat::Data,
+            head: None,
+            bytes: 0,
+            messages: 0,
+            next_seq: 0,
+            giving_way: BTreeSet::new(),
+        }
+    }
+
+    /// The kind of chunk was agreed on; nothing was sent yet.
+    pub(super) fn set_format(&mut self, format: FragmentFormat) {
+        self.format = format;
+    }
+
+    /// The kind of chunk that messages go in.
+    pub(super) fn format(&self) -> FragmentFormat {
+        self.format
+    }
+
+    /// Lets another scheduler choose from now on. A message that must be sent to its end before others is.
+    pub(super) fn set_scheduler(&mut self, scheduler: Box<dyn Scheduler>) {
+        self.scheduler = scheduler;
+        for (sid, stream) in self.streams.iter().filter(|(_, s)| s.active) {
+            // Of a message that has left in part, the rest may not be here yet.
+            let rest = stream.messages.front().map(|m| Next { seq: m.seq, len: m.payload.len() - m.sent });
+            self.scheduler.activate(*sid, rest.unwrap_or(Next { seq: self.next_seq, len: 0 }));
+        }
+        self.choose();
+    }
+
+    /// A packet is complete.
+    pub(super) fn end_packet(&mut self) {
+        self.scheduler.end_packet();
+        self.choose();
+    }
+
+    /// The stream that the next chunk must be of if it shall go with one of `sid` in a packet, as far as the scheduler is concerned.
+    pub(super) fn goes_with(&self, sid: StreamId) -> bool {
+        self.head == Some(sid) || !self.scheduler.keeps_packets_apart()
+    }
+
+    /// Whether chunks of different streams never share a packet.
+    pub(super) fn keeps_packets_apart(&self) -> bool {
+        self.scheduler.keeps_packets_apart()
     }
 
     /// User data that waits, in bytes.
@@ -184,10 +252,15 @@ impl SendQueue {
     /// Tells the scheduler of a stream that should have its turn.
     fn activate(&mut self, sid: StreamId, early: usize) {
         let Some(stream) = self.streams.get_mut(&sid).filter(|s| !s.active) else { return };
-        let Some(len) = stream.ready(early) else { return };
+        let Some(next) = stream.ready(early, self.format) else { return };
         stream.active = true;
-        self.scheduler.activate(sid, len);
-        if self.head.is_none() {
+        self.scheduler.activate(sid, next);
+        self.choose();
+    }
+
+    /// Has the scheduler choose, unless a message must be sent to its end first.
+    fn choose(&mut self) {
+        if self.format.interleaves() || !self.head.and_then(|sid| self.streams.get(&sid)).is_some_and(|s| s.begun) {
             self.head = self.scheduler.pick();
         }
     }
@@ -225,7 +298,7 @@ impl SendQueue {
                 self.scheduler.deactivate(sid);
             }
         }
-        self.head = self.scheduler.pick();
+        self.choose();
         dropped.sort_unstable_by_key(|(seq, _)| *seq);
         Some(dropped.into_iter().map(|(_, m)| m).collect())
     }
@@ -251,7 +324,7 @@ impl SendQueue {
 
     /// Whether the beginning of a message has left and its end has not.
     fn is_begun(&self) -> bool {
-        self.head.and_then(|sid| self.streams.get(&sid)).is_some_and(|s| s.begun)
+        self.streams.values().any(|s| s.begun)
     }
 
     /// The address that the user wants the next message to go to.
@@ -281,15 +354,18 @@ impl SendQueue {
         let m = stream.messages.front_mut()?;
         let len = (m.payload.len() - m.sent).min(max.max(1));
         let last = m.sent + len == m.payload.len();
+        let counter = if m.opts.unordered { &mut stream.next_unordered } else { &mut stream.next_mid };
         let fragment = Fragment {
             seq: m.seq,
             whole: m.payload.clone(),
             offset: m.sent,
             len,
             sid,
-            ssn: if m.opts.unordered { Ssn(0) } else { stream.next_ssn },
+            mid: *counter,
+            fsn: stream.next_fsn,
             ppid: m.ppid,
             unordered: m.opts.unordered,
+            format: self.format,
             immediate: last && m.opts.sack_immediately,
             context: m.opts.context,
             auth_key: m.opts.auth_key,
@@ -303,13 +379,17 @@ impl SendQueue {
         m.sent += len;
         self.bytes -= len;
         stream.bytes -= len;
+        stream.served += len;
         stream.begun = true;
+        stream.next_fsn = fragment.fsn.next();
         if last {
             stream.messages.pop_front();
             self.messages -= 1;
         }
         if last && fragment.ends {
-            self.end_message(sid, fragment.whole.len(), fragment.unordered);
+            self.end_message(sid, fragment.unordered);
+        } else if self.format.interleaves() {
+            self.tell_served(sid);
         }
         Some(fragment)
     }
@@ -371,7 +451,7 @@ impl SendQueue {
         if at == 0 && core::mem::take(&mut stream.active) {
             self.scheduler.deactivate(sid);
             self.activate(sid, EARLY);
-            self.head = self.scheduler.pick();
+            self.choose();
         }
         let policy = m.policy;
         Some((m.undelivered(sid), policy))
@@ -383,16 +463,17 @@ impl SendQueue {
         let stream = self.streams.get_mut(&sid)?;
         let m = stream.messages.pop_front_if(|m| m.seq == seq && m.sent > 0)?;
         let rest = m.payload.len() - m.sent;
-        let ssn = if m.opts.unordered { Ssn(0) } else { stream.next_ssn };
         let stand_in = Fragment {
             seq,
             whole: Bytes::new(),
             offset: 0,
             len: 0,
             sid,
-            ssn,
+            mid: if m.opts.unordered { stream.next_unordered } else { stream.next_mid },
+            fsn: stream.next_fsn,
             ppid: m.ppid,
             unordered: m.opts.unordered,
+            format: self.format,
             immediate: false,
             context: m.opts.context,
             begins: false,
@@ -403,22 +484,28 @@ impl SendQueue {
         self.bytes -= rest;
         stream.bytes -= rest;
         self.messages -= 1;
-        self.end_message(sid, m.payload.len(), m.opts.unordered);
+        self.end_message(sid, m.opts.unordered);
         let policy = m.policy;
         Some((stand_in, m.undelivered(sid), policy))
     }
 
-    /// The last of the message at the head has left, or never will.
-    fn end_message(&mut self, sid: StreamId, len: usize, unordered: bool) {
+    /// The last of the message that was begun in `sid` has left, or never will.
+    fn end_message(&mut self, sid: StreamId, unordered: bool) {
         let Some(stream) = self.streams.get_mut(&sid) else { return };
-        if !unordered {
-            stream.next_ssn = stream.next_ssn.next();
-        }
+        let counter = if unordered { &mut stream.next_unordered } else { &mut stream.next_mid };
+        *counter = counter.next();
+        stream.next_fsn = Fsn(0);
         stream.begun = false;
         stream.ends -= 1;
-        let next_len = stream.ready(EARLY);
-        stream.active = next_len.is_some();
-        self.scheduler.served(sid, len, next_len);
+        self.tell_served(sid);
+    }
+
+    /// Tells the scheduler of what `sid` was served, and has it choose again.
+    fn tell_served(&mut self, sid: StreamId) {
+        let Some(stream) = self.streams.get_mut(&sid) else { return };
+        let next = stream.ready(EARLY, self.format);
+        stream.active = next.is_some();
+        self.scheduler.served(sid, core::mem::take(&mut stream.served), next);
         self.head = self.scheduler.pick();
     }
 
@@ -456,7 +543,7 @@ impl SendQueue {
         let mut all = Vec::with_capacity(self.messages);
         for (&sid, stream) in &mut self.streams {
             let old = core::mem::take(stream);
-            stream.next_ssn = old.next_ssn;
+            (stream.next_mid, stream.next_unordered) = (old.next_mid, old.next_unordered);
             all.extend(old.messages.into_iter().map(|m| (m.seq, m.undelivered(sid))));
         }
         while let Some(sid) = self.scheduler.pick() {
@@ -493,7 +580,7 @@ mod tests {
         let mut seen = Vec::new();
         while let Some(f) = q.pop(100) {
             assert_eq!(f.payload().len(), f.len);
-            seen.push((f.sid.0, f.ssn.0, f.len, f.begin(), f.end(), f.immediate));
+            seen.push((f.sid.0, f.ssn().0, f.len, f.begin(), f.end(), f.immediate));
         }
         let expected = [
             (1, 0, 100, true, false, false),
@@ -513,7 +600,7 @@ mod tests {
         for n in 0..=65_536_u32 {
             push(&mut q, 0, 1, SendOptions::ordered());
             push(&mut q, 0, 1, SendOptions::unordered());
-            assert_eq!(u32::from(q.pop(10).unwrap().ssn.0), n % 65_536);
+            assert_eq!(u32::from(q.pop(10).unwrap().ssn().0), n % 65_536);
             assert!(q.pop(10).unwrap().unordered);
         }
     }

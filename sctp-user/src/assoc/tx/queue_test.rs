@@ -1,15 +1,17 @@
-//! The send queue against a model, with messages that come in parts.
+//! The send queue against a model, with messages that come in parts, with all schedulers, by messages and by chunks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::format::FragmentFormat;
 use super::policy::Policy;
 use super::queue::SendQueue;
+use crate::config::{AssocConfig, StreamScheduler};
 use crate::event::SendOptions;
-use crate::num::{Ppid, Ssn, StreamId};
-use crate::sched::RoundRobin;
+use crate::num::{Ppid, StreamId};
+use crate::sched::{self, Scheduler};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -17,6 +19,16 @@ enum Op {
     Pop { max: usize },
     Full,
     Drop,
+    EndPacket,
+    Scheduler(u8),
+}
+
+/// One of the schedulers, with values for its streams.
+fn scheduler(n: u8) -> Box<dyn Scheduler> {
+    use StreamScheduler::{FairCapacity, FirstCome, Priority, RoundRobin, RoundRobinPacket, WeightedFair};
+    let all = [FirstCome, RoundRobin, RoundRobinPacket, Priority, FairCapacity, WeightedFair];
+    let stream_values = BTreeMap::from([(StreamId(0), u16::from(n / 6)), (StreamId(2), 3)]);
+    sched::new(&AssocConfig { scheduler: all[usize::from(n % 6)], stream_values, ..AssocConfig::rfc() })
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -24,6 +36,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (0..3_u16, len, any::<bool>(), any::<bool>()).prop_map(|(sid, len, unordered, unfinished)| Op::Push { sid, len, unordered, unfinished }),
         6 => (1..40_000_usize).prop_map(|max| Op::Pop { max }),
+        2 => Just(Op::EndPacket),
+        1 => any::<u8>().prop_map(Op::Scheduler),
         1 => Just(Op::Full),
         1 => Just(Op::Drop),
     ]
@@ -40,10 +54,13 @@ struct Message {
 
 #[derive(Default)]
 struct Model {
+    interleaving: bool,
     streams: BTreeMap<u16, VecDeque<Message>>,
-    next_ssn: BTreeMap<u16, Ssn>,
-    /// The stream of the message that is going out.
-    begun: Option<u16>,
+    /// Of ordered and of unordered messages.
+    next_mid: BTreeMap<(u16, bool), u32>,
+    next_fsn: BTreeMap<u16, u32>,
+    /// The streams of the messages that are going out.
+    begun: BTreeSet<u16>,
     pushes: u8,
 }
 
@@ -67,10 +84,13 @@ impl Model {
 
     /// Whether something must go out: there is a whole message, and nothing unfinished keeps the others.
     fn must_send(&self) -> bool {
-        match self.begun.and_then(|sid| self.streams[&sid].front()) {
-            Some(m) => m.sent < m.bytes.len(),
-            None => self.streams.values().flatten().any(|m| m.ended),
+        let mut begun = self.begun.iter().filter_map(|sid| self.streams[sid].front());
+        if begun.any(|m| m.sent < m.bytes.len()) {
+            return true;
         }
+        let open = |sid: &u16| self.begun.contains(sid);
+        let free = self.interleaving || self.begun.is_empty();
+        free && self.streams.iter().filter(|(sid, _)| !open(sid)).any(|(_, s)| s.iter().any(|m| m.ended))
     }
 }
 
@@ -82,23 +102,25 @@ fn pop(q: &mut SendQueue, model: &mut Model, max: usize) -> bool {
         return false;
     };
     assert!(next == Some(f.len) && f.len <= max && f.len > 0);
-    assert!(model.begun.is_none_or(|sid| sid == f.sid.0), "a message inside another");
-    assert_eq!(f.begin(), model.begun.is_none());
+    assert!(model.interleaving || model.begun.iter().all(|sid| *sid == f.sid.0), "a message inside another");
+    assert_eq!(f.begin(), !model.begun.contains(&f.sid.0));
     let stream = model.streams.get_mut(&f.sid.0).unwrap();
     let message = stream.front_mut().unwrap();
     assert_eq!(f.payload(), &message.bytes[message.sent..message.sent + f.len]);
     assert_eq!(f.unordered, message.unordered);
-    let ssn = model.next_ssn.entry(f.sid.0).or_default();
-    assert_eq!(f.ssn, if message.unordered { Ssn(0) } else { *ssn });
+    let mid = model.next_mid.entry((f.sid.0, message.unordered)).or_default();
+    let fsn = model.next_fsn.entry(f.sid.0).or_default();
+    assert_eq!((f.mid.0, f.fsn.0), (*mid, *fsn));
+    assert_eq!(u32::from(f.ssn().0), if message.unordered { 0 } else { *mid });
     message.sent += f.len;
-    model.begun = Some(f.sid.0);
+    *fsn += 1;
+    model.begun.insert(f.sid.0);
     assert_eq!(f.end(), message.ended && message.sent == message.bytes.len());
     if f.end() {
-        if !message.unordered {
-            *ssn = ssn.next();
-        }
+        *mid += 1;
+        *fsn = 0;
         stream.pop_front();
-        model.begun = None;
+        model.begun.remove(&f.sid.0);
     }
     true
 }
@@ -113,9 +135,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn messages_in_parts_stay_together_and_lose_nothing(ops in proptest::collection::vec(op(), 1..60)) {
-        let mut q = SendQueue::new(Box::<RoundRobin>::default());
-        let mut model = Model::default();
+    fn messages_in_parts_stay_together_and_lose_nothing(
+        ops in proptest::collection::vec(op(), 1..60),
+        interleaving: bool,
+        first in any::<u8>(),
+    ) {
+        let mut q = SendQueue::new(scheduler(first));
+        q.set_format(FragmentFormat::of(interleaving));
+        let mut model = Model { interleaving, ..Model::default() };
         for op in ops {
             match op {
                 Op::Push { sid, len, unordered, unfinished } => push(&mut q, &mut model, sid, len, unordered, unfinished),
@@ -123,8 +150,10 @@ proptest! {
                     pop(&mut q, &mut model, max);
                 }
                 Op::Full => q.release_unfinished(),
+                Op::EndPacket => q.end_packet(),
+                Op::Scheduler(n) => q.set_scheduler(scheduler(n)),
                 Op::Drop => {
-                    let begun = model.begun.is_some_and(|sid| model.streams[&sid].front().is_some_and(|m| !m.ended));
+                    let begun = model.begun.iter().any(|sid| model.streams[sid].front().is_some_and(|m| !m.ended));
                     match q.drop_unfinished() {
                         None => prop_assert!(begun, "nothing of it has left"),
                         Some(dropped) => {

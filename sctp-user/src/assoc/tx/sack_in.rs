@@ -7,7 +7,7 @@ use crate::assoc::path::{Paths, SackRound};
 use crate::cc::{AckInfo, Loss};
 use crate::num::Tsn;
 use crate::time::Time;
-use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Gaps, Sack};
+use crate::wire::chunk::{Gaps, Sack};
 
 /// What one SACK newly acknowledged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,7 +119,7 @@ impl Tx {
             return 0;
         };
         let new = self.queue.bytes().min(self.window.room(self.out.flight_payload()));
-        let new = new + self.queue.messages().min(new) * DATA_CHUNK_HEADER_LEN;
+        let new = new + self.queue.messages().min(new) * self.header_len();
         self.burst.saturating_mul(path.pmdcs()).min(self.out.marked_bytes() + new)
     }
 

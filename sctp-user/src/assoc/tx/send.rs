@@ -4,9 +4,9 @@ use super::outstanding::{ChunkState, Index, MAX_OUTSTANDING, SentChunk};
 use super::queue::Fragment;
 use super::{Tx, TxStats};
 use crate::assoc::path::{Path, PathId, Paths, RttProbe};
+use crate::num::StreamId;
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data, kind};
 
 /// The room left in a packet is used for a fragment if it is at least this fraction of a full one: each chunk costs a header.
 const MIN_FILL: usize = 8;
@@ -93,7 +93,7 @@ impl Tx {
         let Some(len) = self.queue.next_len(self.max_fragment(path)) else {
             return false;
         };
-        let full = self.queue.bytes() + self.queue.messages() * DATA_CHUNK_HEADER_LEN >= path.pmdcs();
+        let full = self.queue.bytes() + self.queue.messages() * self.header_len() >= path.pmdcs();
         if self.corked && !full && !self.queue.mid_message() {
             return false;
         }
@@ -120,10 +120,10 @@ impl Tx {
         if !plan.again && !plan.new {
             return 0;
         }
-        let mut count = if plan.again { self.fill_again(now, path, paths, pkt) } else { 0 };
+        let (mut count, sid) = if plan.again { self.fill_again(now, path, paths, pkt) } else { (0, None) };
         let alone = count > 0 && paths.get(path).is_some_and(|p| p.one_packet);
         if plan.new && !alone && self.out.first_marked().is_none() {
-            count += self.fill_new(now, path, paths, pkt);
+            count += self.fill_new(now, path, sid, paths, pkt);
         }
         self.prune(now, paths);
         if count > 0 {
@@ -143,24 +143,30 @@ impl Tx {
         next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() + self.reserve > path.pmdcs())
     }
 
-    fn fill_again(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
+    /// Adds chunks that are sent again; answers how many, and the stream of the last.
+    fn fill_again(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> (usize, Option<StreamId>) {
         let mut count = 0;
+        let mut stream = None;
+        let apart = self.queue.keeps_packets_apart();
         while let Some(index) = self.out.first_marked().filter(|index| self.path_again(*index, paths) == path) {
             if self.is_spent(now, index) {
                 self.abandon(now, index, paths);
                 continue;
             }
-            let Some((len, key)) = self.out.get(index).map(|c| (c.wire_len(), c.fragment.auth_key)) else {
+            let Some((len, fragment)) = self.out.get(index).map(|c| (c.wire_len(), &c.fragment)) else {
                 break;
             };
-            let fits = pkt.fits_chunk(kind::DATA, len) || (count == 0 && is_fresh(pkt, paths, path));
-            if !fits || !pkt.takes_key(kind::DATA, key) {
+            let (sid, kind) = (fragment.sid, fragment.format.kind());
+            let fits = pkt.fits_chunk(kind, len) || (count == 0 && is_fresh(pkt, paths, path));
+            let apart = apart && stream.is_some_and(|s| s != sid);
+            if !fits || apart || !pkt.takes_key(kind, fragment.auth_key) {
                 break;
             }
             self.resend(now, index, path, paths, pkt);
+            stream = Some(sid);
             count += 1;
         }
-        count
+        (count, stream)
     }
 
     /// Sends the marked chunk `index` again, on `path`.
@@ -203,9 +209,11 @@ impl Tx {
         self.write(index, before, paths, pkt);
     }
 
-    fn fill_new(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
+    /// Adds new chunks behind others of `stream`; answers how many.
+    fn fill_new(&mut self, now: Time, path: PathId, mut stream: Option<StreamId>, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let mut added = 0;
-        while self.new_path(paths) == path {
+        let kind = self.queue.format().kind();
+        while self.new_path(paths) == path && stream.is_none_or(|sid| self.queue.goes_with(sid)) {
             if self.abandon_expired_head(now, paths) {
                 continue;
             }
@@ -216,12 +224,12 @@ impl Tx {
             let Some(len) = self.queue.next_len(max) else {
                 break;
             };
-            let fits = pkt.fits_chunk(kind::DATA, DATA_CHUNK_HEADER_LEN + len);
+            let fits = pkt.fits_chunk(kind, self.header_len() + len);
             let any = !self.out.is_empty();
             if !fits || self.out.len() >= MAX_OUTSTANDING || !self.window.allows(len, self.out.flight_payload(), any) {
                 break;
             }
-            if !pkt.takes_key(kind::DATA, self.queue.auth_key()) {
+            if !pkt.takes_key(kind, self.queue.auth_key()) {
                 break;
             }
             let blind = self.window.is_closed_for(len);
@@ -229,6 +237,7 @@ impl Tx {
                 break;
             };
             self.stats.count_new(&fragment, blind);
+            stream = Some(fragment.sid);
             let chunk = SentChunk { blind, ..SentChunk::new(fragment, path) };
             let wire_len = chunk.wire_len();
             self.blind |= blind;
@@ -247,19 +256,22 @@ impl Tx {
             self.out.set_packet(index, pkt.len());
             added += 1;
         }
+        if added > 0 {
+            self.queue.end_packet();
+        }
         added
     }
 
     /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
     pub(super) fn max_fragment(&self, path: &Path) -> usize {
-        self.longest_chunk().min(path.pmdcs() - DATA_CHUNK_HEADER_LEN - self.reserve).min(self.window.largest())
+        self.longest_chunk().min(path.pmdcs() - self.header_len() - self.reserve).min(self.window.largest())
     }
 
     /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.
     /// No chunk is cut to what is left of a window: that would leave packets part-filled.
     fn next_max(&self, path: &Path, pkt: &PacketWriter<'_>) -> usize {
         let max = self.max_fragment(path);
-        let room = pkt.room_for(kind::DATA).saturating_sub(DATA_CHUNK_HEADER_LEN) & !3;
+        let room = pkt.room_for(self.queue.format().kind()).saturating_sub(self.header_len()) & !3;
         let fills = !pkt.is_empty() && room < max && room >= max / MIN_FILL && self.queue.rest().is_some_and(|rest| rest > max);
         if fills { room } else { max }
     }
@@ -271,17 +283,8 @@ impl Tx {
         };
         let f = &chunk.fragment;
         let path = paths.get_mut(chunk.path).filter(|_| self.cfg.sender_i_bit);
-        pkt.push(&Data {
-            immediate: f.immediate || path.is_some_and(|p| self.benefits(p, index, before)),
-            unordered: f.unordered,
-            begin: f.begin(),
-            end: f.end(),
-            tsn: self.out.tsn(index),
-            sid: f.sid,
-            ssn: f.ssn,
-            ppid: f.ppid,
-            payload: f.payload(),
-        });
+        let immediate = f.immediate || path.is_some_and(|p| self.benefits(p, index, before));
+        f.write(self.out.tsn(index), immediate, pkt);
     }
 
     /// Whether the sender benefits from an immediate SACK of the chunk just sent (section 6.1 at the end): it emptied the

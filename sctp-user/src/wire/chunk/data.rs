@@ -8,10 +8,10 @@ use crate::wire::packet::RawChunk;
 /// Length of a DATA chunk without user data, in bytes.
 pub const DATA_CHUNK_HEADER_LEN: usize = 16;
 
-const E_BIT: u8 = 1;
-const B_BIT: u8 = 2;
-const U_BIT: u8 = 4;
-const I_BIT: u8 = 8;
+pub(super) const E_BIT: u8 = 1;
+pub(super) const B_BIT: u8 = 2;
+pub(super) const U_BIT: u8 = 4;
+pub(super) const I_BIT: u8 = 8;
 
 /// A DATA chunk. An empty payload is decoded, since the answer to it needs the TSN (RFC 9260 section 6.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,6 +5,7 @@ mod control;
 mod data;
 mod entries;
 mod forward_tsn;
+mod idata;
 mod init;
 mod pad;
 mod sack;
@@ -17,6 +18,7 @@ pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, Shut
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::entries::{Entries, Entry};
 pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
+pub use self::idata::{I_DATA_CHUNK_HEADER_LEN, IData, Place};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
 pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
@@ -129,6 +131,8 @@ pub enum Chunk<'a> {
     ShutdownComplete(ShutdownComplete),
     /// AUTH.
     Auth(Auth<'a>),
+    /// I-DATA.
+    IData(IData<'a>),
     /// PAD.
     Pad(Pad<'a>),
     /// FORWARD TSN.
@@ -158,6 +162,7 @@ impl<'a> Chunk<'a> {
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
             kind::AUTH => Auth::decode(raw).map(Self::Auth),
+            kind::I_DATA => IData::decode(raw).map(Self::IData),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
             kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
             kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
@@ -186,6 +191,7 @@ impl Encode for Chunk<'_> {
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
             Self::Auth(c) => c.encode(w),
+            Self::IData(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
             Self::ForwardTsn(c) => c.encode(w),
             Self::IForwardTsn(c) => c.encode(w),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use comfy_table::{Table, presets};
-use registrar::cli::{identifier, milliseconds};
+use registrar::cli::{KeyOptions, identifier, milliseconds};
 use registrar::report::say;
 use rserpool::dump::Snapshot;
 use rserpool::node::{DumpFailure, DumpNode};
@@ -46,6 +46,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "MS", default_value = "30000", value_parser = milliseconds)]
     timeout: Duration,
     #[command(flatten)]
+    keys: KeyOptions,
+    #[command(flatten)]
     transport: TransportOptions,
 }
 
@@ -67,8 +69,14 @@ fn ask(options: &Options) -> Result<Snapshot> {
     let stack = Stack::new(runtime.stack_config(), Box::new(OsEntropy::new()?));
     let handle: Handle<LateNode<DumpNode>> = runtime.spawn(LateNode::default()).context("cannot start a thread")?;
     let endpoint = EndpointConfig::with(handle.claim_port(0)?, Arc::new(AssocConfig::rfc()));
-    let node = DumpNode::new(stack, endpoint, identity(options)?)?;
-    handle.with(|host, now| host.start(now, node))?;
+    let mut node = DumpNode::new(stack, endpoint, identity(options)?)?;
+    let keys = options.keys.read()?;
+    handle.with(|host, now| {
+        if let Some(keys) = &keys {
+            node.protect(now, keys);
+        }
+        host.start(now, node);
+    })?;
     let asked = handle.with(|host, now| host.node().map(|node| node.ask(now, &[addr])))?;
     asked.transpose().with_context(|| format!("{addr} cannot be reached"))?;
     let result = handle.wait(Some(options.timeout), |host, _| host.node()?.take_result())?;

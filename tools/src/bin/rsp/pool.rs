@@ -1,12 +1,15 @@
 //! What everything that takes part in a pool has in common: flags, and sessions for the services.
+#![allow(clippy::disallowed_methods, reason = "edge: a thread looks after the key file")]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use registrar::cli::{ANNOUNCE_GROUP, ChildOptions, Place, milliseconds, registrar_place};
+use registrar::cli::{ANNOUNCE_GROUP, ChildOptions, KeyOptions, KeyWatch, Place, milliseconds, registrar_place};
+use registrar::signal::Stop;
 use rserpool::api::{
     AsapConfig, ElementConfig, Error, Failover, PeSession, PoolListener, PoolStream, Received, RegisterError, ResolveError, Rserpool,
     SendInfo, SessionConfig,
@@ -40,6 +43,9 @@ pub(crate) struct PoolOptions {
     /// Use the loopback interface only
     #[arg(long)]
     pub(crate) loopback_only: bool,
+    /// Shared keys.
+    #[command(flatten)]
+    pub(crate) keys: KeyOptions,
     /// Flags that choose what carries SCTP.
     #[command(flatten)]
     pub(crate) transport: TransportOptions,
@@ -60,8 +66,47 @@ pub(crate) enum Role {
 /// A pool, and the runtime to take part in it.
 pub(crate) struct Member<'a> {
     options: &'a PoolOptions,
+    /// Before the pool, which ends with the last who holds it.
+    _keeper: Option<Keeper>,
     rsp: Rserpool,
     pool: PoolHandle,
+}
+
+/// How often to look whether the key file was changed.
+const KEY_TICK: Duration = Duration::from_millis(250);
+
+/// Has a pool follow the changes of its key file, until it is dropped.
+struct Keeper {
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    fn start(rsp: Rserpool, mut watch: KeyWatch) -> io::Result<Self> {
+        let stop = Stop::default();
+        let stopped = stop.clone();
+        let look = move || {
+            while !stopped.wait(KEY_TICK) {
+                if let Some(keys) = watch.poll()
+                    && rsp.protect(&keys).is_err()
+                {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("keys".into()).spawn(look)?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop.request();
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed already.
+            drop(thread.join());
+        }
+    }
 }
 
 impl PoolOptions {
@@ -86,7 +131,13 @@ impl PoolOptions {
         if self.loopback_only {
             builder = builder.announce_interfaces(vec![self.loopback()]);
         }
-        Ok(Member { options: self, rsp: builder.start()?, pool })
+        let watch = self.keys.watch();
+        if let Some(keys) = self.keys.read()? {
+            builder = builder.keys(keys);
+        }
+        let rsp = builder.start()?;
+        let keeper = self.keys.key_file.is_some().then(|| Keeper::start(rsp.clone(), watch)).transpose();
+        Ok(Member { options: self, _keeper: keeper.context("cannot start a thread")?, rsp, pool })
     }
 
     fn loopback(&self) -> IpAddr {
