@@ -49,5 +49,9 @@ pub(crate) fn change_keys(assoc: &mut Assoc<'_>, now: Time) {
 /// What a peer says of it in its INIT or INIT ACK.
 pub(crate) fn params(seed: u64) -> Vec<FuzzParam> {
     let raw = |kind, value: &[u8]| FuzzParam::Raw { kind, value: value.to_vec() };
-    if is_on(seed) { vec![raw(0x8002, &[7; 32]), raw(0x8004, &[0, 1]), raw(0x8003, &types(seed >> 6).collect::<Vec<_>>())] } else { Vec::new() }
+    if is_on(seed) {
+        vec![raw(0x8002, &[7; 32]), raw(0x8004, &[0, 1]), raw(0x8003, &types(seed >> 6).collect::<Vec<_>>())]
+    } else {
+        Vec::new()
+    }
 }

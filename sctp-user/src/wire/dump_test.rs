@@ -1,5 +1,6 @@
 use super::chunk::{
-    Abort, Auth, Chunk, Data, Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, IForwardTsn, Init, InitParams, Sack, SkippedMid, SkippedSsn,
+    Abort, Auth, Chunk, Data, Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, IForwardTsn, Init, InitParams, Sack, SkippedMid,
+    SkippedSsn,
 };
 use super::packet::{CommonHeader, Packet, PacketWriter};
 use super::param::Param;

@@ -37,7 +37,7 @@ impl Extensions {
     /// Those that both sides agreed on, at their beginning: `core` knows what both said.
     pub(crate) fn negotiate(core: &mut Core) -> Self {
         let auth = Auth::negotiate(core);
-        core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
+        core.tx.reserve(auth.as_ref().map_or(0, Auth::data_overhead));
         let agreed = core.agreed();
         Self { auth, ecn: Ecn::negotiate(agreed), partial_reliability: PartialReliability::negotiate(agreed, core) }
     }

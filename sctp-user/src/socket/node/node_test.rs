@@ -9,18 +9,18 @@ use super::link::Owner;
 use super::reading::MAX_INBOX;
 use super::*;
 use crate::config::AssocConfig;
+use crate::config::{HmacId, KeyRing, SharedKey};
 use crate::entropy::SeededEntropy;
 use crate::error::CloseReason;
 use crate::net::Channel;
-use crate::socket::info::{RcvInfo, Received};
-use crate::config::{HmacId, KeyRing, SharedKey};
 use crate::num::KeyId;
+use crate::socket::info::{RcvInfo, Received};
 use crate::socket::notification::{AuthIndication, EventKind, Notification};
 use crate::socket::option::{
-    AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks,
+    AssocIdList, AssocSel, AutoClose, EventOption, ExplicitEor, GetOpt, Linger, NoDelay, Place, RtoInfo, SetOpt, Subscription,
 };
 use crate::socket::option::{
-    AssocIdList, AssocSel, AutoClose, EventOption, ExplicitEor, GetOpt, Linger, NoDelay, Place, RtoInfo, SetOpt, Subscription,
+    AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks,
 };
 
 const A: [u8; 4] = [10, 0, 0, 1];
