@@ -17,7 +17,7 @@ use sctp_user::{
     SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Transmit, Vtag,
 };
 
-use crate::chunk::{FuzzChunk, FuzzInit, Knowledge};
+use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge};
 
 const MAX_OPS: usize = 300;
 /// Packets that a stack may want to send at one moment, and timers that may fire within one step: more is a loop.
@@ -161,6 +161,8 @@ impl Host {
         config.recv_buffer = if setup.small_window { 4_000 } else { 64 << 10 };
         config.max_message = 64 << 10;
         config.nagle = setup.nagle;
+        config.add_ip = setup.seed & 1 != 0;
+        config.add_ip_without_auth = true;
         crate::auth::configure(&mut config, setup.seed);
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(setup.seed)));
         let endpoint = stack.open(EndpointConfig::with(PORTS.0, Arc::new(config))).unwrap_or_else(|e| panic!("{e}"));
@@ -229,8 +231,13 @@ fn peer_ip(n: u8) -> IpAddr {
 
 impl World {
     fn new(setup: Setup) -> Self {
-        let known =
-            Knowledge { next_tsn: setup.peer_tsn, peer_tag: setup.peer_tag.max(1), peer_tsn: setup.peer_tsn, ..Knowledge::default() };
+        let known = Knowledge {
+            next_tsn: setup.peer_tsn,
+            peer_tag: setup.peer_tag.max(1),
+            peer_tsn: setup.peer_tsn,
+            asconf: setup.peer_tsn,
+            ..Knowledge::default()
+        };
         let mut this = Self {
             host: Host::new(&setup),
             twin: Host::new(&setup),
@@ -253,8 +260,17 @@ impl World {
     }
 
     fn handshake(&mut self) {
-        let params = crate::auth::params(self.setup.seed);
-        let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: params.clone() };
+        let mut params = crate::auth::params(self.setup.seed);
+        params.push(FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80] });
+        let plain = || FuzzInit {
+            known: true,
+            tag: 0,
+            tsn: 0,
+            rwnd: 100_000,
+            streams: (4, 4),
+            cookie: true,
+            params: params.clone(),
+        };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
             self.packet(&Tag::Right, 0, &[FuzzChunk::CookieAck]);
@@ -429,6 +445,7 @@ impl World {
                 Chunk::Data(d) if d.tsn.0.wrapping_sub(self.known.highest) < 1 << 31 => self.known.highest = d.tsn.0,
                 Chunk::Sack(s) => self.known.next_tsn = s.cum_tsn.0.wrapping_add(1),
                 Chunk::Heartbeat(hb) => self.known.heartbeat = hb.tlvs.to_vec(),
+                Chunk::Asconf(c) => self.known.asked = c.serial.0,
                 _ => {}
             }
         }

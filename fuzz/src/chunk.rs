@@ -1,13 +1,16 @@
 //! Chunks that a fuzzer makes up: well-formed, with fields near what the association expects, so that they reach deep.
 
 use arbitrary::Arbitrary;
+use std::net::IpAddr;
+
 use sctp_user::wire::chunk::{
-    Abort, CookieEcho, Data, Duplicates, ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Sack, Shutdown, ShutdownComplete,
+    Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, CookieEcho, Data, Duplicates,
+    ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Sack, Shutdown, ShutdownComplete,
 };
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::Param;
 use sctp_user::wire::{Chunk, PacketWriter};
-use sctp_user::{Ppid, Ssn, StreamId, Tsn, Vtag};
+use sctp_user::{Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
 
 /// Most items of any list in a chunk.
 const MAX_ITEMS: usize = 16;
@@ -29,6 +32,10 @@ pub(crate) struct Knowledge {
     pub(crate) peer_tag: u32,
     /// The peer's first TSN.
     pub(crate) peer_tsn: u32,
+    /// The number of the peer's next ASCONF.
+    pub(crate) asconf: u32,
+    /// The number of the stack's last ASCONF.
+    pub(crate) asked: u32,
 }
 
 /// A chunk by fields. Numbers of transmission are relative to what the association knows.
@@ -89,6 +96,17 @@ pub(crate) enum FuzzChunk {
     ShutdownComplete {
         t: bool,
     },
+    /// A change of the peer's addresses: the next one, if `ahead` is 0.
+    Asconf {
+        ahead: i8,
+        addr: u8,
+        requests: Vec<(u8, u8, u8)>,
+    },
+    /// An answer to the stack's last ASCONF, if `ahead` is 0.
+    AsconfAck {
+        ahead: i8,
+        errors: Vec<(u8, FuzzCause)>,
+    },
     /// Any type, any value.
     Raw {
         kind: u8,
@@ -125,6 +143,17 @@ pub(crate) enum FuzzParam {
 pub(crate) struct FuzzCause {
     code: u8,
     value: Vec<u8>,
+}
+
+/// An address: one of the peer's, a stranger's, none, or one that nobody has.
+fn some_ip(n: u8) -> IpAddr {
+    match n {
+        0 => [0; 4].into(),
+        1 => [0_u16; 8].into(),
+        2 => [224, 0, 0, 1].into(),
+        3 => [0xfd00, 0, 0, 0, 0, 0, 0, 1].into(),
+        n => [10, 0, 1, n % 80].into(),
+    }
 }
 
 fn near(base: u32, by: i8) -> Tsn {
@@ -245,6 +274,26 @@ impl FuzzChunk {
             Self::Ecne(by) => w.push(&Chunk::Ecne(near(k.highest, *by))),
             Self::Cwr(by) => w.push(&Chunk::Cwr(near(k.next_tsn, *by))),
             Self::ShutdownComplete { t } => w.push(&ShutdownComplete { t: *t }),
+            Self::Asconf { ahead, addr, requests } => {
+                let serial = Serial(k.asconf.wrapping_add_signed(i32::from(*ahead)));
+                k.asconf = k.asconf.wrapping_add(u32::from(*ahead == 0));
+                let kinds = [AddressRequest::Add, AddressRequest::Delete, AddressRequest::SetPrimary];
+                let request = |(kind, id, addr): &(u8, u8, u8)| AsconfParam::Request {
+                    request: kinds[usize::from(*kind) % kinds.len()],
+                    correlation: u32::from(*id),
+                    addr: some_ip(*addr),
+                };
+                let params: Vec<_> = requests.iter().take(MAX_ITEMS).map(request).collect();
+                w.push(&Chunk::Asconf(Asconf { serial, address: some_ip(*addr), params: AsconfParams::List(&params) }));
+            }
+            Self::AsconfAck { ahead, errors } => {
+                let causes: Vec<_> =
+                    errors.iter().take(MAX_ITEMS).map(|(id, c)| (k.asked.wrapping_add(u32::from(*id)), causes(&[c.clone()]))).collect();
+                let responses: Vec<_> =
+                    causes.iter().map(|(correlation, causes)| AsconfResponse::Error { correlation: *correlation, causes }).collect();
+                let serial = Serial(k.asked.wrapping_add_signed(i32::from(*ahead)));
+                w.push(&Chunk::AsconfAck(AsconfAck { serial, responses: AsconfResponses::List(&responses) }));
+            }
             Self::Raw { kind, flags, value } => {
                 let value = value.get(..value.len().min(512)).unwrap_or_default();
                 let mut raw = vec![*kind, *flags];

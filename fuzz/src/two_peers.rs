@@ -139,6 +139,11 @@ enum Op {
         path: u8,
         up: bool,
     },
+    /// A host has some of its addresses from now on, or all.
+    Addresses {
+        side: Side,
+        some: u8,
+    },
     /// The attacker sends a packet to this side.
     Blind {
         to: Side,
@@ -254,6 +259,8 @@ impl World {
         config.max_message = 64 << 10;
         // Messages are judged whole.
         config.partial_delivery = false;
+        config.add_ip = setup.seed & 1 != 0;
+        config.add_ip_without_auth = true;
         config.recv_buffer = if setup.small_window { 4_000 } else { 256 << 10 };
         crate::auth::configure(&mut config, setup.seed);
         config.validate().unwrap_or_else(|e| panic!("{e}"));
@@ -351,6 +358,13 @@ impl World {
                 if let Some(down) = paths.get_mut(usize::from(path) % MAX_PATHS) {
                     *down = !up;
                 }
+            }
+            Op::Addresses { side, some } => {
+                let all = self.setup.ips(side);
+                let kept = |(n, ip): (usize, &IpAddr)| (some >> (n % 8) & 1 != 0).then_some(*ip);
+                let addrs: Vec<_> = all.iter().enumerate().filter_map(kept).collect();
+                let now = self.now;
+                self.peer(side).stack.handle_addresses(now, AddrChange::Set(if addrs.is_empty() { all } else { addrs }));
             }
             Op::Blind { to, path, tag, ref chunks } => self.attack(to, usize::from(path), tag, chunks),
         }

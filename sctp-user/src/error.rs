@@ -44,6 +44,24 @@ pub enum PathError {
     OutOfRange,
 }
 
+/// Why the peer cannot be told of a change of our addresses (RFC 5061).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// The association is gone.
+    #[error("the association is gone")]
+    Closed,
+    /// Add-IP was not agreed on with the peer, or we are behind a NAT whose addresses the configuration tells.
+    #[error("the peer cannot be told of other addresses")]
+    Unsupported,
+    /// It is no address of this host, the association does not use it, or it means nothing to the peer.
+    #[error("not an address of ours, or none that the peer could use")]
+    NotOurs,
+    /// One address must stay (RFC 5061 section 5.3 rule F5).
+    #[error("the last address cannot be removed")]
+    LastAddress,
+}
+
 /// Why an endpoint could not be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
@@ -110,6 +128,30 @@ pub enum SendError {
     /// The send buffer is full: wait for [`crate::Event::Writable`].
     #[error("send buffer full")]
     WouldBlock,
+}
+
+/// Why streams cannot be reconfigured (RFC 6525).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ReconfigError {
+    /// The association is not established.
+    #[error("the association is not established")]
+    Closed,
+    /// The peer, or this side, has no stream reconfiguration ([`AssocConfig::stream_reset`](crate::AssocConfig::stream_reset)).
+    #[error("the association has no stream reconfiguration")]
+    NotSupported,
+    /// Another request is under way, ours or one of the peer that concerns all streams: wait for its event.
+    #[error("another request is under way")]
+    AlreadyInProgress,
+    /// There is no such stream, or neither direction was named.
+    #[error("no such stream")]
+    InvalidStream,
+    /// More streams than one packet can name (name none, for all), or than an association can have.
+    #[error("too many streams")]
+    TooMany,
+    /// All TSNs were reset less than 30 s ago (RFC 6525 section 5.1.4).
+    #[error("reset less than 30 s ago")]
+    TooSoon,
 }
 
 /// A configuration that the RFC forbids (rulings: a value that a MUST forbids is refused).

@@ -208,6 +208,21 @@ pub enum PathChange {
     Unreachable,
     /// It is the primary path now (SCTP_ADDR_MADE_PRIM).
     MadePrimary,
+    /// The peer has this address too now, which is to be confirmed (SCTP_ADDR_ADDED; RFC 5061).
+    Added,
+    /// The peer has this address no more (SCTP_ADDR_REMOVED; RFC 5061).
+    Removed,
+}
+
+/// What became of a request to reconfigure streams (RFC 6525 section 6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReconfigOutcome {
+    /// It was done.
+    Performed,
+    /// The peer denied it.
+    Denied,
+    /// It failed: the peer was busy with another one, or knows no such stream.
+    Failed,
 }
 
 /// What happened to a key of authentication (RFC 6458 section 6.1.8).
@@ -282,6 +297,8 @@ pub enum Event {
         /// What happened.
         change: PathChange,
     },
+    /// The peer's adaptation layer indication (RFC 5061 section 4.2.6): follows [`Event::Connected`] and [`Event::Restarted`].
+    Adaptation(u32),
     /// Something happened to a shared key of authentication.
     Authentication {
         /// The key.
@@ -291,4 +308,33 @@ pub enum Event {
     },
     /// The peer reported an error that does not end the association; the causes as they came.
     RemoteError(Bytes),
+    /// Streams began anew, or did not (RFC 6525): stream sequence numbers count from zero again.
+    StreamsReset {
+        /// Whether these are streams that the peer sends on.
+        incoming: bool,
+        /// Whether these are streams that we send on.
+        outgoing: bool,
+        /// The streams; none stands for all.
+        streams: Vec<StreamId>,
+        /// What became of it.
+        outcome: ReconfigOutcome,
+    },
+    /// All TSNs and streams of both sides began anew, or did not (RFC 6525).
+    AssociationReset {
+        /// The next TSN that we use.
+        local_tsn: Tsn,
+        /// The next TSN that the peer uses.
+        peer_tsn: Tsn,
+        /// What became of it.
+        outcome: ReconfigOutcome,
+    },
+    /// There are more streams, or not (RFC 6525).
+    StreamsChanged {
+        /// Streams that the peer may send on now.
+        inbound: u16,
+        /// Streams that we may send on now.
+        outbound: u16,
+        /// What became of it.
+        outcome: ReconfigOutcome,
+    },
 }

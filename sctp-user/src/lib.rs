@@ -106,11 +106,11 @@ pub use config::{
     StreamScheduler,
 };
 pub use entropy::{Entropy, SeededEntropy};
-pub use error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
-pub use event::{AssocId, EndpointId, Event, KeyUse, Message, PathChange, PathState, PrPolicy, Reliability, SendOptions};
+pub use error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, ReconfigError, SendError};
+pub use event::{AssocId, EndpointId, Event, KeyUse, Message, PathChange, PathState, PrPolicy, ReconfigOutcome, Reliability, SendOptions};
 pub use net::{AddrChange, Channel, Ecn, Meta, NetError, NetErrorKind, PeerAddr, Train, Transmit};
 pub use node::{LateNode, Node};
-pub use num::{Fsn, KeyId, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
-pub use stack::{Assoc, AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus, Stack};
+pub use num::{Fsn, KeyId, Mid, Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
+pub use stack::{Assoc, AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus, ResetDirection, Stack};
 pub use stats::{Abandoned, AssocStats, PathStats, StackCounters, StackStats};
 pub use time::Time;

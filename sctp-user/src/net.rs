@@ -131,6 +131,23 @@ pub struct Transmit {
     pub may_fragment: bool,
 }
 
+impl Transmit {
+    /// Back to where a packet came from, from where it went to (RFC 6951 section 5.4: the UDP port of that very packet).
+    pub(crate) fn back_to(meta: &Meta) -> Self {
+        Self {
+            src: Some(meta.dst),
+            dst: scoped(meta.src, meta.channel.remote_port(), meta.ifindex.unwrap_or(0)),
+            channel: meta.channel,
+            ecn: None,
+            size: 0,
+            segment_size: None,
+            dscp: 0,
+            flow_label: 0,
+            may_fragment: false,
+        }
+    }
+}
+
 /// What kind of error the network reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

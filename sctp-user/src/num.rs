@@ -129,6 +129,10 @@ serial!(
     /// Number of a fragment within its message, counted from 0 (RFC 8260 section 2.1).
     Fsn(u32, i32)
 );
+serial!(
+    /// Sequence number of an ASCONF chunk (RFC 5061 section 3).
+    Serial(u32, i32)
+);
 plain!(
     /// Stream identifier, counted from 0 in each direction.
     StreamId(u16)

@@ -109,8 +109,24 @@ counters! {
         out_cwrs: sum,
         /// CWRs received.
         in_cwrs: sum,
+        /// Requests to reconfigure streams sent, retransmissions not included.
+        out_reconfig_requests: sum,
+        /// Requests to reconfigure streams received, retransmissions included.
+        in_reconfig_requests: sum,
+        /// Expiries of the Re-configuration Timer.
+        reconfig_expireds: sum,
         /// Times that the window was reduced for congestion marks.
         ecn_reductions: sum,
+        /// ASCONFs sent (RFC 5061), retransmissions included.
+        out_asconfs: sum,
+        /// ASCONFs received.
+        in_asconfs: sum,
+        /// ASCONF-ACKs sent.
+        out_asconf_acks: sum,
+        /// ASCONF-ACKs received.
+        in_asconf_acks: sum,
+        /// Expiries of T4: ASCONFs that were not answered in time.
+        t4_expireds: sum,
         /// AUTH chunks received.
         in_auths: sum,
         /// AUTH chunks received whose code was wrong, or whose key or algorithm we have not: what stood behind them was dropped.

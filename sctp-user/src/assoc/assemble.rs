@@ -40,6 +40,7 @@ impl Association {
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
         core.prune(ctx);
+        ext.advance(core, ctx);
         let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
             if let Some(probe) = core.probe_packet(ctx, ext, buf) {
                 return Some(probe);
@@ -94,6 +95,10 @@ impl Core {
 
     /// Where the next packet goes, if there is one.
     fn next_way(&self, ctx: &Context<'_>) -> Option<Way> {
+        // Only what tells the peer of a new address may leave from there (RFC 5061 section 5.3 rule F1).
+        if self.has_no_source() && !matches!(self.control.front(), Some(Control::Encoded(_))) {
+            return None;
+        }
         if let Some(c) = self.control.front() {
             return Some(self.way_of(c));
         }
@@ -128,7 +133,7 @@ impl Core {
         }
     }
 
-    fn is_confirmed(&self, path: PathId) -> bool {
+    pub(super) fn is_confirmed(&self, path: PathId) -> bool {
         self.paths.get(path).is_some_and(|p| p.confirmed)
     }
 
@@ -306,7 +311,10 @@ impl Core {
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: Vtag::ZERO };
         let mut pkt = PacketWriter::new(buf, header, limit);
         let peer = self.paths.get(self.paths.primary());
-        let own = peer.map(|p| source::listed(&self.cfg, &self.local_addrs, p.addr)).unwrap_or_default();
+        let mut own = peer.map(|p| source::listed(&self.cfg, &self.local_addrs, p.addr)).unwrap_or_default();
+        if self.cfg.brief_listing && self.local_terms.capabilities.asconf {
+            own.truncate(source::BRIEF_LIST);
+        }
         let mut params: Vec<_> = own.into_iter().map(Param::Address).collect();
         // RFC 8261 section 6.1: a lower layer knows no addresses.
         if peer.is_none_or(|p| p.channel.has_addresses()) {

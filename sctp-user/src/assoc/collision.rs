@@ -52,12 +52,15 @@ impl Association {
                 let go_on = core.on_collision(ctx, c);
                 if opening {
                     self.ext = Extensions::negotiate(core);
+                    self.ext.begin(core);
+                    self.ext.on_established(core, ctx);
                 }
                 go_on
             }
             Verdict::Restart => {
                 let restarted = core.on_restart(ctx, c);
                 if restarted {
+                    self.ext.give_up(core);
                     self.ext = Extensions::negotiate(core);
                 }
                 restarted
@@ -126,6 +129,7 @@ impl Core {
         self.state = State::Established;
         self.start_heartbeats(ctx);
         self.events.push_back(Event::Restarted);
+        self.tell_adaptation();
         if was_refused {
             self.events.push_back(Event::Writable);
         }

@@ -55,7 +55,6 @@ pub(crate) enum Control {
     Shutdown,
     ShutdownAck,
     /// A chunk of an extension.
-    #[expect(dead_code, reason = "until the first extension sends a chunk of its own")]
     Encoded(Encoded),
 }
 
@@ -80,8 +79,35 @@ impl Encode for Encoded {
 }
 
 impl Control {
+    /// The path that it was made for.
+    pub(super) fn path(&self) -> Option<PathId> {
+        match self {
+            Self::Heartbeat(path, _) | Self::HeartbeatAck(path, ..) => Some(*path),
+            Self::Encoded(chunk) => chunk.path,
+            _ => None,
+        }
+    }
+
+    /// Path `old` is number `new` from now on.
+    pub(super) fn rename_path(&mut self, old: PathId, new: PathId) {
+        match self {
+            Self::Heartbeat(path, _) | Self::HeartbeatAck(path, ..) if *path == old => *path = new,
+            Self::Encoded(Encoded { path: Some(path), .. }) if *path == old => *path = new,
+            _ => {}
+        }
+    }
+
+    /// Our address that it was made to leave from.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        match self {
+            Self::HeartbeatAck(_, source, _) => Some(*source),
+            Self::Encoded(chunk) => chunk.source,
+            _ => None,
+        }
+    }
+
     /// Bytes that it holds because of what the peer sent.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::HeartbeatAck(_, _, tlvs) => tlvs.len(),
             Self::Error(causes) => causes.len(),
@@ -384,12 +410,18 @@ impl Core {
         self.cookie = Vec::new();
         self.control.retain(|c| !matches!(c, Control::Init | Control::CookieEcho));
         self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
+        self.tell_adaptation();
         self.start_heartbeats(ctx);
         self.start_autoclose(ctx.now);
         self.tx.begin_opportunity();
         if core::mem::take(&mut self.closing) {
             self.shutdown(ctx);
         }
+    }
+
+    /// What the peer's layer above SCTP said of itself (RFC 5061 section 4.2.6) is for ours.
+    pub(super) fn tell_adaptation(&mut self) {
+        self.events.extend(self.peer_terms.adaptation.map(Event::Adaptation));
     }
 
     /// The association is over: what was not delivered is reported, then the reason.

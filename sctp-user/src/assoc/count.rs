@@ -8,11 +8,11 @@ use crate::stats::AssocStats;
 
 impl Core {
     /// A packet of `len` bytes came by `path`.
-    pub(super) fn count_packet(&mut self, path: PathId, len: usize) {
+    pub(super) fn count_packet(&mut self, path: Option<PathId>, len: usize) {
         let len = len as u64;
         self.counters.in_sctp_packs += 1;
         self.counters.in_bytes += len;
-        if let Some(p) = self.paths.get_mut(path) {
+        if let Some(p) = path.and_then(|path| self.paths.get_mut(path)) {
             p.stats.in_packs += 1;
             p.stats.in_bytes += len;
         }

@@ -22,6 +22,8 @@ pub(super) struct Arrival<'a> {
     pub(super) meta: &'a Meta,
     pub(super) bytes: &'a Bytes,
     pub(super) header: CommonHeader,
+    /// Whether an ASCONF came before in the packet.
+    pub(super) after_asconf: bool,
 }
 
 /// Whether a packet may touch the association.
@@ -71,7 +73,9 @@ impl Association {
         (skip, mut gate): (usize, Gate),
     ) {
         let Self { core, ext } = self;
-        let Some(path) = core.paths.find(meta.src) else { return };
+        // From an address that the peer has yet to add, nothing is taken but the ASCONF that does (RFC 5061 section 5.3.2).
+        let mut from = core.paths.find(meta.src);
+        let mut after_asconf = false;
         let first = packet.chunks().next().and_then(Result::ok);
         if let Some(Ok(Chunk::Abort(abort))) = first.as_ref().map(RawChunk::decode)
             && !core.local_terms.auth.requires(kind::ABORT)
@@ -79,10 +83,12 @@ impl Association {
         {
             return;
         }
-        core.heard(ctx.now, path, meta, first.is_some_and(|c| c.kind == kind::INIT_ACK));
+        if let Some(path) = from {
+            core.heard(ctx.now, path, meta, first.is_some_and(|c| c.kind == kind::INIT_ACK));
+        }
         let was_waiting = core.state == State::ShutdownSent;
         core.complaints.next_packet();
-        core.count_packet(path, bytes.len());
+        core.count_packet(from, bytes.len());
         let alone = packet.chunks().count() == 1;
         let mut lowest: Option<Tsn> = None;
         for raw in packet.chunks().skip(skip) {
@@ -96,6 +102,13 @@ impl Association {
                 Entry::Skip => continue,
                 Entry::Stop => break,
             }
+            if !ext.knows(raw.kind) {
+                core.counters.in_ctrl_chunks += 1;
+                if core.on_unknown(ctx.now, &raw) {
+                    continue;
+                }
+                break;
+            }
             let Ok(chunk) = raw.decode() else {
                 tracing::debug!(assoc = core.id.get(), kind = raw.kind, "malformed chunk");
                 break;
@@ -106,17 +119,32 @@ impl Association {
                 }
                 _ => core.counters.in_ctrl_chunks += 1,
             }
-            let opening = core.state == State::CookieWait;
-            let go_on = if ext.knows(raw.kind) {
-                let arrival = Arrival { path, meta, bytes, header: packet.header };
-                ext.on_chunk(core, ctx, &arrival, &chunk);
-                core.on_chunk(ctx, &arrival, &chunk)
-            } else {
-                core.on_unknown(ctx.now, &raw)
-            };
+            if from.is_none() && !matches!(raw.kind, kind::AUTH | kind::ASCONF) {
+                break;
+            }
+            if raw.kind == kind::ABORT && ext.ignores_abort_to(ctx.now, meta.dst) {
+                break;
+            }
+            let path = from.unwrap_or_else(|| core.paths.primary());
+            let (opening, was_opening) = (core.state == State::CookieWait, core.state.is_opening());
+            let arrival = Arrival { path, meta, bytes, header: packet.header, after_asconf };
+            ext.on_chunk(core, ctx, &arrival, &chunk);
+            let go_on = core.on_chunk(ctx, &arrival, &chunk);
+            if raw.kind == kind::ASCONF {
+                // Paths may have come and gone, or got other numbers.
+                let now_from = core.paths.find(meta.src);
+                if let Some(path) = now_from.filter(|_| from.is_none()) {
+                    core.heard(ctx.now, path, meta, false);
+                }
+                (from, after_asconf) = (now_from, true);
+            }
             if opening && core.state == State::CookieEchoed {
                 // The INIT ACK told what the peer has.
                 *ext = Extensions::negotiate(core);
+                ext.begin(core);
+            }
+            if was_opening && !core.state.is_opening() {
+                ext.on_established(core, ctx);
             }
             if !go_on || core.state == State::Closed {
                 break;
@@ -126,8 +154,14 @@ impl Association {
         if let Some(lowest) = lowest.filter(|_| core.state != State::Closed) {
             ext.on_data_packet(core, lowest, meta.ecn);
         }
-        if core.state != State::Closed && (lowest.is_some() || core.rx.as_ref().is_some_and(Rx::is_to_acknowledge)) {
+        if let Some(path) = from
+            && core.state != State::Closed
+            && (lowest.is_some() || core.rx.as_ref().is_some_and(Rx::is_to_acknowledge))
+        {
             core.after_data(ctx, path);
+        }
+        if core.state != State::Closed {
+            ext.advance(core, ctx);
         }
         ext.on_packet_end(core);
         if was_waiting && core.state == State::ShutdownSent {
@@ -163,7 +197,10 @@ impl Core {
             | Chunk::Auth(_)
             | Chunk::Pad(_)
             | Chunk::ForwardTsn(_)
-            | Chunk::IForwardTsn(_) => {}
+            | Chunk::IForwardTsn(_)
+            | Chunk::Asconf(_)
+            | Chunk::AsconfAck(_)
+            | Chunk::Reconfig(_) => {}
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true
@@ -221,7 +258,8 @@ impl Core {
 
     fn on_heartbeat(&mut self, at: &Arrival<'_>, hb: &Heartbeat<'_>) {
         self.counters.in_heartbeats += 1;
-        if self.state.answers_heartbeats() {
+        // Nothing leaves from an address that the peer does not know yet, or no more (RFC 5061 section 5.3 rules F1 and F4).
+        if self.state.answers_heartbeats() && self.local_addrs.contains(&at.meta.dst) {
             self.push_control(Control::HeartbeatAck(at.path, at.meta.dst, Bytes::copy_from_slice(hb.tlvs)));
         }
     }

@@ -10,7 +10,7 @@ use super::path::PathId;
 use super::state::State;
 use crate::error::CloseReason;
 use crate::event::Event;
-use crate::net::Transmit;
+use crate::net::{Meta, Transmit};
 use crate::num::Vtag;
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk};
@@ -141,6 +141,13 @@ impl Core {
         let mut bytes = Vec::new();
         chunk.encode(&mut Writer::new(&mut bytes));
         self.farewell = Some(Box::new(Farewell { transmit: path.transmit(), vtag, chunk: bytes }));
+    }
+
+    /// A packet with a single chunk for where one came from that is no path.
+    pub(super) fn say_aside(&mut self, meta: &Meta, chunk: &impl Encode) {
+        let mut bytes = Vec::new();
+        chunk.encode(&mut Writer::new(&mut bytes));
+        self.farewell = Some(Box::new(Farewell { transmit: Transmit::back_to(meta), vtag: self.peer_tag, chunk: bytes }));
     }
 }
 

@@ -30,6 +30,20 @@ pub(crate) struct Unreachable {
     probes: u32,
 }
 
+impl Unreachable {
+    /// Whether this path is being checked.
+    pub(super) fn is_about(&self, path: PathId) -> bool {
+        self.path == path
+    }
+
+    /// Path `old` is number `new` from now on.
+    pub(super) fn rename(&mut self, old: PathId, new: PathId) {
+        if self.path == old {
+            self.path = new;
+        }
+    }
+}
+
 impl Association {
     /// Serves every timer that has expired.
     pub(crate) fn on_timeout(&mut self, ctx: &mut Context<'_>) {
@@ -163,7 +177,7 @@ impl Core {
     }
 
     /// An address is to be probed as soon as HB.Max.Burst packets for each RTO allow it (section 5.4).
-    fn probe_in_turn(&mut self, now: Time, path: PathId) {
+    pub(super) fn probe_in_turn(&mut self, now: Time, path: PathId) {
         let at = self.next_probe.max(now);
         let burst = u32::try_from(self.cfg.hb_max_burst.max(1)).unwrap_or(u32::MAX);
         self.next_probe = at + self.rto() / burst;
@@ -254,12 +268,16 @@ impl Core {
 
     pub(super) fn on_heartbeat_ack(&mut self, ctx: &mut Context<'_>, ack: &Heartbeat<'_>) {
         let Some(info) = ack.info().and_then(HeartbeatInfo::parse) else { return };
-        let data = self.paths.data_path();
-        if self.paths.get_mut(info.path).is_some_and(|p| p.on_heartbeat_ack(ctx.now, &info)) {
+        let (data, confirmed) = (self.paths.data_path(), self.is_confirmed(self.paths.data_path()));
+        let mut answered = |id| self.paths.get_mut(id).is_some_and(|p| p.on_heartbeat_ack(ctx.now, &info));
+        // The path may have got another number meanwhile.
+        let others = || (0..).map(PathId).take(MAX_PATHS).filter(|id| *id != info.path);
+        let path = if answered(info.path) { Some(info.path) } else { others().find(|id| answered(*id)) };
+        if let Some(path) = path {
             self.counters.in_heartbeat_acks += 1;
             self.errors = 0;
-            self.note_mtu(info.path);
-            if self.paths.data_path() != data {
+            self.note_mtu(path);
+            if self.paths.data_path() != data || self.is_confirmed(data) != confirmed {
                 // Data goes by another path now, which may have room.
                 self.tx.begin_opportunity();
             }

@@ -2,6 +2,7 @@
 //!
 //! [`Core`] is everything that RFC 9260 needs, one file per procedure; [`ext`] is the place of the extensions.
 
+mod addresses;
 mod assemble;
 mod collision;
 pub mod cookie;
@@ -22,6 +23,7 @@ pub(crate) mod rx;
 mod shutdown;
 mod snapshot;
 pub(crate) mod state;
+mod streams;
 mod timers;
 mod trial;
 pub(crate) mod tx;
@@ -29,7 +31,8 @@ pub(crate) mod tx;
 pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;
-pub(crate) use self::ext::{Extensions, Gate, Rejection, Terms, verify_auth};
+pub(crate) use self::ext::{Extensions, Gate, Goal, Rejection, Terms, What, verify_auth};
+pub(crate) use self::streams::Streams;
 pub(crate) use self::trial::Trial;
 use crate::time::Time;
 
@@ -47,5 +50,10 @@ impl Association {
             return None;
         }
         [self.core.next_deadline(), self.ext.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether packets to `ip` belong to the association: it is our end, or will be, or was until just now.
+    pub(crate) fn is_local(&self, now: Time, ip: std::net::IpAddr) -> bool {
+        self.core.is_local(ip) || self.ext.asconf.as_ref().is_some_and(|a| a.takes(now, ip))
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::cause::Cause;
 use crate::wire::chunk::Init;
 use crate::wire::cursor::padded;
 use crate::wire::param::{self, Param};
-use crate::wire::tlv::Action;
+use crate::wire::tlv::{Action, Tlv};
 
 /// The most bytes of unrecognized parameters that are reported back: an answer must stay within one packet.
 const MAX_REPORT: usize = 512;
@@ -75,9 +75,15 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
             | Param::HmacAlgo(_)
             | Param::SupportedExtensions(_)
             | Param::ForwardTsnSupported
-            | Param::Adaptation(_) => {
+            | Param::Adaptation(_)
+            | Param::SetPrimary { .. } => {
                 offer.terms.read(&param).map_err(|what| Refusal(Cause::ProtocolViolation(what.as_bytes()).to_vec()))?;
             }
+            // What has its place in an ASCONF alone is ignored here (RFC 5061 section 4.2).
+            Param::Unknown(Tlv {
+                kind: param::kind::ADD_IP | param::kind::DELETE_IP | param::kind::ERROR_CAUSE | param::kind::SUCCESS,
+                ..
+            }) => {}
             Param::Unknown(_) => {
                 let action = Action::of_param(tlv.kind);
                 if action.reports() {

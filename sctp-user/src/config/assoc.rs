@@ -165,10 +165,29 @@ pub struct AssocConfig {
     pub auth_keys: KeyRing,
     /// Dynamic address reconfiguration (RFC 5061), if the peer has it too.
     pub add_ip: bool,
+    /// Whether addresses may be changed without authentication, which RFC 5061 section 4.1.1 forbids: only for closed networks, where
+    /// nobody can send what is not his to send.
+    pub add_ip_without_auth: bool,
+    /// Whether the peer is told when addresses of this host come and go, if the endpoint uses them all (RFC 6458 section 8.1.23).
+    pub auto_asconf: bool,
+    /// Whether an INIT lists few addresses, so that it and the COOKIE ECHO fit small packets, and the others are added once the association
+    /// is established, if the peer has Add-IP. With [`AssocConfig::add_ip`] only.
+    pub brief_listing: bool,
+    /// Adaptation layer indication that the peer is told (RFC 5061 section 4.2.6).
+    pub adaptation: Option<u32>,
     /// Partial reliability (RFC 3758), if the peer has it too: without it every message is sent until it arrives.
     pub partial_reliability: bool,
     /// Stream reconfiguration (RFC 6525), if the peer has it too.
     pub stream_reset: bool,
+    /// Whether the peer may let streams begin anew, its own and ours (RFC 6525 section 6.3.1); what we asked it for it may.
+    pub accept_stream_reset: bool,
+    /// Whether the peer may let all TSNs begin anew (RFC 6525 section 6.3.1).
+    pub accept_association_reset: bool,
+    /// Whether the peer may add streams, up to [`AssocConfig::max_inbound_streams`] and [`AssocConfig::max_outbound_streams`] (RFC 6525
+    /// section 6.3.1); what we asked it for it may.
+    pub accept_added_streams: bool,
+    /// Most outbound streams that the peer may give us (RFC 6525 section 5.2.6).
+    pub max_outbound_streams: u16,
     /// User message interleaving (RFC 8260), if the peer has it too: a long message does not hold up those of other streams. It needs
     /// [`AssocConfig::partial_delivery`] and [`AssocConfig::interleave_streams`], since the receive buffer may fill with the
     /// beginnings of several messages: parts of messages of different streams are then handed out in turn.
@@ -237,8 +256,16 @@ impl AssocConfig {
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
             auth_keys: KeyRing::default(),
             add_ip: false,
+            add_ip_without_auth: false,
+            auto_asconf: true,
+            brief_listing: false,
+            adaptation: None,
             partial_reliability: false,
             stream_reset: false,
+            accept_stream_reset: false,
+            accept_association_reset: false,
+            accept_added_streams: false,
+            max_outbound_streams: 2048,
             interleaving: false,
             scheduler: StreamScheduler::RoundRobin,
             stream_values: BTreeMap::new(),
@@ -310,6 +337,7 @@ impl AssocConfig {
             (self.hb_interval.is_some_and(|i| Some(i) != rfc.hb_interval), "HB.interval is not 30 s (section 16)"),
             (self.sack_delay > rfc.sack_delay, "SACK.Delay above 200 ms (section 6.2)"),
             (self.cookie_life != rfc.cookie_life, "Valid.Cookie.Life is not 60 s (section 16)"),
+            (self.add_ip_without_auth, "addresses may be changed without authentication (RFC 5061 section 4.1.1)"),
             (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
         ];
         rules.into_iter().filter(|(departs, _)| *departs).map(|(_, what)| what).collect()
@@ -397,6 +425,9 @@ impl AssocConfig {
             (self.auth_chunks != new.auth_chunks, "auth_chunks", told),
             (self.auth_hmacs != new.auth_hmacs, "auth_hmacs", told),
             (self.add_ip != new.add_ip, "add_ip", told),
+            (self.add_ip_without_auth != new.add_ip_without_auth, "add_ip_without_auth", told),
+            (self.brief_listing != new.brief_listing, "brief_listing", told),
+            (self.adaptation != new.adaptation, "adaptation", told),
             (self.partial_reliability != new.partial_reliability, "partial_reliability", told),
             (self.stream_reset != new.stream_reset, "stream_reset", told),
             (self.interleaving != new.interleaving, "interleaving", told),

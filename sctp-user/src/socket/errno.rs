@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::error::{BindError, CloseReason, ConfigError, ConnectError, PathError, SendError};
+use crate::error::{AddressError, BindError, CloseReason, ConfigError, ConnectError, PathError, ReconfigError, SendError};
 
 /// The error by which a blocked caller learns why its association ended; `None` for a graceful end.
 ///
@@ -52,6 +52,18 @@ pub(super) fn send_error(err: SendError) -> io::Error {
     .into()
 }
 
+/// RFC 6525 section 6.3: EALREADY while a request is under way.
+pub(super) fn reconfig_error(err: ReconfigError) -> io::Error {
+    match err {
+        ReconfigError::Closed => Errno::NOTCONN,
+        ReconfigError::NotSupported => Errno::OPNOTSUPP,
+        ReconfigError::AlreadyInProgress => Errno::ALREADY,
+        ReconfigError::TooSoon => Errno::AGAIN,
+        ReconfigError::InvalidStream | ReconfigError::TooMany => return io::Error::new(io::ErrorKind::InvalidInput, err),
+    }
+    .into()
+}
+
 /// A configuration that cannot be had, with the reason.
 pub(super) fn config_error(err: ConfigError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, err)
@@ -75,6 +87,16 @@ pub(super) fn not_supported() -> io::Error {
 /// Nothing can be done with a path.
 pub(super) fn path_error(err: PathError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, err)
+}
+
+/// The peer cannot be told of a change of our addresses.
+pub(super) fn address_error(err: AddressError) -> io::Error {
+    match err {
+        AddressError::Closed => gone(),
+        AddressError::Unsupported => not_supported(),
+        AddressError::NotOurs => not_ours(),
+        AddressError::LastAddress => io::Error::new(io::ErrorKind::InvalidInput, err),
+    }
 }
 
 /// There is nothing now, or was nothing before the time-out passed (as the operating system says it for SO_RCVTIMEO).

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::info::SndInfo;
 use crate::error::CloseReason;
-use crate::event::{AssocId, KeyUse, Message, PathChange};
-use crate::num::{KeyId, Ssn, StreamId};
+use crate::event::{AssocId, KeyUse, Message, PathChange, ReconfigOutcome};
+use crate::num::{KeyId, Ssn, StreamId, Tsn};
 
 /// News about an association (RFC 6458 section 6.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,6 +87,49 @@ pub enum Notification {
         /// What happened.
         change: PathChange,
     },
+    /// Streams began anew, or did not (SCTP_STREAM_RESET_EVENT).
+    StreamsReset {
+        /// The association.
+        assoc: AssocId,
+        /// Whether these are streams that the peer sends on (SCTP_STREAM_RESET_INCOMING_SSN).
+        incoming: bool,
+        /// Whether these are streams that we send on (SCTP_STREAM_RESET_OUTGOING_SSN).
+        outgoing: bool,
+        /// The streams; none stands for all.
+        streams: Vec<StreamId>,
+        /// What became of it (SCTP_STREAM_RESET_DENIED, SCTP_STREAM_RESET_FAILED).
+        outcome: ReconfigOutcome,
+    },
+    /// All TSNs and streams began anew, or did not (SCTP_ASSOC_RESET_EVENT).
+    AssociationReset {
+        /// The association.
+        assoc: AssocId,
+        /// The next TSN that we use.
+        local_tsn: Tsn,
+        /// The next TSN that the peer uses.
+        peer_tsn: Tsn,
+        /// What became of it (SCTP_ASSOC_RESET_DENIED, SCTP_ASSOC_RESET_FAILED).
+        outcome: ReconfigOutcome,
+    },
+    /// There are more streams, or not (SCTP_STREAM_CHANGE_EVENT).
+    StreamsChanged {
+        /// The association.
+        assoc: AssocId,
+        /// Streams that the peer may send on now.
+        inbound: u16,
+        /// Streams that we may send on now.
+        outbound: u16,
+        /// What became of it (SCTP_STREAM_CHANGE_DENIED, SCTP_STREAM_CHANGE_FAILED).
+        outcome: ReconfigOutcome,
+    },
+    /// What the layer above the peer's SCTP said of itself when the association came up (SCTP_ADAPTATION_INDICATION; RFC 5061 section
+    /// 4.2.6).
+    Adaptation {
+        /// The association.
+        assoc: AssocId,
+        /// The indication.
+        indication: u32,
+    },
     /// About authentication (SCTP_AUTHENTICATION_EVENT).
     Authentication {
         /// The association.
@@ -128,6 +171,10 @@ impl Notification {
             | Self::PartialDeliveryAborted { assoc, .. }
             | Self::RemoteError { assoc, .. }
             | Self::PathState { assoc, .. }
+            | Self::StreamsReset { assoc, .. }
+            | Self::AssociationReset { assoc, .. }
+            | Self::StreamsChanged { assoc, .. }
+            | Self::Adaptation { assoc, .. }
             | Self::Authentication { assoc, .. }
             | Self::SenderDry { assoc }
             | Self::Stopped { assoc }
@@ -145,6 +192,10 @@ impl Notification {
             Self::PartialDeliveryAborted { .. } => EventKind::PartialDelivery,
             Self::RemoteError { .. } => EventKind::RemoteError,
             Self::PathState { .. } => EventKind::PeerAddrChange,
+            Self::StreamsReset { .. } => EventKind::StreamReset,
+            Self::AssociationReset { .. } => EventKind::AssocReset,
+            Self::StreamsChanged { .. } => EventKind::StreamChange,
+            Self::Adaptation { .. } => EventKind::Adaptation,
             Self::Authentication { .. } => EventKind::Authentication,
             Self::SenderDry { .. } => EventKind::SenderDry,
             Self::Writable { .. } => EventKind::Writable,
@@ -159,7 +210,15 @@ impl Notification {
 
     /// Whether messages that came before it are to be read first.
     pub(super) fn is_late(&self) -> bool {
-        self.is_last() || matches!(self, Self::ShutdownReceived { .. } | Self::PartialDeliveryAborted { .. } | Self::Restarted { .. })
+        self.is_last()
+            || matches!(
+                self,
+                Self::ShutdownReceived { .. }
+                    | Self::PartialDeliveryAborted { .. }
+                    | Self::Restarted { .. }
+                    | Self::StreamsReset { .. }
+                    | Self::AssociationReset { .. }
+            )
     }
 
     /// Whether a program that does not read may miss it.
@@ -172,6 +231,9 @@ impl Notification {
                 | Self::PathState { .. }
                 | Self::Authentication { .. }
                 | Self::SenderDry { .. }
+                | Self::StreamsReset { .. }
+                | Self::AssociationReset { .. }
+                | Self::StreamsChanged { .. }
         )
     }
 }
@@ -216,6 +278,14 @@ pub enum EventKind {
     PartialDelivery,
     /// SCTP_SENDER_DRY_EVENT.
     SenderDry,
+    /// SCTP_STREAM_RESET_EVENT (RFC 6525).
+    StreamReset,
+    /// SCTP_ASSOC_RESET_EVENT (RFC 6525).
+    AssocReset,
+    /// SCTP_STREAM_CHANGE_EVENT (RFC 6525).
+    StreamChange,
+    /// SCTP_ADAPTATION_INDICATION.
+    Adaptation,
     /// [`Notification::Writable`], which RFC 6458 leaves to `select`.
     Writable,
     /// SCTP_AUTHENTICATION_EVENT.
@@ -229,7 +299,7 @@ pub struct Events(u16);
 impl Events {
     /// No notifications: what one-to-one sockets begin with.
     pub const NONE: Self = Self(0);
-    /// All but [`EventKind::SenderDry`]: what one-to-many sockets begin with. (RFC 6458 section 6.2.2 begins with none; but a program
+    /// All but [`EventKind::SenderDry`] and those of stream reconfiguration, which a program has to ask for (RFC 6525 section 7): what one-to-many sockets begin with. (RFC 6458 section 6.2.2 begins with none; but a program
     /// that gets associations without ever hearing of it is of little use.)
     pub const USUAL: Self = Self::NONE
         .with(EventKind::AssocChange)
@@ -238,6 +308,7 @@ impl Events {
         .with(EventKind::SendFailed)
         .with(EventKind::Shutdown)
         .with(EventKind::PartialDelivery)
+        .with(EventKind::Adaptation)
         .with(EventKind::Writable);
 
     /// With one more.

@@ -162,21 +162,22 @@ impl SctpSocket {
         Ok(SctpStream::new(self.handle.clone(), id, fd))
     }
 
-    /// Adds addresses of this host to those that associations to come will have (`sctp_bindx` with SCTP_BINDX_ADD_ADDR). Associations
-    /// that there are keep theirs: to change them takes the extension of RFC 5061.
+    /// Adds addresses of this host to those that the socket's associations have (`sctp_bindx` with SCTP_BINDX_ADD_ADDR). Peers of those
+    /// that there are are told if they have Add-IP (RFC 5061); with other peers nothing changes.
     ///
     /// # Errors
     /// `InvalidInput` if the socket is bound to all addresses, `AddrNotAvailable` for one that is not this host's.
     pub fn bindx_add(&self, addrs: &[IpAddr]) -> io::Result<()> {
-        self.handle.with(|node, _| node.bindx(self.ep, addrs, true))?
+        self.handle.with(|node, now| node.bindx(now, self.ep, addrs, true))?
     }
 
-    /// Takes addresses away from those that associations to come will have (`sctp_bindx` with SCTP_BINDX_REM_ADDR).
+    /// Takes addresses away from those that the socket's associations have, as [`Self::bindx_add`] adds them (`sctp_bindx` with
+    /// SCTP_BINDX_REM_ADDR).
     ///
     /// # Errors
     /// `InvalidInput` if the socket is bound to all addresses, or if none would be left; `AddrNotAvailable` for one that it is not bound to.
     pub fn bindx_remove(&self, addrs: &[IpAddr]) -> io::Result<()> {
-        self.handle.with(|node, _| node.bindx(self.ep, addrs, false))?
+        self.handle.with(|node, now| node.bindx(now, self.ep, addrs, false))?
     }
 
     /// The addresses that associations to come will have (`sctp_getladdrs` without an association).

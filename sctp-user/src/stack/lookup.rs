@@ -1,4 +1,4 @@
-//! Finding the association of a packet by (local port, peer port, peer address).
+//! Finding the association of a packet by (local port, peer port, peer address), or by our tag where the address is new.
 
 use core::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -9,6 +9,7 @@ use siphasher::sip::SipHasher13;
 use crate::entropy::Entropy;
 use crate::event::AssocId;
 use crate::net::scope_of;
+use crate::num::Vtag;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key {
@@ -26,21 +27,31 @@ impl Key {
     }
 }
 
+/// Our tag and both ports: what an association is known by whose peer has moved (RFC 5061 section 4.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct TagKey {
+    /// Ours, then the peer's.
+    pub(super) ports: (u16, u16),
+    pub(super) tag: Vtag,
+}
+
 /// One entry per peer address of every association; hashed with a secret, so that nobody can aim at one bucket.
 #[derive(Debug)]
 pub(super) struct Lookup {
     hasher: SipHasher13,
     table: HashTable<(Key, AssocId)>,
+    /// One entry for every association that has Add-IP.
+    tags: HashTable<(TagKey, AssocId)>,
 }
 
 impl Lookup {
     pub(super) fn new(entropy: &mut dyn Entropy) -> Self {
         let mut key = [0; 16];
         entropy.fill_secret(&mut key);
-        Self { hasher: SipHasher13::new_with_key(&key), table: HashTable::new() }
+        Self { hasher: SipHasher13::new_with_key(&key), table: HashTable::new(), tags: HashTable::new() }
     }
 
-    fn hash(hasher: &SipHasher13, key: &Key) -> u64 {
+    fn hash(hasher: &SipHasher13, key: &impl Hash) -> u64 {
         let mut h = *hasher;
         key.hash(&mut h);
         h.finish()
@@ -63,6 +74,26 @@ impl Lookup {
     /// Removes `key` if it belongs to `id`.
     pub(super) fn remove(&mut self, key: &Key, id: AssocId) {
         if let Ok(entry) = self.table.find_entry(Self::hash(&self.hasher, key), |(k, i)| k == key && *i == id) {
+            entry.remove();
+        }
+    }
+
+    /// The association with our tag and these ports.
+    pub(super) fn by_tag(&self, key: &TagKey) -> Option<AssocId> {
+        self.tags.find(Self::hash(&self.hasher, key), |(k, _)| k == key).map(|(_, id)| *id)
+    }
+
+    /// Enters an association by its tag; one that has the same keeps it.
+    pub(super) fn insert_tag(&mut self, key: TagKey, id: AssocId) {
+        if self.by_tag(&key).is_none() {
+            let hasher = self.hasher;
+            self.tags.insert_unique(Self::hash(&hasher, &key), (key, id), |(k, _)| Self::hash(&hasher, k));
+        }
+    }
+
+    /// Removes a tag if it belongs to `id`.
+    pub(super) fn remove_tag(&mut self, key: &TagKey, id: AssocId) {
+        if let Ok(entry) = self.tags.find_entry(Self::hash(&self.hasher, key), |(k, i)| k == key && *i == id) {
             entry.remove();
         }
     }

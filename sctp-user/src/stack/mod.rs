@@ -5,6 +5,7 @@
 //! [`Node::poll_transmit`], then [`Stack::poll_event`], then read [`Node::poll_timeout`]. Nothing is emitted eagerly: packets are
 //! built in `poll_transmit`, so several calls before a drain are fine and let chunks share packets.
 
+mod addresses;
 mod arena;
 pub mod deadline;
 mod icmp;
@@ -14,6 +15,7 @@ mod ootb;
 mod paths;
 mod ports;
 mod protection;
+mod reconfig;
 mod responder;
 mod snapshot;
 mod status;
@@ -31,6 +33,7 @@ use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::protection::Protection;
+pub use self::reconfig::ResetDirection;
 use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus};
@@ -43,7 +46,7 @@ use crate::config::{AssocConfig, EndpointConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, PrPolicy, SendOptions};
-use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit, scoped};
+use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
 use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stats::{Abandoned, AssocStats, StackCounters, StackStats};
@@ -184,14 +187,17 @@ impl Stack {
         Ok(())
     }
 
-    /// Changes which of the host's addresses an endpoint uses, for associations that are opened from now on; empty for all. Those
-    /// that exist keep theirs.
+    /// Changes which of the host's addresses an endpoint uses; empty for all. Associations that exist have them changed too, if their
+    /// peers have Add-IP (RFC 5061); else they keep theirs.
     ///
     /// # Errors
     /// There is no such endpoint.
-    pub fn bind(&mut self, ep: EndpointId, addrs: Vec<IpAddr>) -> Result<(), ConfigError> {
+    pub fn bind(&mut self, now: Time, ep: EndpointId, addrs: Vec<IpAddr>) -> Result<(), ConfigError> {
         let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
-        e.bind = addrs;
+        let old = core::mem::replace(&mut e.bind, addrs.clone());
+        let all = |list: Vec<IpAddr>, host: &[IpAddr]| if list.is_empty() { host.to_vec() } else { list };
+        let (old, new) = (all(old, &self.host), all(addrs, &self.host));
+        self.change_bound(now, ep, &old, &new);
         Ok(())
     }
 
@@ -345,7 +351,7 @@ impl Stack {
     /// Drops an association that is lost, with the messages that nobody read. A living one is aborted in silence.
     pub fn forget(&mut self, id: AssocId) {
         let Some(a) = self.assocs.remove(id) else { return };
-        self.leave_addresses(&a.core);
+        self.leave_addresses(&a);
         self.retired.add(&a.core.stats());
         if a.core.unnoticed {
             self.ports.noticed(a.core.ep);
@@ -423,12 +429,15 @@ impl Stack {
             Ok(_) => {}
             Err(_) => return,
         }
+        if found.is_none() && Self::may_name_association(&first) {
+            found = self.by_asconf(meta, packet);
+        }
         // The owner of an address that the peer only listed knows nothing of the association, and says so (section 8.4).
         let stranger = first.kind == kind::ABORT && first.flags & 1 != 0 && found.is_some_and(|id| !self.owns(id, meta.src));
         let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
             State::Closed => Admission::OutOfTheBlue,
             _ if stranger => Admission::Discard,
-            _ if !a.core.is_local(meta.dst) => Admission::OutOfTheBlue,
+            _ if !a.is_local(now, meta.dst) => Admission::OutOfTheBlue,
             _ => a.core.admit(packet.header, &first),
         });
         match (found, admission) {
@@ -461,10 +470,12 @@ impl Stack {
     /// After any change of an association: takes its events and its last packet, queues it for sending, sets its deadline.
     fn touch(&mut self, id: AssocId) {
         let Some(a) = self.assocs.get_mut(id) else { return };
+        a.ext.settle(&mut a.core);
         a.core.settle_paths();
         let farewell = a.take_farewell();
         let core = &mut a.core;
         let ep = core.ep;
+        core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
         for e in core.events.drain(..) {
             count_event(&mut self.counters, &e);
             if is_notice(&e) {
@@ -502,11 +513,17 @@ impl Stack {
         for key in keys_of(&a.core) {
             self.lookup.insert(key, id);
         }
+        if let Some(key) = Self::tag_key(a) {
+            self.lookup.insert_tag(key, id);
+        }
     }
 
-    fn leave_addresses(&mut self, core: &Core) {
-        for key in keys_of(core) {
-            self.lookup.remove(&key, core.id);
+    fn leave_addresses(&mut self, a: &Association) {
+        for key in keys_of(&a.core) {
+            self.lookup.remove(&key, a.core.id);
+        }
+        if let Some(key) = Self::tag_key(a) {
+            self.lookup.remove_tag(&key, a.core.id);
         }
     }
 
@@ -577,9 +594,9 @@ impl Node for Stack {
         self.deadlines.next()
     }
 
-    fn handle_addresses(&mut self, _now: Time, change: AddrChange) {
+    fn handle_addresses(&mut self, now: Time, change: AddrChange) {
         match change {
-            AddrChange::Set(addrs) => self.host = addrs,
+            AddrChange::Set(addrs) => self.change_host(now, addrs),
         }
     }
 
@@ -604,6 +621,9 @@ fn is_notice(event: &Event) -> bool {
             | Event::ShutdownReceived
             | Event::PathState { .. }
             | Event::PathMtu { .. }
+            | Event::StreamsReset { .. }
+            | Event::AssociationReset { .. }
+            | Event::StreamsChanged { .. }
     )
 }
 
@@ -629,21 +649,6 @@ fn keys_of(core: &Core) -> Vec<Key> {
 fn is_unicast(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     !ip.is_multicast() && !ip.is_unspecified() && !broadcast
-}
-
-/// A transmit back to where a packet came from, from where it went to (RFC 6951 section 5.4: the UDP port of that very packet).
-fn transmit_to(meta: &Meta) -> Transmit {
-    Transmit {
-        src: Some(meta.dst),
-        dst: scoped(meta.src, meta.channel.remote_port(), meta.ifindex.unwrap_or(0)),
-        channel: meta.channel,
-        ecn: None,
-        size: 0,
-        segment_size: None,
-        dscp: 0,
-        flow_label: 0,
-        may_fragment: false,
-    }
 }
 
 /// A short-lived handle on one association.
@@ -808,6 +813,8 @@ impl Assoc<'_> {
 
 #[cfg(test)]
 mod ladder_test;
+#[cfg(test)]
+mod reconfig_test;
 #[cfg(test)]
 mod requests_test;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Stack;
-use crate::net::{Channel, Meta};
+use crate::net::{Channel, Meta, Transmit};
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ShutdownComplete, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Encode, Packet, PacketWriter};
@@ -53,7 +53,7 @@ impl Stack {
         let mut pkt = PacketWriter::new(&mut bytes, header, usize::from(u16::MAX));
         pkt.push(chunk);
         pkt.finish();
-        self.push_reply(super::transmit_to(meta), Bytes::from(bytes));
+        self.push_reply(Transmit::back_to(meta), Bytes::from(bytes));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::time::Time;
 
 impl Stack {
     /// Our addresses on a channel that an endpoint uses.
-    fn own_addresses(&self, ep: EndpointId, channel: Channel) -> Vec<IpAddr> {
+    pub(super) fn own_addresses(&self, ep: EndpointId, channel: Channel) -> Vec<IpAddr> {
         let bound = self.ports.get(ep).map(|e| &e.bind).filter(|b| !b.is_empty());
         match (self.cfg.private(channel), bound) {
             (Some(p), bound) => p.local.iter().copied().filter(|a| bound.is_none_or(|b| b.contains(a))).collect(),

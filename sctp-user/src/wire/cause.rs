@@ -76,6 +76,16 @@ pub enum Cause<'a> {
     UserAbort(&'a [u8]),
     /// What was wrong.
     ProtocolViolation(&'a [u8]),
+    /// The request, header included, would delete the last address (RFC 5061).
+    DeleteLastAddress(&'a [u8]),
+    /// There is no room for the request, header included (RFC 5061).
+    ResourceShortage(&'a [u8]),
+    /// The request, header included, would delete the address that it came from (RFC 5061).
+    DeleteSourceAddress(&'a [u8]),
+    /// An ASCONF-ACK that answers nothing (RFC 5061).
+    IllegalAsconfAck,
+    /// The request, header included, is not allowed (RFC 5061).
+    NotAuthorized(&'a [u8]),
     /// The HMAC identifier of an AUTH chunk that was not offered.
     UnsupportedHmac(u16),
     /// A code that is not known here, or a value that does not suit its code.
@@ -109,6 +119,11 @@ impl<'a> Cause<'a> {
             code::RESTART_NEW_ADDRESSES => Self::RestartNewAddresses(v),
             code::USER_ABORT => Self::UserAbort(v),
             code::PROTOCOL_VIOLATION => Self::ProtocolViolation(v),
+            code::DELETE_LAST_ADDRESS => Self::DeleteLastAddress(v),
+            code::RESOURCE_SHORTAGE => Self::ResourceShortage(v),
+            code::DELETE_SOURCE_ADDRESS => Self::DeleteSourceAddress(v),
+            code::ILLEGAL_ASCONF_ACK => Self::IllegalAsconfAck,
+            code::NO_AUTHORIZATION => Self::NotAuthorized(v),
             code::UNSUPPORTED_HMAC => Self::UnsupportedHmac(r.u16()?),
             _ => return None,
         })
@@ -136,6 +151,11 @@ impl<'a> Cause<'a> {
             Self::RestartNewAddresses(v) => w.tlv(code::RESTART_NEW_ADDRESSES, |w| w.bytes(v)),
             Self::UserAbort(v) => w.tlv(code::USER_ABORT, |w| w.bytes(v)),
             Self::ProtocolViolation(v) => w.tlv(code::PROTOCOL_VIOLATION, |w| w.bytes(v)),
+            Self::DeleteLastAddress(v) => w.tlv(code::DELETE_LAST_ADDRESS, |w| w.bytes(v)),
+            Self::ResourceShortage(v) => w.tlv(code::RESOURCE_SHORTAGE, |w| w.bytes(v)),
+            Self::DeleteSourceAddress(v) => w.tlv(code::DELETE_SOURCE_ADDRESS, |w| w.bytes(v)),
+            Self::IllegalAsconfAck => w.tlv(code::ILLEGAL_ASCONF_ACK, |_| {}),
+            Self::NotAuthorized(v) => w.tlv(code::NO_AUTHORIZATION, |w| w.bytes(v)),
             Self::UnsupportedHmac(id) => w.tlv(code::UNSUPPORTED_HMAC, |w| w.u16(*id)),
             Self::Unknown(tlv) => tlv.encode(w),
         }

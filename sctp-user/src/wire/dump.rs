@@ -5,7 +5,10 @@
 use core::fmt::{self, Arguments, Display, Formatter, Write};
 
 use super::cause::{Cause, Causes};
-use super::chunk::{Chunk, Data, Heartbeat, IData, Init, InitParams, Place, Sack, kind};
+use super::chunk::{
+    Asconf, AsconfAck, AsconfParam, AsconfResponse, Chunk, Data, Heartbeat, IData, Init, InitParams, Place, Reconfig, ReconfigParam,
+    ReconfigResult, Sack, StreamList, kind,
+};
 use super::packet::{Packet, RawChunk};
 use super::param::{Param, kind as param};
 use super::tlv::TlvError;
@@ -57,7 +60,7 @@ pub const fn chunk_name(kind: u8) -> &'static str {
         kind::AUTH => "AUTH",
         kind::I_DATA => "I-DATA",
         128 => "ASCONF-ACK",
-        130 => "RE-CONFIG",
+        kind::RE_CONFIG => "RE-CONFIG",
         kind::PAD => "PAD",
         192 => "FORWARD-TSN",
         193 => "ASCONF",
@@ -86,6 +89,11 @@ pub const fn param_name(kind: u16) -> &'static str {
         0x8005 => "padding",
         0x8008 => "supported-extensions",
         0xc000 => "forward-tsn-supported",
+        param::ADD_IP => "add-ip",
+        param::DELETE_IP => "delete-ip",
+        param::ERROR_CAUSE => "error-cause",
+        param::SET_PRIMARY => "set-primary",
+        param::SUCCESS => "success",
         0xc006 => "adaptation-layer",
         _ => "unknown",
     }
@@ -212,10 +220,13 @@ fn show(raw: &RawChunk<'_>, s: &mut impl Sink) -> fmt::Result {
             s.field("hmac", format_args!("{}", c.hmac))?;
             s.field("mac", format_args!("{}", Hex(c.mac)))
         }
+        Chunk::Reconfig(c) => show_reconfig(raw, &c, s),
         Chunk::Pad(c) => {
             s.head(raw, "")?;
             s.field("len", format_args!("{}", c.padding.len()))
         }
+        Chunk::Asconf(c) => show_asconf(raw, &c, s),
+        Chunk::AsconfAck(c) => show_asconf_ack(raw, &c, s),
         Chunk::ForwardTsn(c) => {
             s.head(raw, "")?;
             s.field("cum", format_args!("{}", c.cum_tsn))?;
@@ -307,6 +318,7 @@ fn show_param(p: &Param<'_>, s: &mut impl Sink) -> fmt::Result {
         Param::HmacAlgo(v) => s.item(format_args!("hmac-algo {}", Hex(v))),
         Param::SupportedExtensions(v) => s.item(format_args!("supported-extensions {}", Hex(v))),
         Param::ForwardTsnSupported => s.item(format_args!("forward-tsn-supported")),
+        Param::SetPrimary { correlation, addr } => s.item(format_args!("set-primary {addr} #{correlation}")),
         Param::Adaptation(n) => s.item(format_args!("adaptation {n:08x}")),
         Param::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value))),
     }
@@ -338,6 +350,86 @@ fn show_heartbeat(raw: &RawChunk<'_>, c: &Heartbeat<'_>, s: &mut impl Sink) -> f
     s.field("info", format_args!("{}", Hex(c.info().unwrap_or(&[]))))
 }
 
+fn show_asconf(raw: &RawChunk<'_>, c: &Asconf<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, "")?;
+    s.field("serial", format_args!("{}", c.serial))?;
+    s.field("address", format_args!("{}", c.address))?;
+    for (i, (param, _)) in c.params.iter().enumerate() {
+        if i >= MAX_ITEMS {
+            return s.item(format_args!("... and {} more", c.params.iter().count() - i));
+        }
+        match param {
+            AsconfParam::Request { request, correlation, addr } => {
+                s.item(format_args!("{} {addr} #{correlation}", param_name(request.kind())))?;
+            }
+            AsconfParam::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value)))?,
+        }
+    }
+    Ok(())
+}
+
+fn show_asconf_ack(raw: &RawChunk<'_>, c: &AsconfAck<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, "")?;
+    s.field("serial", format_args!("{}", c.serial))?;
+    for (i, (response, _)) in c.responses.iter().enumerate() {
+        if i >= MAX_ITEMS {
+            return s.item(format_args!("... and {} more", c.responses.iter().count() - i));
+        }
+        match response {
+            AsconfResponse::Success { correlation } => s.item(format_args!("success #{correlation}"))?,
+            AsconfResponse::Error { correlation, .. } => {
+                s.item(format_args!("error #{correlation}"))?;
+                show_causes(response.causes(), s)?;
+            }
+            AsconfResponse::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value)))?,
+        }
+    }
+    Ok(())
+}
+
+fn show_reconfig(raw: &RawChunk<'_>, c: &Reconfig<'_>, s: &mut impl Sink) -> fmt::Result {
+    s.head(raw, "")?;
+    for (i, param) in c.params().enumerate() {
+        if i >= MAX_ITEMS {
+            return s.item(format_args!("... and {} more", c.params().count() - i));
+        }
+        match param {
+            Ok(ReconfigParam::OutgoingReset { request, response, last_tsn, streams }) => {
+                s.item(format_args!("outgoing-reset {request} for {response} after TSN {last_tsn} of {}", Streams(streams)))?;
+            }
+            Ok(ReconfigParam::IncomingReset { request, streams }) => {
+                s.item(format_args!("incoming-reset {request} of {}", Streams(streams)))?;
+            }
+            Ok(ReconfigParam::TsnReset { request }) => s.item(format_args!("tsn-reset {request}"))?,
+            Ok(ReconfigParam::Response { response, result, next_tsns: None }) => {
+                s.item(format_args!("response to {response}: {}", result_name(result)))?;
+            }
+            Ok(ReconfigParam::Response { response, result, next_tsns: Some((sender, receiver)) }) => {
+                s.item(format_args!("response to {response}: {}, next TSNs {sender} and {receiver}", result_name(result)))?;
+            }
+            Ok(ReconfigParam::AddOutgoing { request, count }) => s.item(format_args!("add-outgoing {request}: {count} streams"))?,
+            Ok(ReconfigParam::AddIncoming { request, count }) => s.item(format_args!("add-incoming {request}: {count} streams"))?,
+            Ok(ReconfigParam::Unknown(t)) => s.item(format_args!("unknown ({}) {}", t.kind, Hex(t.value)))?,
+            Err(e) => show_broken(e, s)?,
+        }
+    }
+    Ok(())
+}
+
+/// The results of RFC 6525 section 4.4.
+const fn result_name(result: ReconfigResult) -> &'static str {
+    match result {
+        ReconfigResult::NOTHING_TO_DO => "nothing to do",
+        ReconfigResult::PERFORMED => "performed",
+        ReconfigResult::DENIED => "denied",
+        ReconfigResult::WRONG_SSN => "wrong SSN",
+        ReconfigResult::ALREADY_IN_PROGRESS => "request already in progress",
+        ReconfigResult::BAD_SEQUENCE_NUMBER => "bad sequence number",
+        ReconfigResult::IN_PROGRESS => "in progress",
+        _ => "unknown result",
+    }
+}
+
 fn show_causes(causes: Causes<'_>, s: &mut impl Sink) -> fmt::Result {
     for (i, cause) in causes.enumerate() {
         if i >= MAX_ITEMS {
@@ -366,6 +458,11 @@ fn show_cause(c: &Cause<'_>, s: &mut impl Sink) -> fmt::Result {
         Cause::RestartNewAddresses(v) => s.item(format_args!("restart with new addresses {}", Hex(v))),
         Cause::UserAbort(v) => s.item(format_args!("user abort {}", Text(v))),
         Cause::ProtocolViolation(v) => s.item(format_args!("protocol violation {}", Text(v))),
+        Cause::DeleteLastAddress(v) => s.item(format_args!("delete last address {}", Hex(v))),
+        Cause::ResourceShortage(v) => s.item(format_args!("resource shortage {}", Hex(v))),
+        Cause::DeleteSourceAddress(v) => s.item(format_args!("delete source address {}", Hex(v))),
+        Cause::IllegalAsconfAck => s.item(format_args!("illegal ASCONF-ACK")),
+        Cause::NotAuthorized(v) => s.item(format_args!("not authorized {}", Hex(v))),
         Cause::UnsupportedHmac(id) => s.item(format_args!("unsupported HMAC identifier {id}")),
         Cause::Unknown(t) => s.item(format_args!("cause {} {}", t.kind, Hex(t.value))),
     }
@@ -373,6 +470,22 @@ fn show_cause(c: &Cause<'_>, s: &mut impl Sink) -> fmt::Result {
 
 fn show_broken(e: TlvError, s: &mut impl Sink) -> fmt::Result {
     s.item(format_args!("MALFORMED({e})"))
+}
+
+/// The streams that a request names.
+struct Streams<'a>(StreamList<'a>);
+
+impl Display for Streams<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("all streams");
+        }
+        f.write_str("streams")?;
+        for sid in self.0.iter().take(MAX_ITEMS) {
+            write!(f, " {sid}")?;
+        }
+        write!(f, "{}", More(self.0.len()))
+    }
 }
 
 /// The first bytes of an opaque value, and its length.

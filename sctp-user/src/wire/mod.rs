@@ -17,6 +17,8 @@ mod dump_test;
 #[cfg(test)]
 mod malformed_test;
 #[cfg(test)]
+mod reconfig_test;
+#[cfg(test)]
 mod roundtrip_test;
 #[cfg(test)]
 mod vectors_test;

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::chunk::{decode_request, encode_request};
 use super::cursor::Writer;
 use super::tlv::{Tlv, TlvError, TlvIter};
 
@@ -23,6 +24,18 @@ pub mod kind {
     pub const HOST_NAME: u16 = 11;
     /// Supported Address Types.
     pub const SUPPORTED_ADDRESS_TYPES: u16 = 12;
+    /// Outgoing SSN Reset Request of RE-CONFIG (RFC 6525 section 4.1).
+    pub const OUTGOING_SSN_RESET: u16 = 13;
+    /// Incoming SSN Reset Request of RE-CONFIG (RFC 6525 section 4.2).
+    pub const INCOMING_SSN_RESET: u16 = 14;
+    /// SSN/TSN Reset Request of RE-CONFIG (RFC 6525 section 4.3).
+    pub const SSN_TSN_RESET: u16 = 15;
+    /// Re-configuration Response of RE-CONFIG (RFC 6525 section 4.4).
+    pub const RECONFIG_RESPONSE: u16 = 16;
+    /// Add Outgoing Streams Request of RE-CONFIG (RFC 6525 section 4.5).
+    pub const ADD_OUTGOING_STREAMS: u16 = 17;
+    /// Add Incoming Streams Request of RE-CONFIG (RFC 6525 section 4.6).
+    pub const ADD_INCOMING_STREAMS: u16 = 18;
     /// ECN Capable (reserved; RFC 4960 Appendix A).
     pub const ECN_CAPABLE: u16 = 0x8000;
     /// Zero Checksum Acceptable (RFC 9653 section 4).
@@ -37,6 +50,16 @@ pub mod kind {
     pub const SUPPORTED_EXTENSIONS: u16 = 0x8008;
     /// Forward-TSN-Supported (RFC 3758 section 3.1).
     pub const FORWARD_TSN_SUPPORTED: u16 = 0xc000;
+    /// Add IP Address (RFC 5061 section 4.2.1).
+    pub const ADD_IP: u16 = 0xc001;
+    /// Delete IP Address (RFC 5061 section 4.2.2).
+    pub const DELETE_IP: u16 = 0xc002;
+    /// Error Cause Indication (RFC 5061 section 4.2.3).
+    pub const ERROR_CAUSE: u16 = 0xc003;
+    /// Set Primary IP Address (RFC 5061 section 4.2.4).
+    pub const SET_PRIMARY: u16 = 0xc004;
+    /// Success Indication (RFC 5061 section 4.2.5).
+    pub const SUCCESS: u16 = 0xc005;
     /// Adaptation Layer Indication (RFC 5061 section 4.2.6).
     pub const ADAPTATION: u16 = 0xc006;
 }
@@ -75,6 +98,13 @@ pub enum Param<'a> {
     ForwardTsnSupported,
     /// Adaptation layer indication.
     Adaptation(u32),
+    /// The sender's address that it would like to be the primary path.
+    SetPrimary {
+        /// Opaque; nobody answers it in INIT and INIT ACK.
+        correlation: u32,
+        /// The address.
+        addr: IpAddr,
+    },
     /// A type that is not known here.
     Unknown(Tlv<'a>),
 }
@@ -100,6 +130,10 @@ impl<'a> Param<'a> {
             kind::SUPPORTED_EXTENSIONS => Self::SupportedExtensions(tlv.value),
             kind::FORWARD_TSN_SUPPORTED => Self::ForwardTsnSupported,
             kind::ADAPTATION => Self::Adaptation(u32::from_be_bytes(tlv.value.try_into().ok()?)),
+            kind::SET_PRIMARY => {
+                let (correlation, addr) = decode_request(tlv.value)?;
+                Self::SetPrimary { correlation, addr }
+            }
             _ => Self::Unknown(tlv),
         };
         Some(param)
@@ -124,6 +158,7 @@ impl<'a> Param<'a> {
             Self::SupportedExtensions(v) => w.tlv(kind::SUPPORTED_EXTENSIONS, |w| w.bytes(v)),
             Self::ForwardTsnSupported => w.tlv(kind::FORWARD_TSN_SUPPORTED, |_| {}),
             Self::Adaptation(n) => w.tlv(kind::ADAPTATION, |w| w.u32(*n)),
+            Self::SetPrimary { correlation, addr } => encode_request(kind::SET_PRIMARY, *correlation, *addr, w),
             Self::Unknown(tlv) => tlv.encode(w),
         }
     }

@@ -5,15 +5,16 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 
 use super::chunk::{
-    Abort, Chunk, CookieEcho, Data, Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IData, IForwardTsn, Init,
-    InitParams, Pad, Place, Sack, Shutdown, ShutdownComplete, SkippedMid, SkippedSsn, kind as chunk_kind,
+    Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, Chunk, CookieEcho, Data,
+    Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IData, IForwardTsn, Init, InitParams, Pad, Place, Sack,
+    Shutdown, ShutdownComplete, SkippedMid, SkippedSsn, kind as chunk_kind,
 };
 use super::cursor::{Reader, Writer, padded};
 use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};
 use super::param::{Param, Params, kind};
 use super::tlv::{Tlv, TlvIter};
 use super::{Cause, Causes, checksum};
-use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
+use crate::num::{Fsn, Mid, Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
 
 const HEADER: CommonHeader = CommonHeader { src_port: 5001, dst_port: 3863, vtag: Vtag(0x1f2e_3d4c) };
 
@@ -190,6 +191,30 @@ proptest! {
     }
 
     #[test]
+    fn asconf(serial: u32, v4: [u8; 4], v6: [u8; 16], ids: [u32; 4], unknown in bytes(20), causes in bytes(40)) {
+        let (v4, v6, unknown) = (IpAddr::from(v4), IpAddr::from(v6), item(0x8123, &unknown));
+        let request = |request, correlation, addr| AsconfParam::Request { request, correlation, addr };
+        let params = [
+            request(AddressRequest::Add, ids[0], v4),
+            request(AddressRequest::Delete, ids[1], v6),
+            request(AddressRequest::SetPrimary, ids[2], v4),
+            AsconfParam::Unknown(tlv(&unknown)),
+        ];
+        let responses = [
+            AsconfResponse::Success { correlation: ids[0] },
+            AsconfResponse::Error { correlation: ids[1], causes: &causes },
+            AsconfResponse::Unknown(tlv(&unknown)),
+        ];
+        for n in 0..=params.len() {
+            for address in [v4, v6] {
+                round_trip(&Chunk::Asconf(Asconf { serial: Serial(serial), address, params: AsconfParams::List(&params[..n]) }))?;
+            }
+            let responses = AsconfResponses::List(&responses[..n.min(3)]);
+            round_trip(&Chunk::AsconfAck(AsconfAck { serial: Serial(serial), responses }))?;
+        }
+    }
+
+    #[test]
     fn forward_tsn(tsn: u32, streams in prop::collection::vec((any::<u16>(), any::<u16>(), any::<u32>(), any::<bool>()), 0..40)) {
         let ssns: Vec<_> = streams.iter().map(|&(sid, ssn, ..)| SkippedSsn { sid: StreamId(sid), ssn: Ssn(ssn) }).collect();
         round_trip(&Chunk::ForwardTsn(ForwardTsn { cum_tsn: Tsn(tsn), skipped: Entries::List(&ssns) }))?;
@@ -200,7 +225,16 @@ proptest! {
 
     #[test]
     fn unknown_chunks_keep_their_bytes(kind in 15_u8.., flags: u8, value in bytes(100)) {
-        prop_assume!(!matches!(kind, chunk_kind::PAD | chunk_kind::I_DATA | chunk_kind::FORWARD_TSN | chunk_kind::I_FORWARD_TSN));
+        let known = [
+            chunk_kind::PAD,
+            chunk_kind::RE_CONFIG,
+            chunk_kind::I_DATA,
+            chunk_kind::ASCONF,
+            chunk_kind::ASCONF_ACK,
+            chunk_kind::FORWARD_TSN,
+            chunk_kind::I_FORWARD_TSN,
+        ];
+        prop_assume!(!known.contains(&kind));
         let mut buf = Vec::new();
         Writer::new(&mut buf).chunk(kind, flags, |w| w.bytes(&value));
         let sent = packet(&[]);

@@ -130,8 +130,8 @@ fn options() -> BTreeMap<&'static str, &'static str> {
     let all = options![
         RtoInfo AssocParams InitMsg Linger NoDelay RcvBuf SndBuf AutoClose PrimaryAddr DisableFragments PeerAddrParams Subscription MaxSeg
         DelayedSack FragmentInterleave PartialDeliveryPoint MaxBurst Context ExplicitEor EventOption DefaultSndInfo Status PeerAddrInfo
-        AssocNumber AssocIdList PeerAddrThresholds RemoteUdpEncapsPort
         AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey HmacIdent LocalAuthChunks PeerAuthChunks
+        AssocNumber AssocIdList PeerAddrThresholds RemoteUdpEncapsPort EnableStreamReset ResetStreams ResetAssoc AddStreams
         DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported
     ];
     all.into_iter().collect()

@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod document;
+mod streams;
 mod tasks;
 #[cfg(feature = "tokio")]
 mod tokio_tasks;

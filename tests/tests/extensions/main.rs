@@ -5,3 +5,4 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod auth;
+mod rfc5061;

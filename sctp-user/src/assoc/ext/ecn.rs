@@ -57,6 +57,11 @@ impl Ecn {
         }
     }
 
+    /// TSNs began anew (RFC 6525): what is to be said of old ones means nothing.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self::default();
+    }
+
     /// A packet with DATA came with this mark.
     pub(super) fn on_data_packet(&mut self, core: &mut Core, lowest: Tsn, mark: Option<net::Ecn>) {
         if mark == Some(net::Ecn::Ce) && core.state.receives_data() {

@@ -4,18 +4,27 @@
 //! `emit` where it needs them. What both sides say of them in INIT and INIT ACK are [`Terms`]. A chunk of an extension's own goes out
 //! through the core's queue of control chunks, as [`Control::Encoded`](super::core::Control).
 
+mod asconf;
 mod auth;
 mod ecn;
 mod idata;
 mod partial_reliability;
+mod reconfig;
 mod terms;
 
+pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
 pub(crate) use self::partial_reliability::PartialReliability;
+pub(crate) use self::reconfig::{Reconfig, What};
 pub use self::terms::{Capabilities, Terms};
+use std::net::IpAddr;
+
+use super::cookie::MAX_ADDRS;
 use super::core::{Context, Core};
 use super::dispatch::Arrival;
+use super::path::source;
+use super::state::State;
 use crate::config::AssocConfig;
 use crate::num::Tsn;
 use crate::time::Time;
@@ -29,8 +38,12 @@ pub(crate) struct Extensions {
     pub(crate) auth: Option<Auth>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
+    /// Dynamic address reconfiguration.
+    pub(crate) asconf: Option<Box<Asconf>>,
     /// Partial reliability.
     pub(crate) partial_reliability: Option<PartialReliability>,
+    /// Stream reconfiguration.
+    pub(crate) reconfig: Option<Box<Reconfig>>,
 }
 
 impl Extensions {
@@ -39,7 +52,13 @@ impl Extensions {
         let auth = Auth::negotiate(core);
         core.tx.reserve(auth.as_ref().map_or(0, Auth::data_overhead));
         let agreed = core.agreed();
-        Self { auth, ecn: Ecn::negotiate(agreed), partial_reliability: PartialReliability::negotiate(agreed, core) }
+        Self {
+            auth,
+            ecn: Ecn::negotiate(agreed),
+            asconf: Asconf::negotiate(core, agreed).map(Box::new),
+            partial_reliability: PartialReliability::negotiate(agreed, core),
+            reconfig: Reconfig::negotiate(core).map(Box::new),
+        }
     }
 
     /// The configuration of the association was changed from `old`.
@@ -67,18 +86,56 @@ impl Extensions {
     /// as any other (RFC 3758 section 3.3.1), but for I-DATA, which breaks the rules (RFC 8260 section 2.2.3).
     pub(crate) fn knows(&self, kind: u8) -> bool {
         match kind {
+            kind::ASCONF | kind::ASCONF_ACK => self.asconf.is_some(),
             kind::FORWARD_TSN | kind::I_FORWARD_TSN => self.partial_reliability.is_some(),
+            kind::RE_CONFIG => self.reconfig.is_some(),
             _ => true,
         }
     }
 
+    /// Whether an ABORT that came to our address `ip` is to be ignored (RFC 5061 section 5.3.1).
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
+        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip))
+    }
+
     /// A chunk of the peer, before the core sees it.
-    pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, _at: &Arrival<'_>, chunk: &Chunk<'_>) {
+    pub(in crate::assoc) fn on_chunk(&mut self, core: &mut Core, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.on_chunk(core, ctx, at, chunk);
+        }
         if let Some(ecn) = &mut self.ecn {
             ecn.on_chunk(core, ctx.now, chunk);
         }
         if let Some(pr) = &mut self.partial_reliability {
             pr.on_chunk(core, chunk);
+        }
+        if let Some(reconfig) = &mut self.reconfig {
+            reconfig.on_chunk(core, ctx, chunk);
+            self.settle_tsns();
+        }
+    }
+
+    /// The end of a packet, or the beginning of a transmission: what waited for either may go on.
+    pub(in crate::assoc) fn advance(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(reconfig) = self.reconfig.as_mut().filter(|r| r.is_busy()) {
+            reconfig.advance(core, ctx);
+            self.settle_tsns();
+        }
+    }
+
+    /// TSNs may have begun anew, and who keeps some has to forget them.
+    fn settle_tsns(&mut self) {
+        if self.reconfig.as_mut().is_some_and(|r| r.take_renumbered())
+            && let Some(ecn) = &mut self.ecn
+        {
+            ecn.begin_anew();
+        }
+    }
+
+    /// The peer restarted, and these extensions with it: the user is told what will not be.
+    pub(in crate::assoc) fn give_up(&mut self, core: &mut Core) {
+        if let Some(reconfig) = &mut self.reconfig {
+            reconfig.give_up(core);
         }
     }
 
@@ -90,12 +147,45 @@ impl Extensions {
     }
 
     /// When [`Self::on_timeout`] wants to be called.
-    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        None
+        let asconf = self.asconf.as_ref().and_then(|a| a.next_deadline());
+        let reconfig = self.reconfig.as_ref().and_then(|r| r.next_deadline());
+        [asconf, reconfig].into_iter().flatten().min()
     }
 
     /// Serves the timers of extensions that have expired.
-    #[expect(clippy::unused_self, reason = "the extensions with timers are being built")]
-    pub(crate) fn on_timeout(&mut self, _core: &mut Core, _ctx: &mut Context<'_>) {}
+    pub(crate) fn on_timeout(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.on_timeout(core, ctx);
+        }
+        if let Some(reconfig) = self.reconfig.as_mut().filter(|_| core.state != State::Closed) {
+            reconfig.on_timeout(core, ctx);
+        }
+    }
+
+    /// The INIT ACK has told what the peer has: what does not follow from that alone.
+    pub(crate) fn begin(&mut self, core: &mut Core) {
+        if core.cfg.brief_listing && core.local_terms.capabilities.asconf {
+            let mut all = core.local_addrs.clone();
+            core.local_addrs.truncate(source::BRIEF_LIST);
+            if let Some(asconf) = self.asconf.as_mut().filter(|_| all.len() > source::BRIEF_LIST) {
+                all.truncate(MAX_ADDRS);
+                asconf.promise(Goal::Addresses(all));
+            }
+        }
+    }
+
+    /// The association is established.
+    pub(crate) fn on_established(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.proceed(core, ctx);
+        }
+    }
+
+    /// After any change of the association: what became of its paths.
+    pub(crate) fn settle(&mut self, core: &mut Core) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.settle_wish(core);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What the two sides say about extensions in INIT and INIT ACK.
 
+use std::net::IpAddr;
+
 use arrayvec::ArrayVec;
 
 use super::{Ecn, KeyVector, idata};
@@ -63,6 +65,10 @@ impl Capabilities {
 pub struct Terms {
     /// Extensions that it has.
     pub capabilities: Capabilities,
+    /// Adaptation layer indication.
+    pub adaptation: Option<u32>,
+    /// The address that it would like to be the primary path; the peer's only.
+    pub primary: Option<IpAddr>,
     /// The Supported Extensions parameter that says so, as it goes out.
     listed: ArrayVec<u8, MAX_LISTED>,
     /// What it says about authentication.
@@ -73,7 +79,7 @@ impl Terms {
     /// Terms with these capabilities.
     #[must_use]
     pub fn with(capabilities: Capabilities) -> Self {
-        Self { capabilities, listed: capabilities.chunk_types(), auth: KeyVector::default() }
+        Self { capabilities, adaptation: None, primary: None, listed: capabilities.chunk_types(), auth: KeyVector::default() }
     }
 
     /// What an association with this configuration says, as far as the transport can. Randomness is drawn only if an extension needs it.
@@ -81,20 +87,24 @@ impl Terms {
         let terms = Self::with(Capabilities {
             ecn: Ecn::offer(cfg, stack),
             auth: cfg.auth,
-            asconf: cfg.add_ip,
+            // RFC 5061 section 4.2.7: not without authentication.
+            asconf: cfg.add_ip && (cfg.auth || cfg.add_ip_without_auth),
             partial_reliability: cfg.partial_reliability,
             reconfig: cfg.stream_reset,
             interleaving: idata::offer(cfg),
         });
         let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
-        Self { auth, ..terms }
+        Self { auth, adaptation: cfg.adaptation, ..terms }
     }
 
     /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
     pub(crate) fn in_answer_to(self, peer: &Self) -> Self {
         let idle = !peer.capabilities.auth && self.auth.required().is_empty();
         let auth = if idle { KeyVector::default() } else { self.auth };
-        Self { auth, ..Self::with(self.capabilities.both(peer.capabilities)) }
+        let mut both = self.capabilities.both(peer.capabilities);
+        // Who asks for authenticated changes of addresses gets none from a peer that cannot (rulings section 1 row 16).
+        both.asconf &= both.auth || !self.capabilities.auth;
+        Self { auth, adaptation: self.adaptation, ..Self::with(both) }
     }
 
     /// What of a peer's terms is kept by who said `ours`.
@@ -114,6 +124,8 @@ impl Terms {
         match param {
             Param::EcnCapable => c.ecn = true,
             Param::ForwardTsnSupported => c.partial_reliability = true,
+            Param::Adaptation(n) => self.adaptation = Some(*n),
+            Param::SetPrimary { addr, .. } => self.primary = self.primary.or(Some(*addr)),
             Param::SupportedExtensions(types) => {
                 let has = |kind: u8| types.contains(&kind);
                 c.asconf |= has(kind::ASCONF) && has(kind::ASCONF_ACK);
@@ -123,7 +135,7 @@ impl Terms {
             }
             _ => {}
         }
-        self.listed = c.chunk_types();
+        self.listed = self.capabilities.chunk_types();
         Ok(())
     }
 
@@ -134,6 +146,12 @@ impl Terms {
         }
         if self.capabilities.partial_reliability {
             params.push(Param::ForwardTsnSupported);
+        }
+        if let Some(n) = self.adaptation {
+            params.push(Param::Adaptation(n));
+        }
+        if let Some(addr) = self.primary {
+            params.push(Param::SetPrimary { correlation: 0, addr });
         }
         if !self.listed.is_empty() {
             params.push(Param::SupportedExtensions(&self.listed));

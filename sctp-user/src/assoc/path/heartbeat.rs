@@ -172,6 +172,11 @@ impl Heartbeat {
         self.answer
     }
 
+    /// Answers to HEARTBEATs that left from `source` say nothing any more.
+    pub(crate) fn forget_source(&mut self, source: IpAddr) {
+        self.probes.retain(|p| p.source != Some(source));
+    }
+
     /// How many HEARTBEATs in a row were not answered in time.
     pub(crate) fn attempt(&self) -> u8 {
         self.attempt

@@ -260,6 +260,13 @@ impl Path {
         }
     }
 
+    /// None of our addresses reaches it: it is not used until there is one that does, and confirms it.
+    pub(crate) fn strand(&mut self) {
+        self.local = None;
+        self.confirmed = false;
+        self.heartbeat = Heartbeat::default();
+    }
+
     /// Whether the peer may be reached over `channel` from now on, because a packet of it came that way. A NAT may give its UDP another
     /// port, and it may switch encapsulation on and off (RFC 6951 section 5.4), unless the user chose. What the program hands in, and
     /// addresses that are ours alone, are ways of their own.
@@ -419,7 +426,7 @@ fn chunk_room(mtu: usize, addr: IpAddr, channel: Channel) -> usize {
 /// All paths of an association.
 #[derive(Debug)]
 pub(crate) struct Paths {
-    /// At most `MAX_PATHS`; paths are never removed, so that a [`PathId`] stays valid.
+    /// At most `MAX_PATHS`, at least one. Only [`Self::remove`] changes the number of a path.
     list: Vec<Path>,
     /// The interface that link-local addresses of the peer are reached by: one, for they mean nothing on another link.
     link: u32,
@@ -443,6 +450,31 @@ impl Paths {
         let link = scope_of(path.addr, self.link);
         self.list.push(Path { link, ..path });
         Some(id)
+    }
+
+    /// Who takes over what went by path `gone`; `None` if there is no other.
+    pub(crate) fn heir(&self, gone: PathId) -> Option<PathId> {
+        let data = self.data_path();
+        let others = || self.iter().map(|(id, _)| id).filter(|id| *id != gone);
+        others()
+            .find(|id| *id == data)
+            .or_else(|| self.other(gone))
+            .or_else(|| others().find(|id| self.is_active(*id)))
+            .or_else(|| others().next())
+    }
+
+    /// Removes path `gone`, whose place `heir` takes. Answers which path, if any, has its number now.
+    pub(crate) fn remove(&mut self, gone: PathId, heir: PathId) -> Option<PathId> {
+        if gone == heir || self.get(gone).is_none() || self.get(heir).is_none() {
+            return None;
+        }
+        let last = PathId(u8::try_from(self.list.len() - 1).unwrap_or(u8::MAX));
+        for used in [&mut self.primary, &mut self.stand_in] {
+            let now = if *used == gone { heir } else { *used };
+            *used = if now == last { gone } else { now };
+        }
+        self.list.swap_remove(usize::from(gone.0));
+        (last != gone).then_some(last)
     }
 
     /// The interface that link-local addresses are reached by; 0 if none was named.

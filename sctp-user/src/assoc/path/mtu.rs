@@ -95,9 +95,10 @@ impl Paths {
     }
 
     /// AMDCS (RFC 9260 section 7.3): the longest chunk, header included, that fits a packet on every confirmed path, so that it
-    /// can be sent again on any of them without IP fragmentation.
+    /// can be sent again on any of them without IP fragmentation. As long as none is confirmed, every path.
     pub(crate) fn amdcs(&self) -> usize {
-        self.iter().filter(|(_, p)| p.confirmed).map(|(_, p)| p.pmdcs()).min().unwrap_or(usize::MAX)
+        let least = |confirmed: bool| self.iter().filter(|(_, p)| p.confirmed || !confirmed).map(|(_, p)| p.pmdcs()).min();
+        least(true).or_else(|| least(false)).unwrap_or(usize::MAX)
     }
 }
 

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use crate::config::{AssocConfig, Families, Nat};
 use crate::net::Channel;
 
+/// Addresses that an initiator lists if it adds the others later: the INIT and the COOKIE ECHO that it leads to stay within 1200 bytes, as
+/// far as the peer's cookie grows with them as ours does, and with as much again for what it keeps besides (rulings section 1 row 12).
+pub(crate) const BRIEF_LIST: usize = 24;
 /// Most addresses that we list.
 const MAX_LISTED: usize = 64;
 
@@ -112,6 +115,12 @@ fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
 fn may_reach(src: IpAddr, dst: IpAddr) -> bool {
     let link = |ip: IpAddr| ip.is_ipv6() && scope(ip) == Scope::Link;
     src.is_ipv4() == dst.is_ipv4() && (link(src) == link(dst))
+}
+
+/// Our address that is nearest to `dst`, of those that mean something there.
+pub(crate) fn nearest(own: &[IpAddr], dst: IpAddr) -> Option<IpAddr> {
+    let own: Vec<_> = own.iter().copied().filter(|a| in_scope(*a, dst)).collect();
+    for_attempt(&own, None, dst, 0)
 }
 
 /// The source address for the attempt number `attempt` to reach `dst`: `own` addresses in the order of the longest common prefix,

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::deferred::Header;
 use super::interleaved::Interleaved;
 use super::reassembly::{Inserted, Reassembly, Skipped};
-use super::tracker::Tracker;
 use super::{Partial, longest};
+use crate::assoc::streams::Streams;
 use crate::config::AssocConfig;
 use crate::event::Message;
 use crate::num::{Ssn, StreamId, Tsn};
@@ -28,11 +29,13 @@ pub(crate) trait UserData {
     fn fits(&self, assembler: &Assembler) -> Result<(), &'static str>;
     /// Drops it, with others that follow, if it is of a message that was skipped before it came; `None` if it is not.
     fn drop_skipped(&self, assembler: &mut Assembler) -> Option<Skipped>;
-    /// Takes in a chunk whose TSN is new to `tracker`; `payload` is the chunk's user data.
+    /// Takes in a chunk whose TSN is new; `payload` is the chunk's user data, and `is_here` tells of other TSNs whether they have come.
     ///
     /// # Errors
     /// The peer broke a rule; what it did.
-    fn insert(&self, payload: Bytes, assembler: &mut Assembler, tracker: &Tracker) -> Result<Inserted, &'static str>;
+    fn insert(&self, payload: Bytes, assembler: &mut Assembler, is_here: impl Fn(Tsn) -> bool) -> Result<Inserted, &'static str>;
+    /// The chunk without its user data, to be kept.
+    fn header(&self) -> Header;
 }
 
 const UNEXPECTED_DATA: &str = "DATA although I-DATA was agreed on";
@@ -67,10 +70,14 @@ impl UserData for Data<'_> {
         if let Assembler::Data(reassembly) = assembler { reassembly.drop_skipped(self) } else { None }
     }
 
-    fn insert(&self, payload: Bytes, assembler: &mut Assembler, tracker: &Tracker) -> Result<Inserted, &'static str> {
+    fn insert(&self, payload: Bytes, assembler: &mut Assembler, is_here: impl Fn(Tsn) -> bool) -> Result<Inserted, &'static str> {
         let Assembler::Data(reassembly) = assembler else { return Err(UNEXPECTED_DATA) };
-        let (before, after) = (tracker.received(self.tsn.prev()), tracker.received(self.tsn.next()));
-        reassembly.insert(self, payload, before, after)
+        reassembly.insert(self, payload, is_here(self.tsn.prev()), is_here(self.tsn.next()))
+    }
+
+    fn header(&self) -> Header {
+        let Self { unordered, begin, end, tsn, sid, ssn, ppid, .. } = *self;
+        Header::Data { unordered, begin, end, tsn, sid, ssn, ppid }
     }
 }
 
@@ -103,9 +110,14 @@ impl UserData for IData<'_> {
         None
     }
 
-    fn insert(&self, payload: Bytes, assembler: &mut Assembler, _tracker: &Tracker) -> Result<Inserted, &'static str> {
+    fn insert(&self, payload: Bytes, assembler: &mut Assembler, _is_here: impl Fn(Tsn) -> bool) -> Result<Inserted, &'static str> {
         let Assembler::IData(interleaved) = assembler else { return Err(UNEXPECTED_I_DATA) };
         interleaved.insert(self, payload)
+    }
+
+    fn header(&self) -> Header {
+        let Self { unordered, end, tsn, sid, mid, place, .. } = *self;
+        Header::IData { unordered, end, tsn, sid, mid, place }
     }
 }
 
@@ -165,6 +177,14 @@ impl Assembler {
         match self {
             Self::Data(r) => r.take_part(),
             Self::IData(r) => r.take_part(),
+        }
+    }
+
+    /// The numbers of messages on these streams begin anew (RFC 6525).
+    pub(super) fn begin_anew(&mut self, streams: &Streams) {
+        match self {
+            Self::Data(r) => r.begin_anew(streams),
+            Self::IData(r) => r.begin_anew(streams),
         }
     }
 

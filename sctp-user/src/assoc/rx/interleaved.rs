@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use super::Turn;
 use super::order::Order;
 use super::reassembly::Inserted;
+use crate::assoc::streams::Streams;
 use crate::event::Message;
 use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn};
 use crate::wire::chunk::{IData, Place};
@@ -352,6 +353,11 @@ impl Interleaved {
             }
         }
         Some((message, pieces))
+    }
+
+    /// The message identifiers of these streams begin anew (RFC 6525; RFC 8260 section 2.2.2).
+    pub(super) fn begin_anew(&mut self, streams: &Streams) {
+        self.order.begin_anew(streams);
     }
 
     /// Forgets all incomplete messages: their rest will not come. What waited for their end in their stream can be read. Answers the

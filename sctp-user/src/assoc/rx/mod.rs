@@ -1,6 +1,7 @@
 //! The receiving side: DATA in, messages and SACKs out.
 
 mod assembler;
+mod deferred;
 mod interleaved;
 mod order;
 mod reassembly;
@@ -9,6 +10,8 @@ mod snapshot;
 mod tracker;
 mod window;
 
+#[cfg(test)]
+mod deferred_test;
 #[cfg(test)]
 mod forward_test;
 #[cfg(test)]
@@ -24,6 +27,7 @@ use bytes::Bytes;
 
 use self::assembler::Assembler;
 pub(crate) use self::assembler::UserData;
+use self::deferred::Deferred;
 use self::sack_out::SackOut;
 use self::tracker::{Seen, Tracker};
 use self::window::{Position, Window};
@@ -100,6 +104,10 @@ pub(crate) struct Rx {
     partial: Partial,
     tracker: Tracker,
     assembler: Assembler,
+    /// Streams that begin anew as soon as what was sent before has arrived.
+    deferred: Option<Box<Deferred>>,
+    /// The cumulative TSN before TSNs last began anew.
+    before_reset: Option<Tsn>,
     window: Window,
     sacks: SackOut,
     /// Messages put together from fragments.
@@ -115,6 +123,8 @@ impl Rx {
             tracker: Tracker::new(peer_initial_tsn),
             partial: Partial::new(cfg),
             assembler: Assembler::new(cfg, interleaving),
+            deferred: None,
+            before_reset: None,
             window: Window::new(cfg.recv_buffer, growth(cfg), cfg.mtu),
             sacks: SackOut::new(cfg),
             reassembled: 0,
@@ -181,22 +191,44 @@ impl Rx {
             self.tracker.insert(tsn);
             return DataOutcome::InvalidStream(data.sid());
         }
-        let inserted = match data.insert(keep(data.payload(), packet), &mut self.assembler, &self.tracker) {
-            Ok(inserted) => inserted,
-            Err(what) => return DataOutcome::Violation(what),
-        };
-        self.tracker.insert(tsn);
-        self.window.learn_chunk(len);
-        self.window.charge(len, 1);
-        self.window.release(0, inserted.pieces.saturating_sub(1));
-        self.reassembled += u64::from(inserted.pieces > 1);
-        DataOutcome::Accepted { readable: inserted.readable }
+        let payload = keep(data.payload(), packet);
+        if let Some(deferred) = self.deferred.as_mut().filter(|d| d.concerns(data)) {
+            deferred.hold(data, payload);
+            self.tracker.insert(tsn);
+            self.window.charge(len, 1);
+            return DataOutcome::Accepted { readable: false };
+        }
+        let outcome = self.take_in(data, payload);
+        if matches!(outcome, DataOutcome::Accepted { .. }) {
+            self.tracker.insert(tsn);
+            self.window.learn_chunk(len);
+        }
+        outcome
+    }
+
+    /// Gives a chunk, for which there is room, its place among the others.
+    fn take_in(&mut self, data: &impl UserData, payload: Bytes) -> DataOutcome {
+        let len = payload.len();
+        let Self { tracker, deferred, .. } = self;
+        // What is held is as if it came later.
+        let is_here = |tsn| tracker.received(tsn) && !deferred.as_ref().is_some_and(|d| d.holds(tsn));
+        match data.insert(payload, &mut self.assembler, is_here) {
+            Ok(inserted) => {
+                self.window.charge(len, 1);
+                self.window.release(0, inserted.pieces.saturating_sub(1));
+                self.reassembled += u64::from(inserted.pieces > 1);
+                DataOutcome::Accepted { readable: inserted.readable }
+            }
+            Err(what) => DataOutcome::Violation(what),
+        }
     }
 
     /// Takes in a FORWARD TSN (RFC 3758 section 3.6). Answers which message was handed out in part and will not be completed, if there
     /// is one: its stream, its sequence number, and whether it is unordered.
     pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Option<(StreamId, Ssn, bool)> {
-        let stale = forward.cum_tsn.at_or_before(self.tracker.cum());
+        // One that came late, after TSNs began anew (RFC 6525), may seem to be ahead.
+        let late = self.before_reset.is_some_and(|old| forward.cum_tsn.at_or_before(old));
+        let stale = late || forward.cum_tsn.at_or_before(self.tracker.cum());
         // It counts as DATA for the SACK. A stale one says that a SACK was lost.
         self.sacks.on_data(stale);
         if stale {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::assoc::streams::Streams;
 use crate::event::Message;
 use crate::num::{Mid, Ssn, StreamId};
 
@@ -116,6 +117,14 @@ impl<S: Sequence> Order<S> {
             *next = next.following();
             self.ready.push_back(message);
         }
+    }
+
+    /// The numbers of these streams begin anew (RFC 6525 section 5.2.2 rule E3). What still waits there for a turn that will not
+    /// come is handed out.
+    pub(super) fn begin_anew(&mut self, streams: &Streams) {
+        self.next.retain(|sid, _| !streams.has(*sid));
+        let waiting: Vec<_> = self.waiting.keys().filter(|(sid, _)| streams.has(*sid)).copied().collect();
+        self.ready.extend(waiting.into_iter().filter_map(|key| self.waiting.remove(&key)));
     }
 
     /// Nothing up to `last` is waited for any more in `sid`: what is there becomes readable, in its order (RFC 3758 section 3.6). A

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::order::Order;
+use crate::assoc::streams::Streams;
 use crate::event::Message;
 use crate::num::{Ppid, Ssn, StreamId, Tsn};
 use crate::wire::chunk::{Data, SkippedSsn};
@@ -165,6 +166,11 @@ impl Reassembly {
         let run = self.runs.front_mut()?;
         let pieces = run.parts.len();
         Some((run.take(true), pieces))
+    }
+
+    /// The stream sequence numbers of these streams begin anew.
+    pub(crate) fn begin_anew(&mut self, streams: &Streams) {
+        self.order.begin_anew(streams);
     }
 
     /// Forgets all incomplete messages: their rest will not come. Answers the user data and the pieces that this frees, and what

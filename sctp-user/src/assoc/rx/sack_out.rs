@@ -122,6 +122,12 @@ impl SackOut {
         self.forced = true;
     }
 
+    /// TSNs begin anew: what is owed tells of old ones.
+    pub(crate) fn forget(&mut self) {
+        self.owed.clear();
+        (self.owed_gaps, self.unacked, self.deadline, self.had_gaps) = (0, 0, None, false);
+    }
+
     /// The packet being processed ends.
     pub(crate) fn on_packet_end(&mut self, now: Time, tracker: &mut Tracker, a_rwnd: usize) {
         if !self.packet_has_data {

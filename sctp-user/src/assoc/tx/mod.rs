@@ -5,8 +5,10 @@ mod configure;
 mod echo;
 mod format;
 mod forward;
+mod moving;
 mod opening;
 mod outstanding;
+mod pause;
 mod policy;
 mod queue;
 mod release;
@@ -20,6 +22,8 @@ mod snapshot;
 mod abandon_test;
 #[cfg(test)]
 mod loopback_test;
+#[cfg(test)]
+mod pause_test;
 #[cfg(test)]
 mod queue_test;
 #[cfg(test)]
@@ -35,6 +39,7 @@ use self::echo::Echo;
 pub(crate) use self::format::FragmentFormat;
 use self::forward::Forward;
 use self::outstanding::{ChunkState, Index, Outstanding, Span};
+use self::pause::Pause;
 use self::policy::Policy;
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
@@ -122,6 +127,10 @@ pub(crate) struct Tx {
     reserve: usize,
     outbound_streams: u16,
     queue: SendQueue,
+    /// Streams that wait for their numbers to begin anew.
+    pause: Option<Box<Pause>>,
+    /// The cumulative TSN ack point before the last change of the numbers: SACKs up to there are late, not wrong.
+    before_reset: Option<Tsn>,
     out: Outstanding,
     window: PeerWindow,
     /// Fast Recovery: it ends when this chunk and all before are acknowledged (RFC 9260 section 7.2.4).
@@ -162,6 +171,8 @@ impl Tx {
             reserve: 0,
             outbound_streams,
             queue: SendQueue::new(sched::new(cfg)),
+            pause: None,
+            before_reset: None,
             out: Outstanding::new(initial_tsn),
             window: PeerWindow::new(peer_rwnd),
             recovery: None,
@@ -207,6 +218,7 @@ impl Tx {
             self.begin_opportunity();
             return Err(SendError::WouldBlock);
         }
+        let Some(payload) = self.hold(sid, ppid, payload, opts, policy) else { return Ok(()) };
         self.corked = opts.cork;
         self.queue.push(sid, ppid, payload, opts, policy);
         Ok(())
@@ -216,7 +228,7 @@ impl Tx {
     fn has_room(&self, len: usize) -> bool {
         let buffered = self.buffered();
         let fits = buffered == 0 || buffered.saturating_add(len) <= self.cfg.send_buffer;
-        fits && self.queue.messages() < self.max_messages()
+        fits && self.waiting() < self.max_messages()
     }
 
     /// The paths changed: the longest chunk, header included, that passes on all of them.
@@ -241,7 +253,8 @@ impl Tx {
 
     /// Whether a message waits, or may have to be sent again, that the user wants authenticated by this very key.
     pub(crate) fn asks_for_key(&self, key: KeyId) -> bool {
-        self.queue.asks_for_key(key) || self.out.iter().any(|c| c.fragment.auth_key == Some(key))
+        let held = self.pause.as_ref().is_some_and(|p| p.asks_for_key(key));
+        held || self.queue.asks_for_key(key) || self.out.iter().any(|c| c.fragment.auth_key == Some(key))
     }
 
     /// Most user data in a chunk that passes on all paths.
@@ -256,7 +269,7 @@ impl Tx {
 
     /// Whether a message was refused and half of the send buffer is free now; tells it once.
     pub(crate) fn is_writable_again(&mut self) -> bool {
-        let room = self.buffered() <= self.cfg.send_buffer / 2 && self.queue.messages() <= self.max_messages() / 2;
+        let room = self.buffered() <= self.cfg.send_buffer / 2 && self.waiting() <= self.max_messages() / 2;
         room && core::mem::take(&mut self.refused)
     }
 
@@ -282,12 +295,17 @@ impl Tx {
 
     /// Bytes accepted and not yet cumulatively acknowledged.
     pub(crate) fn buffered(&self) -> usize {
-        self.queue.bytes() + self.out.payload()
+        self.queue.bytes() + self.out.payload() + self.pause.as_ref().map_or(0, |p| p.bytes())
+    }
+
+    /// Messages that wait to be sent, at least in part.
+    fn waiting(&self) -> usize {
+        self.queue.messages() + self.pause.as_ref().map_or(0, |p| p.messages())
     }
 
     /// Whether a message was begun, in parts, and not ended.
     pub(crate) fn has_unfinished(&self) -> bool {
-        self.queue.has_unfinished()
+        self.queue.has_unfinished() || self.pause.as_ref().is_some_and(|p| p.has_unfinished())
     }
 
     /// Takes back the messages that were begun, in parts, and not ended.
@@ -295,7 +313,9 @@ impl Tx {
     /// # Errors
     /// The beginning of one has left.
     pub(crate) fn drop_unfinished(&mut self) -> Result<Vec<Undelivered>, Begun> {
-        self.queue.drop_unfinished().ok_or(Begun)
+        let mut dropped = self.queue.drop_unfinished().ok_or(Begun)?;
+        dropped.extend(self.pause.iter_mut().flat_map(|p| p.drop_unfinished()));
+        Ok(dropped)
     }
 
     /// The peer's window as it last told, in bytes.
@@ -315,7 +335,7 @@ impl Tx {
 
     /// Whether everything that was accepted is acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.out.is_empty()
+        self.queue.is_empty() && self.out.is_empty() && !self.pause.as_ref().is_some_and(|p| p.is_in_the_way())
     }
 
     /// The application has closed: what is left is worth an immediate SACK.
@@ -337,6 +357,7 @@ impl Tx {
         for (seq, queued) in self.queue.drain() {
             all.entry(seq).or_insert(queued);
         }
-        all.into_values().collect()
+        let held = self.pause.iter_mut().flat_map(|p| p.drain());
+        all.into_values().chain(held).collect()
     }
 }

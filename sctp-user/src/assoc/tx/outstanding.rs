@@ -245,6 +245,20 @@ impl Outstanding {
         Some((old, chunk))
     }
 
+    /// Chunks of path `gone` are chunks of `heir` from now on, which they have not travelled by.
+    pub(super) fn move_path(&mut self, gone: PathId, heir: PathId) {
+        for c in self.chunks.iter_mut().filter(|c| c.path == gone) {
+            (c.path, c.moved) = (heir, true);
+        }
+    }
+
+    /// Path `old` is number `new` from now on.
+    pub(super) fn rename_path(&mut self, old: PathId, new: PathId) {
+        for c in self.chunks.iter_mut().filter(|c| c.path == old) {
+            c.path = new;
+        }
+    }
+
     /// Notes the length of the packet that a chunk leaves in, up to the chunk's end.
     pub(super) fn set_packet(&mut self, index: Index, len: usize) {
         if let Some(c) = self.get_mut(index) {
@@ -264,6 +278,11 @@ impl Outstanding {
     pub(super) fn release(&mut self) {
         self.chunks.shrink_to(0);
         self.acked.shrink_to(0);
+    }
+
+    /// The next chunk gets this TSN; there are none.
+    pub(super) fn begin_at(&mut self, tsn: Tsn) {
+        self.base_tsn = tsn;
     }
 
     /// Removes the first chunk: it is cumulatively acknowledged.

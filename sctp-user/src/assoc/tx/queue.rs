@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::format::FragmentFormat;
 use super::policy::Policy;
+use crate::assoc::streams::Streams;
 use crate::event::{Message, SendOptions, Undelivered};
 use crate::num::{Fsn, KeyId, Mid, Ppid, Ssn, StreamId};
 use crate::sched::{Next, Scheduler};
@@ -528,6 +529,29 @@ impl SendQueue {
             self.push(m.sid, m.ppid, m.payload, opts, policy);
         }
         refused
+    }
+
+    /// Whether something of these streams waits, at least in part.
+    pub(super) fn has_any_of(&self, streams: &Streams) -> bool {
+        self.streams.iter().any(|(sid, s)| (s.begun || s.unfinished.is_some() || !s.messages.is_empty()) && streams.has(*sid))
+    }
+
+    /// Whether the user has begun a message on `sid` and not ended it.
+    pub(super) fn is_unfinished(&self, sid: StreamId) -> bool {
+        self.streams.get(&sid).is_some_and(|s| s.unfinished.is_some())
+    }
+
+    /// Whether the numbers of these streams begin with the next message, and nothing waits there.
+    pub(super) fn is_anew(&self, streams: &Streams) -> bool {
+        let anew = |s: &OutStream| s.next_mid == Mid(0) && (s.next_unordered == Mid(0) || !self.format.interleaves());
+        !self.has_any_of(streams) && self.streams.iter().all(|(sid, s)| anew(s) || !streams.has(*sid))
+    }
+
+    /// The numbers of these streams, on which nothing waits, begin anew (RFC 6525 section 5.2.7 rule H4).
+    pub(super) fn begin_anew(&mut self, streams: &Streams) {
+        for (_, stream) in self.streams.iter_mut().filter(|(sid, _)| streams.has(**sid)) {
+            (stream.next_mid, stream.next_unordered) = (Mid(0), Mid(0));
+        }
     }
 
     /// Gives back the memory of streams without messages.

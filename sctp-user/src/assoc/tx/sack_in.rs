@@ -68,7 +68,12 @@ impl Tx {
             return Ok(None);
         };
         let index = self.out.base() - 1 + ahead;
-        if index < self.out.next_index() { Ok(Some(index)) } else { Err(Violation("SACK of a TSN that was never sent")) }
+        if index < self.out.next_index() {
+            return Ok(Some(index));
+        }
+        // Numbers that began anew leave SACKs of the old ones on their way (RFC 6525 section 5.2.7 rule H5).
+        let late = self.before_reset.is_some_and(|old| cum.at_or_before(old));
+        if late { Ok(None) } else { Err(Violation("SACK of a TSN that was never sent")) }
     }
 
     /// `spans` are the gap ack blocks; afterwards its contents are of no use.

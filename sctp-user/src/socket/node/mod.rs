@@ -164,8 +164,8 @@ impl SocketNode {
         }
     }
 
-    /// Adds addresses to those that the endpoint uses, or takes some away, for associations to come (RFC 6458 section 9.1).
-    pub(super) fn bindx(&mut self, ep: EndpointId, addrs: &[IpAddr], add: bool) -> io::Result<()> {
+    /// Adds addresses to those that the endpoint uses, or takes some away (RFC 6458 section 9.1).
+    pub(super) fn bindx(&mut self, now: Time, ep: EndpointId, addrs: &[IpAddr], add: bool) -> io::Result<()> {
         let old = self.stack.endpoint_config(ep).ok_or_else(errno::gone)?.bind;
         if old.is_empty() {
             return Err(errno::invalid("the socket is bound to all addresses"));
@@ -183,7 +183,7 @@ impl SocketNode {
         if new.is_empty() {
             return Err(errno::invalid("the last address cannot be removed"));
         }
-        self.stack.bind(ep, new).map_err(errno::config_error)
+        self.stack.bind(now, ep, new).map_err(errno::config_error)
     }
 
     /// The addresses that new associations of the endpoint will have.

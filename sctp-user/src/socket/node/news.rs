@@ -87,7 +87,17 @@ impl SocketNode {
             Event::Authentication { key, what } => Some(Notification::Authentication { assoc: id, key: Some(key), what: what.into() }),
             Event::SenderDry => Some(Notification::SenderDry { assoc: id }),
             Event::PathState { addr, change } => Some(Notification::PathState { assoc: id, addr, change }),
+            Event::Adaptation(indication) => Some(Notification::Adaptation { assoc: id, indication }),
             Event::RemoteError(causes) => Some(Notification::RemoteError { assoc: id, causes }),
+            Event::StreamsReset { incoming, outgoing, streams, outcome } => {
+                Some(Notification::StreamsReset { assoc: id, incoming, outgoing, streams, outcome })
+            }
+            Event::AssociationReset { local_tsn, peer_tsn, outcome } => {
+                Some(Notification::AssociationReset { assoc: id, local_tsn, peer_tsn, outcome })
+            }
+            Event::StreamsChanged { inbound, outbound, outcome } => {
+                Some(Notification::StreamsChanged { assoc: id, inbound, outbound, outcome })
+            }
         };
         match owner {
             Owner::Nobody => self.discard(now, id),

@@ -473,16 +473,16 @@ fn addresses_are_added_and_removed_for_associations_to_come() {
     assert_eq!(open(&mut node, &cfg).unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
     cfg.bind = vec![ips[0]];
     let ep = open(&mut node, &cfg).unwrap();
-    node.bindx(ep, &ips[1..3], true).unwrap();
-    node.bindx(ep, &ips[..1], false).unwrap();
+    node.bindx(Time::ZERO, ep, &ips[1..3], true).unwrap();
+    node.bindx(Time::ZERO, ep, &ips[..1], false).unwrap();
     assert_eq!(node.bound(ep).unwrap(), ips[1..3]);
     let kind = |r: io::Result<()>| r.unwrap_err().kind();
-    assert_eq!(kind(node.bindx(ep, &[[192, 0, 2, 1].into()], true)), io::ErrorKind::AddrNotAvailable);
-    assert_eq!(kind(node.bindx(ep, &ips[..1], false)), io::ErrorKind::AddrNotAvailable);
-    assert_eq!(kind(node.bindx(ep, &ips[1..3], false)), io::ErrorKind::InvalidInput, "one must stay");
+    assert_eq!(kind(node.bindx(Time::ZERO, ep, &[[192, 0, 2, 1].into()], true)), io::ErrorKind::AddrNotAvailable);
+    assert_eq!(kind(node.bindx(Time::ZERO, ep, &ips[..1], false)), io::ErrorKind::AddrNotAvailable);
+    assert_eq!(kind(node.bindx(Time::ZERO, ep, &ips[1..3], false)), io::ErrorKind::InvalidInput, "one must stay");
     assert_eq!(node.bound(ep).unwrap(), ips[1..3], "refused means unchanged");
     let all = open(&mut node, &EndpointConfig::new(8)).unwrap();
-    assert_eq!(kind(node.bindx(all, &ips[..1], true)), io::ErrorKind::InvalidInput, "bound to all");
+    assert_eq!(kind(node.bindx(Time::ZERO, all, &ips[..1], true)), io::ErrorKind::InvalidInput, "bound to all");
     assert_eq!(node.bound(all).unwrap(), ips);
 }
 

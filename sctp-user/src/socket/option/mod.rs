@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod addresses;
 mod association;
 mod auth;
 mod message;
@@ -24,11 +25,13 @@ mod partial_reliability;
 mod paths;
 mod place;
 mod status;
+mod streams;
 mod timing;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+pub use self::addresses::{AdaptationLayer, AutoAsconf, SetPeerPrimaryAddr};
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
 pub use self::auth::{AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks};
 pub use self::message::{Context, DefaultPrInfo, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
@@ -37,6 +40,7 @@ pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, Re
 #[doc(hidden)]
 pub use self::place::Place;
 pub use self::status::{AssocIdList, AssocNumber, PeerAddrInfo, Status};
+pub use self::streams::{AddStreams, EnableStreamReset, ResetAssoc, ResetStreams};
 pub use self::timing::{AssocParams, DelayedSack, RtoInfo};
 use super::{SctpListener, SctpSocket, SctpStream};
 use crate::event::AssocId;

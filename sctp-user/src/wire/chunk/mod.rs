@@ -1,5 +1,6 @@
 //! Chunks of RFC 9260 section 3.3: one struct each that borrows its variable parts and is used to read and to write.
 
+mod asconf;
 mod auth;
 mod control;
 mod data;
@@ -8,11 +9,14 @@ mod forward_tsn;
 mod idata;
 mod init;
 mod pad;
+mod reconfig;
 mod sack;
 mod types;
 
 use thiserror::Error;
 
+pub use self::asconf::{AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses};
+pub(crate) use self::asconf::{decode_request, encode_request};
 pub use self::auth::{AUTH_HEADER_LEN, Auth};
 pub use self::control::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
 pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
@@ -21,6 +25,7 @@ pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::idata::{I_DATA_CHUNK_HEADER_LEN, IData, Place};
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
+pub use self::reconfig::{Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, StreamList};
 pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
 pub use self::types::ChunkTypes;
 use super::cursor::Writer;
@@ -129,12 +134,18 @@ pub enum Chunk<'a> {
     Cwr(Tsn),
     /// SHUTDOWN COMPLETE.
     ShutdownComplete(ShutdownComplete),
+    /// RE-CONFIG.
+    Reconfig(Reconfig<'a>),
     /// AUTH.
     Auth(Auth<'a>),
     /// I-DATA.
     IData(IData<'a>),
     /// PAD.
     Pad(Pad<'a>),
+    /// ASCONF.
+    Asconf(Asconf<'a>),
+    /// ASCONF-ACK.
+    AsconfAck(AsconfAck<'a>),
     /// FORWARD TSN.
     ForwardTsn(ForwardTsn<'a>),
     /// I-FORWARD-TSN.
@@ -161,9 +172,12 @@ impl<'a> Chunk<'a> {
             kind::ECNE => control::decode_tsn(raw).map(Self::Ecne),
             kind::CWR => control::decode_tsn(raw).map(Self::Cwr),
             kind::SHUTDOWN_COMPLETE => Some(Self::ShutdownComplete(ShutdownComplete { t: raw.flags & control::T_BIT != 0 })),
+            kind::RE_CONFIG => Some(Self::Reconfig(Reconfig::decode(raw))),
             kind::AUTH => Auth::decode(raw).map(Self::Auth),
             kind::I_DATA => IData::decode(raw).map(Self::IData),
             kind::PAD => Some(Self::Pad(Pad::decode(raw))),
+            kind::ASCONF => Asconf::decode(raw).map(Self::Asconf),
+            kind::ASCONF_ACK => AsconfAck::decode(raw).map(Self::AsconfAck),
             kind::FORWARD_TSN => ForwardTsn::decode(raw).map(Self::ForwardTsn),
             kind::I_FORWARD_TSN => IForwardTsn::decode(raw).map(Self::IForwardTsn),
             _ => Some(Self::Unknown(*raw)),
@@ -190,9 +204,12 @@ impl Encode for Chunk<'_> {
             Self::Ecne(tsn) => w.chunk(kind::ECNE, 0, |w| w.u32(tsn.0)),
             Self::Cwr(tsn) => w.chunk(kind::CWR, 0, |w| w.u32(tsn.0)),
             Self::ShutdownComplete(c) => c.encode(w),
+            Self::Reconfig(c) => c.encode(w),
             Self::Auth(c) => c.encode(w),
             Self::IData(c) => c.encode(w),
             Self::Pad(c) => c.encode(w),
+            Self::Asconf(c) => c.encode(w),
+            Self::AsconfAck(c) => c.encode(w),
             Self::ForwardTsn(c) => c.encode(w),
             Self::IForwardTsn(c) => c.encode(w),
             Self::Unknown(raw) => {

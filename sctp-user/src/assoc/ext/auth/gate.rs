@@ -33,7 +33,12 @@ impl Gate {
             // That the peer lacks authentication opens no way around it: the list was ours to make.
             let refused = *self == Self::Open && core.local_terms.auth.requires(raw.kind);
             core.counters.in_unauthenticated_chunks += u64::from(refused);
-            return if refused { Entry::Skip } else { Entry::Admit };
+            return match refused {
+                false => Entry::Admit,
+                // RFC 5061 section 5.2 rule D5: with all that follows.
+                true if raw.kind == kind::ASCONF => Entry::Stop,
+                true => Entry::Skip,
+            };
         }
         // A type whose bits say "stop" to who does not know it. A second one in a packet is not allowed (section 5.1).
         let Some(auth) = auth.filter(|_| *self == Self::Open) else { return Entry::Stop };
