@@ -262,15 +262,7 @@ impl World {
     fn handshake(&mut self) {
         let mut params = crate::auth::params(self.setup.seed);
         params.push(FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80] });
-        let plain = || FuzzInit {
-            known: true,
-            tag: 0,
-            tsn: 0,
-            rwnd: 100_000,
-            streams: (4, 4),
-            cookie: true,
-            params: params.clone(),
-        };
+        let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: params.clone() };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
             self.packet(&Tag::Right, 0, &[FuzzChunk::CookieAck]);

@@ -41,7 +41,7 @@ fn scenario(seed: u64, messages: usize) -> Scenario {
 fn change_keys(bed: &mut Bed, rng: &mut SeededEntropy, next: u16, patient: bool) {
     let pause = |rng: &mut SeededEntropy| Duration::from_millis(rng.below(400));
     let sides = if rng.below(2) == 0 { [bed.client, bed.server] } else { [bed.server, bed.client] };
-    let mut each = |bed: &mut Bed, rng: &mut SeededEntropy, change: &dyn Fn(&mut KeyRing)| {
+    let each = |bed: &mut Bed, rng: &mut SeededEntropy, change: &dyn Fn(&mut KeyRing)| {
         for side in sides {
             bed.world.with(side, |n, now| {
                 let Some(id) = n.latest().map(|(id, _)| id) else { return };
