@@ -243,6 +243,8 @@ proptest! {
         run.finish();
     }
 
+    /// RFC 8260 rows: 3-1.
+    ///
     /// RFC 8260 section 3.6: the same with each stream's bytes divided by its weight.
     #[test]
     fn capacity_is_shared_by_weights(ops in ops(), values in proptest::collection::vec(0..9_u16, usize::from(STREAMS))) {

@@ -378,7 +378,7 @@ impl Puppet {
             match &chunk.body {
                 // An INIT ACK counts only where the puppet goes on with it: see `give_init`.
                 Seen::Init(init) => self.learn(init),
-                Seen::Data { tsn, .. } if tsn.wrapping_sub(self.cum).cast_signed() > 0 => {
+                Seen::Data { tsn, .. } | Seen::IData { tsn, .. } if tsn.wrapping_sub(self.cum).cast_signed() > 0 => {
                     self.beyond.insert(*tsn);
                     while self.beyond.remove(&self.cum.wrapping_add(1)) {
                         self.cum = self.cum.wrapping_add(1);

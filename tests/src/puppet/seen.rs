@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use sctp_user::wire::chunk::Init;
+use sctp_user::wire::chunk::{Init, Place};
 use sctp_user::wire::tlv::TlvIter;
 use sctp_user::wire::{Chunk, Packet, RawChunk, dump};
 use sctp_user::{Time, Transmit};
@@ -102,6 +102,7 @@ impl SeenInit {
 #[allow(missing_docs, reason = "the fields are those of the chunks")]
 pub enum Seen {
     Data { tsn: u32, sid: u16, ssn: u16, ppid: u32, begin: bool, end: bool, unordered: bool, immediate: bool, payload: Vec<u8> },
+    IData { tsn: u32, sid: u16, mid: u32, place: Place, end: bool, unordered: bool, immediate: bool, payload: Vec<u8> },
     Init(SeenInit),
     InitAck(SeenInit),
     Sack { cum: u32, a_rwnd: u32, gaps: Vec<(u16, u16)>, dups: Vec<u32> },
@@ -174,6 +175,16 @@ impl Seen {
                 ssn: d.ssn.0,
                 ppid: d.ppid.0,
                 begin: d.begin,
+                end: d.end,
+                unordered: d.unordered,
+                immediate: d.immediate,
+                payload: d.payload.to_vec(),
+            },
+            Chunk::IData(d) => Self::IData {
+                tsn: d.tsn.0,
+                sid: d.sid.0,
+                mid: d.mid.0,
+                place: d.place,
                 end: d.end,
                 unordered: d.unordered,
                 immediate: d.immediate,

@@ -54,6 +54,11 @@ fn each_rule_of_authentication_has_its_test_and_each_test_its_rule() {
 }
 
 #[test]
+fn each_rule_of_interleaving_has_its_test_and_each_test_its_rule() {
+    check(8260);
+}
+
+#[test]
 fn each_rule_of_asap_has_its_test_and_each_test_its_rule() {
     check(5352);
 }

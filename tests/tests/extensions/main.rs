@@ -5,4 +5,5 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod auth;
+mod interleaving;
 mod rfc5061;

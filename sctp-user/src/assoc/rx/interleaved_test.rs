@@ -55,7 +55,7 @@ fn read(rx: &mut Rx) -> Vec<(u16, u64, bool, Vec<u8>)> {
     core::iter::from_fn(|| rx.pop()).map(|m| (m.sid.0, m.offset, m.more, m.payload.to_vec())).collect()
 }
 
-/// RFC 8260 rows: 1.1-1, 2.2.2-1, 2.2.3-1.
+/// Figure 2 of RFC 8260. RFC 8260 rows: 2.2.3-1.
 #[test]
 fn the_figure_of_the_rfc_is_put_together() {
     let mut rx = rx(10_000);
@@ -75,8 +75,8 @@ fn the_figure_of_the_rfc_is_put_together() {
     assert_eq!(got, expected.map(|(sid, text)| (sid, text.to_owned())));
 }
 
-/// RFC 8260 rows: 2.1-5, 4.1-1. The user sees the lower half of the identifier, and the payload protocol identifier of the first
-/// fragment, also if that comes last.
+/// The user sees the lower half of the identifier (RFC 8260 section 4.1), and the payload protocol identifier of the first fragment,
+/// also if that comes last.
 #[test]
 fn order_is_that_of_message_identifiers_beyond_16_bits() {
     let mut rx = rx(1 << 20);
@@ -96,7 +96,7 @@ fn order_is_that_of_message_identifiers_beyond_16_bits() {
     assert_eq!(got, [(Ssn(4), 103, end, "begin end".into()), (Ssn(5), 103, later, "later".into())]);
 }
 
-/// RFC 8260 rows: 2.1-5. Ordered and unordered messages of a stream are numbered each for themselves.
+/// Ordered and unordered messages of a stream are numbered each for themselves.
 #[test]
 fn ordered_and_unordered_messages_with_one_identifier_are_two() {
     let mut rx = rx(10_000);
@@ -108,7 +108,7 @@ fn ordered_and_unordered_messages_with_one_identifier_are_two() {
     assert_eq!(got, [(false, "ordered".into()), (true, "unordered".into())]);
 }
 
-/// RFC 8260 rows: 2.2.1-1, 2.2.3-2. Attack class 8: I-DATA mixed with DATA, I-DATA without negotiation. Pitfall 93.
+/// RFC 8260 rows: 2.2.3-3, 2.2.3-4. Attack class 8: I-DATA mixed with DATA, I-DATA without negotiation. Pitfall 93.
 #[test]
 fn the_kind_of_chunk_that_was_not_agreed_on_is_a_violation() {
     let data = Data {
@@ -133,7 +133,7 @@ fn the_kind_of_chunk_that_was_not_agreed_on_is_a_violation() {
     }
 }
 
-/// RFC 8260 rows: 2.1-7, 2.2.2-1. Attack class 8: fragments with missing B or E, duplicate FSN, FSN beyond the last fragment.
+/// Attack class 8: fragments with missing B or E, duplicate FSN, FSN beyond the last fragment.
 /// Pitfall 95.
 #[test]
 fn impossible_fragments_are_violations() {
@@ -166,7 +166,7 @@ fn impossible_fragments_are_violations() {
     }
 }
 
-/// Attack class 8: crafted message identifiers. RFC 8260 rows: 2.1-5.
+/// Attack class 8: crafted message identifiers.
 #[test]
 fn crafted_message_identifiers_are_late_or_wait() {
     for mid in [1, 2, 0x7fff_ffff] {
@@ -183,7 +183,7 @@ fn crafted_message_identifiers_are_late_or_wait() {
     }
 }
 
-/// RFC 8260 rows: 2.1-7. The number of fragments is not bounded by 32 bits: what counts is the distance.
+/// RFC 8260 rows: 2.1-9. The number of fragments is not bounded by 32 bits: what counts is the distance.
 #[test]
 fn fragment_numbers_wrap() {
     let mut partial = super::interleaved::Interleaved::new(usize::MAX, usize::MAX);
@@ -207,7 +207,7 @@ fn a_message_that_is_too_long_ends_it() {
     assert_eq!(violates(&mut rx, &part(2, 0, 0, 1, false, &[0; 101])), "message too long");
 }
 
-/// RFC 8260 rows: 2.2.1-3. RFC 6458 section 8.1.20, level 2: parts of several streams in turn, and what is complete before them.
+/// RFC 6458 section 8.1.20, level 2: parts of several streams in turn, and what is complete before them.
 #[test]
 fn a_full_buffer_is_handed_out_in_parts_of_several_streams() {
     let mut rx = rx(8_000);
@@ -350,6 +350,8 @@ impl Reader {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
+    /// RFC 8260 rows: 2.2.3-2.
+    ///
     /// Whatever the order of arrival, every message comes out once and whole, ordered ones in their order, and the books are empty.
     #[test]
     fn all_orders_of_arrival_give_the_messages(

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::format::FragmentFormat;
 use super::policy::Policy;
 use super::queue::SendQueue;
+use crate::assoc::streams::Streams;
 use crate::config::{AssocConfig, StreamScheduler};
 use crate::event::SendOptions;
 use crate::num::{Ppid, StreamId};
@@ -178,4 +179,22 @@ proptest! {
         while pop(&mut q, &mut model, 10_000) {}
         prop_assert!(q.is_empty() && q.bytes() == 0 && model.unsent() == 0 && !q.has_unfinished());
     }
+}
+
+/// RFC 8260 rows: 2.3.2-1.
+#[test]
+fn both_counters_of_messages_begin_anew() {
+    let mut q = SendQueue::new(scheduler(1));
+    q.set_format(FragmentFormat::IData);
+    let numbers = |q: &mut SendQueue| {
+        for opts in [SendOptions::ordered(), SendOptions::unordered(), SendOptions::ordered(), SendOptions::unordered()] {
+            q.push(StreamId(1), Ppid(0), Bytes::from_static(b"message"), opts, Policy::Reliable);
+        }
+        core::iter::from_fn(|| q.pop(100)).map(|f| (f.unordered, f.mid.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&mut q), [(false, 0), (true, 0), (false, 1), (true, 1)]);
+    q.begin_anew(&Streams::listed([StreamId(2)]));
+    assert_eq!(numbers(&mut q), [(false, 2), (true, 2), (false, 3), (true, 3)]);
+    q.begin_anew(&Streams::listed([StreamId(1)]));
+    assert_eq!(numbers(&mut q), [(false, 0), (true, 0), (false, 1), (true, 1)]);
 }

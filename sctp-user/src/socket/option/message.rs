@@ -192,10 +192,11 @@ impl GetOpt for FragmentInterleave {
 
 impl SetOpt for FragmentInterleave {
     fn set(&self, place: &mut Place<'_>, (): ()) -> io::Result<()> {
+        let sel = place.whole();
+        place.configure(sel, |cfg| cfg.interleave_streams = *self == Self::Complete)?;
         if place.is_one_to_many()? {
             place.node.socket_mut(place.ep)?.interleave = *self;
         }
-        let sel = place.whole();
-        place.configure(sel, |cfg| cfg.interleave_streams = *self == Self::Complete)
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@
 mod addresses;
 mod association;
 mod auth;
+mod interleaving;
 mod message;
 mod partial_reliability;
 mod paths;
@@ -34,6 +35,7 @@ use std::net::{IpAddr, SocketAddr};
 pub use self::addresses::{AdaptationLayer, AutoAsconf, SetPeerPrimaryAddr};
 pub use self::association::{AutoClose, DisableFragments, InitMsg, MaxBurst, MaxSeg, NoDelay, PartialDeliveryPoint, RcvBuf, SndBuf};
 pub use self::auth::{AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks};
+pub use self::interleaving::{InterleavingSupported, Scheduler, SchedulerValue, StreamSel};
 pub use self::message::{Context, DefaultPrInfo, DefaultSndInfo, EventOption, ExplicitEor, FragmentInterleave, Linger, Subscription};
 pub use self::partial_reliability::{PrAssocStatus, PrSel, PrStreamSel, PrStreamStatus, PrSupported};
 pub use self::paths::{PeerAddrParams, PeerAddrThresholds, Pmtud, PrimaryAddr, RemoteUdpEncapsPort};
