@@ -17,7 +17,7 @@ use sctp_user::{
     SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Transmit, Vtag,
 };
 
-use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge};
+use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge, reconfigure, request_of};
 
 const MAX_OPS: usize = 300;
 /// Packets that a stack may want to send at one moment, and timers that may fire within one step: more is a loop.
@@ -75,6 +75,10 @@ enum Op {
     Shutdown,
     Abort,
     Heartbeat,
+    /// The user asks for other streams.
+    Reconfig {
+        what: u8,
+    },
     Advance {
         ms: u16,
     },
@@ -163,6 +167,8 @@ impl Host {
         config.nagle = setup.nagle;
         config.add_ip = setup.seed & 1 != 0;
         config.add_ip_without_auth = true;
+        let willing = setup.seed & 2 != 0;
+        (config.accept_stream_reset, config.accept_association_reset, config.accept_added_streams) = (willing, willing, willing);
         crate::auth::configure(&mut config, setup.seed);
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(setup.seed)));
         let endpoint = stack.open(EndpointConfig::with(PORTS.0, Arc::new(config))).unwrap_or_else(|e| panic!("{e}"));
@@ -236,6 +242,7 @@ impl World {
             peer_tag: setup.peer_tag.max(1),
             peer_tsn: setup.peer_tsn,
             asconf: setup.peer_tsn,
+            request: setup.peer_tsn,
             ..Knowledge::default()
         };
         let mut this = Self {
@@ -294,6 +301,7 @@ impl World {
             Op::Read { some } => self.both(|h, _| h.read(usize::from(*some))),
             Op::Shutdown => self.both(|h, now| h.each(|a| a.shutdown(now))),
             Op::Abort => self.both(|h, now| h.each(|a| a.abort(now, b"fuzz"))),
+            Op::Reconfig { what } => self.both(|h, now| h.each(|a| reconfigure(a, now, *what))),
             Op::Heartbeat => self.both(|h, now| {
                 h.each(|a| {
                     a.heartbeat(now);
@@ -438,6 +446,11 @@ impl World {
                 Chunk::Sack(s) => self.known.next_tsn = s.cum_tsn.0.wrapping_add(1),
                 Chunk::Heartbeat(hb) => self.known.heartbeat = hb.tlvs.to_vec(),
                 Chunk::Asconf(c) => self.known.asked = c.serial.0,
+                Chunk::Reconfig(c) => {
+                    for param in c.params() {
+                        self.known.requested = request_of(&param.unwrap_or_else(|e| panic!("{e}"))).unwrap_or(self.known.requested);
+                    }
+                }
                 _ => {}
             }
         }

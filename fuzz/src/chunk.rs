@@ -5,12 +5,13 @@ use std::net::IpAddr;
 
 use sctp_user::wire::chunk::{
     Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, CookieEcho, Data, Duplicates,
-    ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Sack, Shutdown, ShutdownComplete,
+    ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, Sack, Shutdown,
+    ShutdownComplete, StreamList,
 };
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::Param;
 use sctp_user::wire::{Chunk, PacketWriter};
-use sctp_user::{Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
+use sctp_user::{Assoc, Ppid, ResetDirection, Serial, Ssn, StreamId, Time, Tsn, Vtag};
 
 /// Most items of any list in a chunk.
 const MAX_ITEMS: usize = 16;
@@ -36,6 +37,10 @@ pub(crate) struct Knowledge {
     pub(crate) asconf: u32,
     /// The number of the stack's last ASCONF.
     pub(crate) asked: u32,
+    /// The number of the peer's next RE-CONFIG request.
+    pub(crate) request: u32,
+    /// The number of the stack's last RE-CONFIG request.
+    pub(crate) requested: u32,
 }
 
 /// A chunk by fields. Numbers of transmission are relative to what the association knows.
@@ -107,12 +112,65 @@ pub(crate) enum FuzzChunk {
         ahead: i8,
         errors: Vec<(u8, FuzzCause)>,
     },
+    /// Requests and responses of stream reconfiguration; numbers from what comes next.
+    Reconfig(Vec<FuzzReconfig>),
     /// Any type, any value.
     Raw {
         kind: u8,
         flags: u8,
         value: Vec<u8>,
     },
+}
+
+/// A parameter of RE-CONFIG by fields.
+#[derive(Arbitrary, Clone, Debug)]
+pub(crate) enum FuzzReconfig {
+    Outgoing { ahead: i8, response: i8, after: i8, streams: Vec<u8> },
+    Incoming { ahead: i8, streams: Vec<u8> },
+    Tsn { ahead: i8 },
+    Response { ahead: i8, result: u8, tsns: Option<(i8, i8)> },
+    AddOutgoing { ahead: i8, count: u16 },
+    AddIncoming { ahead: i8, count: u16 },
+}
+
+impl FuzzReconfig {
+    /// The streams that it names.
+    fn streams(&self) -> Vec<StreamId> {
+        match self {
+            Self::Outgoing { streams, .. } | Self::Incoming { streams, .. } => {
+                streams.iter().take(MAX_ITEMS).map(|sid| StreamId(u16::from(*sid % 8))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// As a parameter; a request of the right number makes the next one right.
+    fn param<'a>(&self, k: &mut Knowledge, streams: &'a [StreamId]) -> ReconfigParam<'a> {
+        let streams = StreamList::List(streams);
+        let response = |ahead: i8| k.requested.wrapping_add_signed(i32::from(ahead));
+        let mut request = |ahead: i8| {
+            let number = k.request.wrapping_add_signed(i32::from(ahead));
+            k.request = k.request.wrapping_add(u32::from(ahead == 0));
+            number
+        };
+        match self {
+            Self::Outgoing { ahead, response: to, after, .. } => ReconfigParam::OutgoingReset {
+                response: response(*to),
+                request: request(*ahead),
+                last_tsn: near(k.next_tsn, *after),
+                streams,
+            },
+            Self::Incoming { ahead, .. } => ReconfigParam::IncomingReset { request: request(*ahead), streams },
+            Self::Tsn { ahead } => ReconfigParam::TsnReset { request: request(*ahead) },
+            Self::Response { ahead, result, tsns } => ReconfigParam::Response {
+                response: response(*ahead),
+                result: ReconfigResult(u32::from(*result % 8)),
+                next_tsns: tsns.map(|(a, b)| (near(k.next_tsn, a), near(k.highest, b))),
+            },
+            Self::AddOutgoing { ahead, count } => ReconfigParam::AddOutgoing { request: request(*ahead), count: *count },
+            Self::AddIncoming { ahead, count } => ReconfigParam::AddIncoming { request: request(*ahead), count: *count },
+        }
+    }
 }
 
 /// The fields of an INIT or INIT ACK; the cookie is for the latter.
@@ -294,6 +352,12 @@ impl FuzzChunk {
                 let serial = Serial(k.asked.wrapping_add_signed(i32::from(*ahead)));
                 w.push(&Chunk::AsconfAck(AsconfAck { serial, responses: AsconfResponses::List(&responses) }));
             }
+            Self::Reconfig(list) => {
+                let list = list.get(..list.len().min(3)).unwrap_or_default();
+                let streams: Vec<_> = list.iter().map(FuzzReconfig::streams).collect();
+                let params: Vec<_> = list.iter().zip(&streams).map(|(p, s)| p.param(k, s)).collect();
+                w.push(&Reconfig { params: ReconfigParams::List(&params) });
+            }
             Self::Raw { kind, flags, value } => {
                 let value = value.get(..value.len().min(512)).unwrap_or_default();
                 let mut raw = vec![*kind, *flags];
@@ -304,6 +368,31 @@ impl FuzzChunk {
             }
         }
     }
+}
+
+/// The number of a request.
+pub(crate) fn request_of(param: &ReconfigParam<'_>) -> Option<u32> {
+    match *param {
+        ReconfigParam::OutgoingReset { request, .. }
+        | ReconfigParam::IncomingReset { request, .. }
+        | ReconfigParam::TsnReset { request }
+        | ReconfigParam::AddOutgoing { request, .. }
+        | ReconfigParam::AddIncoming { request, .. } => Some(request),
+        _ => None,
+    }
+}
+
+/// The user asks for other streams; what cannot be had is refused.
+pub(crate) fn reconfigure(assoc: &mut Assoc<'_>, now: Time, what: u8) {
+    let some = [StreamId(u16::from(what >> 4) % 4)];
+    let streams = if what & 8 != 0 { &some[..] } else { &[] };
+    let _ = match what % 5 {
+        0 => assoc.reset_streams(now, ResetDirection::Outgoing, streams),
+        1 => assoc.reset_streams(now, ResetDirection::Incoming, streams),
+        2 => assoc.reset_streams(now, ResetDirection::Both, streams),
+        3 => assoc.reset_association(now),
+        _ => assoc.add_streams(now, u16::from(what >> 6), u16::from(what >> 5 & 1)),
+    };
 }
 
 /// A chunk that is written as it is.

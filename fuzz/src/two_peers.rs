@@ -23,7 +23,7 @@ use sctp_user::{
     SeededEntropy, SendError, SendOptions, Stack, StackConfig, StreamId, Time, Train, Vtag,
 };
 
-use crate::chunk::{FuzzChunk, Knowledge};
+use crate::chunk::{FuzzChunk, Knowledge, reconfigure};
 
 const MAX_OPS: usize = 200;
 /// Packets in flight in one direction; the network drops what is beyond.
@@ -131,6 +131,11 @@ enum Op {
     Shutdown(Side),
     Abort(Side),
     Heartbeat(Side),
+    /// The user asks for other streams.
+    Reconfig {
+        side: Side,
+        what: u8,
+    },
     /// The process dies and starts anew with the same port.
     Restart(Side),
     /// A path goes down or up, for packets of this sender.
@@ -261,6 +266,8 @@ impl World {
         config.partial_delivery = false;
         config.add_ip = setup.seed & 1 != 0;
         config.add_ip_without_auth = true;
+        let willing = setup.seed & 2 != 0;
+        (config.accept_stream_reset, config.accept_association_reset, config.accept_added_streams) = (willing, willing, willing);
         config.recv_buffer = if setup.small_window { 4_000 } else { 256 << 10 };
         crate::auth::configure(&mut config, setup.seed);
         config.validate().unwrap_or_else(|e| panic!("{e}"));
@@ -345,6 +352,7 @@ impl World {
                 self.disturbed = true;
                 self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.abort(now, b"fuzz")));
             }
+            Op::Reconfig { side, what } => self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| reconfigure(&mut a, now, what))),
             Op::Heartbeat(side) => self.each(side, |stack, now, id| {
                 let mut assoc = stack.assoc(id)?;
                 assoc.heartbeat(now);

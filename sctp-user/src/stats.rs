@@ -109,6 +109,10 @@ counters! {
         out_cwrs: sum,
         /// CWRs received.
         in_cwrs: sum,
+        /// Packets sent with a checksum of zero (RFC 9653).
+        out_zero_checksums: sum,
+        /// Packets received with a checksum of zero that was agreed on (RFC 9653).
+        in_zero_checksums: sum,
         /// Requests to reconfigure streams sent, retransmissions not included.
         out_reconfig_requests: sum,
         /// Requests to reconfigure streams received, retransmissions included.

@@ -213,7 +213,9 @@ impl Core {
     }
 
     /// Finishes a packet.
-    pub(super) fn seal(&mut self, ext: &mut Extensions, pkt: PacketWriter<'_>) -> usize {
+    pub(super) fn seal(&mut self, ext: &mut Extensions, mut pkt: PacketWriter<'_>) -> usize {
+        pkt.set_checksum(ext.checksum_mode());
+        self.counters.out_zero_checksums += u64::from(pkt.has_zero_checksum());
         let Some(auth) = &mut ext.auth else { return pkt.finish() };
         pkt.finish_with(|key, covered| {
             self.counters.out_auths += 1;

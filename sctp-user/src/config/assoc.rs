@@ -154,6 +154,9 @@ pub struct AssocConfig {
     /// Explicit congestion notification (RFC 4960 Appendix A), where the transport can read and set the marks
     /// ([`StackConfig::ecn_marks`](super::StackConfig::ecn_marks)) and the peer has it too.
     pub ecn: bool,
+    /// Packets without a checksum (RFC 9653), over a lower layer of which the program said that it finds errors itself
+    /// ([`PrivateChannel::error_detection`](super::PrivateChannel::error_detection)), if the peer relies on the same method.
+    pub zero_checksum: bool,
     /// Authentication of chunks (RFC 4895), if the peer has it too.
     pub auth: bool,
     /// The chunk types that are taken only if they are authenticated (RFC 4895 section 3.2), whether the peer can do that or not; ASCONF
@@ -251,6 +254,7 @@ impl AssocConfig {
             sack_frequency: 2,
             ack_per_batch: false,
             ecn: false,
+            zero_checksum: true,
             auth: true,
             auth_chunks: ChunkTypes::default(),
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
@@ -421,6 +425,7 @@ impl AssocConfig {
             (self.max_inbound_streams != new.max_inbound_streams, "max_inbound_streams", streams),
             (self.initial_window != new.initial_window, "initial_window", "the paths have begun with theirs"),
             (self.ecn != new.ecn, "ecn", "agreed on when the association was opened (RFC 4960 Appendix A)"),
+            (self.zero_checksum != new.zero_checksum, "zero_checksum", told),
             (self.auth != new.auth, "auth", told),
             (self.auth_chunks != new.auth_chunks, "auth_chunks", told),
             (self.auth_hmacs != new.auth_hmacs, "auth_hmacs", told),

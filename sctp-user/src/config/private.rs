@@ -17,6 +17,9 @@ pub struct PrivateChannel {
     pub remote: Vec<IpAddr>,
     /// The longest packet in bytes that it takes; `None` if the path MTU is to be found.
     pub max_packet: Option<usize>,
+    /// The error detection method that it has besides SCTP's checksum, by its number (RFC 9653 section 8), such as 1 for DTLS; `None`
+    /// if it has none.
+    pub error_detection: Option<u32>,
 }
 
 impl PrivateChannel {

@@ -76,6 +76,7 @@ pub const ASSOC: &[Parameter] = &[
     p("sack_frequency", "packets for each SACK", "packets", "RFC 9260 6.2", Running),
     p("ack_per_batch", "one SACK for what arrives together", "yes or no", "RFC 9260 6.2", Running),
     p("ecn", "explicit congestion notification", "yes or no", "RFC 4960 A, RFC 3168", NewOnly),
+    p("zero_checksum", "zero checksum over lower layers", "yes or no", "RFC 9653", NewOnly),
     p("auth", "authentication of chunks", "yes or no", "RFC 4895", NewOnly),
     p("auth_chunks", "CHUNKS", "chunk types", "RFC 4895 3.2, 6.1", NewOnly),
     p("auth_hmacs", "HMAC-ALGO", "algorithms", "RFC 4895 3.3, 6.1", NewOnly),

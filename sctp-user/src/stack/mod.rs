@@ -52,7 +52,7 @@ use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stats::{Abandoned, AssocStats, StackCounters, StackStats};
 use crate::time::Time;
 use crate::wire::chunk::kind;
-use crate::wire::{Chunk, Packet, PacketError};
+use crate::wire::{Chunk, Packet, PacketError, checksum};
 
 /// Most answers without an association that wait for transmission; a driver that drains never comes near.
 const MAX_REPLIES: usize = 1024;
@@ -382,7 +382,8 @@ impl Stack {
         self.counters.packets_in += 1;
         self.counters.bytes_in += packet.len() as u64;
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
-        let parsed = match Packet::parse(&packet) {
+        let zero = self.takes_zero_checksum(&meta, &packet);
+        let parsed = match if zero { Packet::parse_unverified(&packet) } else { Packet::parse(&packet) } {
             // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
             Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta) => {
                 parsed
@@ -395,6 +396,26 @@ impl Stack {
             }
         };
         self.route(now, &meta, &packet, &parsed);
+    }
+
+    /// Whether a packet has a checksum of zero and belongs to an association that has said that it takes them (RFC 9653 section 5.3).
+    /// Nothing else is taken without a checksum, and none that begins an association.
+    fn takes_zero_checksum(&mut self, meta: &Meta, packet: &[u8]) -> bool {
+        if !checksum::is_zero(packet) || self.cfg.private(meta.channel).is_none_or(|p| p.error_detection.is_none()) {
+            return false;
+        }
+        let Ok(parsed) = Packet::parse_unverified(packet) else { return false };
+        let begins = |kind| matches!(kind, kind::INIT | kind::COOKIE_ECHO);
+        let offered = |a: &&mut Association| a.core.local_terms.zero_checksum.is_some() && a.core.state != State::Closed;
+        let found = self.lookup.get(&key_of(meta, parsed.header)).and_then(|id| self.assocs.get_mut(id)).filter(offered);
+        let takes = !parsed.chunks().map_while(Result::ok).any(|c| begins(c.kind));
+        match found {
+            Some(a) if takes => {
+                a.core.counters.in_zero_checksums += 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Finds whose packet it is, by its first chunk and its addresses.
@@ -813,6 +834,10 @@ impl Assoc<'_> {
 
 #[cfg(test)]
 mod ladder_test;
+#[cfg(test)]
+mod padding_test;
+#[cfg(test)]
+mod reconfig_rules_test;
 #[cfg(test)]
 mod reconfig_test;
 #[cfg(test)]

@@ -7,21 +7,21 @@ use crate::event::ReconfigOutcome::{Denied, Failed, Performed};
 use crate::wire::chunk::{Reconfig, ReconfigParam as P, ReconfigParams, ReconfigResult as R, StreamList};
 use crate::wire::{Cause, CommonHeader, PacketWriter};
 
-struct T {
-    p: Pair,
-    a: AssocId,
-    b: AssocId,
+pub(super) struct T {
+    pub(super) p: Pair,
+    pub(super) a: AssocId,
+    pub(super) b: AssocId,
     /// The initial TSNs, with which request numbers begin.
-    first: (u32, u32),
+    pub(super) first: (u32, u32),
     /// What RE-CONFIG chunks said, in order.
-    log: Vec<String>,
+    pub(super) log: Vec<String>,
 }
 
 fn willing(cfg: &mut AssocConfig) {
     (cfg.accept_stream_reset, cfg.accept_association_reset, cfg.accept_added_streams) = (true, true, true);
 }
 
-fn stream(n: u16) -> StreamId {
+pub(super) fn stream(n: u16) -> StreamId {
     StreamId(n)
 }
 
@@ -39,25 +39,25 @@ impl T {
         Self { p, a, b, first, log: Vec::new() }
     }
 
-    fn up() -> Self {
+    pub(super) fn up() -> Self {
         Self::with(willing)
     }
 
-    fn at_a(&mut self) -> Assoc<'_> {
+    pub(super) fn at_a(&mut self) -> Assoc<'_> {
         self.p.a.stack.assoc(self.a).unwrap()
     }
 
-    fn at_b(&mut self) -> Assoc<'_> {
+    pub(super) fn at_b(&mut self) -> Assoc<'_> {
         self.p.b.stack.assoc(self.b).unwrap()
     }
 
-    fn send(&mut self, from_a: bool, sid: u16, text: &str) {
+    pub(super) fn send(&mut self, from_a: bool, sid: u16, text: &str) {
         let now = self.p.now;
         let mut assoc = if from_a { self.at_a() } else { self.at_b() };
         assoc.send(now, stream(sid), Ppid(1), Bytes::copy_from_slice(text.as_bytes()), SendOptions::ordered()).unwrap();
     }
 
-    fn read(&mut self, at_a: bool) -> Vec<(u16, u16, String)> {
+    pub(super) fn read(&mut self, at_a: bool) -> Vec<(u16, u16, String)> {
         let mut assoc = if at_a { self.at_a() } else { self.at_b() };
         core::iter::from_fn(|| assoc.recv()).map(|m| (m.sid.0, m.ssn.0, String::from_utf8(m.payload.to_vec()).unwrap())).collect()
     }
@@ -94,7 +94,7 @@ impl T {
     }
 
     /// Delivers everything until both are quiet, but what `lost` takes.
-    fn settle_but(&mut self, mut lost: impl FnMut(bool, &Bytes) -> bool) {
+    pub(super) fn settle_but(&mut self, mut lost: impl FnMut(bool, &Bytes) -> bool) {
         for _ in 0..200 {
             let now = self.p.now;
             let (from_a, from_b) = (self.p.a.packets(now), self.p.b.packets(now));
@@ -116,12 +116,12 @@ impl T {
         panic!("no end");
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.settle_but(|_, _| false);
     }
 
     /// Lets `d` pass.
-    fn pass(&mut self, d: Duration) {
+    pub(super) fn pass(&mut self, d: Duration) {
         let end = self.p.now + d;
         loop {
             self.settle();
@@ -134,14 +134,14 @@ impl T {
         self.p.now = end;
     }
 
-    fn events(&mut self, at_a: bool) -> Vec<Event> {
+    pub(super) fn events(&mut self, at_a: bool) -> Vec<Event> {
         let peer = if at_a { &mut self.p.a } else { &mut self.p.b };
         let all = core::mem::take(&mut peer.events).into_iter().map(|(_, e)| e);
         all.filter(|e| !matches!(e, Event::Readable | Event::PathMtu { .. })).collect()
     }
 
     /// A RE-CONFIG chunk of `a`'s side, made by hand, and what `b` answers.
-    fn forge(&mut self, params: &[P<'_>]) -> Vec<String> {
+    pub(super) fn forge(&mut self, params: &[P<'_>]) -> Vec<String> {
         let mut body = Vec::new();
         let tag = self.p.b.stack.assocs.get(self.b).unwrap().core.local_tag;
         let port = self.p.a.stack.local_port(self.p.a.ep).unwrap();
@@ -160,16 +160,17 @@ impl T {
     }
 
     /// The number of `a`'s `n`-th request.
-    fn number(&self, n: u32) -> u32 {
+    pub(super) fn number(&self, n: u32) -> u32 {
         self.first.0.wrapping_add(n)
     }
 }
 
-fn reset(outgoing: bool, streams: &[u16], outcome: crate::ReconfigOutcome) -> Event {
+pub(super) fn reset(outgoing: bool, streams: &[u16], outcome: crate::ReconfigOutcome) -> Event {
     Event::StreamsReset { incoming: !outgoing, outgoing, streams: streams.iter().map(|s| StreamId(*s)).collect(), outcome }
 }
 
 /// RFC 6525 sections 5.1.2, 5.2.2 and 5.2.7; the first flow of appendix A.
+/// RFC 6525 rows: 5.1.2-2, 5.1.2-3, 5.1.2-5, 5.1.2-9, 5.1.2-10.
 #[test]
 fn outgoing_streams_begin_anew() {
     let mut t = T::up();
@@ -192,6 +193,7 @@ fn outgoing_streams_begin_anew() {
 }
 
 /// RFC 6525 sections 5.1.3 and 5.2.3; the second flow of appendix A.
+/// RFC 6525 rows: 5.1.2-6, 5.1.2-7, 5.1.3-5, 5.2.2-1, 5.2.3-5.
 #[test]
 fn incoming_streams_begin_anew() {
     let mut t = T::up();
@@ -215,6 +217,7 @@ fn incoming_streams_begin_anew() {
 }
 
 /// The third flow of appendix A: both directions by one chunk, all answers in one chunk.
+/// RFC 6525 rows: 5.1.2-4, 5.1.2-8, 5.2.1-1, 5.2.1-2, 5.2.2-11.
 #[test]
 fn both_directions_begin_anew_by_one_chunk() {
     let mut t = T::up();
@@ -234,6 +237,7 @@ fn both_directions_begin_anew_by_one_chunk() {
 }
 
 /// The fourth flow of appendix A: TSNs go where the peer says, and nothing that was sent is lost.
+/// RFC 6525 rows: 5.1.4-1, 5.1.4-2, 5.1.4-3, 5.1.4-4, 5.1.4-5.
 #[test]
 fn an_association_begins_anew() {
     let mut t = T::up();
@@ -272,6 +276,7 @@ fn an_association_begins_anew() {
 }
 
 /// The fifth and sixth flow of appendix A.
+/// RFC 6525 rows: 5.1.5-1, 5.1.5-2, 5.1.6-1, 5.2.5-2, 5.2.6-1.
 #[test]
 fn streams_are_added() {
     let mut t = T::up();
@@ -299,6 +304,7 @@ fn streams_are_added() {
 }
 
 /// RFC 6525 section 6.3.1: by default all requests of the peer are denied, and nothing changes.
+/// RFC 6525 rows: 5.1.3-4, 5.2.1-5.
 #[test]
 fn requests_are_denied_unless_they_are_welcome() {
     let mut t = T::with(|_| {});
@@ -337,6 +343,7 @@ fn requests_are_denied_unless_they_are_welcome() {
 }
 
 /// RFC 6525 section 5.1.1: nothing is asked of a peer that has not listed RE-CONFIG; section 6.3: one request at a time.
+/// RFC 6525 rows: 5.1.1-3, 5.1.1-4, 5.2.7-9.
 #[test]
 fn what_cannot_be_asked_for_is_refused_at_once() {
     let mut t = T::with(|c| c.stream_reset = false);
@@ -360,6 +367,7 @@ fn what_cannot_be_asked_for_is_refused_at_once() {
 }
 
 /// RFC 6525 sections 5.1.1 and 5.2.1: requests and answers that are lost, one after the other.
+/// RFC 6525 rows: 5.1.3-1, 5.1.3-2, 5.1.4-6, 5.2.2-10.
 #[test]
 fn lost_requests_and_answers_are_sent_again() {
     for what in 0..5 {
@@ -402,6 +410,7 @@ fn lost_requests_and_answers_are_sent_again() {
 }
 
 /// RFC 6525 section 5.1.1: a peer that never answers is lost, as with DATA.
+/// RFC 6525 rows: 5.1.1-11.
 #[test]
 fn silence_ends_the_association() {
     let mut t = T::up();
@@ -419,6 +428,7 @@ fn silence_ends_the_association() {
 }
 
 /// RFC 6525 section 5.2.2 rule E2 and section 5.2.7 rule H2: a reset waits for the DATA before it, and the wait counts no errors.
+/// RFC 6525 rows: 5.2.2-3, 5.2.2-5, 5.2.2-6.
 #[test]
 fn a_reset_waits_for_lost_data() {
     let mut t = T::up();
@@ -441,6 +451,7 @@ fn a_reset_waits_for_lost_data() {
 }
 
 /// RFC 6525 section 5.2.3: both sides at once, in every combination; none waits for ever.
+/// RFC 6525 rows: 5.1.2-11, 5.1.3-6, 5.1.3-7.
 #[test]
 fn simultaneous_requests_end() {
     for (first, second) in (0..5).flat_map(|x| (0..5).map(move |y| (x, y))) {
@@ -502,6 +513,7 @@ fn a_shutdown_waits_for_what_is_held() {
 }
 
 /// Vulnerability class 11: CVE-2026-89476 (a response twice), CVE-2026-89477 (a response to what was never sent).
+/// RFC 6525 rows: 5.2.7-1, 5.2.7-2, 5.2.7-8.
 #[test]
 fn responses_that_answer_nothing_change_nothing() {
     let mut t = T::up();
@@ -522,6 +534,7 @@ fn responses_that_answer_nothing_change_nothing() {
 }
 
 /// Vulnerability class 11: streams beyond what there can be; RFC 6525 sections 5.2.5 and 5.2.6: a limit that can be set.
+/// RFC 6525 rows: 5.1.7-1, 5.2.5-1, 5.2.5-3, 5.2.6-2.
 #[test]
 fn streams_are_added_up_to_a_limit() {
     let mut t = T::up();
@@ -541,6 +554,7 @@ fn streams_are_added_up_to_a_limit() {
 
 /// RFC 6525 section 3.1: combinations that are not allowed get an ERROR, and nothing of them is done. Vulnerability class 11:
 /// CVE-2014-8613 (crafted RE-CONFIG).
+/// RFC 6525 rows: 3.1-1.
 #[test]
 fn combinations_that_are_not_allowed_are_refused() {
     let mut t = T::up();
@@ -570,6 +584,7 @@ fn combinations_that_are_not_allowed_are_refused() {
 
 /// RFC 6525 section 4.4, table 3: streams that do not exist; vulnerability class 11: the reset of a stream on which a message is
 /// incomplete (a stream identifier that is in use).
+/// RFC 6525 rows: 5.1.7-2.
 #[test]
 fn streams_that_do_not_exist_or_are_in_use() {
     let mut t = T::up();

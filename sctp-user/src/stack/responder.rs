@@ -15,7 +15,7 @@ use crate::assoc::state::State;
 use crate::assoc::{Association, Context, Control, Core, Extensions, Gate, Rejection, Terms, Verdict, verify_auth};
 use crate::config::AssocConfig;
 use crate::event::AssocId;
-use crate::net::{Meta, Transmit, scope_of};
+use crate::net::{Channel, Meta, Transmit, scope_of};
 use crate::num::{Tsn, Vtag};
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams, kind};
@@ -146,7 +146,7 @@ impl Stack {
         let to = existing.and_then(|id| self.collision_answer(id, meta, offer)).unwrap_or(*meta);
         // The answer goes to the first one, and the cookie that comes back shows that it arrived there.
         let peer_addrs = self.peer_addresses(meta, to.src, offer);
-        let local_terms = self.terms(existing, &cfg).in_answer_to(&offer.terms, &cfg);
+        let local_terms = self.terms(existing, &cfg, to.channel).in_answer_to(&offer.terms, &cfg);
         let peer_terms = offer.terms.clone().known_to(&local_terms);
         let cookie = StateCookie {
             created: now,
@@ -187,11 +187,11 @@ impl Stack {
     }
 
     /// What we say about extensions in an INIT ACK: while an association is being opened the same as in its own INIT (section 5.2.1).
-    fn terms(&mut self, existing: Option<AssocId>, cfg: &AssocConfig) -> Terms {
+    fn terms(&mut self, existing: Option<AssocId>, cfg: &AssocConfig, channel: Channel) -> Terms {
         let opening = existing.and_then(|id| self.assocs.get(id)).filter(|a| a.core.state.is_opening());
         match opening {
             Some(a) => a.core.local_terms.clone(),
-            None => Terms::own(cfg, &self.cfg, &mut *self.entropy),
+            None => Terms::own(cfg, &self.cfg, Some(channel), &mut *self.entropy),
         }
     }
 
@@ -406,7 +406,8 @@ impl Stack {
         let id = self.assocs.insert_with(|id| {
             let mut core = make(id, &mut ctx);
             if !core.incoming {
-                core.local_terms = Terms::own(&core.cfg, stack, ctx.entropy);
+                let channel = core.paths.get(core.paths.primary()).filter(|_| core.trial.is_none()).map(|p| p.channel);
+                core.local_terms = Terms::own(&core.cfg, stack, channel, ctx.entropy);
             }
             let ext = Extensions::negotiate(&mut core);
             Association { core, ext }

@@ -239,7 +239,7 @@ fn encapsulation_follows_the_peer_unless_the_user_chose() {
         // With a wrong tag it does not belong to the association.
         let mut forged = bytes.to_vec();
         forged[4] ^= 1;
-        crate::wire::checksum::seal(&mut forged);
+        checksum::seal(&mut forged);
         p.hears(11, &(RAW, forged.into()));
         assert_eq!(p.channel(), UDP);
         p.hears(12, &(Channel::Udp { local: 9899, remote: 4711 }, bytes.clone()));
@@ -265,7 +265,7 @@ fn foreign_ports_get_no_answer_over_raw_ip_unless_the_stack_is_alone() {
         late.truncate(12);
         late[4..8].copy_from_slice(&77u32.to_be_bytes());
         late.extend([8, 0, 0, 4]);
-        crate::wire::checksum::seal(&mut late);
+        checksum::seal(&mut late);
         give(&mut stranger, at(300), (CLIENT, SERVER), &(channel, late.into()));
         assert_eq!(drain(&mut stranger, at(300)).len(), answers, "SHUTDOWN ACK, alone {alone}");
     }

@@ -87,6 +87,7 @@ struct Shared {
 #[derive(Clone)]
 pub struct LowerLayer {
     shared: Arc<Shared>,
+    error_detection: Option<u32>,
 }
 
 impl fmt::Debug for LowerLayer {
@@ -103,7 +104,16 @@ impl LowerLayer {
     #[must_use]
     pub fn new(number: u16, max_packet: usize) -> Self {
         let shared = Shared { queues: Mutex::default(), filled: Condvar::new(), number, max_packet: max_packet.max(LEAST_PACKET) };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), error_detection: None }
+    }
+
+    /// Says that the layer finds errors by a method of its own, by its number (RFC 9653 section 8): 1 is DTLS. Peers that rely on the
+    /// same method need no checksums of SCTP then. To be called before a runtime gets the layer.
+    ///
+    /// The method must find every packet that is not exactly as it was sent, and let none of them through.
+    #[must_use]
+    pub fn with_error_detection(self, method: u32) -> Self {
+        Self { error_detection: Some(method), ..self }
     }
 
     /// Calls `notify` whenever packets for the program begin to wait, for programs with an event loop of their own. It is called inside
@@ -184,6 +194,7 @@ impl LowerLayer {
             local: vec![self.address(1)],
             remote: vec![self.address(2)],
             max_packet: Some(self.shared.max_packet),
+            error_detection: self.error_detection,
         }
     }
 }

@@ -78,7 +78,7 @@ impl TunTransport {
 
     /// What the stack must know about it.
     pub(crate) fn private_channel(&self) -> PrivateChannel {
-        PrivateChannel { channel: self.channel(), local: self.addrs.clone(), remote: Vec::new(), max_packet: None }
+        PrivateChannel { channel: self.channel(), local: self.addrs.clone(), remote: Vec::new(), max_packet: None, error_detection: None }
     }
 
     fn hand_up(&self, arrival: Arrival, sink: &mut dyn FnMut(Input<'_>)) {

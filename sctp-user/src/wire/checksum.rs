@@ -12,6 +12,22 @@ pub fn crc32c(packet: &[u8]) -> u32 {
     crc32c::crc32c_append(crc, rest)
 }
 
+/// What the checksum of a packet to be sent is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ChecksumMode {
+    /// CRC32c.
+    #[default]
+    Crc32c,
+    /// Zero, where RFC 9653 section 5.2 allows it: not with an INIT, COOKIE ECHO or ASCONF.
+    Zero,
+}
+
+/// Whether the checksum field of `packet` is zero, which is right for one packet in 2^32 only.
+#[must_use]
+pub fn is_zero(packet: &[u8]) -> bool {
+    packet.get(8..12) == Some(&[0; 4])
+}
+
 /// Whether the checksum field of `packet` is right. A fuzzer cannot guess checksums, so under `cfg(fuzzing)` all are right.
 #[must_use]
 pub fn verify(packet: &[u8]) -> bool {

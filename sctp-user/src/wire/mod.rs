@@ -24,6 +24,7 @@ mod roundtrip_test;
 mod vectors_test;
 
 pub use self::cause::{Cause, Causes};
+pub use self::checksum::ChecksumMode;
 pub use self::chunk::{Chunk, ChunkError, Encode};
 pub use self::packet::{AuthPlan, CommonHeader, Packet, PacketError, PacketWriter, RawChunk};
 pub use self::param::{Param, Params};

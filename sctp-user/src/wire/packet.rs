@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-use super::checksum;
-use super::chunk::{AUTH_HEADER_LEN, Auth, Chunk, ChunkError, ChunkTypes, Encode};
+use super::checksum::{self, ChecksumMode};
+use super::chunk::{AUTH_HEADER_LEN, Auth, Chunk, ChunkError, ChunkTypes, Encode, kind};
 use super::cursor::{Reader, Writer, padded};
 use super::tlv::Action;
 use crate::num::{KeyId, Vtag};
@@ -57,6 +57,17 @@ impl<'a> Packet<'a> {
         }
         if !checksum::verify(bytes) {
             return Err(PacketError::Checksum);
+        }
+        Self::parse_unverified(bytes)
+    }
+
+    /// The same without a look at the checksum: for packets on which it is zero by agreement (RFC 9653).
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_unverified(bytes: &'a [u8]) -> Result<Self, PacketError> {
+        if bytes.len() < COMMON_HEADER_LEN + CHUNK_HEADER_LEN {
+            return Err(PacketError::TooShort(bytes.len()));
         }
         let (header, body) = Self::split(bytes).ok_or(PacketError::TooShort(bytes.len()))?;
         if header.src_port == 0 || header.dst_port == 0 {
@@ -191,6 +202,9 @@ pub struct PacketWriter<'a> {
     start: usize,
     max: usize,
     guard: Option<Guard>,
+    checksum: ChecksumMode,
+    /// Whether a chunk is in it with which a packet must have its checksum (RFC 9653 section 5.2).
+    checked: bool,
 }
 
 impl<'a> PacketWriter<'a> {
@@ -202,13 +216,24 @@ impl<'a> PacketWriter<'a> {
         w.u16(header.dst_port);
         w.u32(header.vtag.0);
         w.u32(0);
-        Self { buf, start, max, guard: None }
+        Self { buf, start, max, guard: None, checksum: ChecksumMode::Crc32c, checked: false }
     }
 
     /// An AUTH chunk goes before the first chunk that must be authenticated; there is always room for it, until it is there. The packet
     /// is then to be finished by [`Self::finish_with`].
     pub fn authenticate(&mut self, plan: Option<AuthPlan>) {
         self.guard = plan.map(|plan| Guard { plan, key: None, at: None });
+    }
+
+    /// What the checksum is to be; CRC32c unless this says otherwise.
+    pub const fn set_checksum(&mut self, mode: ChecksumMode) {
+        self.checksum = mode;
+    }
+
+    /// Whether the checksum will be zero, with the chunks that there are.
+    #[must_use]
+    pub fn has_zero_checksum(&self) -> bool {
+        self.checksum == ChecksumMode::Zero && !self.checked
     }
 
     /// Length so far.
@@ -280,6 +305,7 @@ impl<'a> PacketWriter<'a> {
         let at = self.buf.len();
         chunk.encode(&mut Writer::new(self.buf));
         let kind = self.buf.get(at).copied();
+        self.checked |= matches!(kind, Some(kind::INIT | kind::COOKIE_ECHO | kind::ASCONF));
         if let Some(g) = self.guard.as_mut().filter(|g| g.at.is_none() && kind.is_some_and(|kind| g.plan.types.has(kind))) {
             g.at = Some(at - self.start);
             let zeros = vec![0; g.plan.mac_len];
@@ -297,13 +323,16 @@ impl<'a> PacketWriter<'a> {
     /// The same after `sign` was called with the key and the bytes from the AUTH chunk to the end, if there is one.
     pub fn finish_with(self, sign: impl FnOnce(KeyId, &mut [u8])) -> usize {
         let len = self.buf.len() - self.start;
+        let zero = self.has_zero_checksum();
         if let Some(packet) = self.buf.get_mut(self.start..) {
             if let Some(g) = self.guard
                 && let Some(covered) = g.at.and_then(|at| packet.get_mut(at..))
             {
                 sign(g.key(), covered);
             }
-            checksum::seal(packet);
+            if !zero {
+                checksum::seal(packet);
+            }
         }
         len
     }
@@ -317,9 +346,29 @@ impl<'a> PacketWriter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::chunk::{ErrorChunk, kind};
+    use crate::wire::chunk::ErrorChunk;
 
     const HEADER: CommonHeader = CommonHeader { src_port: 1, dst_port: 2, vtag: Vtag(3) };
+
+    /// RFC 9653 rows: 5.2-5.
+    #[test]
+    fn a_zero_checksum_goes_with_no_chunk_that_must_have_one() {
+        for (kind, zero) in
+            [(kind::INIT, false), (kind::COOKIE_ECHO, false), (kind::ASCONF, false), (kind::INIT_ACK, true), (kind::DATA, true)]
+        {
+            let mut buf = Vec::new();
+            let mut w = PacketWriter::new(&mut buf, HEADER, 1400);
+            w.set_checksum(ChecksumMode::Zero);
+            w.push(&ErrorChunk { causes: &[] });
+            assert!(w.has_zero_checksum());
+            let raw = [kind, 0, 0, 4];
+            w.push(&Chunk::Unknown(RawChunk { kind, flags: 0, value: &[], raw: &raw, offset: 12 }));
+            assert_eq!(w.has_zero_checksum(), zero, "type {kind}");
+            w.finish();
+            assert_eq!((checksum::is_zero(&buf), Packet::parse(&buf).is_ok()), (zero, !zero), "type {kind}");
+            assert!(Packet::parse_unverified(&buf).is_ok());
+        }
+    }
 
     fn plan(types: &[u8]) -> Option<AuthPlan> {
         Some(AuthPlan { types: ChunkTypes::of(types), key: KeyId(5), hmac: 1, mac_len: 20 })

@@ -30,6 +30,7 @@ fn all<'a>(numbers: [u32; 4], count: u16, streams: &'a [StreamId], tsns: bool) -
 }
 
 proptest! {
+    /// RFC 6525 rows: 4.4-2, 4.5-2, 4.6-1, 4.6-2.
     #[test]
     fn every_parameter_comes_back(numbers: [u32; 4], count: u16, ids in proptest::collection::vec(any::<u16>(), 0..40), tsns: bool) {
         let streams: Vec<_> = ids.into_iter().map(StreamId).collect();
@@ -52,6 +53,7 @@ proptest! {
 }
 
 /// RFC 6525 sections 4.1 to 4.6: the lengths that a parameter MUST have; anything else ends the list with an error.
+/// RFC 6525 rows: 4.1-1, 4.2-1, 4.3-1, 4.4-1, 4.5-1.
 #[test]
 fn lengths_that_a_parameter_must_not_have_are_refused() {
     let allowed = |kind: u16, len: usize| match kind {

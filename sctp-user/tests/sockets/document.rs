@@ -132,7 +132,8 @@ fn options() -> BTreeMap<&'static str, &'static str> {
         DelayedSack FragmentInterleave PartialDeliveryPoint MaxBurst Context ExplicitEor EventOption DefaultSndInfo Status PeerAddrInfo
         AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey HmacIdent LocalAuthChunks PeerAuthChunks
         AssocNumber AssocIdList PeerAddrThresholds RemoteUdpEncapsPort EnableStreamReset ResetStreams ResetAssoc AddStreams
-        DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported
+        DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported HmacIdent AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey
+        LocalAuthChunks PeerAuthChunks AdaptationLayer AutoAsconf SetPeerPrimaryAddr
     ];
     all.into_iter().collect()
 }

@@ -54,6 +54,21 @@ fn each_rule_of_authentication_has_its_test_and_each_test_its_rule() {
 }
 
 #[test]
+fn each_rule_of_stream_reconfiguration_has_its_test_and_each_test_its_rule() {
+    check(6525);
+}
+
+#[test]
+fn each_rule_of_the_zero_checksum_has_its_test_and_each_test_its_rule() {
+    check(9653);
+}
+
+#[test]
+fn each_rule_of_padding_has_its_test_and_each_test_its_rule() {
+    check(4820);
+}
+
+#[test]
 fn each_rule_of_interleaving_has_its_test_and_each_test_its_rule() {
     check(8260);
 }

@@ -5,5 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod auth;
+mod dcsctp;
 mod interleaving;
 mod rfc5061;

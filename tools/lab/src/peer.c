@@ -8,6 +8,7 @@
  * -s: waits for the association (prints "listening"); else opens it to the -r
  * addresses, at the line "connect". Prints "up in=N out=N" once there is one.
  * -o streams=N    streams to ask for and to accept       -o nodelay=1
+ *    v6=1         IPv6 addresses may come later, though there is none in the command line
  *    udp=PORT     encapsulation in UDP, to this port (libusrsctp: from it, too); 0: none
  *    rto=I:MIN:MAX in ms   hb=MS   retrans=ASSOC:PATH   -o sndbuf=N rcvbuf=N
  * Lines:
@@ -17,6 +18,7 @@
  *   await-one K     the same, once message K has come
  *   missing FROM TO "missing count=N K,..." of the messages from FROM until before TO
  *   place K         "place at=N": message K was the Nth to come whole
+ *   idle            "done" once all that was sent is acknowledged
  *   heartbeat ADDR  asks for a HEARTBEAT there at once
  *   paths           one line "path ADDR STATE errors..." each, then "paths end"
  *   primary ADDR    shutdown    abort
@@ -488,6 +490,18 @@ static void count_streams(sock s, const char *word)
     say("%s in=%u out=%u", word, st.sstat_instrms, st.sstat_outstrms);
 }
 
+static void idle(sock s)
+{
+    struct sctp_status st;
+    do {
+        socklen_t l = sizeof st;
+        usleep(10 * 1000);
+        memset(&st, 0, sizeof st);
+        if (sctp_get(s, IPPROTO_SCTP, SCTP_STATUS, &st, &l)) fail("SCTP_STATUS");
+    } while (st.sstat_unackdata || st.sstat_penddata);
+    say("done");
+}
+
 static void lead(sock s, int lport, int rport, int accepted)
 {
     pthread_t t;
@@ -513,6 +527,7 @@ static void lead(sock s, int lport, int rport, int accepted)
         else if (!strcmp(line, "heartbeat")) on_path(s, arg, rport, 1);
         else if (!strcmp(line, "primary")) on_path(s, arg, rport, 0);
         else if (!strcmp(line, "paths")) paths(s);
+        else if (!strcmp(line, "idle")) idle(s);
         else if (!strcmp(line, "shutdown")) { if (sctp_end(s, SHUT_WR)) fail("shutdown"); say("done"); }
         else if (!strcmp(line, "abort")) {
             cut_off(s, t);
@@ -541,6 +556,7 @@ int main(int argc, char **argv)
         default: return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    any_v6 |= option("v6", 0);
     for (int w = 0; w < 2; w++)
         for (int i = 0; i < n[w]; i++, at[w].n++) at[w].len += parse(words[w][i], w ? rport : lport, at[w].b + at[w].len);
 #ifdef USRSCTP

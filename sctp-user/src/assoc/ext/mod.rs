@@ -11,6 +11,7 @@ mod idata;
 mod partial_reliability;
 mod reconfig;
 mod terms;
+mod zero_checksum;
 
 pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
@@ -18,6 +19,7 @@ pub(crate) use self::ecn::Ecn;
 pub(crate) use self::partial_reliability::PartialReliability;
 pub(crate) use self::reconfig::{Reconfig, What};
 pub use self::terms::{Capabilities, Terms};
+use self::zero_checksum::ZeroChecksum;
 use std::net::IpAddr;
 
 use super::cookie::MAX_ADDRS;
@@ -44,6 +46,8 @@ pub(crate) struct Extensions {
     pub(crate) partial_reliability: Option<PartialReliability>,
     /// Stream reconfiguration.
     pub(crate) reconfig: Option<Box<Reconfig>>,
+    /// Zero checksum.
+    zero_checksum: Option<ZeroChecksum>,
 }
 
 impl Extensions {
@@ -58,6 +62,7 @@ impl Extensions {
             asconf: Asconf::negotiate(core, agreed).map(Box::new),
             partial_reliability: PartialReliability::negotiate(agreed, core),
             reconfig: Reconfig::negotiate(core).map(Box::new),
+            zero_checksum: ZeroChecksum::negotiate(core),
         }
     }
 

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
+use super::zero_checksum::ZeroChecksum;
 use super::{Ecn, KeyVector, idata};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
+use crate::net::Channel;
 use crate::wire::chunk::kind;
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param::{Param, Params};
@@ -67,6 +69,8 @@ pub struct Terms {
     pub capabilities: Capabilities,
     /// Adaptation layer indication.
     pub adaptation: Option<u32>,
+    /// The error detection method by which it takes checksums of zero (RFC 9653).
+    pub zero_checksum: Option<u32>,
     /// The address that it would like to be the primary path; the peer's only.
     pub primary: Option<IpAddr>,
     /// The Supported Extensions parameter that says so, as it goes out.
@@ -79,11 +83,19 @@ impl Terms {
     /// Terms with these capabilities.
     #[must_use]
     pub fn with(capabilities: Capabilities) -> Self {
-        Self { capabilities, adaptation: None, primary: None, listed: capabilities.chunk_types(), auth: KeyVector::default() }
+        Self {
+            capabilities,
+            adaptation: None,
+            zero_checksum: None,
+            primary: None,
+            listed: capabilities.chunk_types(),
+            auth: KeyVector::default(),
+        }
     }
 
-    /// What an association with this configuration says, as far as the transport can. Randomness is drawn only if an extension needs it.
-    pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, entropy: &mut dyn Entropy) -> Self {
+    /// What an association with this configuration says, as far as the transport can: `channel` is the only one that it uses, if that
+    /// is settled. Randomness is drawn only if an extension needs it.
+    pub(crate) fn own(cfg: &AssocConfig, stack: &StackConfig, channel: Option<Channel>, entropy: &mut dyn Entropy) -> Self {
         let terms = Self::with(Capabilities {
             ecn: Ecn::offer(cfg, stack),
             auth: cfg.auth,
@@ -94,7 +106,7 @@ impl Terms {
             interleaving: idata::offer(cfg),
         });
         let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
-        Self { auth, adaptation: cfg.adaptation, ..terms }
+        Self { auth, adaptation: cfg.adaptation, zero_checksum: ZeroChecksum::offer(cfg, stack, channel), ..terms }
     }
 
     /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
@@ -104,7 +116,8 @@ impl Terms {
         let mut both = self.capabilities.both(peer.capabilities);
         // Who asks for authenticated changes of addresses gets none from a peer that cannot (rulings section 1 row 16).
         both.asconf &= both.auth || cfg.add_ip_without_auth;
-        Self { auth, adaptation: self.adaptation, ..Self::with(both) }
+        // Either direction of zero checksums is a matter of its own.
+        Self { auth, adaptation: self.adaptation, zero_checksum: self.zero_checksum, ..Self::with(both) }
     }
 
     /// What of a peer's terms is kept by who said `ours`.
@@ -123,6 +136,7 @@ impl Terms {
         c.auth = self.auth.is_usable();
         match param {
             Param::EcnCapable => c.ecn = true,
+            Param::ZeroChecksum(method) => self.zero_checksum = self.zero_checksum.or(Some(*method)),
             Param::ForwardTsnSupported => c.partial_reliability = true,
             Param::Adaptation(n) => self.adaptation = Some(*n),
             Param::SetPrimary { addr, .. } => self.primary = self.primary.or(Some(*addr)),
@@ -144,6 +158,7 @@ impl Terms {
         if self.capabilities.ecn {
             params.push(Param::EcnCapable);
         }
+        params.extend(self.zero_checksum.map(Param::ZeroChecksum));
         if self.capabilities.partial_reliability {
             params.push(Param::ForwardTsnSupported);
         }

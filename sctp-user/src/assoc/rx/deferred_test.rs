@@ -32,6 +32,7 @@ fn rx() -> Rx {
 }
 
 /// RFC 6525 section 5.2.2 rule E3: only the streams that are named begin anew.
+/// RFC 6525 rows: 5.2.2-8.
 #[test]
 fn streams_begin_anew_at_once_if_nothing_is_missing() {
     let mut rx = rx();
@@ -45,6 +46,7 @@ fn streams_begin_anew_at_once_if_nothing_is_missing() {
 }
 
 /// RFC 6525 section 5.2.2 rules E2 and E4.
+/// RFC 6525 rows: 5.2.2-4, 5.2.2-9.
 #[test]
 fn what_was_sent_after_the_reset_waits_for_what_was_sent_before() {
     let mut rx = rx();
@@ -64,6 +66,7 @@ fn what_was_sent_after_the_reset_waits_for_what_was_sent_before() {
 }
 
 /// RFC 6525 section 5.2.7 rule H5: all TSNs and SSNs begin anew, what waited is not lost, and nothing stays charged.
+/// RFC 6525 rows: 5.2.4-4, 5.2.7-7.
 #[test]
 fn tsns_begin_anew() {
     let mut rx = rx();
@@ -81,6 +84,7 @@ fn tsns_begin_anew() {
 
 proptest! {
     /// Whatever the order of arrival, the user reads each stream as it was sent.
+    /// RFC 6525 rows: 5.2.2-7.
     #[test]
     fn any_order_of_arrival_reads_the_same(
         before in proptest::collection::vec((0_u16..3, 1_usize..4), 0..8),

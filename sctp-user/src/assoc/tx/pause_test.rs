@@ -22,6 +22,7 @@ fn leave(t: &mut T) -> Vec<(u16, u16)> {
 }
 
 /// RFC 6525 section 5.1.2 rule A1: what was accepted before leaves with its number, what comes later waits, other streams go on.
+/// RFC 6525 rows: 5.1.2-1, 5.2.7-5.
 #[test]
 fn messages_wait_for_the_answer() {
     let mut t = T::new();
@@ -93,6 +94,7 @@ fn what_is_held_is_bounded_and_not_forgotten() {
 }
 
 /// RFC 6525 section 5.2.7 rule H5: TSNs begin where the peer says, and what is on its way of the old ones does no harm.
+/// RFC 6525 rows: 5.2.7-6.
 #[test]
 fn tsns_begin_anew() {
     let mut t = T::new();

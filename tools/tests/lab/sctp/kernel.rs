@@ -127,19 +127,24 @@ fn kernel_known_only_by_its_address() {
     });
 }
 
-/// A scene of extensions, at two addresses: over IP one of each family.
-fn extended(transport: Transport, scene: impl FnOnce(&Site<'_>, &dyn Fn(bool))) {
+/// A scene of extensions, at two addresses.
+fn extended(transport: Transport, ours: [&str; 2], theirs: [&str; 2], scene: impl FnOnce(&Site<'_>, &dyn Fn(bool))) {
     let Some(lab) = Lab::extended(transport) else { return };
-    let (ours, theirs) = match transport {
-        Transport::Udp => (OURS_V4, THEIRS_V4),
-        Transport::Raw => ([OURS_V4[0], OURS_V6[1]], [THEIRS_V4[0], THEIRS_V6[1]]),
-    };
     lab.with(&ours, &theirs, Some(transport.channel()), |site| scene(site, &|cut| lab.cut(cut)));
+}
+
+fn extended_in_udp(scene: impl FnOnce(&Site<'_>, &dyn Fn(bool))) {
+    extended(Transport::Udp, OURS_V4, THEIRS_V4, scene);
+}
+
+/// One of each family.
+fn extended_over_ip(scene: impl FnOnce(&Site<'_>, &dyn Fn(bool))) {
+    extended(Transport::Raw, [OURS_V4[0], OURS_V6[1]], [THEIRS_V4[0], THEIRS_V6[1]], scene);
 }
 
 #[test]
 fn kernel_authentication_in_udp() {
-    extended(Transport::Udp, |site, _| {
+    extended_in_udp(|site, _| {
         site.authentication(Opener::We, &[HmacId::Sha256, HmacId::Sha1]);
         site.authentication(Opener::They, &[HmacId::Sha1]);
         site.wrong_key(Opener::We);
@@ -148,9 +153,36 @@ fn kernel_authentication_in_udp() {
 
 #[test]
 fn kernel_authentication_over_ip() {
-    extended(Transport::Raw, |site, _| {
+    extended_over_ip(|site, _| {
         site.authentication(Opener::They, &[HmacId::Sha256, HmacId::Sha1]);
         site.authentication(Opener::We, &[HmacId::Sha1]);
         site.wrong_key(Opener::They);
     });
+}
+
+#[test]
+fn kernel_partial_reliability_in_udp() {
+    extended_in_udp(|site, cut| {
+        site.partial_reliability(Opener::We, false, cut);
+        site.partial_reliability(Opener::They, false, cut);
+    });
+}
+
+#[test]
+fn kernel_partial_reliability_over_ip() {
+    extended_over_ip(|site, cut| {
+        site.partial_reliability(Opener::They, false, cut);
+        site.partial_reliability(Opener::We, false, cut);
+    });
+}
+
+#[test]
+fn kernel_addresses_in_udp() {
+    extended_in_udp(|site, cut| site.addresses(Opener::We, cut));
+}
+
+#[test]
+fn kernel_addresses_over_ip() {
+    // Linux looks an IPv4 address that comes in an IPv6 packet up wrongly, and refuses it: so of one family.
+    extended(Transport::Raw, OURS_V6, THEIRS_V6, |site, cut| site.addresses(Opener::They, cut));
 }

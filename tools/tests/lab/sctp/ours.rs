@@ -4,6 +4,7 @@ use std::fs::File;
 use std::thread;
 
 use sctp_user::socket::{Handle, Runtime, RuntimeBuilder, SctpStream, SocketNode};
+use sctp_user::stack::Snapshot;
 use sctp_user::{Assoc, AssocConfig, AssocStats};
 
 use crate::scene::LIMIT;
@@ -44,14 +45,17 @@ pub(crate) fn stats(stream: &SctpStream) -> AssocStats {
     stream.handle().with(|node, _| node.stack_mut().assoc(id).unwrap().stats()).unwrap()
 }
 
+/// All that can be told of the association; `None` if it is gone.
+pub(crate) fn snapshot(stream: &SctpStream) -> Option<Snapshot> {
+    let id = stream.id();
+    stream.handle().with(|node, now| node.stack_mut().assoc(id).and_then(|assoc| assoc.snapshot(now))).unwrap()
+}
+
 /// Waits until the association is as `wanted`.
 pub(crate) fn until<R>(stream: &SctpStream, what: &str, wanted: impl Fn(&Assoc<'_>) -> Option<R>) -> R {
     let id = stream.id();
     let met = stream.handle().wait(Some(LIMIT), |node, _| wanted(&node.stack_mut().assoc(id)?));
-    met.unwrap().unwrap_or_else(|| {
-        let (paths, stats) = stream.handle().with(|node, _| node.stack_mut().assoc(id).map(|a| (a.paths(), a.stats()))).unwrap().unwrap();
-        panic!("{what}: {paths:#?} {stats:#?}")
-    })
+    met.unwrap().unwrap_or_else(|| panic!("{what}: {:#?}", snapshot(stream)))
 }
 
 /// Waits until the counters are what is `wanted`.

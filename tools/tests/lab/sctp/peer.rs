@@ -60,6 +60,11 @@ impl Peer {
         list.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().unwrap()).collect()
     }
 
+    /// As which one message `number` came, from 1; 0: it has not.
+    pub(crate) fn place(&mut self, number: u32) -> u64 {
+        field(&self.ask(&format!("place {number}"), "place "), "at")
+    }
+
     /// What it says of its paths.
     pub(crate) fn paths(&mut self) -> Vec<String> {
         self.0.say("paths");
@@ -67,6 +72,12 @@ impl Peer {
         self.line("paths end");
         self.0.seen[from..].iter().filter(|line| line.starts_with("path ")).cloned().collect()
     }
+}
+
+/// The number of `key=number` in the line.
+pub(crate) fn field(line: &str, key: &str) -> u64 {
+    let word = line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    word.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {key} in {line:?}"))
 }
 
 /// The command line: `server` waits for us.

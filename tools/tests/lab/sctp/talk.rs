@@ -6,6 +6,7 @@ use std::thread;
 use sctp_user::socket::option::{AssocSel, Subscription};
 use sctp_user::socket::{EventKind, Events, Notification, Received, SctpStream, SndInfo};
 
+use super::ours::snapshot;
 use super::peer::Peer;
 use super::scenario::Opener;
 use super::work::{Tally, fill, info};
@@ -176,7 +177,7 @@ fn send(stream: &SctpStream, sent: &mut Tally, next: &mut u32, batches: &[Batch<
     for (count, sizes) in batches {
         for size in sizes.iter().cycle().take(*count as usize) {
             let (message, how) = (fill(*next, *size), how(info(*next, 64)));
-            stream.send(&message, &how).unwrap();
+            stream.send(&message, &how).unwrap_or_else(|err| panic!("{err}: {:#?}", snapshot(stream)));
             sent.sent(*next, &how, &message);
             *next += 1;
         }

@@ -198,3 +198,22 @@ fn libusrsctp_authentication() {
         });
     });
 }
+
+#[test]
+fn libusrsctp_partial_reliability() {
+    extended(|site, cut| {
+        for (opener, interleaving) in [(Opener::We, false), (Opener::They, false)] {
+            site.partial_reliability(opener, interleaving, cut);
+        }
+    });
+}
+
+#[test]
+fn libusrsctp_addresses() {
+    extended(|site, cut| [Opener::We, Opener::They].into_iter().for_each(|opener| site.addresses(opener, cut)));
+}
+
+#[test]
+fn libusrsctp_interleaving() {
+    extended(|site, _| [Opener::We, Opener::They].into_iter().for_each(|opener| site.interleaving(opener)));
+}

@@ -104,7 +104,7 @@ pub(crate) struct Reconfig {
     answered: ArrayVec<(u32, Reply), 2>,
     /// At most [`MAX_ASKS`].
     asks: VecDeque<Ask>,
-    flight: Option<Flight>,
+    flight: Option<Box<Flight>>,
     /// Our last request for a reset of incoming streams: the peer's request that refers to it is welcome.
     invited: Option<u32>,
     /// A reset of the peer's streams that waits for DATA sent before: its number and the streams.
@@ -283,7 +283,7 @@ impl Reconfig {
         self.invited = open.iter().find(|(_, r)| matches!(r, Request::Incoming(_))).map(|(n, _)| *n).or(self.invited);
         core.counters.out_reconfig_requests += open.len() as u64;
         push(core, kind::RE_CONFIG, chunk.clone());
-        self.flight = Some(Flight { open, answers: to, chunk, in_progress: false, last_tsn });
+        self.flight = Some(Box::new(Flight { open, answers: to, chunk, in_progress: false, last_tsn }));
         self.deadline = Some(ctx.now + core.rto());
         true
     }

@@ -1,0 +1,56 @@
+//! Long messages that do not hold up short ones (RFC 8260).
+
+use sctp_user::StreamScheduler;
+
+use super::super::scenario::{Opener, Site};
+use super::super::talk::ALL_SIZES;
+
+/// A message of 1 MiB on its stream, then small ones on another.
+const LONG: [usize; 1] = [1 << 20];
+const SHORT: [usize; 3] = [100, 1, 2000];
+
+impl Site<'_> {
+    /// Small messages overtake a message of 1 MiB that was handed over before them, on another stream, each way.
+    pub(crate) fn interleaving(&self, opener: Opener) {
+        let mut plan = self.plan();
+        (plan.config.interleaving, plan.config.partial_delivery, plan.config.interleave_streams) = (true, true, true);
+        plan.config.scheduler = StreamScheduler::RoundRobin;
+        // Linux does not hand a message out in parts that came in I-DATA, not even when its receive buffer is full: there must be room for
+        // all of it.
+        plan.options = ["intl=1", "scheduler=rr", "rcvbuf=8388608"].map(str::to_owned).to_vec();
+        let mut talk = self.associate_as(opener, plan);
+        assert!(talk.peer.ask("supports", "supports ").contains(" intl=1"));
+
+        let long = talk.hand_over((1, &LONG), &|mut info| {
+            info.sid = 5.into();
+            info
+        });
+        let short = talk.hand_over((9, &SHORT), &|mut info| {
+            info.sid = 6.into();
+            info
+        });
+        talk.arrived();
+        let (first, last) = (talk.peer.place(short.end - 1), talk.peer.place(long.start));
+        assert!(first < last, "short messages came until {first}, the long one as {last}");
+
+        let long = talk.let_hand_over((1, &LONG), "on=5");
+        let short = talk.let_hand_over((9, &SHORT), "on=6");
+        talk.receive_until(long.start);
+        talk.receive_until(short.end - 1);
+        let place = |number: u32| talk.order().iter().position(|n| *n == number).unwrap();
+        let (first, last) = (place(short.end - 1), place(long.start));
+        assert!(first < last, "short messages came until {first}, the long one as {last}");
+
+        // Unordered ones, and all sizes on all streams, in both directions at once.
+        talk.hand_over((9, &[70_000, 1, 3000]), &|mut info| {
+            info.unordered = true;
+            info
+        });
+        talk.arrived();
+        let theirs = talk.let_hand_over((9, &[70_000, 1, 3000]), "unordered");
+        theirs.for_each(|number| talk.receive_until(number));
+        talk.exchange(&ALL_SIZES);
+        talk.exchange(&ALL_SIZES);
+        talk.close(opener);
+    }
+}
