@@ -124,7 +124,7 @@ pub(crate) struct Tx {
     /// AMDCS: the longest chunk, header included, that passes on every path of the peer (RFC 9260 section 7.3).
     amdcs: usize,
     /// Bytes of each packet with user data that are not left for it.
-    reserve: usize,
+    reserve: u16,
     outbound_streams: u16,
     queue: SendQueue,
     /// Streams that wait for their numbers to begin anew.
@@ -243,12 +243,12 @@ impl Tx {
 
     /// So many bytes of each packet with user data are needed for something else.
     pub(crate) fn reserve(&mut self, bytes: usize) {
-        self.reserve = bytes;
+        self.reserve = u16::try_from(bytes).unwrap_or(u16::MAX);
     }
 
     /// How many.
     pub(crate) fn reserved(&self) -> usize {
-        self.reserve
+        self.reserve.into()
     }
 
     /// Whether a message waits, or may have to be sent again, that the user wants authenticated by this very key.
@@ -259,7 +259,7 @@ impl Tx {
 
     /// Most user data in a chunk that passes on all paths.
     pub(crate) fn longest_chunk(&self) -> usize {
-        self.amdcs.saturating_sub(self.reserve).saturating_sub(self.header_len()).min(self.cfg.max_fragment)
+        self.amdcs.saturating_sub(self.reserved()).saturating_sub(self.header_len()).min(self.cfg.max_fragment)
     }
 
     /// Most messages that may wait.
