@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter, checksum};
 use sctp_user::{
     AddrChange, AssocConfig, AssocId, Channel, EndpointConfig, EndpointId, Event, Meta, NetError, NetErrorKind, Node as _, PeerAddr, Ppid,
-    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train, Transmit, Vtag,
+    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, StreamScheduler, Time, Train, Transmit, Vtag,
 };
 
 use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge, reconfigure, request_of};
@@ -155,6 +155,18 @@ pub fn assoc_ops(data: &[u8]) {
     assert!(memory.bytes_max <= MAX_MEMORY + 64 * data.len() as u64, "{} bytes at one time", memory.bytes_max);
 }
 
+/// One of the stream schedulers.
+fn scheduler(seed: u64) -> StreamScheduler {
+    match seed / 4 % 6 {
+        0 => StreamScheduler::FirstCome,
+        1 => StreamScheduler::RoundRobinPacket,
+        2 => StreamScheduler::Priority,
+        3 => StreamScheduler::FairCapacity,
+        4 => StreamScheduler::WeightedFair,
+        _ => StreamScheduler::RoundRobin,
+    }
+}
+
 impl Host {
     fn new(setup: &Setup) -> Self {
         let mut config = AssocConfig::rfc();
@@ -165,6 +177,9 @@ impl Host {
         config.recv_buffer = if setup.small_window { 4_000 } else { 64 << 10 };
         config.max_message = 64 << 10;
         config.nagle = setup.nagle;
+        config.interleaving = setup.seed & 2 != 0;
+        config.interleave_streams = config.interleaving;
+        config.scheduler = scheduler(setup.seed);
         config.add_ip = setup.seed & 1 != 0;
         config.add_ip_without_auth = true;
         let willing = setup.seed & 2 != 0;
@@ -268,7 +283,7 @@ impl World {
 
     fn handshake(&mut self) {
         let mut params = crate::auth::params(self.setup.seed);
-        params.push(FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80] });
+        params.push(FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40] });
         let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: params.clone() };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);

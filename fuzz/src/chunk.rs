@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use sctp_user::wire::chunk::{
     Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, CookieEcho, Data, Duplicates,
-    ErrorChunk, GapBlock, Gaps, Heartbeat, Init, InitParams, Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, Sack, Shutdown,
-    ShutdownComplete, StreamList,
+    ErrorChunk, GapBlock, Gaps, Heartbeat, IData, Init, InitParams, Place, Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, Sack,
+    Shutdown, ShutdownComplete, StreamList,
 };
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::Param;
 use sctp_user::wire::{Chunk, PacketWriter};
-use sctp_user::{Assoc, Ppid, ResetDirection, Serial, Ssn, StreamId, Time, Tsn, Vtag};
+use sctp_user::{Assoc, Fsn, Mid, Ppid, ResetDirection, Serial, Ssn, StreamId, Time, Tsn, Vtag};
 
 /// Most items of any list in a chunk.
 const MAX_ITEMS: usize = 16;
@@ -111,6 +111,24 @@ pub(crate) enum FuzzChunk {
     AsconfAck {
         ahead: i8,
         errors: Vec<(u8, FuzzCause)>,
+    },
+    /// I-DATA; the number is that of the protocol, or of the fragment.
+    IData {
+        ahead: i8,
+        sid: u8,
+        mid: i8,
+        flags: u8,
+        number: i8,
+        len: u16,
+    },
+    /// The next TSN as I-DATA, of a message that is cut into pieces.
+    NextIData {
+        sid: u8,
+        mid: u8,
+        fsn: u8,
+        end: bool,
+        unordered: bool,
+        len: u8,
     },
     /// Requests and responses of stream reconfiguration; numbers from what comes next.
     Reconfig(Vec<FuzzReconfig>),
@@ -292,6 +310,34 @@ impl FuzzChunk {
                     payload: user_data(u16::from(*len) + 1),
                 });
             }
+            Self::IData { ahead, sid, mid, flags, number, len } => {
+                // Near the wrap, too.
+                let number = u32::MAX.wrapping_add_signed(i32::from(*number)).wrapping_add(1);
+                w.push(&IData {
+                    immediate: flags & 8 != 0,
+                    unordered: flags & 4 != 0,
+                    end: flags & 1 != 0,
+                    tsn: near(k.next_tsn, *ahead),
+                    sid: StreamId(u16::from(*sid)),
+                    mid: Mid(0_u32.wrapping_add_signed(i32::from(*mid))),
+                    place: if flags & 2 != 0 { Place::First(Ppid(number)) } else { Place::Later(Fsn(number)) },
+                    payload: user_data(*len),
+                });
+            }
+            Self::NextIData { sid, mid, fsn, end, unordered, len } => {
+                let tsn = Tsn(k.next_tsn);
+                k.next_tsn = k.next_tsn.wrapping_add(1);
+                w.push(&IData {
+                    immediate: false,
+                    unordered: *unordered,
+                    end: *end,
+                    tsn,
+                    sid: StreamId(u16::from(*sid % 4)),
+                    mid: Mid(u32::from(*mid % 4)),
+                    place: if fsn % 4 == 0 { Place::First(Ppid(7)) } else { Place::Later(Fsn(u32::from(fsn % 4))) },
+                    payload: user_data(u16::from(*len) + 1),
+                });
+            }
             Self::Sack { behind, rwnd, gaps, dups } => {
                 let gaps: Vec<_> =
                     gaps.iter().take(MAX_ITEMS).map(|(a, b)| GapBlock { start: u16::from(*a), end: u16::from(*b) }).collect();
@@ -335,9 +381,13 @@ impl FuzzChunk {
             Self::Asconf { ahead, addr, requests } => {
                 let serial = Serial(k.asconf.wrapping_add_signed(i32::from(*ahead)));
                 k.asconf = k.asconf.wrapping_add(u32::from(*ahead == 0));
-                let kinds = [AddressRequest::Add, AddressRequest::Delete, AddressRequest::SetPrimary];
-                let request = |(kind, id, addr): &(u8, u8, u8)| AsconfParam::Request {
-                    request: kinds[usize::from(*kind) % kinds.len()],
+                let kind = |kind: u8| match kind % 3 {
+                    0 => AddressRequest::Add,
+                    1 => AddressRequest::Delete,
+                    _ => AddressRequest::SetPrimary,
+                };
+                let request = |(n, id, addr): &(u8, u8, u8)| AsconfParam::Request {
+                    request: kind(*n),
                     correlation: u32::from(*id),
                     addr: some_ip(*addr),
                 };
@@ -345,8 +395,11 @@ impl FuzzChunk {
                 w.push(&Chunk::Asconf(Asconf { serial, address: some_ip(*addr), params: AsconfParams::List(&params) }));
             }
             Self::AsconfAck { ahead, errors } => {
-                let causes: Vec<_> =
-                    errors.iter().take(MAX_ITEMS).map(|(id, c)| (k.asked.wrapping_add(u32::from(*id)), causes(&[c.clone()]))).collect();
+                let causes: Vec<_> = errors
+                    .iter()
+                    .take(MAX_ITEMS)
+                    .map(|(id, c)| (k.asked.wrapping_add(u32::from(*id)), causes(core::slice::from_ref(c))))
+                    .collect();
                 let responses: Vec<_> =
                     causes.iter().map(|(correlation, causes)| AsconfResponse::Error { correlation: *correlation, causes }).collect();
                 let serial = Serial(k.asked.wrapping_add_signed(i32::from(*ahead)));

@@ -94,7 +94,8 @@ fn terms(bits: u32) -> Terms {
     let has = |n: u32| bits >> n & 1 == 1;
     Terms::with(Capabilities {
         ecn: has(0),
-        auth: has(1),
+        // It is what RANDOM, CHUNKS and HMAC-ALGO make of it.
+        auth: false,
         asconf: has(2),
         partial_reliability: has(3),
         reconfig: has(4),

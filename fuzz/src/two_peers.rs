@@ -196,6 +196,8 @@ struct Peer {
     delivered: BTreeSet<(Key, u64)>,
     /// The last number delivered in order, by association and stream.
     last: BTreeMap<(Key, u16), u64>,
+    /// What came of messages that come in parts, by association and stream.
+    begun: BTreeMap<(Key, u16), Vec<u8>>,
 }
 
 struct World {
@@ -251,6 +253,7 @@ fn peer(seed: u64, config: &Arc<AssocConfig>, addrs: Vec<IpAddr>) -> Peer {
         pending: BTreeSet::new(),
         delivered: BTreeSet::new(),
         last: BTreeMap::new(),
+        begun: BTreeMap::new(),
     }
 }
 
@@ -262,8 +265,9 @@ impl World {
         config.mtu = 576 + usize::from(setup.mtu) * 8;
         config.send_buffer = 64 << 10;
         config.max_message = 64 << 10;
-        // Messages are judged whole.
-        config.partial_delivery = false;
+        // Only interleaved messages come in parts.
+        config.interleaving = setup.seed & 2 != 0;
+        (config.partial_delivery, config.interleave_streams) = (config.interleaving, config.interleaving);
         config.add_ip = setup.seed & 1 != 0;
         config.add_ip_without_auth = true;
         let willing = setup.seed & 2 != 0;
@@ -538,9 +542,22 @@ impl World {
 
     fn read(&mut self, side: Side) {
         for id in self.peer(side).assocs.clone() {
-            while let Some(m) = self.peer(side).stack.assoc(id).and_then(|mut a| a.recv()) {
+            while let Some(mut m) = self.peer(side).stack.assoc(id).and_then(|mut a| a.recv()) {
                 if self.forged {
                     continue;
+                }
+                if !m.is_whole() {
+                    let peer = self.peer(side);
+                    let begun = peer.begun.entry(((peer.life, id), m.sid.0)).or_default();
+                    if m.offset == 0 {
+                        begun.clear();
+                    }
+                    assert_eq!(begun.len() as u64, m.offset, "another message between the parts of one");
+                    begun.extend_from_slice(&m.payload);
+                    if m.more {
+                        continue;
+                    }
+                    m.payload = core::mem::take(begun).into();
                 }
                 let number = number_of(&m.payload).unwrap_or_else(|| panic!("{} bytes that nobody sent", m.payload.len()));
                 assert_eq!(m.payload, message(number, m.payload.len()), "message {number} changed");

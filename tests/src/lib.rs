@@ -17,4 +17,4 @@ pub use oracle::Oracle;
 pub use peer::Peer;
 pub use puppet::Puppet;
 pub use wire_oracle::WireOracle;
-pub use workload::{Planned, Reliability, Workload};
+pub use workload::{Planned, Workload};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sctp_user::Message;
+use sctp_user::{Message, Reliability};
 
-use crate::workload::{FIRST_PPID, Reliability, Workload};
+use crate::workload::{FIRST_PPID, Workload};
 
 /// Judges what one side receives of the other side's workload.
 #[derive(Debug)]

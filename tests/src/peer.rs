@@ -256,6 +256,7 @@ impl Peer {
         {
             let mut opts = if m.unordered { SendOptions::unordered() } else { SendOptions::ordered() };
             opts.context = u32::try_from(c.sent).unwrap_or(u32::MAX);
+            opts.reliability = m.reliability;
             let ppid = Ppid(FIRST_PPID.saturating_add(opts.context));
             match assoc.send(now, StreamId(m.sid), ppid, self.outgoing.payload(c.sent), opts) {
                 Ok(()) => c.sent += 1,

@@ -48,6 +48,8 @@ struct Side {
     skipped: Option<u32>,
     /// What the peer said about extensions.
     peer_terms: Terms,
+    /// Whether partial reliability was agreed on: a TSN may stand for the rest of a message, given up, and is never sent.
+    may_leave_out: bool,
     /// The peer's initial TSN; the TSNs received beyond the prefix without gaps, relative to it; the length of that prefix.
     peer_initial: Option<u32>,
     beyond: BTreeSet<u32>,
@@ -181,7 +183,9 @@ impl Judge {
             side.may_be_marked(&fragments)?;
         }
         if !matches!(chunks.first(), Some(Chunk::InitAck(_))) {
-            side.keeps_terms(&raws, self.own_terms.entry(seen.host).or_default())?;
+            let own = self.own_terms.entry(seen.host).or_default();
+            side.may_leave_out = [own, &side.peer_terms].iter().all(|terms| terms.takes.contains(&raw::FORWARD_TSN));
+            side.keeps_terms(&raws, own)?;
         }
         for chunk in &chunks {
             side.on_sent_chunk(chunk)?;
@@ -260,9 +264,11 @@ impl Side {
             return self.on_sent_data(&fragment);
         }
         let Some(point) = forward_point(raw) else { return Ok(()) };
-        // RFC 3758 section 3.5: it says that something is to be skipped, and nothing that was never sent.
-        if self.next_tsn.is_some_and(|next| !after(next, point)) {
-            return Err(format!("TSN {point} is skipped, which was never sent"));
+        // RFC 3758 section 3.5: what is skipped was sent, or is the rest of what was.
+        if let Some(next) = self.next_tsn
+            && !after(next, point)
+        {
+            self.next_tsn = Some(point.wrapping_add(1));
         }
         if self.skipped.is_none_or(|before| after(point, before)) {
             self.skipped = Some(point);
@@ -310,8 +316,8 @@ impl Side {
         d.hash(&mut hasher);
         let content = hasher.finish();
         let next = *self.next_tsn.get_or_insert(d.tsn);
-        if d.tsn == next {
-            self.next_tsn = Some(next.wrapping_add(1));
+        if d.tsn == next || self.may_leave_out && after(d.tsn, next) {
+            self.next_tsn = Some(d.tsn.wrapping_add(1));
             self.sent.insert(d.tsn, content);
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use sctp_user::Entropy;
+use sctp_user::{Entropy, Reliability};
 
 /// The payload protocol identifier of a plan's first message: far from those that mean something.
 pub const FIRST_PPID: u32 = 0x7e57_0000;
@@ -23,30 +23,14 @@ pub struct Planned {
     pub reliability: Reliability,
 }
 
-/// When a message may be abandoned (RFC 3758, RFC 7496).
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Reliability {
-    /// Never.
-    #[default]
-    Full,
-    /// So long after it was given to the stack.
-    Lifetime(Duration),
-    /// After so many retransmissions.
-    Retransmissions(u32),
-    /// When there is no room for a message of higher priority; a lower number is a higher priority.
-    Priority(u32),
-}
-
-impl Reliability {
-    /// Any of them; one in two is never abandoned.
-    pub fn draw(rng: &mut dyn Entropy) -> Self {
-        let small = |rng: &mut dyn Entropy, most: u64| u32::try_from(rng.below(most)).unwrap_or(0);
-        match rng.below(6) {
-            0 => Self::Lifetime(Duration::from_millis(rng.below(5_000))),
-            1 => Self::Retransmissions(small(rng, 4)),
-            2 => Self::Priority(small(rng, 3)),
-            _ => Self::Full,
-        }
+/// Any policy of partial reliability (RFC 3758, RFC 7496); one message in two is never abandoned.
+pub fn any_reliability(rng: &mut dyn Entropy) -> Reliability {
+    let small = |rng: &mut dyn Entropy, most: u64| u32::try_from(rng.below(most)).unwrap_or(0);
+    match rng.below(6) {
+        0 => Reliability::Lifetime(Duration::from_millis(rng.below(5_000))),
+        1 => Reliability::Retransmissions(small(rng, 4)),
+        2 => Reliability::Priority(small(rng, 3)),
+        _ => Reliability::Full,
     }
 }
 
@@ -99,7 +83,7 @@ impl Workload {
     #[must_use]
     pub fn partly_reliable(mut self, rng: &mut dyn Entropy) -> Self {
         for m in &mut self.messages {
-            m.reliability = Reliability::draw(rng);
+            m.reliability = any_reliability(rng);
         }
         self
     }

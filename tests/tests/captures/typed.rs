@@ -3,36 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use sctp_user::StreamId;
 use sctp_user::wire::cause::Cause;
-use sctp_user::wire::chunk::{Abort, Duplicates, ErrorChunk, Gaps, Heartbeat, Init, InitParams, Sack, kind};
+use sctp_user::wire::chunk::{
+    Abort, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, Duplicates, Entries, ErrorChunk, ForwardTsn,
+    Gaps, Heartbeat, IForwardTsn, Init, InitParams, Reconfig, ReconfigParam, ReconfigParams, Sack, StreamList, kind,
+};
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::{self, Param, Params};
 use sctp_user::wire::{Chunk, Encode, Packet, RawChunk, checksum, dump};
 
 use crate::file;
 
-/// The last chunk type, and the last cause code, that RFC 9260 defines (with the two that it reserves for ECN).
+/// The last chunk type that RFC 9260 defines (with the two that it reserves for ECN).
 const LAST_CHUNK: u8 = 14;
-const LAST_CAUSE: u16 = 13;
-/// The parameters of INIT and INIT ACK that RFC 9260 and its extensions define.
-const PARAMS: [u16; 16] = [
-    param::kind::HEARTBEAT_INFO,
-    param::kind::IPV4,
-    param::kind::IPV6,
-    param::kind::STATE_COOKIE,
-    param::kind::UNRECOGNIZED,
-    param::kind::COOKIE_PRESERVATIVE,
-    param::kind::HOST_NAME,
-    param::kind::SUPPORTED_ADDRESS_TYPES,
-    param::kind::ECN_CAPABLE,
-    param::kind::ZERO_CHECKSUM,
-    param::kind::RANDOM,
-    param::kind::CHUNKS,
-    param::kind::HMAC_ALGO,
-    param::kind::SUPPORTED_EXTENSIONS,
-    param::kind::FORWARD_TSN_SUPPORTED,
-    param::kind::ADAPTATION,
-];
 /// The chunk types of extensions that the kernel lists: AUTH, RE-CONFIG, FORWARD TSN, ASCONF, ASCONF-ACK, I-DATA, I-FORWARD-TSN.
 const LISTED: [u8; 7] = [kind::AUTH, kind::RE_CONFIG, kind::FORWARD_TSN, kind::ASCONF, kind::ASCONF_ACK, kind::I_DATA, kind::I_FORWARD_TSN];
 
@@ -68,10 +52,7 @@ fn params<'a>(wire: &'a [u8], tally: &mut Tally) -> Vec<Param<'a>> {
     for item in Params::new(wire) {
         let (param, tlv) = item.unwrap();
         match param {
-            Param::Unknown(tlv) => {
-                assert!(!PARAMS.contains(&tlv.kind), "{tlv:?} is not decoded");
-                count(tally, format!("parameter of an extension {:#06x}", tlv.kind));
-            }
+            Param::Unknown(tlv) => panic!("{tlv:?} is not decoded"),
             Param::SupportedAddressTypes(types) => {
                 let numbers = numbers(types);
                 assert!(numbers.iter().all(|n| [param::kind::IPV4, param::kind::IPV6].contains(n)), "{numbers:?}");
@@ -110,10 +91,7 @@ fn causes(list: impl Iterator<Item = Cause<'static>>, tally: &mut Tally) -> Vec<
     let mut out = Vec::new();
     while let Some(cause) = list.next() {
         match cause {
-            Cause::Unknown(tlv) => {
-                assert!(tlv.kind > LAST_CAUSE || tlv.kind == 0, "{tlv:?} is not decoded");
-                count(tally, format!("cause of an extension {:#06x}", tlv.kind));
-            }
+            Cause::Unknown(tlv) => panic!("{tlv:?} is not decoded"),
             _ => count(tally, format!("cause {}", name(&cause))),
         }
         let more = list.peek().is_some();
@@ -169,13 +147,77 @@ fn rebuilt(raw: &RawChunk<'static>, tally: &mut Tally) -> Vec<u8> {
             let causes = causes(error.causes().map(Result::unwrap), tally);
             encoded(&Chunk::Error(ErrorChunk { causes: &causes }))
         }
-        Chunk::Unknown(raw) => {
-            assert!(raw.kind > LAST_CHUNK, "{raw:?} is not decoded");
+        Chunk::Auth(auth) => {
+            // SHA-1 is all that the kernel uses unless it is told otherwise.
+            assert_eq!((auth.hmac, auth.mac.len()), (1, 20));
             encoded(&chunk)
         }
+        Chunk::Asconf(asconf) => {
+            let list: Vec<_> = asconf.params.iter().map(|(param, _)| param).collect();
+            for param in &list {
+                let AsconfParam::Request { request, .. } = param else { panic!("{param:?} is not decoded") };
+                count(tally, format!("ASCONF request {request:?}"));
+            }
+            encoded(&Chunk::Asconf(Asconf { params: AsconfParams::List(&list), ..asconf }))
+        }
+        Chunk::AsconfAck(ack) => {
+            let list: Vec<_> = ack.responses.iter().map(|(response, _)| response).collect();
+            for response in &list {
+                assert!(!matches!(response, AsconfResponse::Unknown(_)), "{response:?} is not decoded");
+                count(tally, format!("ASCONF-ACK response {}", name(response)));
+            }
+            encoded(&Chunk::AsconfAck(AsconfAck { responses: AsconfResponses::List(&list), ..ack }))
+        }
+        Chunk::Reconfig(reconfig) => reconfigured(&reconfig, tally),
+        Chunk::ForwardTsn(forward) => {
+            let list: Vec<_> = forward.skipped.iter().collect();
+            for _ in &list {
+                count(tally, "stream of a FORWARD-TSN");
+            }
+            encoded(&Chunk::ForwardTsn(ForwardTsn { skipped: Entries::List(&list), ..forward }))
+        }
+        Chunk::IForwardTsn(forward) => {
+            let list: Vec<_> = forward.skipped.iter().collect();
+            for skipped in &list {
+                count(tally, format!("stream of an I-FORWARD-TSN, unordered {}", skipped.unordered));
+            }
+            encoded(&Chunk::IForwardTsn(IForwardTsn { skipped: Entries::List(&list), ..forward }))
+        }
+        Chunk::Unknown(raw) => panic!("{raw:?} is not decoded"),
         // What is left has no list inside: its struct holds nothing but its fields.
         _ => encoded(&chunk),
     }
+}
+
+/// Builds a RE-CONFIG from its requests and responses alone.
+fn reconfigured(reconfig: &Reconfig<'_>, tally: &mut Tally) -> Vec<u8> {
+    let list: Vec<_> = reconfig.params().map(Result::unwrap).collect();
+    let streams: Vec<Vec<StreamId>> = list
+        .iter()
+        .map(|param| match param {
+            ReconfigParam::OutgoingReset { streams, .. } | ReconfigParam::IncomingReset { streams, .. } => streams.iter().collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let built: Vec<_> = list
+        .iter()
+        .zip(&streams)
+        .map(|(param, ids)| {
+            count(tally, format!("RE-CONFIG {}", name(param)));
+            for _ in ids {
+                count(tally, "stream of a reset");
+            }
+            match *param {
+                ReconfigParam::OutgoingReset { request, response, last_tsn, .. } => {
+                    ReconfigParam::OutgoingReset { request, response, last_tsn, streams: StreamList::List(ids) }
+                }
+                ReconfigParam::IncomingReset { request, .. } => ReconfigParam::IncomingReset { request, streams: StreamList::List(ids) },
+                ReconfigParam::Unknown(tlv) => panic!("{tlv:?} is not decoded"),
+                fields => fields,
+            }
+        })
+        .collect();
+    bytes_of(|w| Chunk::Reconfig(Reconfig { params: ReconfigParams::List(&built) }).encode(w))
 }
 
 /// Builds every packet of a capture anew.
@@ -208,12 +250,21 @@ fn rebuild(name: &str, tally: &mut Tally) {
 const EXPECTED: &str = "\
 2 ASCONF listed as Chunks
 2 ASCONF listed as SupportedExtensions
+1 ASCONF request Add
+1 ASCONF request Delete
+1 ASCONF request SetPrimary
 2 ASCONF-ACK listed as Chunks
 2 ASCONF-ACK listed as SupportedExtensions
 4 AUTH listed as SupportedExtensions
 2 DATA listed as Chunks
 4 HMAC identifier 1
 4 I-DATA listed as SupportedExtensions
+1 RE-CONFIG AddIncoming
+2 RE-CONFIG AddOutgoing
+1 RE-CONFIG IncomingReset
+3 RE-CONFIG OutgoingReset
+6 RE-CONFIG Response
+1 RE-CONFIG TsnReset
 2 RE-CONFIG listed as SupportedExtensions
 1 cause StaleCookie
 7 cause UserAbort
@@ -255,6 +306,10 @@ const EXPECTED: &str = "\
 192 parameter StateCookie
 199 parameter SupportedAddressTypes
 10 parameter SupportedExtensions
+9 stream of a FORWARD-TSN
+4 stream of a reset
+6 stream of an I-FORWARD-TSN, unordered false
+1 stream of an I-FORWARD-TSN, unordered true
 ";
 
 #[test]

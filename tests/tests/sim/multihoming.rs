@@ -8,10 +8,11 @@ use std::rc::Rc;
 use sctp_user::sim::{Fault, LinkConfig, Loss};
 use sctp_user::wire::{Chunk, Packet};
 use sctp_user::{
-    AddrChange, AssocConfig, CloseReason, Entropy as _, Event, Node as _, PathChange, PathState, PathStatus, PeerAddr, SeededEntropy, Time,
+    AddrChange, AssocConfig, CloseReason, Entropy as _, Event, Node as _, PathChange, PathState, PathStatus, PeerAddr, Reliability,
+    SeededEntropy, Time,
 };
 use testbed::bed::{CLIENT_PORT, SERVER_PORT, unlimited};
-use testbed::{Bed, Net, Peer, Planned, Reliability, Scenario, WireOracle, Workload};
+use testbed::{Bed, Net, Peer, Planned, Scenario, WireOracle, Workload};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -256,3 +256,19 @@ fn stream_sequence_numbers_are_skipped_across_their_wrap() {
     assert!(accepted(give(&mut rx, 109, 0, Some(2), 'W', b"on")));
     assert_eq!(read(&mut rx), [b"on"]);
 }
+
+/// RFC 6525 section 5.2.4 rule G2: new TSNs begin half the number space away from the old ones.
+#[test]
+fn after_tsns_began_anew_only_a_forward_tsn_of_the_new_ones_counts() {
+    let mut rx = rx();
+    let new = 101_u32.wrapping_add(1 << 31);
+    rx.begin_at(Tsn(new));
+    for ahead in [0, 1, 2, 100, 20_000] {
+        forward(&mut rx, new + ahead, &[]);
+        assert_eq!(sack(&mut rx), (new + ahead, vec![]));
+        for late in [90, 99, 100] {
+            forward(&mut rx, late, &[]);
+            assert_eq!(sack(&mut rx).0, new + ahead, "{late}");
+        }
+    }
+}

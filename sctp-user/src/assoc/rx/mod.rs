@@ -226,9 +226,7 @@ impl Rx {
     /// Takes in a FORWARD TSN (RFC 3758 section 3.6). Answers which message was handed out in part and will not be completed, if there
     /// is one: its stream, its sequence number, and whether it is unordered.
     pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Option<(StreamId, Ssn, bool)> {
-        // One that came late, after TSNs began anew (RFC 6525), may seem to be ahead.
-        let late = self.before_reset.is_some_and(|old| forward.cum_tsn.at_or_before(old));
-        let stale = late || forward.cum_tsn.at_or_before(self.tracker.cum());
+        let stale = self.is_of_old_numbers(forward.cum_tsn) || forward.cum_tsn.at_or_before(self.tracker.cum());
         // It counts as DATA for the SACK. A stale one says that a SACK was lost.
         self.sacks.on_data(stale);
         if stale {
@@ -240,6 +238,12 @@ impl Rx {
         let skipped = reassembly.skip(forward.cum_tsn, forward.skipped.iter().filter(|s| s.sid.0 < streams));
         self.window.release(skipped.bytes, skipped.pieces);
         skipped.begun
+    }
+
+    /// Whether a TSN that seems to be ahead is one from before TSNs began anew (RFC 6525). The new ones begin half the number space away
+    /// (section 5.2.4 rule G2), where serial numbers have no order: what counts is what it is nearer to.
+    fn is_of_old_numbers(&self, tsn: Tsn) -> bool {
+        self.before_reset.is_some_and(|old| old.since(tsn) < tsn.since(self.tracker.cum()))
     }
 
     /// Whether the packet being processed brought something that is to be acknowledged: [`Self::on_packet_end`] is to be called.

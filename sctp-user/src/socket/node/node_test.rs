@@ -8,16 +8,16 @@ use bytes::Bytes;
 use super::link::Owner;
 use super::reading::MAX_INBOX;
 use super::*;
-use crate::config::AssocConfig;
-use crate::config::{HmacId, KeyRing, SharedKey};
+use crate::config::{AssocConfig, HmacId, KeyRing, SharedKey, StreamScheduler};
 use crate::entropy::SeededEntropy;
 use crate::error::CloseReason;
 use crate::net::Channel;
-use crate::num::KeyId;
+use crate::num::{KeyId, StreamId};
 use crate::socket::info::{RcvInfo, Received};
 use crate::socket::notification::{AuthIndication, EventKind, Notification};
 use crate::socket::option::{
-    AssocIdList, AssocSel, AutoClose, EventOption, ExplicitEor, GetOpt, Linger, NoDelay, Place, RtoInfo, SetOpt, Subscription,
+    AssocIdList, AssocSel, AutoClose, EventOption, ExplicitEor, GetOpt, InterleavingSupported, Linger, NoDelay, Place, RtoInfo, Scheduler,
+    SchedulerValue, SetOpt, StreamSel, Subscription,
 };
 use crate::socket::option::{
     AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks,
@@ -269,6 +269,47 @@ fn one_message_for_all_associations() {
         panic!("{all:?}")
     };
     assert!(causes.ends_with(b"enough"));
+}
+
+/// RFC 8260 section 4.3: what is offered is for associations to come, and needs level 2 of interleaving; the scheduler changes at once.
+#[test]
+fn interleaving_and_schedulers_are_options() {
+    let mut p = Pair::new(Kind::Many, AssocConfig::rfc());
+    let (now, future) = (p.now, AssocSel::Future);
+    let refused = p.a.set(now, future, InterleavingSupported(true)).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    let plain = p.connect();
+    for host in [&mut p.a, &mut p.b] {
+        host.set(now, (), FragmentInterleave::Complete).unwrap();
+        host.set(now, future, InterleavingSupported(true)).unwrap();
+        assert_eq!(host.get::<InterleavingSupported>(now, future).unwrap(), InterleavingSupported(true));
+        // Not back, while interleaving is on.
+        host.set(now, (), FragmentInterleave::None).unwrap_err();
+        assert_eq!(host.get::<FragmentInterleave>(now, ()).unwrap(), FragmentInterleave::Complete);
+    }
+    let cfg = p.a.node.stack.endpoint_config(p.a.ep).unwrap().assoc;
+    let ep = p.a.node.open(EndpointConfig::with(9, cfg), Kind::Many, PortReleaser::idle()).unwrap();
+    let peer = SocketAddr::new(p.b.ip, PORT);
+    let other = p.a.node.connect(now, ep, &[peer.into()], None).unwrap();
+    p.settle();
+    let interleaves =
+        |p: &mut Pair, ep, id: AssocId| InterleavingSupported::get(&mut Place::socket(&mut p.a.node, now, ep), id.into()).unwrap().0;
+    let first = p.a.ep;
+    assert_eq!((interleaves(&mut p, first, plain), interleaves(&mut p, ep, other)), (false, true));
+    p.a.set(now, plain, InterleavingSupported(true)).unwrap_err();
+    p.a.set(now, AssocSel::All, InterleavingSupported(false)).unwrap_err();
+
+    assert_eq!(p.a.get::<Scheduler>(now, plain).unwrap(), Scheduler::default());
+    p.a.set(now, AssocSel::All, Scheduler(StreamScheduler::Priority)).unwrap();
+    let sel = StreamSel::from((AssocSel::All, StreamId(3)));
+    p.a.set(now, sel, SchedulerValue(7)).unwrap();
+    assert_eq!(p.a.get::<Scheduler>(now, plain).unwrap().0, StreamScheduler::Priority);
+    assert_eq!(p.a.get::<SchedulerValue>(now, (plain, StreamId(3))).unwrap(), SchedulerValue(7));
+    assert_eq!(p.a.get::<SchedulerValue>(now, StreamId(3)).unwrap(), SchedulerValue(7));
+    assert_eq!(p.a.get::<SchedulerValue>(now, (plain, StreamId(4))).unwrap(), SchedulerValue(0));
+    // CVE-2014-8612: a stream that there is not.
+    p.a.set(now, (plain, StreamId(u16::MAX)), SchedulerValue(7)).unwrap_err();
+    p.a.get::<SchedulerValue>(now, (plain, StreamId(10))).unwrap_err();
 }
 
 /// RFC 6458 section 8.1.20: at level 0 nothing comes between the parts of a message; at level 1 other associations do.

@@ -1,10 +1,11 @@
 //! What must hold of every world.
 
 use sctp_user::wire::cause::{Cause, Causes};
-use sctp_user::{CloseReason, Event};
+use sctp_user::{CloseReason, Event, Reliability};
+use testbed::Peer;
 use testbed::alloc::{self, Memory};
-use testbed::{Peer, Reliability};
 
+use super::extensions::Wish;
 use super::plan::{Plan, Side};
 use super::run::Running;
 
@@ -51,9 +52,13 @@ fn verdict(running: &mut Running, life: Memory) -> Result<Report, String> {
         complaints.extend(peer.losses().iter().filter_map(|(_, reason)| unreasonable(running, side, reason)));
         complaints.extend(silently_lost(running, side));
     }
-    // The judge of the wire expects a SACK for every second packet, and does not know when a side has given up, or begun anew.
+    // The judge of the wire expects a SACK for every second packet, and does not know when a side has given up, or begun anew, nor
+    // which packets come from a stranger's address.
+    let renumbered = running.plan.wishes().any(|w| matches!(w, Wish::ResetAssociation));
     let lives_on = |p: &Peer| p.losses().iter().all(|(_, r)| !gives_up(r));
     if !running.plan.restarts()
+        && !renumbered
+        && !running.plan.readdresses_in_silence()
         && running.plan.every_config().all(|c| c.sack_frequency <= 2 && !c.ack_per_batch)
         && Side::BOTH.iter().all(|s| lives_on(running.peer(*s)))
         && let Err(why) = running.wire.check()
@@ -112,7 +117,9 @@ fn unreasonable(running: &Running, side: Side, reason: &CloseReason) -> Option<S
         CloseReason::PeerAborted(causes) | CloseReason::Refused(causes) => {
             // T5 calls a shutdown without end a violation of the protocol (RFC 9260 section 9.2).
             let too_long = running.peer(side.other()).losses().iter().any(|(_, r)| *r == CloseReason::ShutdownTimeout);
-            let peaceful = Causes::new(causes).all(|c| c.is_ok_and(|c| too_long || matches!(c, Cause::UserAbort(_))));
+            // Who begins anew with more addresses than the old association had is refused (RFC 9260 section 5.2.4.1).
+            let readdressed = |c: &Cause<'_>| plan.readdresses() && matches!(c, Cause::RestartNewAddresses(_));
+            let peaceful = Causes::new(causes).all(|c| c.is_ok_and(|c| too_long || readdressed(&c) || matches!(c, Cause::UserAbort(_))));
             peaceful && (running.asked_abort[other] || plan.restarts() || other_ended_otherwise())
         }
         // T5 has a fixed length, which raised limits do not change.

@@ -3,6 +3,7 @@
 //! `SEEDS=10000` runs that many. A seed that fails prints the command that replays it alone, with a capture and a trace.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: a test with threads and files")]
 
+mod extensions;
 mod judge;
 mod plan;
 mod run;

@@ -5,9 +5,12 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use sctp_user::sim::{Chance, Crash, LinkConfig, Loss, Pause};
+use sctp_user::wire::chunk::kind;
 use sctp_user::{AssocConfig, Channel, Congestion, Entropy, SeededEntropy};
 use testbed::Workload;
 use testbed::bed::{CLIENT_PORT, SERVER_PORT};
+
+use super::extensions::{self, Wish};
 
 /// Most paths between the two hosts.
 pub(crate) const MAX_PATHS: u64 = 4;
@@ -105,6 +108,16 @@ pub(crate) enum Act {
         side: Side,
         cfg: Box<AssocConfig>,
     },
+    /// The host has its addresses on these paths only.
+    Addresses {
+        side: Side,
+        paths: Vec<usize>,
+    },
+    /// The application asks for something that an extension offers.
+    Wish {
+        side: Side,
+        wish: Wish,
+    },
 }
 
 /// How a world ends that has not been closed by its script.
@@ -136,6 +149,11 @@ pub(crate) struct Plan {
     pub(crate) patient: bool,
     /// Whether paths carry packets of other sizes than 1500 bytes, and change that; both sides search for it then.
     pub(crate) sizes: bool,
+    /// The paths on which each side has an address at first.
+    pub(crate) present: [Vec<usize>; 2],
+    /// Whether parts of messages of several streams may come in turn, and whether streams may begin anew.
+    pub(crate) interleaves: bool,
+    pub(crate) renumbers: bool,
     /// What each side sends.
     pub(crate) work: [Workload; 2],
     /// Most packets of a train, sent and received.
@@ -172,7 +190,8 @@ impl Plan {
         let patient = rng.below(3) > 0;
         let streams = u16::try_from(1 + rng.below(12)).unwrap_or(1);
         let sizes = rng.below(3) == 0;
-        let configs = [0, 1].map(|_| config(rng, streams, patient, sizes));
+        let mut configs = [0, 1].map(|_| config(rng, streams, patient, sizes));
+        extensions::reconcile(&mut configs);
         let udp = rng.below(2) == 0;
         let paths = 1 + rng.below(MAX_PATHS);
         let messages = |rng: &mut SeededEntropy| {
@@ -188,7 +207,7 @@ impl Plan {
             {
                 m.len = usize::try_from(500_000 + rng.below(1_500_000)).unwrap_or(1 << 20);
             }
-            work
+            if rng.below(2) == 0 { work.partly_reliable(rng) } else { work }
         });
         let mut plan = Self {
             seed,
@@ -198,6 +217,9 @@ impl Plan {
             configs,
             patient,
             sizes,
+            present: if rng.below(3) == 0 { [0, 1].map(|_| some_paths(rng, paths)) } else { [0, 1].map(|_| all_paths(paths)) },
+            interleaves: false,
+            renumbers: false,
             work,
             train: if rng.below(2) == 0 { 1 } else { 8 },
             script: Vec::new(),
@@ -217,6 +239,13 @@ impl Plan {
             1 => plan.crash(rng),
             _ => {}
         }
+        // Who believes no ABORT of a stranger needs HEARTBEATs to learn that its peer has begun anew (RFC 4895 section 6.3).
+        if plan.restarts() && plan.every_config().any(|c| c.hb_interval.is_none()) {
+            plan.configs.iter_mut().for_each(|c| c.auth_chunks = c.auth_chunks.without(kind::ABORT));
+        }
+        let interleaves = plan.every_config().any(|c| c.interleave_streams);
+        let renumbers = plan.wishes().any(Wish::renumbers);
+        (plan.interleaves, plan.renumbers) = (interleaves, renumbers);
         plan.script.sort_by_key(|(at, _)| *at);
         plan
     }
@@ -230,6 +259,23 @@ impl Plan {
     pub(crate) fn every_config(&self) -> impl Iterator<Item = &AssocConfig> {
         let later = self.script.iter().filter_map(|(_, act)| if let Act::Reconfigure { cfg, .. } = act { Some(&**cfg) } else { None });
         self.configs.iter().chain(later)
+    }
+
+    /// Whether addresses come or go of which the peer is not told: what leaves from those that are gone is lost, and what comes from new
+    /// ones is a stranger's.
+    pub(crate) fn readdresses_in_silence(&self) -> bool {
+        self.readdresses() && !self.configs.iter().all(|c| c.add_ip && c.auto_asconf && c.auth)
+    }
+
+    /// Whether addresses come or go.
+    pub(crate) fn readdresses(&self) -> bool {
+        self.present.iter().any(|paths| paths.len() < self.routes.len())
+            || self.script.iter().any(|(_, act)| matches!(act, Act::Addresses { .. }))
+    }
+
+    /// What applications wish for.
+    pub(crate) fn wishes(&self) -> impl Iterator<Item = &Wish> {
+        self.script.iter().filter_map(|(_, act)| if let Act::Wish { wish, .. } = act { Some(wish) } else { None })
     }
 
     /// Whether a host stands still for some time.
@@ -247,7 +293,7 @@ impl Plan {
         let until = at + 1 + rng.below(20_000);
         let path = usize::try_from(rng.below(self.routes.len() as u64)).unwrap_or(0);
         let side = Side::draw(rng);
-        match rng.below(12) {
+        match rng.below(18) {
             0 => {
                 self.push(at, Act::Cut { path, from: Side::BOTH.to_vec() });
                 self.push(until, Act::Heal { path });
@@ -273,8 +319,16 @@ impl Plan {
             7 => self.push(at, Act::Heartbeat { side }),
             8 => self.push(rng.below(1_000), Act::Connect { side }),
             9 => {
-                let cfg = config(rng, 1, self.patient, self.sizes);
+                let cfg = config(rng, 12, self.patient, self.sizes);
                 self.push(at, Act::Reconfigure { side, cfg: Box::new(cfg) });
+            }
+            10 | 11 => {
+                let paths = some_paths(rng, self.routes.len() as u64);
+                self.push(at, Act::Addresses { side, paths });
+            }
+            12..=15 => {
+                let wish = Wish::draw(rng, self.configs[side as usize].outbound_streams);
+                self.push(at, Act::Wish { side, wish });
             }
             _ => {
                 self.push(at, Act::Reading { side, on: false });
@@ -352,7 +406,17 @@ fn config(rng: &mut SeededEntropy, streams: u16, patient: bool, sizes: bool) -> 
         1 => cfg.hb_interval = Some(Duration::from_secs(1)),
         _ => {}
     }
+    extensions::draw(rng, &mut cfg, streams);
     cfg
+}
+
+fn all_paths(paths: u64) -> Vec<usize> {
+    (0..usize::try_from(paths).unwrap_or(1)).collect()
+}
+
+/// Some of the paths, of which the first always is one: a host without address would say nothing.
+fn some_paths(rng: &mut SeededEntropy, paths: u64) -> Vec<usize> {
+    all_paths(paths).into_iter().filter(|n| *n == 0 || rng.below(3) > 0).collect()
 }
 
 fn route(rng: &mut SeededEntropy, n: u64, sizes: bool) -> Route {

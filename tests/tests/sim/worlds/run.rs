@@ -9,12 +9,15 @@ use sctp_user::sim::{Fault, HostConfig, LinkConfig, Loss, NodeId, World};
 use sctp_user::{AddrChange, Assoc, AssocConfig, AssocId, Node as _, PeerAddr, Stack, StackConfig, Time};
 use testbed::{Peer, WireOracle, Workload};
 
+use super::extensions;
 use super::plan::{Act, End, Plan, STORM, Side};
 
 /// All troubles are over then.
 const OVER: Time = Time::from_millis(2 * STORM);
-/// How long what was accepted may take to arrive once all is healed: time-outs have backed off to RTO.Max several times.
-const DELIVERY: Duration = Duration::from_secs(3_600);
+/// How long what was accepted may take to arrive once all is healed: time-outs have backed off to RTO.Max several times. A client that
+/// believes authenticated ABORTs only notices by as many unanswered HEARTBEATs, each of which may take twice as long, that its server has
+/// begun anew (RFC 4895 section 6.3).
+const DELIVERY: Duration = Duration::from_secs(3 * 3_600);
 /// How long a close may take: Association.Max.Retrans (40 at most) times RTO.Max (60 s) for a side whose peer is gone and says
 /// nothing, and five RTO.Max for T5-shutdown-guard of the other.
 pub(crate) const CLOSE: Duration = Duration::from_secs(41 * 60 + 300);
@@ -26,6 +29,8 @@ pub(crate) struct Running {
     pub(crate) nodes: [NodeId<Peer>; 2],
     pub(crate) wire: WireOracle,
     work: [Arc<Workload>; 2],
+    /// The paths on which each side has an address.
+    present: [Vec<usize>; 2],
     /// Associations that were opened here, by side.
     opened: [BTreeSet<AssocId>; 2],
     /// What each application asked for, ever.
@@ -48,7 +53,7 @@ impl Running {
             world.set_link(server, client, route.links[1].clone());
         }
         let sack_delay = match plan.every_config().map(|c| c.sack_delay).max() {
-            Some(delay) if !plan.freezes() => delay,
+            Some(delay) if !plan.freezes() && !plan.readdresses() => delay,
             _ => Duration::from_secs(3_600),
         };
         let wire = WireOracle::watch(&mut world, sack_delay);
@@ -56,7 +61,7 @@ impl Running {
         let nodes = Side::BOTH.map(|side| {
             let node = peer(&plan, &work, side, &mut world);
             let host = HostConfig {
-                addrs: ips(&plan, side),
+                addrs: ips(&plan, side, &plan.present[side as usize]),
                 clock_ahead: Duration::from_secs(if side == Side::Client { 1_000_000 } else { 0 }),
                 raw: true,
                 max_segments: plan.train,
@@ -65,12 +70,14 @@ impl Running {
             };
             world.add(host, node)
         });
+        let present = plan.present.clone();
         let mut this = Self {
             plan,
             world,
             nodes,
             wire,
             work,
+            present,
             opened: [BTreeSet::new(), BTreeSet::new()],
             asked_shutdown: [false; 2],
             asked_abort: [false; 2],
@@ -109,13 +116,14 @@ impl Running {
     }
 
     fn tell_addresses(&mut self, side: Side) {
-        let addrs = ips(&self.plan, side);
+        let addrs = ips(&self.plan, side, &self.present[side as usize]);
         self.with(side, |n, now| n.handle_addresses(now, AddrChange::Set(addrs)));
     }
 
     fn connect(&mut self, side: Side) {
         let port = side.other().port();
-        let to: Vec<_> = ips(&self.plan, side.other()).into_iter().map(|ip| PeerAddr::from(SocketAddr::new(ip, port))).collect();
+        let present = &self.present[side.other() as usize];
+        let to: Vec<_> = ips(&self.plan, side.other(), present).into_iter().map(|ip| PeerAddr::from(SocketAddr::new(ip, port))).collect();
         // There may be an association already.
         let id = self.with(side, |n, now| n.stack.connect(now, n.endpoint, &to, None).ok()).flatten();
         self.opened[side as usize].extend(id);
@@ -154,7 +162,19 @@ impl Running {
                 });
                 changed.unwrap();
             }),
+            Act::Addresses { side, paths } => self.set_addresses(side, paths),
+            Act::Wish { side, wish } => {
+                let mut refused = None;
+                self.latest(side, |a, now| refused = wish.say(a, now).err());
+                self.complaints.extend(refused);
+            }
         }
+    }
+
+    fn set_addresses(&mut self, side: Side, paths: Vec<usize>) {
+        let addrs = ips(&self.plan, side, &paths);
+        self.present[side as usize] = paths;
+        self.world.apply(Fault::Addresses { host: self.nodes[side as usize].host(), addrs });
     }
 
     /// Calls `f` on the association that came up last, if it lives.
@@ -227,8 +247,10 @@ impl Running {
             self.world.set_link(a, b, there);
             self.world.set_link(b, a, back);
         }
+        let all: Vec<usize> = (0..self.plan.routes.len()).collect();
         for side in Side::BOTH {
             self.world.apply(Fault::Resume { host: self.nodes[side as usize].host() });
+            self.set_addresses(side, all.clone());
             self.with(side, |n, now| n.set_reading(now, true));
         }
     }
@@ -247,7 +269,11 @@ impl Running {
             let until = self.world.now() + DELIVERY;
             let finished = loop {
                 // Without HEARTBEATs a client with nothing to send would never learn that its server has forgotten it.
-                self.act(&Act::Heartbeat { side: Side::Client });
+                self.latest(Side::Client, |a, now| {
+                    for path in a.paths() {
+                        let _ = a.request_heartbeat(now, path.addr);
+                    }
+                });
                 let minute = self.world.now() + Duration::from_secs(60);
                 let finished = self.world.run_until_idle_or(minute, |w| {
                     let (c, s) = (w.node(client), w.node(server));
@@ -268,7 +294,7 @@ impl Running {
                 return self.complaints.push(why);
             }
         }
-        if self.plan.patient {
+        if self.plan.patient && !self.plan.readdresses() {
             self.complaints.push("the client lost six associations".into());
         }
     }
@@ -334,11 +360,13 @@ fn settled(old: &AssocConfig, mut new: AssocConfig) -> AssocConfig {
     (new.outbound_streams, new.max_inbound_streams) = (old.outbound_streams, old.max_inbound_streams);
     (new.mtu, new.max_mtu, new.pmtu_discovery) = (old.mtu, old.max_mtu, old.pmtu_discovery);
     (new.initial_window, new.ecn) = (old.initial_window, old.ecn);
+    extensions::keep(old, &mut new);
     new
 }
 
-fn ips(plan: &Plan, side: Side) -> Vec<IpAddr> {
-    plan.routes.iter().map(|r| r.ips[side as usize]).collect()
+/// A side's addresses on some paths.
+fn ips(plan: &Plan, side: Side, paths: &[usize]) -> Vec<IpAddr> {
+    paths.iter().map(|n| plan.routes[*n].ips[side as usize]).collect()
 }
 
 fn peer(plan: &Plan, work: &[Arc<Workload>; 2], side: Side, world: &mut World) -> Peer {
@@ -346,5 +374,7 @@ fn peer(plan: &Plan, work: &[Arc<Workload>; 2], side: Side, world: &mut World) -
     stack.default_channel = plan.channel;
     stack.ecn_marks = true;
     let plans = [work[side as usize].clone(), work[side.other() as usize].clone()];
-    Peer::new(stack, side.port(), &plan.configs[side as usize], world.fork_entropy(), plans)
+    let mut peer = Peer::new(stack, side.port(), &plan.configs[side as usize], world.fork_entropy(), plans);
+    (peer.interleaved, peer.renumbered) = (plan.interleaves, plan.renumbers);
+    peer
 }
