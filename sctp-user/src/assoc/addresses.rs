@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::core::{Control, Core};
-use super::path::{HeartbeatKind, Path, PathId, source};
+use super::path::{Path, PathId, source};
 use super::timers::Timer;
 use crate::event::{Event, PathChange};
 use crate::net::Channel;
@@ -19,7 +19,11 @@ impl Core {
         if self.paths.find(addr).is_some() {
             return Ok(());
         }
-        let id = self.paths.add(Path::new(&self.cfg, now, addr, None, channel)).ok_or(TooManyPaths)?;
+        let mut path = Path::new(&self.cfg, now, addr, None, channel);
+        if source::for_attempt(&self.local_addrs, None, addr, 0).is_none() {
+            path.strand();
+        }
+        let id = self.paths.add(path).ok_or(TooManyPaths)?;
         if self.state.sends_heartbeats() {
             self.probe_in_turn(now, id);
         }
@@ -65,59 +69,65 @@ impl Core {
     }
 
     /// Nothing leaves from our address `gone` any more (section 5.3 rule F4).
-    pub(super) fn leave_source(&mut self, gone: IpAddr) {
+    pub(super) fn leave_source(&mut self, now: Time, gone: IpAddr) {
         self.local_addrs.retain(|a| *a != gone);
         self.control.retain(|c| c.source() != Some(gone));
         for (_, path) in self.paths.iter_mut() {
             path.heartbeat.forget_source(gone);
         }
-        self.settle_sources();
+        self.settle_sources(now);
     }
 
     /// The peer knows one more address of ours: packets may leave from there (section 5.3 rule F2).
     pub(super) fn gain_source(&mut self, now: Time, addr: IpAddr) {
         self.know_local(vec![addr]);
-        self.settle_sources();
-        let reached = |p: &Path| source::for_attempt(&self.local_addrs, None, p.addr, 0).is_some();
-        let waiting: Vec<_> = self.paths.iter().filter(|(_, p)| !p.confirmed && reached(p)).map(|(id, _)| id).collect();
+        self.settle_sources(now);
+        // What could not be confirmed from the other addresses may be so from this one.
+        let waiting: Vec<_> = self.paths.iter().filter(|(_, p)| !p.confirmed).map(|(id, _)| id).collect();
         for id in waiting {
+            if let Some(path) = self.paths.get_mut(id) {
+                path.begin_anew();
+            }
             self.probe_in_turn(now, id);
         }
     }
 
-    /// Every path gets one of our present addresses as its source. A path without any is not used until there is one. While there is
-    /// none at all, everything waits: see [`Core::has_no_source`].
-    fn settle_sources(&mut self) {
-        if self.has_no_source() {
-            return;
-        }
+    /// Every path gets one of our present addresses as its source; one that none of them reaches is stranded until there is one that does.
+    fn settle_sources(&mut self, now: Time) {
         let own = &self.local_addrs;
-        let mut moved = Vec::new();
+        let (mut moved, mut stranded) = (Vec::new(), Vec::new());
         for (id, path) in self.paths.iter_mut() {
+            let nearest = source::for_attempt(own, None, path.addr, 0);
             // One that is not confirmed is tried from each of our addresses anyhow.
-            let tried = !path.confirmed && path.local.is_none();
+            let tried = !path.confirmed && path.local.is_none() && !path.stranded && nearest.is_some();
             if tried || path.local.is_some_and(|a| own.contains(&a)) {
                 continue;
             }
-            match source::for_attempt(own, None, path.addr, 0) {
+            match nearest {
                 Some(new) => {
-                    if path.confirmed && path.local.is_some() {
+                    if path.local.is_some() || path.stranded {
+                        path.doubt();
                         moved.push(id);
                     }
+                    path.stranded = false;
                     path.set_local(new);
                 }
-                None => path.strand(),
+                None => {
+                    path.strand();
+                    stranded.push(id);
+                }
             }
         }
+        self.control.retain(|c| !matches!(c, Control::Heartbeat(id, _) if stranded.contains(id)));
         for id in moved {
-            // The way from there may be another one: it is tried at once.
-            self.push_control(Control::Heartbeat(id, HeartbeatKind::Periodic));
+            // Whether it is reached from there is asked at once.
+            self.probe_in_turn(now, id);
         }
         self.tx.begin_opportunity();
     }
 
-    /// Whether none of our addresses may be the source of a packet, until the peer has acknowledged a new one (section 5.3.2).
-    pub(super) fn has_no_source(&self) -> bool {
-        self.local_addrs.is_empty() && !self.state.is_opening()
+    /// Whether nothing but what tells of new addresses may go to a path.
+    pub(super) fn is_stranded(&self, path: PathId) -> bool {
+        self.paths.get(path).is_some_and(|p| p.stranded)
     }
 }

@@ -95,17 +95,15 @@ impl Core {
 
     /// Where the next packet goes, if there is one.
     fn next_way(&self, ctx: &Context<'_>) -> Option<Way> {
-        // Only what tells the peer of a new address may leave from there (RFC 5061 section 5.3 rule F1).
-        if self.has_no_source() && !matches!(self.control.front(), Some(Control::Encoded(_))) {
-            return None;
-        }
         if let Some(c) = self.control.front() {
-            return Some(self.way_of(c));
+            let way = self.way_of(c);
+            let tells = matches!(c, Control::Encoded(e) if matches!(e.kind, kind::ASCONF | kind::ASCONF_ACK));
+            return (tells || !self.is_stranded(way.path)).then_some(way);
         }
-        if self.rx.as_ref().is_some_and(Rx::sack_due) {
+        if self.rx.as_ref().is_some_and(Rx::sack_due) && !self.is_stranded(self.sack_path()) {
             return Some(self.settled(self.sack_path()));
         }
-        if self.forward_due() {
+        if self.forward_due() && !self.is_stranded(self.paths.data_path()) {
             return Some(self.settled(self.paths.data_path()));
         }
         self.data_path(ctx).map(|path| self.settled(path))
@@ -123,7 +121,7 @@ impl Core {
             Control::HeartbeatAck(path, source, _) => Way { path: *path, source: Some(*source) },
             // With a HEARTBEAT beside it, it may go to an address that is not confirmed (section 5.4).
             Control::CookieAck => self.settled(self.heard_on),
-            Control::Error(_) if self.is_confirmed(self.heard_on) => self.settled(self.heard_on),
+            Control::Error(_) if self.is_confirmed(self.heard_on) && !self.is_stranded(self.heard_on) => self.settled(self.heard_on),
             Control::Init | Control::CookieEcho => self.settled(self.paths.primary()),
             Control::Encoded(c) => {
                 let way = self.settled(c.path.unwrap_or_else(|| self.paths.data_path()));
@@ -154,7 +152,7 @@ impl Core {
     fn data_path(&self, ctx: &Context<'_>) -> Option<PathId> {
         // In COOKIE-ECHOED, DATA only rides behind the COOKIE ECHO.
         let may = self.state.sends_data() && self.state != State::CookieEchoed;
-        may.then(|| self.tx.wants_to_send(ctx.now, &self.paths)).flatten()
+        may.then(|| self.tx.wants_to_send(ctx.now, &self.paths)).flatten().filter(|path| !self.is_stranded(*path))
     }
 
     /// Whether a FORWARD TSN is to be sent: as DATA, but never with a COOKIE ECHO.
@@ -186,7 +184,7 @@ impl Core {
         self.put_control(ctx, way, &mut pkt);
         let data = if echoes { self.tx.wants_to_send(ctx.now, &self.paths) } else { self.data_path(ctx) } == Some(path);
         // What is not HEARTBEAT leaves from the source that the path was confirmed with, or not at all (section 5.4).
-        let settled = self.is_confirmed(path) && way == self.settled(path);
+        let settled = self.is_confirmed(path) && !self.is_stranded(path) && way == self.settled(path);
         let data = data && settled;
         // Retransmissions and probes of a closed window are not ECN-capable (RFC 3168 sections 6.1.5 and 6.1.6).
         let markable = ext.ecn.is_some() && !echoes && self.tx.sends_only_new(&self.paths);

@@ -122,7 +122,7 @@ impl Association {
             if from.is_none() && !matches!(raw.kind, kind::AUTH | kind::ASCONF) {
                 break;
             }
-            if raw.kind == kind::ABORT && ext.ignores_abort_to(ctx.now, meta.dst) {
+            if raw.kind == kind::ABORT && ext.ignores_abort_to(ctx.now, meta.dst, raw.flags & 1 != 0) {
                 break;
             }
             let path = from.unwrap_or_else(|| core.paths.primary());

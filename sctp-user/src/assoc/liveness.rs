@@ -178,6 +178,9 @@ impl Core {
 
     /// An address is to be probed as soon as HB.Max.Burst packets for each RTO allow it (section 5.4).
     pub(super) fn probe_in_turn(&mut self, now: Time, path: PathId) {
+        if self.paths.get(path).is_none_or(|p| p.stranded) {
+            return;
+        }
         let at = self.next_probe.max(now);
         let burst = u32::try_from(self.cfg.hb_max_burst.max(1)).unwrap_or(u32::MAX);
         self.next_probe = at + self.rto() / burst;

@@ -16,7 +16,7 @@ impl Core {
     /// It is neither data nor answered by much, so cwnd does not limit it; one probe for each path is under way at a time (RFC
     /// 8899 section 3 item 7). Its loss changes neither cwnd nor RTO nor error counters.
     pub(super) fn probe_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, buf: &mut Vec<u8>) -> Option<Transmit> {
-        if !self.state.sends_heartbeats() || self.has_no_source() {
+        if !self.state.sends_heartbeats() {
             return None;
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };

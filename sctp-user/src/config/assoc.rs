@@ -166,7 +166,8 @@ pub struct AssocConfig {
     pub auth_hmacs: Vec<HmacId>,
     /// The shared keys of authentication.
     pub auth_keys: KeyRing,
-    /// Dynamic address reconfiguration (RFC 5061), if the peer has it too.
+    /// Dynamic address reconfiguration (RFC 5061), if the peer has it too; without effect where [`AssocConfig::auth`] is off, unless
+    /// [`AssocConfig::add_ip_without_auth`] says otherwise.
     pub add_ip: bool,
     /// Whether addresses may be changed without authentication, which RFC 5061 section 4.1.1 forbids: only for closed networks, where
     /// nobody can send what is not his to send.
@@ -259,7 +260,7 @@ impl AssocConfig {
             auth_chunks: ChunkTypes::default(),
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
             auth_keys: KeyRing::default(),
-            add_ip: false,
+            add_ip: true,
             add_ip_without_auth: false,
             auto_asconf: true,
             brief_listing: false,

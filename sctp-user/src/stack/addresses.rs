@@ -15,18 +15,17 @@ use crate::wire::{Packet, RawChunk};
 
 impl Stack {
     /// The association that a packet from an unknown address changes (section 5.2 rules D2 and D2-ext, rulings section 1 row 10): an ASCONF,
-    /// with nothing but AUTH before it, names another address of its sender, or leaves it to the tag.
+    /// with nothing but AUTH before it, names another address of its sender; else the tag tells.
     pub(super) fn by_asconf(&self, meta: &Meta, packet: &Packet<'_>) -> Option<AssocId> {
         let ports = (packet.header.dst_port, packet.header.src_port);
         let asconfs = packet.chunks().map_while(Result::ok).skip_while(|c| c.kind == kind::AUTH).take_while(|c| c.kind == kind::ASCONF);
         asconfs.filter_map(|c| Some((c.decode().ok()?, c))).find_map(|(chunk, _)| {
             let Chunk::Asconf(asconf) = chunk else { return None };
             let address = asconf.address.to_canonical();
-            let found = if address.is_unspecified() {
-                self.lookup.by_tag(&TagKey { ports, tag: packet.header.vtag })
-            } else {
-                self.lookup.get(&Key::new(ports, address, meta.ifindex.unwrap_or(0)))
-            };
+            let named =
+                (!address.is_unspecified()).then(|| self.lookup.get(&Key::new(ports, address, meta.ifindex.unwrap_or(0)))).flatten();
+            // A peer that repeats itself from yet another address, since our answer was lost, may name one that it has deleted by that.
+            let found = named.or_else(|| self.lookup.by_tag(&TagKey { ports, tag: packet.header.vtag }));
             found.filter(|id| self.assocs.get(*id).is_some_and(|a| a.core.local_tag == packet.header.vtag && a.ext.asconf.is_some()))
         })
     }

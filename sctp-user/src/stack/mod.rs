@@ -555,7 +555,10 @@ impl Stack {
         }
         tracing::debug!(%now, "the clock jumped: timers start anew");
         for id in self.assocs.ids() {
-            self.with_assoc(now, id, |a, _| a.core.forgive(now));
+            self.with_assoc(now, id, |a, _| {
+                a.core.forgive(now);
+                a.ext.forgive(&a.core, now);
+            });
             self.touch(id);
         }
     }

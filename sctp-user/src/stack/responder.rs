@@ -290,7 +290,9 @@ impl Stack {
         };
         let id = match existing {
             Some(id) => {
-                let before = self.assocs.get(id).map(|a| keys_of(&a.core)).unwrap_or_default();
+                let Some(a) = self.assocs.get(id) else { return };
+                let (before, tag) = (keys_of(&a.core), Self::tag_key(a));
+                let duplicate = a.core.judge(&cookie) == Verdict::Duplicate;
                 let go_on = self.with_assoc(now, id, |a, ctx| a.on_cookie(ctx, &cookie)).unwrap_or(false);
                 if let Some((a, link)) = self.assocs.get_mut(id).zip(link_of(meta)) {
                     a.core.paths.set_link(link);
@@ -299,7 +301,13 @@ impl Stack {
                 for key in before {
                     self.lookup.remove(&key, id);
                 }
-                self.know_own_addresses(id);
+                if let Some(tag) = tag {
+                    self.lookup.remove_tag(&tag, id);
+                }
+                // What the INIT ACK told; since then it may have changed.
+                if !duplicate {
+                    self.know_own_addresses(id);
+                }
                 self.enter_addresses(id);
                 if !go_on {
                     self.touch(id);

@@ -54,6 +54,11 @@ fn each_rule_of_authentication_has_its_test_and_each_test_its_rule() {
 }
 
 #[test]
+fn each_rule_of_add_ip_has_its_test_and_each_test_its_rule() {
+    check(5061);
+}
+
+#[test]
 fn each_rule_of_stream_reconfiguration_has_its_test_and_each_test_its_rule() {
     check(6525);
 }

@@ -32,9 +32,9 @@ fn addresses_come_and_go() -> io::Result<()> {
         return Ok(());
     }
     let (a, b) = hosts(2)?;
-    let _server = Peer::start(&b, "port=5000")?;
-    let _other = Peer::start(&b, "port=5002")?;
-    let mut client = Peer::start(&a, "port=5001")?;
+    let _server = Peer::start(&b, "port=5000 addip=no")?;
+    let _other = Peer::start(&b, "port=5002 addip=no")?;
+    let mut client = Peer::start(&a, "port=5001 addip=no")?;
     let k = client.talk_to("10.1.0.2:5000", 1000, 4)?;
     client.await_paths(k, |paths| paths.len() == 4 && paths.iter().all(|p| p.contains(",active,")))?;
     client.progress(k, 100)?;
@@ -60,6 +60,84 @@ fn addresses_come_and_go() -> io::Result<()> {
     client.await_paths(k, |paths| paths.iter().all(|p| p.contains(",active,")))?;
     client.progress(k, 100)?;
     client.finish(k).map(drop)
+}
+
+/// Waits until our addresses of an association have, or have not, `addr`.
+fn await_local(client: &mut Peer, k: usize, addr: &str, there: bool) -> io::Result<()> {
+    let since = Instant::now();
+    loop {
+        let own = client.ask(&format!("local {k}"))?;
+        if own.split_whitespace().any(|a| a == addr) == there {
+            return Ok(());
+        }
+        assert!(since.elapsed() < TOLD, "{addr} there: {there}, but {own}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// RFC 5061: what comes to an interface and goes from it is told to the peer, authenticated, while data flows.
+#[test]
+fn with_add_ip_running_associations_follow_the_interfaces() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    for over in ["", "raw/"] {
+        let (a, b) = hosts(2)?;
+        let _server = Peer::start(&b, "port=5000 raw addip")?;
+        let mut client = Peer::start(&a, "port=5001 raw addip")?;
+        let k = client.talk_to(&format!("{over}10.1.0.2:5000"), 3000, 16)?;
+        client.await_paths(k, |paths| paths.len() == 4 && paths.iter().all(|p| p.contains(",active,")))?;
+        client.progress(k, 100)?;
+
+        // On both sides a new address comes, and is a new path.
+        a.add_addr("10.1.9.1/24", "eth0")?;
+        b.add_addr("10.1.9.2/24", "eth0")?;
+        await_local(&mut client, k, "10.1.9.1", true)?;
+        client.await_paths(k, |paths| paths.len() == 5 && paths.iter().any(|p| p.starts_with("10.1.9.2,10.1.9.1,active,")))?;
+        client.progress(k, 100)?;
+
+        // The addresses in use go, first ours, then the peer's: its path is gone, not dead.
+        a.ip("addr del 10.1.0.1/24 dev eth0")?;
+        await_local(&mut client, k, "10.1.0.1", false)?;
+        let gap = client.progress(k, 200)?;
+        b.ip("addr del 10.1.0.2/24 dev eth0")?;
+        client.await_paths(k, |paths| paths.len() == 4 && paths.iter().all(|p| p.contains(",active,") && !p.starts_with("10.1.0.2,")))?;
+        let then = client.progress(k, 200)?;
+        println!("{over}: nothing came back for {} ms when ours went, {} ms when the peer's went", gap.as_millis(), then.as_millis());
+
+        // And back.
+        a.add_addr("10.1.0.1/24", "eth0")?;
+        b.add_addr("10.1.0.2/24", "eth0")?;
+        client.await_paths(k, |paths| paths.len() == 5 && paths.iter().any(|p| p.starts_with("10.1.0.2,10.1.0.1,active,")))?;
+        client.progress(k, 100)?;
+        println!("{over}: {} messages came back", client.finish(k)?);
+    }
+    Ok(())
+}
+
+/// RFC 5061 section 5.3.2: a host whose only address becomes another one goes on with its associations.
+#[test]
+fn with_add_ip_a_host_may_be_renumbered() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    let (a, b) = (Host::new()?, Host::new()?);
+    join((&a, "eth0", &["10.1.0.1/24"]), (&b, "eth0", &["10.1.0.2/24"]))?;
+    let _server = Peer::start(&b, "port=5000 addip families=4")?;
+    let mut client = Peer::start(&a, "port=5001 addip families=4")?;
+    let k = client.talk_to("10.1.0.2:5000", 3000, 16)?;
+    client.progress(k, 100)?;
+    a.ip("addr add 10.1.0.77/24 dev eth0")?;
+    a.ip("addr del 10.1.0.1/24 dev eth0")?;
+    // The secondary address goes with the first one, unless the system promotes it.
+    if !a.ip("-o addr show dev eth0")?.contains("10.1.0.77/") {
+        a.add_addr("10.1.0.77/24", "eth0")?;
+    }
+    await_local(&mut client, k, "10.1.0.1", false)?;
+    await_local(&mut client, k, "10.1.0.77", true)?;
+    let gap = client.progress(k, 200)?;
+    println!("renumbered: nothing came back for {} ms; {} messages came back", gap.as_millis(), client.finish(k)?);
+    Ok(())
 }
 
 /// The index of an interface, which link-local addresses need as their scope.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use testbed::netns::{Host, PATIENCE, Program, available, join};
 
-const EXAMPLES: [&str; 3] = ["echo_server", "multihomed_client", "static_nat"];
+const EXAMPLES: [&str; 4] = ["echo_server", "multihomed_client", "moving_client", "static_nat"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -106,6 +106,45 @@ fn an_echo_server_and_a_client_whose_network_fails() -> io::Result<()> {
     println!("{n} lines came back, none was lost");
     ends_well(&mut client)?;
     server.await_line("CommLost").map(drop)
+}
+
+#[test]
+fn a_client_whose_host_moves() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    let (here, there) = (Host::new()?, Host::new()?);
+    join((&here, "eth0", &["192.0.2.1/24"]), (&there, "eth0", &["192.0.2.7/24"]))?;
+    let mut server = start(&there, "echo_server", &[])?;
+    server.await_line("listening on SCTP port 7")?;
+    let mut client = start(&here, "moving_client", &["192.0.2.7:7"])?;
+    let begin = Instant::now();
+    let mut n = 0;
+    let mut talk_until = |client: &mut Program, wanted: &dyn Fn(&str) -> bool| -> io::Result<()> {
+        while begin.elapsed() < PATIENCE {
+            n += 1;
+            echo(client, &format!("line {n}"))?;
+            if client.news().iter().rfind(|line| line.starts_with("the server knows us as")).is_some_and(|line| wanted(line)) {
+                return Ok(());
+            }
+        }
+        panic!("{:?}", client.news());
+    };
+    talk_until(&mut client, &|known| known.contains("192.0.2.1:"))?;
+    here.add_addr("192.0.2.99/24", "eth0")?;
+    talk_until(&mut client, &|known| known.contains("192.0.2.99:"))?;
+    here.ip("addr del 192.0.2.1/24 dev eth0")?;
+    if !here.ip("-o addr show dev eth0")?.contains("192.0.2.99/") {
+        here.add_addr("192.0.2.99/24", "eth0")?;
+    }
+    talk_until(&mut client, &|known| known.contains("192.0.2.99:") && !known.contains("192.0.2.1:"))?;
+    println!("{n} lines came back, none was lost");
+    ends_well(&mut client)?;
+    server.await_line("CommLost")?;
+    for change in ["Added", "Removed"] {
+        assert!(server.news().iter().any(|line| line.contains(change)), "{change}: {:?}", server.news());
+    }
+    Ok(())
 }
 
 #[test]

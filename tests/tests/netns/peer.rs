@@ -1,7 +1,8 @@
 //! A peer: it returns every message that it gets, sends messages to whom it is told, and looks at each byte that comes back.
 //!
 //! Its settings are words: `port=N` (its SCTP port), `udp=N` (the UDP port, else 9899), `private` (not shared), `noudp`, `raw`, `alone` (on raw IP), `tun=NAME,IP,..`, `bind=IP,..`
-//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `families=4` or `6`, `streams=N`, `dscp=N`, `flow=N`.
+//! (addresses of the endpoint), `advertise=IP,..`, `nat=yes`, `families=4` or `6`, `streams=N`, `dscp=N`, `flow=N`,
+//! `addip` or `addip=no` (whether addresses may change while an association lives).
 //! Its commands are lines; answers begin with the command's word:
 //! * `connect ADDR:PORT ..` opens an association and answers its number; `raw/` before an address has it reached over IP alone,
 //!   `udp:N/` over UDP port N;
@@ -94,6 +95,7 @@ pub(super) fn run(settings: &str) -> io::Result<()> {
                 let (name, addrs) = value.split_once(',').unwrap_or((value, ""));
                 builder = builder.tun(name, addresses(addrs)?);
             }
+            "addip" => (cfg.auth, cfg.add_ip) = (value != "no", value != "no"),
             "private" => builder = builder.share(false),
             "bind" => endpoint.bind = addresses(value)?,
             "advertise" => cfg.advertise = Some(addresses(value)?.into()),

@@ -1,6 +1,7 @@
 //! Two stacks on the simulated network: delivery under all conditions, and the life and death of associations.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+mod addresses;
 mod auth;
 mod configuration;
 mod delivery;

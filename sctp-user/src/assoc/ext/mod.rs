@@ -99,8 +99,8 @@ impl Extensions {
     }
 
     /// Whether an ABORT that came to our address `ip` is to be ignored (RFC 5061 section 5.3.1).
-    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
-        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip))
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr, reflected: bool) -> bool {
+        self.asconf.as_ref().is_some_and(|a| a.ignores_abort_to(now, ip, reflected))
     }
 
     /// A chunk of the peer, before the core sees it.
@@ -184,6 +184,13 @@ impl Extensions {
     pub(crate) fn on_established(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
         if let Some(asconf) = &mut self.asconf {
             asconf.proceed(core, ctx);
+        }
+    }
+
+    /// The host slept: timers that expired meanwhile run once more before they count (rulings section 1 row 22).
+    pub(crate) fn forgive(&mut self, core: &Core, now: Time) {
+        if let Some(asconf) = &mut self.asconf {
+            asconf.forgive(now, core.rto());
         }
     }
 

@@ -52,7 +52,7 @@ impl Paths {
             let (class, errors) = match p.state(true) {
                 PathState::Active => (0, 0),
                 PathState::PotentiallyFailed => (1, p.error_count),
-                PathState::Unconfirmed | PathState::Inactive => (2, p.error_count),
+                PathState::Unconfirmed | PathState::Inactive => (2 + u8::from(p.stranded), p.error_count),
             };
             // The most divergent pair of addresses: another source, and another family, if that is to be had (section 6.4.1).
             let same_source =

@@ -85,6 +85,8 @@ pub(crate) struct Path {
     pub(crate) channel: Channel,
     /// Whether the user chose what carries packets there.
     pub(crate) pinned: bool,
+    /// Whether none of our present addresses reaches it: nothing goes there but what tells of new ones (RFC 5061 section 5.3.2).
+    pub(crate) stranded: bool,
     /// Measured round-trip times.
     pub(crate) rtt: RttEstimator,
     /// The timeout with its back-off.
@@ -144,6 +146,7 @@ impl Path {
             local,
             channel,
             pinned: false,
+            stranded: false,
             rtt: configure::estimator(cfg),
             rto: cfg.rto_initial,
             cc: cc::new(cfg, pmdcs, addr.is_ipv6()),
@@ -260,11 +263,27 @@ impl Path {
         }
     }
 
-    /// None of our addresses reaches it: it is not used until there is one that does, and confirms it.
+    /// None of our addresses reaches it: it is not used until there is one that does.
     pub(crate) fn strand(&mut self) {
         self.local = None;
-        self.confirmed = false;
+        self.stranded = true;
         self.heartbeat = Heartbeat::default();
+    }
+
+    /// There is another source to try it from: what failed so far says nothing.
+    pub(crate) fn begin_anew(&mut self) {
+        self.heartbeat = Heartbeat::default();
+        self.error_count = 0;
+        self.end_back_off();
+    }
+
+    /// The source that it was confirmed with is gone, and another one takes its place, from which it may not be reached: data goes elsewhere
+    /// if it can, until that is known.
+    pub(crate) fn doubt(&mut self) {
+        let doubtful = self.limits.pf_max_retrans.saturating_add(1);
+        if self.confirmed && doubtful <= self.limits.max_retrans {
+            self.error_count = self.error_count.max(doubtful);
+        }
     }
 
     /// Whether the peer may be reached over `channel` from now on, because a packet of it came that way. A NAT may give its UDP another
@@ -299,7 +318,7 @@ impl Path {
 
     /// Makes the next periodic HEARTBEAT due, or none if `cfg` switches them off.
     pub(crate) fn schedule_heartbeat(&mut self, now: Time, cfg: &AssocConfig, entropy: &mut dyn Entropy) {
-        match self.hb_interval(cfg) {
+        match self.hb_interval(cfg).filter(|_| !self.stranded) {
             Some(interval) => self.heartbeat.schedule(now, interval, self.rto, entropy),
             None => self.heartbeat.due = None,
         }
@@ -360,7 +379,7 @@ impl Path {
 
     /// Has the next HEARTBEAT sent at `at`, if HEARTBEATs are on: RFC 7829 section 3.2 rules 5 and 6.
     pub(crate) fn probe_at(&mut self, at: Time, cfg: &AssocConfig) {
-        if self.hb_interval(cfg).is_some() {
+        if self.hb_interval(cfg).is_some() && !self.stranded {
             self.heartbeat.due = Some(at);
         }
     }

@@ -42,7 +42,7 @@ impl Path {
 
     /// Whether the search may send: the address is the peer's, and somebody seems to be there.
     fn may_probe(&self) -> bool {
-        self.confirmed && !self.has_failed()
+        self.confirmed && !self.stranded && !self.has_failed()
     }
 
     /// When [`Path::on_pmtu_timer`] is to be called.

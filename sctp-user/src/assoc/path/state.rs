@@ -42,7 +42,7 @@ impl Limits {
 impl Path {
     /// The state. Only where there is `another` path does it help to know that this one may have failed.
     pub(crate) fn state(&self, another: bool) -> PathState {
-        if self.has_failed() {
+        if self.stranded || self.has_failed() {
             PathState::Inactive
         } else if !self.confirmed {
             PathState::Unconfirmed

@@ -384,3 +384,82 @@ fn what_needs_add_ip_says_so_without_it() {
     assert_eq!(assoc.set_peer_primary(now, ip(A)), Err(AddressError::Unsupported));
     assert_eq!(assoc.remove_address(now, ip(A)), Err(AddressError::Unsupported));
 }
+
+/// A COOKIE ECHO that comes again tells the peer nothing new: the address that it has not acknowledged is still to be added.
+#[test]
+fn an_old_cookie_does_not_make_an_address_known() {
+    let mut p = Puppet::at(closed_network(), &[A], &[Z]);
+    p.params = testbed::puppet::encode_params(&[sctp_user::wire::Param::SupportedExtensions(&[kind::ASCONF, kind::ASCONF_ACK])]);
+    let cookie = p.give_init().cookie();
+    let echo = Chunk::CookieEcho(sctp_user::wire::chunk::CookieEcho { cookie: &cookie });
+    p.give(&[echo]);
+    let asked = asconfs(&host(&mut p, &[A, B]))[0].clone();
+    p.give(&[echo]);
+    assert_eq!(own(&mut p), ips(&[A]));
+    acknowledge(&mut p, asked.serial, &[]);
+    assert_eq!(own(&mut p), ips(&[A, B]));
+}
+
+/// Rulings section 1 row 21: with a restart numbers begin anew, by the new initial TSNs, and the old tag leads nowhere.
+#[test]
+fn a_restart_begins_with_new_numbers() {
+    let mut p = open(&[A], &[Z]);
+    let (old_tag, serial) = (p.peer_tag, p.tsn);
+    super::ask(&mut p, Z, &super::asconf(serial, Z, &[(ADD, 1, Y)]));
+    let first = asconfs(&host(&mut p, &[A, B]))[0].clone();
+    (p.tag, p.tsn) = (p.tag + 1, 0x9000);
+    p.open();
+    assert!(p.heard(|e| matches!(e, Event::Restarted)));
+    let sent = super::ask(&mut p, Z, &super::asconf(0x9000, Z, &[(ADD, 1, "10.7.0.2")]));
+    assert_eq!(super::acks(&sent).len(), 1);
+    let next = asconfs(&host(&mut p, &[A, B, C]));
+    assert_eq!(next[0].serial, first_serial(&p));
+    assert_ne!(next[0].serial, first.serial);
+    let envelope = p.envelope().from("10.77.0.2").tagged(old_tag);
+    let sent = p.give_bytes(envelope, envelope.seal(&super::asconf(0x9001, "0.0.0.0", &[(ADD, 1, "0.0.0.0")])));
+    assert_eq!(names(&sent), [["ABORT"]]);
+}
+
+/// A peer that does not find the association of our new address says so: it has not had the ASCONF that adds it. Nothing is lost yet.
+#[test]
+fn a_stranger_to_the_peer_is_not_sent_away() {
+    let mut p = open(&[A], &[Z]);
+    let asked = asconfs(&host(&mut p, &[B]))[0].clone();
+    let reflected = Chunk::Abort(Abort { t: true, causes: &[] });
+    p.give_in(p.envelope().to(B).tagged(p.tag), &[reflected]);
+    assert_eq!(p.state(), "ESTABLISHED");
+    acknowledge(&mut p, asked.serial, &[]);
+    p.give_in(p.envelope().to(B).tagged(p.tag), &[reflected]);
+    assert_eq!(p.state(), "CLOSED");
+}
+
+/// RFC 5061 section 5.3 rule F6, though the address that goes comes back before the peer has answered.
+#[test]
+fn an_asconf_never_leaves_from_what_it_deletes() {
+    let mut p = open(&[A], &[Z]);
+    let first = asconfs(&host(&mut p, &[B]))[0].clone();
+    host(&mut p, &[A]);
+    let sent = p.pass(Duration::from_secs(20));
+    assert!(sent.iter().all(|s| s.src != ip(A)), "{sent:?}");
+    host(&mut p, &[A, C]);
+    let again = asconfs(&p.pass(Duration::from_secs(20)));
+    assert!(again.iter().all(|a| a.src == ip(C) && a.raw == first.raw), "{again:?}");
+    let sent = acknowledge(&mut p, first.serial, &[]);
+    let next = asconfs(&sent);
+    assert_eq!(next.len(), 1, "{} {:?} {:?}", p.state(), names(&sent), p.events);
+    assert_eq!(next[0].asked(), [(ADD, ip(A)), (ADD, ip(C)), (DELETE, ip(B))]);
+}
+
+/// An address of the peer that none of ours reaches gets nothing, from wherever routing would have it leave.
+#[test]
+fn a_path_without_a_source_is_left_alone() {
+    let mut p = open(&[A], &[Z]);
+    let serial = p.tsn;
+    let mut sent = super::ask(&mut p, Z, &super::asconf(serial, Z, &[(ADD, 1, "fd00::2")]));
+    sent.extend(p.pass(Duration::from_secs(100)));
+    assert!(sent.iter().all(|s| s.dst != ip("fd00::2")), "{sent:?}");
+    let asked = asconfs(&host(&mut p, &[A, "fd00::1"]))[0].clone();
+    let mut sent = acknowledge(&mut p, asked.serial, &[]);
+    sent.extend(p.pass(Duration::from_secs(2)));
+    assert!(sent.iter().any(|s| s.dst == ip("fd00::2") && s.src == ip("fd00::1") && s.names() == ["HEARTBEAT"]), "{sent:?}");
+}

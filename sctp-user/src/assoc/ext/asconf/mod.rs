@@ -7,6 +7,7 @@
 mod answers;
 mod requests;
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -59,6 +60,17 @@ struct Work {
 }
 
 impl Work {
+    /// Whether `ip` was deleted just now.
+    fn lingers(&self, now: Time, ip: IpAddr) -> bool {
+        self.lingering.iter().any(|(a, until)| *a == ip && *until > now)
+    }
+
+    /// Whether an ASCONF is under way that adds `ip`, or may have left from there.
+    fn is_coming(&self, ip: IpAddr) -> bool {
+        let wanted = self.goal.as_ref().is_some_and(|g| g.addrs().contains(&ip));
+        self.flight.as_ref().is_some_and(|f| wanted || f.adds(ip))
+    }
+
     fn is_over(&self) -> bool {
         self.goal.is_none() && self.primary.is_none() && self.flight.is_none() && self.lingering.is_empty() && self.wish.is_none()
     }
@@ -117,19 +129,24 @@ impl Asconf {
         self.tidy();
     }
 
-    /// Packets to `ip` belong to the association, though the peer was not told of it yet, or was told that it is gone.
-    pub(crate) fn takes(&self, now: Time, ip: IpAddr) -> bool {
-        self.work.as_ref().is_some_and(|w| {
-            let lingers = w.lingering.iter().any(|(a, until)| *a == ip && *until > now);
-            lingers || w.flight.as_ref().is_some_and(|f| f.concerns(ip))
-        })
+    /// An expired T4 runs once more.
+    pub(super) fn forgive(&mut self, now: Time, grace: Duration) {
+        if let Some(flight) = self.work.as_mut().and_then(|w| w.flight.as_mut()) {
+            flight.forgive(now, grace);
+        }
     }
 
-    /// Whether an ABORT that came to `ip` is to be ignored: the address is being deleted (section 5.3.1).
-    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr) -> bool {
+    /// Packets to `ip` belong to the association, though the peer was not told of it yet, or was told that it is gone.
+    pub(crate) fn takes(&self, now: Time, ip: IpAddr) -> bool {
+        self.work.as_ref().is_some_and(|w| w.lingers(now, ip) || w.is_coming(ip) || w.flight.as_ref().is_some_and(|f| f.deletes(ip)))
+    }
+
+    /// Whether an ABORT that came to `ip` is to be ignored: the address is being deleted (section 5.3.1), or it is being added and the
+    /// peer says that it does not know who sends from there, which the T bit means.
+    pub(crate) fn ignores_abort_to(&self, now: Time, ip: IpAddr, reflected: bool) -> bool {
         self.work.as_ref().is_some_and(|w| {
-            let lingers = w.lingering.iter().any(|(a, until)| *a == ip && *until > now);
-            lingers || w.flight.as_ref().is_some_and(|f| f.deletes(ip))
+            let deleted = w.lingers(now, ip) || w.flight.as_ref().is_some_and(|f| f.deletes(ip));
+            deleted || (reflected && w.is_coming(ip))
         })
     }
 

@@ -1,12 +1,13 @@
 //! Our side: what the peer shall know of our addresses, and how it is told (RFC 5061 sections 5.1 and 5.3).
 
+use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 
 use super::{Asconf, Work, may_change};
 use crate::assoc::core::{Context, Control, Core, Encoded};
-use crate::assoc::path::{PathId, source};
+use crate::assoc::path::{Path, PathId, source};
 use crate::num::Serial;
 use crate::time::Time;
 use crate::wire::Cause;
@@ -64,8 +65,10 @@ pub(super) struct Flight {
     /// The chunk, the same at every transmission (section 5.1 rule B4).
     chunk: Bytes,
     requests: Vec<Request>,
-    /// The peer's address that it was sent to last.
-    to: Option<IpAddr>,
+    /// Where it was sent to and from, the last one last, until all ways had their turn: at most two for each path.
+    tried: Vec<(IpAddr, Option<IpAddr>)>,
+    /// Whether there was a way for it when it was to be sent last.
+    out: bool,
     /// T4-rto.
     t4: Option<Time>,
 }
@@ -75,14 +78,19 @@ impl Flight {
         self.t4
     }
 
+    pub(super) fn forgive(&mut self, now: Time, grace: Duration) {
+        if let Some(at) = self.t4.as_mut().filter(|at| **at <= now) {
+            *at = now + grace;
+        }
+    }
+
     /// The association is about to end: nothing is sent again.
     pub(super) fn give_up(&mut self) {
         self.t4 = None;
     }
 
-    /// Whether `ip` is being added or deleted.
-    pub(super) fn concerns(&self, ip: IpAddr) -> bool {
-        self.requests.iter().any(|r| r.addr == ip && r.request != AddressRequest::SetPrimary)
+    pub(super) fn adds(&self, ip: IpAddr) -> bool {
+        self.requests.iter().any(|r| r.addr == ip && r.request == AddressRequest::Add)
     }
 
     pub(super) fn deletes(&self, ip: IpAddr) -> bool {
@@ -124,9 +132,9 @@ impl Work {
         Chunk { serial, address, params: AsconfParams::List(&params) }.encode(&mut Writer::new(&mut chunk));
         // An address that is being deleted is no source any more (rules F4 and F6).
         let leaving: Vec<_> = requests.iter().filter(|r| r.request == AddressRequest::Delete).map(|r| r.addr).collect();
-        self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, to: None, t4: None });
+        self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, tried: Vec::new(), out: false, t4: None });
         for addr in leaving {
-            core.leave_source(addr);
+            core.leave_source(now, addr);
         }
         self.send(core, now);
         true
@@ -170,28 +178,32 @@ impl Work {
             .collect()
     }
 
-    /// (Re)transmits the ASCONF under way.
+    /// (Re)transmits the ASCONF under way. A retransmission goes elsewhere if it can (rule B4).
     fn send(&mut self, core: &mut Core, now: Time) {
         let goal = self.goal.as_ref().map_or(&[][..], Goal::addrs);
         let Some(flight) = &mut self.flight else { return };
-        // A retransmission goes elsewhere if it can (rule B4).
-        let before = flight.to.and_then(|a| core.paths.find(a));
-        let first = before.map_or_else(|| core.paths.data_path(), |id| core.paths.retransmit_path(id));
-        let way = way(core, first, goal);
-        let (path, rto) = (way.map_or(first, |(path, _)| path), core.rto());
+        // Rule F6: not from an address that it deletes, even if we have that again.
+        let goal: Vec<_> = goal.iter().copied().filter(|a| !flight.deletes(*a)).collect();
+        let ways = ways(core, &goal);
+        let named = |(path, source): Way| Some((core.paths.get(path)?.addr, source));
+        let fresh = |way: &&Way| named(**way).is_some_and(|way| !flight.tried.contains(&way));
+        let way = ways.iter().find(fresh).or_else(|| ways.first()).copied();
+        if flight.tried.len() >= ways.len() {
+            flight.tried.clear();
+        }
+        flight.tried.extend(way.and_then(named));
+        flight.out = way.is_some();
+        let path = way.map_or_else(|| core.paths.data_path(), |(path, _)| path);
         let p = core.paths.get(path);
-        flight.to = p.map(|p| p.addr);
-        flight.t4 = Some(now + p.map_or(rto, crate::assoc::path::Path::rto));
-        if let Some((path, source)) = way {
-            core.counters.out_asconfs += 1;
-            let chunk = Encoded { kind: kind::ASCONF, bytes: flight.chunk.clone(), path: Some(path), source };
-            let chunk = Control::Encoded(chunk);
-            if core.has_no_source() {
-                // Everything else waits for it.
-                core.lead_control(chunk);
-            } else {
-                core.push_control(chunk);
-            }
+        flight.t4 = Some(now + p.map_or(core.cfg.rto_initial, Path::rto));
+        let Some((path, source)) = way else { return };
+        core.counters.out_asconfs += 1;
+        let chunk = Control::Encoded(Encoded { kind: kind::ASCONF, bytes: flight.chunk.clone(), path: Some(path), source });
+        if core.is_stranded(path) {
+            // Everything else waits for it.
+            core.lead_control(chunk);
+        } else {
+            core.push_control(chunk);
         }
     }
 
@@ -199,11 +211,16 @@ impl Work {
     pub(super) fn on_t4(&mut self, core: &mut Core, now: Time) {
         let Some(flight) = self.flight.as_mut().filter(|f| f.t4.is_some_and(|at| at <= now)) else { return };
         core.counters.t4_expireds += 1;
-        if let Some(path) = flight.to.and_then(|a| core.paths.find(a)) {
-            core.path_error(now, path);
-            if let Some(p) = core.paths.get_mut(path) {
-                p.back_off();
+        let path = flight.tried.last().filter(|_| flight.out).and_then(|(a, _)| core.paths.find(*a));
+        match path {
+            Some(path) => {
+                core.path_error(now, path);
+                if let Some(p) = core.paths.get_mut(path) {
+                    p.back_off();
+                }
             }
+            // It could not be sent; but there is an end to waiting.
+            None => core.back_off(),
         }
         if core.count_error(core.cfg.assoc_max_retrans) {
             self.send(core, now);
@@ -267,7 +284,7 @@ impl Asconf {
             return;
         };
         core.errors = 0;
-        if let Some(p) = flight.to.and_then(|a| core.paths.find(a)).and_then(|id| core.paths.get_mut(id)) {
+        if let Some(p) = flight.tried.last().and_then(|(a, _)| core.paths.find(*a)).and_then(|id| core.paths.get_mut(id)) {
             p.on_answer();
             p.end_back_off();
         }
@@ -340,15 +357,24 @@ fn unspecified(like: IpAddr) -> IpAddr {
     if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
-/// How an ASCONF leaves that would go on path `first`: from where packets leave there; if none of our addresses is left, from one that
-/// we want to have (section 5.3.2), on a path that it reaches.
-fn way(core: &Core, first: PathId, goal: &[IpAddr]) -> Option<(PathId, Option<IpAddr>)> {
-    if !core.has_no_source() {
-        return Some((first, core.paths.get(first)?.local));
+/// A path, and the source that a packet on it leaves from.
+type Way = (PathId, Option<IpAddr>);
+
+/// The ways that an ASCONF may go, the best first: where data goes, other paths, and the same from addresses that we want to have: nothing
+/// but an ASCONF may leave from there (section 5.3 rule F1), and if the old ones are of no use any more, nothing else helps (section 5.3.2).
+fn ways(core: &Core, goal: &[IpAddr]) -> Vec<Way> {
+    let data = core.paths.data_path();
+    let new: Vec<_> = goal.iter().copied().filter(|a| !core.local_addrs.contains(a)).collect();
+    // An address that is not confirmed gets nothing but HEARTBEATs (RFC 9260 section 5.4). Only if we have no source at all, so that there
+    // can be no HEARTBEAT, it is the last resort.
+    let cut_off = core.paths.iter().all(|(_, p)| p.stranded);
+    let mut all = Vec::new();
+    for (id, p) in core.paths.iter().filter(|(_, p)| p.confirmed || cut_off) {
+        let rank = |from_new: bool| (from_new, !p.confirmed, p.has_failed(), id != data, id);
+        let known = (!p.stranded).then_some((rank(false), (id, p.local)));
+        let other = source::for_attempt(&new, None, p.addr, 0).map(|a| (rank(true), (id, Some(a))));
+        all.extend(known.into_iter().chain(other));
     }
-    let reached = |id: PathId| {
-        let p = core.paths.get(id)?;
-        Some((id, Some(source::for_attempt(goal, None, p.addr, 0)?)))
-    };
-    reached(first).or_else(|| core.paths.iter().filter(|(_, p)| p.confirmed).find_map(|(id, _)| reached(id)))
+    all.sort_unstable_by_key(|(rank, _)| *rank);
+    all.into_iter().map(|(_, way)| way).collect()
 }
