@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sctp_user::wire::{Chunk, CommonHeader, Packet, PacketWriter, checksum};
 use sctp_user::{
     AddrChange, AssocConfig, AssocId, Channel, EndpointConfig, EndpointId, Event, Meta, NetError, NetErrorKind, Node as _, PeerAddr, Ppid,
-    SeededEntropy, SendOptions, Stack, StackConfig, StreamId, StreamScheduler, Time, Train, Transmit, Vtag,
+    Reliability, SeededEntropy, SendOptions, Stack, StackConfig, StreamId, StreamScheduler, Time, Train, Transmit, Vtag,
 };
 
 use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge, reconfigure, request_of};
@@ -283,7 +283,7 @@ impl World {
 
     fn handshake(&mut self) {
         let mut params = crate::auth::params(self.setup.seed);
-        params.push(FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40] });
+        params.push(FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40, 0xc0, 0xc2] });
         let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: params.clone() };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
@@ -305,7 +305,13 @@ impl World {
         match op {
             Op::Connect => self.both(Host::connect),
             Op::Send { sid, len, unordered } => {
-                let opts = if *unordered { SendOptions::unordered() } else { SendOptions::ordered() };
+                let mut opts = if *unordered { SendOptions::unordered() } else { SendOptions::ordered() };
+                opts.reliability = match len % 8 {
+                    0 => Reliability::Lifetime(Duration::from_millis(u64::from(*len))),
+                    1 => Reliability::Retransmissions(u32::from(*sid % 3)),
+                    2 => Reliability::Priority(u32::from(*sid)),
+                    _ => Reliability::Full,
+                };
                 let payload = Bytes::from(vec![*sid; usize::from(*len)]);
                 self.both(|h, now| {
                     h.each(|a| {

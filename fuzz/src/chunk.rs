@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use sctp_user::wire::chunk::{
     Abort, AddressRequest, Asconf, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, AsconfResponses, CookieEcho, Data, Duplicates,
-    ErrorChunk, GapBlock, Gaps, Heartbeat, IData, Init, InitParams, Place, Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, Sack,
-    Shutdown, ShutdownComplete, StreamList,
+    Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, Heartbeat, IData, IForwardTsn, Init, InitParams, Place, Reconfig, ReconfigParam,
+    ReconfigParams, ReconfigResult, Sack, Shutdown, ShutdownComplete, SkippedMid, SkippedSsn, StreamList,
 };
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::Param;
@@ -41,6 +41,17 @@ pub(crate) struct Knowledge {
     pub(crate) request: u32,
     /// The number of the stack's last RE-CONFIG request.
     pub(crate) requested: u32,
+}
+
+impl Knowledge {
+    /// The TSN so far beyond the last one that the stack has got; the next one follows it.
+    fn skip(&mut self, ahead: i8) -> Tsn {
+        let cum = near(self.next_tsn.wrapping_sub(1), ahead);
+        if ahead > 0 {
+            self.next_tsn = cum.0.wrapping_add(1);
+        }
+        cum
+    }
 }
 
 /// A chunk by fields. Numbers of transmission are relative to what the association knows.
@@ -132,6 +143,16 @@ pub(crate) enum FuzzChunk {
     },
     /// Requests and responses of stream reconfiguration; numbers from what comes next.
     Reconfig(Vec<FuzzReconfig>),
+    /// Skips up to so many TSNs beyond what came, and in these streams up to these sequence numbers.
+    ForwardTsn {
+        ahead: i8,
+        streams: Vec<(u8, u16)>,
+    },
+    /// The same with message identifiers.
+    IForwardTsn {
+        ahead: i8,
+        streams: Vec<(u8, bool, u32)>,
+    },
     /// Any type, any value.
     Raw {
         kind: u8,
@@ -410,6 +431,22 @@ impl FuzzChunk {
                 let streams: Vec<_> = list.iter().map(FuzzReconfig::streams).collect();
                 let params: Vec<_> = list.iter().zip(&streams).map(|(p, s)| p.param(k, s)).collect();
                 w.push(&Reconfig { params: ReconfigParams::List(&params) });
+            }
+            Self::ForwardTsn { ahead, streams } => {
+                let list: Vec<_> = streams
+                    .iter()
+                    .take(MAX_ITEMS)
+                    .map(|(sid, ssn)| SkippedSsn { sid: StreamId(u16::from(*sid % 6)), ssn: Ssn(*ssn) })
+                    .collect();
+                w.push(&ForwardTsn { cum_tsn: k.skip(*ahead), skipped: Entries::List(&list) });
+            }
+            Self::IForwardTsn { ahead, streams } => {
+                let list: Vec<_> = streams
+                    .iter()
+                    .take(MAX_ITEMS)
+                    .map(|(sid, unordered, mid)| SkippedMid { sid: StreamId(u16::from(*sid % 6)), unordered: *unordered, mid: Mid(*mid) })
+                    .collect();
+                w.push(&IForwardTsn { cum_tsn: k.skip(*ahead), skipped: Entries::List(&list) });
             }
             Self::Raw { kind, flags, value } => {
                 let value = value.get(..value.len().min(512)).unwrap_or_default();

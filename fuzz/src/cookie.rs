@@ -100,6 +100,7 @@ fn terms(bits: u32) -> Terms {
         partial_reliability: has(3),
         reconfig: has(4),
         interleaving: has(5),
+        i_forward_tsn: has(6),
     })
 }
 

@@ -150,6 +150,15 @@ plain!(
     KeyId(u16)
 );
 
+impl Mid {
+    /// The stream sequence number that counts as this does, but has fewer bits.
+    #[must_use]
+    pub const fn to_ssn(self) -> Ssn {
+        let [_, _, high, low] = self.0.to_be_bytes();
+        Ssn(u16::from_be_bytes([high, low]))
+    }
+}
+
 impl Vtag {
     /// The tag of a packet that carries an INIT.
     pub const ZERO: Self = Self(0);

@@ -16,5 +16,6 @@ pub use bed::{Bed, Net, Scenario};
 pub use oracle::Oracle;
 pub use peer::Peer;
 pub use puppet::Puppet;
+pub use sctp_user::Reliability;
 pub use wire_oracle::WireOracle;
 pub use workload::{Planned, Workload};

@@ -75,7 +75,7 @@ impl Core {
             return;
         }
         self.peer_tag = ack.tag;
-        let offer = match offer::evaluate(ack) {
+        let mut offer = match offer::evaluate(ack) {
             Ok(offer) => offer,
             Err(Refusal(causes)) => {
                 // Section 5.1.2 B: to where the last packet came from.
@@ -96,7 +96,7 @@ impl Core {
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
         self.outbound = self.cfg.outbound_streams.min(ack.inbound);
         self.inbound = self.cfg.max_inbound_streams.min(ack.outbound);
-        self.peer_terms = offer.terms.known_to(&self.local_terms);
+        self.peer_terms = core::mem::take(&mut offer.terms).known_to(&self.local_terms);
         if self.tx.has_begun_otherwise(FragmentFormat::of(self.agreed().interleaving)) {
             // A cookie was stale with which data had gone, and the peer that answers now is another one.
             let what = "another kind of user data than agreed on at first";
@@ -110,8 +110,9 @@ impl Core {
         }
         self.keep_listed(meta.src, &offer.addrs);
         self.add_peer_addrs(ctx.now, &offer.addrs, meta.channel);
-        if !offer.unrecognized.is_empty() {
-            self.complain(ctx.now, &Cause::UnrecognizedParams(&offer.unrecognized));
+        let unrecognized = offer.unrecognized(self.local_terms.capabilities);
+        if !unrecognized.is_empty() {
+            self.complain(ctx.now, &Cause::UnrecognizedParams(unrecognized));
         }
         self.enter_cookie_echoed(ctx);
     }

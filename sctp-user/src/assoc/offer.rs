@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::cookie::MAX_ADDRS;
-use super::ext::Terms;
+use super::ext::{Capabilities, Terms};
 use crate::wire::cause::Cause;
 use crate::wire::chunk::Init;
-use crate::wire::cursor::padded;
+use crate::wire::cursor::{Writer, padded};
 use crate::wire::param::{self, Param};
 use crate::wire::tlv::{Action, Tlv};
 
@@ -32,7 +32,9 @@ pub(crate) struct Offer<'a> {
     /// What the peer says about extensions.
     pub(crate) terms: Terms,
     /// Parameters to report as not recognized, each with header, padded between each other.
-    pub(crate) unrecognized: Vec<u8>,
+    unrecognized: Vec<u8>,
+    /// Whether there is a Forward-TSN-Supported parameter.
+    forward_tsn: bool,
 }
 
 /// An INIT or INIT ACK is refused: the error causes for the ABORT.
@@ -57,6 +59,7 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
         let Ok((param, tlv)) = item else {
             return Err(Refusal(Cause::ProtocolViolation(b"malformed parameter").to_vec()));
         };
+        offer.forward_tsn |= param == Param::ForwardTsnSupported;
         match param {
             Param::Address(a) => offer.add(a),
             Param::StateCookie(c) => offer.cookie = offer.cookie.or(Some(c)),
@@ -114,6 +117,17 @@ impl Offer<'_> {
         let kind = if a.is_ipv4() { param::kind::IPV4 } else { param::kind::IPV6 };
         let named = self.supported.is_none_or(|list| list.chunks_exact(2).any(|t| t == kind.to_be_bytes()));
         named || core::iter::once(&source).chain(&self.addrs).any(|used| used.is_ipv4() == a.is_ipv4())
+    }
+
+    /// The parameters to report as not recognized by who has these extensions: the others that want to be reported are as unknown as any
+    /// (RFC 3758 section 3.3.2).
+    pub(crate) fn unrecognized(&mut self, ours: Capabilities) -> &[u8] {
+        if core::mem::take(&mut self.forward_tsn) && !ours.partial_reliability {
+            let mut raw = Vec::new();
+            Param::ForwardTsnSupported.encode(&mut Writer::new(&mut raw));
+            self.report(&raw);
+        }
+        &self.unrecognized
     }
 
     fn report(&mut self, raw: &[u8]) {

@@ -148,8 +148,13 @@ impl<N: Node> Shared<N> {
         let _alarm = Alarm(self);
         let mut state = self.lock()?;
         loop {
-            let out = f(&mut state, self.clock.now());
+            let mut out = f(&mut state, self.clock.now());
             self.settle(&mut state);
+            if out.is_none() {
+                // Sending may be what it waits for.
+                out = f(&mut state, self.clock.now());
+                self.settle(&mut state);
+            }
             if out.is_some() {
                 self.notify(state);
                 return Ok(out);

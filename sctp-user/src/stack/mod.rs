@@ -494,21 +494,9 @@ impl Stack {
         a.ext.settle(&mut a.core);
         a.core.settle_paths();
         let farewell = a.take_farewell();
+        self.pass_on_events(id);
+        let Some(a) = self.assocs.get_mut(id) else { return };
         let core = &mut a.core;
-        let ep = core.ep;
-        core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
-        for e in core.events.drain(..) {
-            count_event(&mut self.counters, &e);
-            if is_notice(&e) {
-                let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
-                if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
-                    core.counters.dropped_events += 1;
-                    continue;
-                }
-                core.notices += 1;
-            }
-            self.events.push_back((ep, id, e));
-        }
         let closed = core.state == State::Closed;
         if !closed && !core.queued {
             core.queued = true;
@@ -525,6 +513,25 @@ impl Stack {
             for key in keys {
                 self.lookup.remove(&key, id);
             }
+        }
+    }
+
+    /// Takes what an association wants to tell the user.
+    fn pass_on_events(&mut self, id: AssocId) {
+        let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
+        let ep = core.ep;
+        core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
+        for e in core.events.drain(..) {
+            count_event(&mut self.counters, &e);
+            if is_notice(&e) {
+                let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
+                if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
+                    core.counters.dropped_events += 1;
+                    continue;
+                }
+                core.notices += 1;
+            }
+            self.events.push_back((ep, id, e));
         }
     }
 
@@ -598,6 +605,8 @@ impl Node for Stack {
         }
         while let Some(id) = self.sending.front().copied() {
             let sent = self.with_assoc(now, id, |a, ctx| a.poll_transmit(ctx, max_segments, buf)).flatten();
+            // Messages may be given up when their turn has come.
+            self.pass_on_events(id);
             if let Some(transmit) = sent {
                 self.counters.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
                 self.counters.bytes_out += transmit.size as u64;

@@ -64,7 +64,7 @@ impl Stack {
             self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &[] });
             return;
         }
-        let offer = match offer::evaluate(init) {
+        let mut offer = match offer::evaluate(init) {
             Ok(offer) => offer,
             Err(Refusal(causes)) => {
                 self.answer(now, meta, header, init.tag, &Abort { t: false, causes: &causes });
@@ -85,7 +85,7 @@ impl Stack {
             }
         };
         if self.init_ack_limit.allow(now, meta.src) {
-            self.send_init_ack(&incoming, existing, &offer, &proposal);
+            self.send_init_ack(&incoming, existing, &mut offer, &proposal);
         } else {
             self.counters.limited_answers += 1;
         }
@@ -131,7 +131,7 @@ impl Stack {
         Some(Proposal { local_tag, local_tsn, local_tie_tag, peer_tie_tag })
     }
 
-    fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &Offer<'_>, p: &Proposal) {
+    fn send_init_ack(&mut self, incoming: &Incoming<'_>, existing: Option<AssocId>, offer: &mut Offer<'_>, p: &Proposal) {
         let Incoming { now, meta, header, init } = *incoming;
         // Section 5.2.1: an association that exists says the same as in its own INIT.
         let own = existing.and_then(|id| self.assocs.get(id)).map(|a| Arc::clone(&a.core.cfg));
@@ -169,8 +169,9 @@ impl Stack {
             peer_addrs,
         };
         let sealed = self.cookies.seal(now, &mut *self.entropy, &cookie);
+        let unrecognized = offer.unrecognized(cookie.local_terms.capabilities);
         let mut params: Vec<_> =
-            crate::wire::tlv::TlvIter::new(&offer.unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
+            crate::wire::tlv::TlvIter::new(unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
         params.extend(own.into_iter().map(Param::Address));
         cookie.local_terms.push_params(&mut params);
         params.push(Param::StateCookie(&sealed));

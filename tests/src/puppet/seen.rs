@@ -117,6 +117,8 @@ pub enum Seen {
     Ecne(u32),
     Cwr(u32),
     ShutdownComplete { t: bool },
+    ForwardTsn { cum: u32, skipped: Vec<(u16, u16)> },
+    IForwardTsn { cum: u32, skipped: Vec<(u16, bool, u32)> },
     Unknown,
 }
 
@@ -209,6 +211,10 @@ impl Seen {
             Chunk::Ecne(tsn) => Self::Ecne(tsn.0),
             Chunk::Cwr(tsn) => Self::Cwr(tsn.0),
             Chunk::ShutdownComplete(c) => Self::ShutdownComplete { t: c.t },
+            Chunk::ForwardTsn(f) => Self::ForwardTsn { cum: f.cum_tsn.0, skipped: f.skipped.iter().map(|s| (s.sid.0, s.ssn.0)).collect() },
+            Chunk::IForwardTsn(f) => {
+                Self::IForwardTsn { cum: f.cum_tsn.0, skipped: f.skipped.iter().map(|s| (s.sid.0, s.unordered, s.mid.0)).collect() }
+            }
             _ => Self::Unknown,
         }
     }

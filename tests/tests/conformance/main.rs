@@ -98,6 +98,12 @@ fn each_rule_of_the_policies_has_its_test_and_each_test_its_rule() {
     check(5356);
 }
 
+#[test]
+fn each_rule_of_partial_reliability_has_its_test_and_each_test_its_rule() {
+    check(3758);
+    check(7496);
+}
+
 fn row(id: &str, shown: &str) -> Row {
     Row {
         section: id.split_once('-').unwrap().0.to_owned(),

@@ -11,6 +11,7 @@ use testbed::puppet::{Puppet, Seen, SeenInit, Sent, Signer, encode, encode_param
 fn cfg(chunks: &[u8]) -> AssocConfig {
     let mut cfg = AssocConfig::rfc();
     cfg.auth = true;
+    cfg.partial_reliability = false;
     cfg.add_ip = false;
     cfg.auth_chunks = ChunkTypes::of(chunks);
     cfg

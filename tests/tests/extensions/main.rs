@@ -7,4 +7,5 @@
 mod auth;
 mod dcsctp;
 mod interleaving;
+mod partial_reliability;
 mod rfc5061;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use testbed::netns::{Host, PATIENCE, Program, available, join};
 
-const EXAMPLES: [&str; 4] = ["echo_server", "multihomed_client", "moving_client", "static_nat"];
+const EXAMPLES: [&str; 5] = ["echo_server", "multihomed_client", "moving_client", "fresh_readings", "static_nat"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -145,6 +145,26 @@ fn a_client_whose_host_moves() -> io::Result<()> {
         assert!(server.news().iter().any(|line| line.contains(change)), "{change}: {:?}", server.news());
     }
     Ok(())
+}
+
+#[test]
+fn readings_that_are_too_old_are_given_up_and_hold_nothing_up() -> io::Result<()> {
+    if !available(&[]) {
+        return Ok(());
+    }
+    let (here, there) = (Host::new()?, Host::new()?);
+    join((&here, "eth0", &["192.0.2.1/24"]), (&there, "eth0", &["192.0.2.7/24"]))?;
+    let mut server = start(&there, "echo_server", &[])?;
+    server.await_line("listening on SCTP port 7")?;
+    let mut client = start(&here, "fresh_readings", &["192.0.2.7:7"])?;
+    echo(&mut client, "20.1 degrees")?;
+    there.set_link("eth0", false)?;
+    client.say("20.2 degrees")?;
+    client.await_line("too old: 20.2 degrees")?;
+    there.set_link("eth0", true)?;
+    echo(&mut client, "20.3 degrees")?;
+    ends_well(&mut client)?;
+    server.await_line("CommLost").map(drop)
 }
 
 #[test]

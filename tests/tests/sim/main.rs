@@ -12,6 +12,7 @@ mod interleaving;
 mod lifecycle;
 mod multihoming;
 mod partial;
+mod partial_reliability;
 mod pmtu;
 mod protection;
 mod rough;

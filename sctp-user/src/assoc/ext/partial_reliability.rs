@@ -7,7 +7,6 @@ use super::Capabilities;
 use crate::assoc::core::Core;
 use crate::event::Event;
 use crate::time::Time;
-use crate::wire::chunk::ForwardTsn;
 use crate::wire::{Cause, Chunk, PacketWriter};
 
 /// Partial reliability, which is negotiated.
@@ -15,37 +14,33 @@ use crate::wire::{Cause, Chunk, PacketWriter};
 pub(crate) struct PartialReliability;
 
 impl PartialReliability {
-    /// If both sides have it, the sender may give up what it has sent.
+    /// If both sides have it, the sender may give up what it has sent; with I-DATA only if both have I-FORWARD-TSN, too (RFC 8260 section
+    /// 2.3.1). A peer that has not said so may send it all the same, and is understood.
     pub(super) fn negotiate(agreed: Capabilities, core: &mut Core) -> Option<Self> {
-        // With I-DATA it takes I-FORWARD-TSN (RFC 8260 section 2.3.1).
-        if !agreed.partial_reliability || agreed.interleaving {
-            return None;
+        if agreed.usable().partial_reliability {
+            core.tx.allow_abandoning();
         }
-        core.tx.allow_abandoning();
-        Some(Self)
+        agreed.partial_reliability.then_some(Self)
     }
 
     /// A chunk of the peer.
     pub(super) fn on_chunk(&mut self, core: &mut Core, chunk: &Chunk<'_>) {
-        match chunk {
-            Chunk::ForwardTsn(forward) => Self::on_forward_tsn(core, forward),
-            // RFC 8260 section 2.3.1.
-            Chunk::IForwardTsn(_) => {
-                let what = "I-FORWARD-TSN without I-DATA";
-                core.violate(what, &Cause::ProtocolViolation(what.as_bytes()));
-            }
-            _ => {}
-        }
-    }
-
-    fn on_forward_tsn(core: &mut Core, forward: &ForwardTsn<'_>) {
         if !core.state.receives_data() {
             return;
         }
-        core.counters.in_forward_tsns += 1;
         let Some(rx) = &mut core.rx else { return };
-        if let Some((sid, ssn, unordered)) = rx.on_forward_tsn(forward) {
-            core.events.push_back(Event::PartialDeliveryAborted { sid, ssn, unordered });
+        let begun = match chunk {
+            Chunk::ForwardTsn(forward) => rx.on_forward_tsn(forward),
+            Chunk::IForwardTsn(forward) => rx.on_i_forward_tsn(forward),
+            _ => return,
+        };
+        core.counters.in_forward_tsns += 1;
+        match begun {
+            Ok(begun) => {
+                let aborted = |(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered };
+                core.events.extend(begun.into_iter().map(aborted));
+            }
+            Err(what) => core.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
         }
     }
 

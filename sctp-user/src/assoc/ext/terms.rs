@@ -31,6 +31,8 @@ pub struct Capabilities {
     pub reconfig: bool,
     /// User message interleaving (RFC 8260).
     pub interleaving: bool,
+    /// The I-FORWARD-TSN chunk: partial reliability together with interleaving (RFC 8260 section 2.3.1).
+    pub i_forward_tsn: bool,
 }
 
 impl Capabilities {
@@ -44,7 +46,14 @@ impl Capabilities {
             partial_reliability: self.partial_reliability && other.partial_reliability,
             reconfig: self.reconfig && other.reconfig,
             interleaving: self.interleaving && other.interleaving,
+            i_forward_tsn: self.i_forward_tsn && other.i_forward_tsn,
         }
+    }
+
+    /// Of what both have, what can be used together: partial reliability with interleaving only if both have the chunk for it.
+    pub(crate) const fn usable(self) -> Self {
+        let partial_reliability = self.partial_reliability && (!self.interleaving || self.i_forward_tsn);
+        Self { partial_reliability, ..self }
     }
 
     /// The chunk types of extensions, for the Supported Extensions parameter (RFC 5061 section 4.2.7).
@@ -55,7 +64,7 @@ impl Capabilities {
             (self.partial_reliability, &[kind::FORWARD_TSN]),
             (self.reconfig, &[kind::RE_CONFIG]),
             (self.interleaving, &[kind::I_DATA]),
-            (self.interleaving && self.partial_reliability, &[kind::I_FORWARD_TSN]),
+            (self.i_forward_tsn, &[kind::I_FORWARD_TSN]),
         ];
         types.into_iter().filter(|(has, _)| *has).flat_map(|(_, types)| types).copied().collect()
     }
@@ -104,6 +113,7 @@ impl Terms {
             partial_reliability: cfg.partial_reliability,
             reconfig: cfg.stream_reset,
             interleaving: idata::offer(cfg),
+            i_forward_tsn: cfg.partial_reliability && idata::offer(cfg),
         });
         let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
         Self { auth, adaptation: cfg.adaptation, zero_checksum: ZeroChecksum::offer(cfg, stack, channel), ..terms }
@@ -146,6 +156,7 @@ impl Terms {
                 c.partial_reliability |= has(kind::FORWARD_TSN);
                 c.reconfig |= has(kind::RE_CONFIG);
                 c.interleaving |= has(kind::I_DATA);
+                c.i_forward_tsn |= has(kind::I_FORWARD_TSN);
             }
             _ => {}
         }
@@ -207,9 +218,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cookie_brings_back_what_was_said(bits: [bool; 6]) {
-            let [ecn, auth, asconf, partial_reliability, reconfig, interleaving] = bits;
-            let mut terms = Terms::with(Capabilities { ecn, auth, asconf, partial_reliability, reconfig, interleaving });
+        fn a_cookie_brings_back_what_was_said(bits: [bool; 7]) {
+            let [ecn, auth, asconf, partial_reliability, reconfig, interleaving, i_forward_tsn] = bits;
+            let mut terms = Terms::with(Capabilities { ecn, auth, asconf, partial_reliability, reconfig, interleaving, i_forward_tsn });
             if auth {
                 terms.auth = KeyVector::own(&ChunkTypes::of(&[0, 6]), &[HmacId::Sha1], &mut SeededEntropy::new(1));
             }

@@ -106,8 +106,8 @@ impl UserData for IData<'_> {
         if matches!(assembler, Assembler::IData(_)) { Ok(()) } else { Err(UNEXPECTED_I_DATA) }
     }
 
-    fn drop_skipped(&self, _assembler: &mut Assembler) -> Option<Skipped> {
-        None
+    fn drop_skipped(&self, assembler: &mut Assembler) -> Option<Skipped> {
+        if let Assembler::IData(interleaved) = assembler { interleaved.drop_skipped(self) } else { None }
     }
 
     fn insert(&self, payload: Bytes, assembler: &mut Assembler, _is_here: impl Fn(Tsn) -> bool) -> Result<Inserted, &'static str> {

@@ -11,11 +11,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::Turn;
 use super::order::Order;
-use super::reassembly::Inserted;
+use super::reassembly::{Inserted, Skipped};
 use crate::assoc::streams::Streams;
 use crate::event::Message;
 use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn};
-use crate::wire::chunk::{IData, Place};
+use crate::wire::chunk::{IData, Place, SkippedMid};
+
+/// So many messages after one that was skipped, no fragment of it comes any more.
+const FORGET: i32 = 1 << 30;
 
 /// Which message a fragment belongs to. The order means nothing, but is the same everywhere.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -124,6 +127,8 @@ impl Incomplete {
 struct Begun {
     key: Key,
     held: VecDeque<(Mid, Message)>,
+    /// Up to where the ordered messages of the stream are skipped, once this one has ended.
+    skip: Option<Mid>,
 }
 
 /// Incomplete messages, messages that wait for their turn, and messages that can be read. The receive window bounds all of it.
@@ -142,6 +147,9 @@ pub(crate) struct Interleaved {
     available: BTreeSet<Key>,
     /// Those of them of which it is handed out at once.
     due: BTreeSet<Key>,
+    /// The last message skipped in each stream, of the ordered and of the unordered ones: fragments up to there may still come. At most
+    /// two entries for each inbound stream.
+    skipped: BTreeMap<(StreamId, bool), Mid>,
 }
 
 impl Interleaved {
@@ -156,6 +164,7 @@ impl Interleaved {
             begun: BTreeMap::new(),
             available: BTreeSet::new(),
             due: BTreeSet::new(),
+            skipped: BTreeMap::new(),
         }
     }
 
@@ -287,21 +296,32 @@ impl Interleaved {
     /// Gives a complete message, or the end of one, its place; answers whether one became readable.
     fn place(&mut self, key: Key, message: Message) -> Result<bool, &'static str> {
         let mid = Mid(key.mid);
-        let held = match self.begun.get_mut(&key.sid) {
+        let begun = match self.begun.get_mut(&key.sid) {
             Some(begun) if begun.key != key => {
                 begun.held.push_back((mid, message));
                 return Ok(false);
             }
-            Some(_) => self.begun.remove(&key.sid).map(|b| b.held),
+            Some(_) => self.begun.remove(&key.sid),
             None => None,
         };
-        let mut readable = self.order.place(mid, message)?;
-        let Some(held) = held else {
+        let readable = self.order.place(mid, message)?;
+        let Some(begun) = begun else {
             self.refresh_turn(key);
             return Ok(readable);
         };
+        Ok(self.go_on(begun)? || readable)
+    }
+
+    /// A message that was handed out in parts has come to its end, or never will: what it held up in its stream goes on. Answers
+    /// whether a message became readable.
+    fn go_on(&mut self, begun: Begun) -> Result<bool, &'static str> {
+        let Begun { key, held, skip } = begun;
+        let before = self.order.ready.len();
         for (mid, message) in held {
-            readable |= self.order.place(mid, message)?;
+            self.order.place(mid, message)?;
+        }
+        if let Some(last) = skip {
+            self.order.skip(key.sid, last);
         }
         // What was there of others of the stream could not be handed out.
         let first = Key { sid: key.sid, unordered: true, mid: 0 };
@@ -309,7 +329,68 @@ impl Interleaved {
         let others: Vec<Key> = self.partials.range(first..=last).map(|(key, _)| *key).collect();
         others.into_iter().for_each(|other| self.refresh(other));
         self.refresh_turn(key);
-        Ok(readable)
+        Ok(self.order.ready.len() > before)
+    }
+
+    /// The messages in `list` and all before them are not waited for any more (RFC 8260 section 2.3.1).
+    pub(super) fn skip(&mut self, list: impl Iterator<Item = SkippedMid>) -> Skipped {
+        let mut all = Skipped::default();
+        for SkippedMid { sid, unordered, mid } in list {
+            let turn = self.order.turn(sid);
+            let first = Key { sid, unordered, mid: 0 };
+            let last = Key { sid, unordered, mid: u32::MAX };
+            let passed = |key: &Key| Mid(key.mid).at_or_before(mid) && (unordered || !Mid(key.mid).before(turn));
+            let gone: Vec<Key> = self.partials.range(first..=last).map(|(key, _)| *key).filter(passed).collect();
+            let mut ended = None;
+            for key in gone {
+                ended = self.forget(key, &mut all).or(ended);
+            }
+            let newest = self.skipped.entry((sid, unordered)).or_insert(mid);
+            if mid.after(*newest) {
+                *newest = mid;
+            }
+            if let Some(begun) = ended.as_mut().or(self.begun.get_mut(&sid)).filter(|_| !unordered) {
+                begun.skip = Some(begun.skip.filter(|s| !mid.after(*s)).unwrap_or(mid));
+            } else if !unordered {
+                self.order.skip(sid, mid);
+            }
+            match ended {
+                // Whatever is wrong with what it held up will show when more comes.
+                Some(begun) => drop(self.go_on(begun)),
+                None => self.refresh_turn(first),
+            }
+        }
+        all
+    }
+
+    /// Forgets an incomplete message. If it was handed out in part, answers what it held up.
+    fn forget(&mut self, key: Key, all: &mut Skipped) -> Option<Begun> {
+        if let Some(partial) = self.partials.remove(&key) {
+            all.bytes += partial.bytes + partial.early_bytes;
+            all.pieces += partial.parts.len() + partial.early;
+            if partial.early > 0 {
+                self.early.retain(|(of, _), _| *of != key);
+            }
+        }
+        self.available.remove(&key);
+        self.due.remove(&key);
+        if self.begun.get(&key.sid).is_none_or(|begun| begun.key != key) {
+            return None;
+        }
+        all.begun.push(key.shown());
+        self.begun.remove(&key.sid)
+    }
+
+    /// Drops a fragment of a message that was skipped before this one came; `None` if it is none.
+    pub(super) fn drop_skipped(&mut self, data: &IData<'_>) -> Option<Skipped> {
+        let key = (data.sid, data.unordered);
+        let last = *self.skipped.get(&key)?;
+        // Identifiers begin anew some day; what was skipped long before is forgotten.
+        if data.mid.distance(last) > FORGET {
+            self.skipped.remove(&key);
+            return None;
+        }
+        data.mid.at_or_before(last).then(Skipped::default)
     }
 
     /// The turn in a stream may have moved on to a message that is incomplete.
@@ -342,7 +423,7 @@ impl Interleaved {
         let pieces = partial.parts.len();
         let message = partial.take(key, true);
         if let Entry::Vacant(vacant) = self.begun.entry(key.sid) {
-            vacant.insert(Begun { key, held: VecDeque::new() });
+            vacant.insert(Begun { key, held: VecDeque::new(), skip: None });
             // Nothing else of the stream before its end.
             let first = Key { sid: key.sid, unordered: false, mid: 0 };
             let last = Key { sid: key.sid, unordered: true, mid: u32::MAX };
@@ -358,6 +439,7 @@ impl Interleaved {
     /// The message identifiers of these streams begin anew (RFC 6525; RFC 8260 section 2.2.2).
     pub(super) fn begin_anew(&mut self, streams: &Streams) {
         self.order.begin_anew(streams);
+        self.skipped.retain(|(sid, _), _| !streams.has(*sid));
     }
 
     /// Forgets all incomplete messages: their rest will not come. What waited for their end in their stream can be read. Answers the
@@ -369,9 +451,14 @@ impl Interleaved {
         self.due.clear();
         let begun = core::mem::take(&mut self.begun);
         let told = begun.values().map(|b| b.key.shown()).collect();
-        for (mid, message) in begun.into_values().flat_map(|b| b.held) {
-            // Whatever is wrong with it, nothing more will come.
-            let _ = self.order.place(mid, message);
+        for Begun { key, held, skip } in begun.into_values() {
+            for (mid, message) in held {
+                // Whatever is wrong with it, nothing more will come.
+                let _ = self.order.place(mid, message);
+            }
+            if let Some(last) = skip {
+                self.order.skip(key.sid, last);
+            }
         }
         let bytes = partials.values().map(|p| p.bytes + p.early_bytes).sum();
         let pieces = partials.values().map(|p| p.parts.len() + p.early).sum();

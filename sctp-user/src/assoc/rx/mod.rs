@@ -15,6 +15,8 @@ mod deferred_test;
 #[cfg(test)]
 mod forward_test;
 #[cfg(test)]
+mod i_forward_test;
+#[cfg(test)]
 mod interleaved_test;
 #[cfg(test)]
 mod partial_test;
@@ -36,7 +38,7 @@ use crate::event::Message;
 use crate::num::{Ssn, StreamId, Tsn};
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::ForwardTsn;
+use crate::wire::chunk::{ForwardTsn, IForwardTsn};
 
 /// Shorter payloads are copied, so that a few bytes do not keep a whole receive buffer alive.
 const COPY_BELOW: usize = 256;
@@ -179,11 +181,6 @@ impl Rx {
             Position::FillsGap
         };
         let position = if position == Position::Next && self.has_message() { Position::FillsGap } else { position };
-        if let Some(dropped) = data.drop_skipped(&mut self.assembler) {
-            self.tracker.insert(tsn);
-            self.window.release(dropped.bytes, dropped.pieces);
-            return DataOutcome::Accepted { readable: false };
-        }
         if !self.window.admits(len, position, self.starving()) {
             return DataOutcome::NoRoom;
         }
@@ -196,6 +193,11 @@ impl Rx {
             deferred.hold(data, payload);
             self.tracker.insert(tsn);
             self.window.charge(len, 1);
+            return DataOutcome::Accepted { readable: false };
+        }
+        if let Some(dropped) = data.drop_skipped(&mut self.assembler) {
+            self.tracker.insert(tsn);
+            self.window.release(dropped.bytes, dropped.pieces);
             return DataOutcome::Accepted { readable: false };
         }
         let outcome = self.take_in(data, payload);
@@ -223,21 +225,35 @@ impl Rx {
         }
     }
 
-    /// Takes in a FORWARD TSN (RFC 3758 section 3.6). Answers which message was handed out in part and will not be completed, if there
-    /// is one: its stream, its sequence number, and whether it is unordered.
-    pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Option<(StreamId, Ssn, bool)> {
-        let stale = self.is_of_old_numbers(forward.cum_tsn) || forward.cum_tsn.at_or_before(self.tracker.cum());
-        // It counts as DATA for the SACK. A stale one says that a SACK was lost.
-        self.sacks.on_data(stale);
-        if stale {
-            return None;
+    /// Takes in a FORWARD TSN (RFC 3758 section 3.6). Answers which messages were handed out in part and will not be completed: their
+    /// streams, sequence numbers, and whether they are unordered.
+    ///
+    /// # Errors
+    /// I-DATA was agreed on, for which there is another chunk: the association is to be aborted (RFC 8260 section 2.3.1).
+    pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Result<Vec<(StreamId, Ssn, bool)>, &'static str> {
+        let (streams, late) = (self.streams, self.is_of_old_numbers(forward.cum_tsn));
+        let Assembler::Data(reassembly) = &mut self.assembler else { return Err("FORWARD TSN with I-DATA") };
+        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late) {
+            return Ok(Vec::new());
         }
-        self.tracker.forward(forward.cum_tsn);
-        let streams = self.streams;
-        let Assembler::Data(reassembly) = &mut self.assembler else { return None };
         let skipped = reassembly.skip(forward.cum_tsn, forward.skipped.iter().filter(|s| s.sid.0 < streams));
         self.window.release(skipped.bytes, skipped.pieces);
-        skipped.begun
+        Ok(skipped.begun)
+    }
+
+    /// The same with an I-FORWARD-TSN (RFC 8260 section 2.3.1).
+    ///
+    /// # Errors
+    /// I-DATA was not agreed on: the association is to be aborted.
+    pub(crate) fn on_i_forward_tsn(&mut self, forward: &IForwardTsn<'_>) -> Result<Vec<(StreamId, Ssn, bool)>, &'static str> {
+        let (streams, late) = (self.streams, self.is_of_old_numbers(forward.cum_tsn));
+        let Assembler::IData(interleaved) = &mut self.assembler else { return Err("I-FORWARD-TSN without I-DATA") };
+        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late) {
+            return Ok(Vec::new());
+        }
+        let skipped = interleaved.skip(forward.skipped.iter().filter(|s| s.sid.0 < streams));
+        self.window.release(skipped.bytes, skipped.pieces);
+        Ok(skipped.begun)
     }
 
     /// Whether a TSN that seems to be ahead is one from before TSNs began anew (RFC 6525). The new ones begin half the number space away
@@ -409,6 +425,17 @@ impl Rx {
     fn starving(&self) -> bool {
         !self.partial.on && !self.tracker.has_gaps() && self.assembler.starving(self.tracker.cum())
     }
+}
+
+/// Nothing up to `cum` is missing any more; answers whether that is news. One that came `late` is of TSNs before they began anew.
+fn moves_on(tracker: &mut Tracker, sacks: &mut SackOut, cum: Tsn, late: bool) -> bool {
+    let stale = late || cum.at_or_before(tracker.cum());
+    // It counts as DATA for the SACK. A stale one says that a SACK was lost.
+    sacks.on_data(stale);
+    if !stale {
+        tracker.forward(cum);
+    }
+    !stale
 }
 
 /// `payload` as bytes of our own: a view of `packet`, or a copy if it is short.

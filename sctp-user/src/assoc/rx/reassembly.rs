@@ -115,14 +115,14 @@ pub(crate) struct Reassembly {
 }
 
 /// What a FORWARD TSN changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Skipped {
     /// User data that was dropped.
     pub(crate) bytes: usize,
     /// How many pieces that was.
     pub(crate) pieces: usize,
-    /// The message that was handed out in part and will not be completed: stream, sequence number, whether unordered.
-    pub(crate) begun: Option<(StreamId, Ssn, bool)>,
+    /// Messages that were handed out in part and will not be completed: stream, sequence number, whether unordered.
+    pub(crate) begun: Vec<(StreamId, Ssn, bool)>,
 }
 
 impl Skipped {
@@ -131,7 +131,7 @@ impl Skipped {
         self.bytes += run.bytes;
         self.pieces += run.parts.len();
         if run.taken > 0 {
-            self.begun = Some((run.sid, if run.unordered { Ssn(0) } else { run.ssn }, run.unordered));
+            self.begun.push((run.sid, if run.unordered { Ssn(0) } else { run.ssn }, run.unordered));
         }
     }
 }

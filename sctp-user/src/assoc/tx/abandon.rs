@@ -20,13 +20,13 @@ impl Tx {
 
     /// The messages that were given up since the last call.
     pub(crate) fn take_abandoned(&mut self) -> Vec<Undelivered> {
-        core::mem::take(&mut self.forward.failed)
+        self.forward.past.as_mut().map(|p| core::mem::take(&mut p.failed)).unwrap_or_default()
     }
 
     /// How many messages were given up, on one stream or all, by one policy or all.
     pub(crate) fn abandoned(&self, sid: Option<StreamId>, policy: Option<PrPolicy>) -> Abandoned {
         let wanted = |(of, by): &(StreamId, PrPolicy)| sid.is_none_or(|sid| sid == *of) && policy.is_none_or(|policy| policy == *by);
-        let counts = self.forward.counts.iter().filter(|(key, _)| wanted(key)).map(|(_, n)| n);
+        let counts = self.forward.past.iter().flat_map(|p| &p.counts).filter(|(key, _)| wanted(key)).map(|(_, n)| n);
         counts.fold(Abandoned::default(), |sum, n| Abandoned { unsent: sum.unsent + n.unsent, sent: sum.sent + n.sent })
     }
 
@@ -38,7 +38,7 @@ impl Tx {
     /// Chunks were marked to be sent again: gives up those of them that must not be. The congestion window has been told of the
     /// loss (section 3.5 F5).
     pub(super) fn abandon_spent(&mut self, now: Time, paths: &mut Paths) {
-        if !core::mem::take(&mut self.forward.news) || !self.out.has_partial() {
+        if !core::mem::take(&mut self.forward.news) || !self.forward.agreed {
             return;
         }
         let mut spent = core::mem::take(&mut self.changed);
@@ -153,10 +153,11 @@ impl Tx {
     fn note_abandoned(&mut self, message: Undelivered, policy: Policy) {
         let sent = message.sent;
         *(if sent { &mut self.stats.abandoned_sent } else { &mut self.stats.abandoned_unsent }) += 1;
+        let past = self.forward.past.get_or_insert_default();
         if let Some(policy) = policy.kind() {
-            let counts = self.forward.counts.entry((message.message.sid, policy)).or_default();
+            let counts = past.counts.entry((message.message.sid, policy)).or_default();
             *(if sent { &mut counts.sent } else { &mut counts.unsent }) += 1;
         }
-        self.forward.failed.push(message);
+        past.failed.push(message);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::FragmentFormat;
 use super::Tx;
 use super::outstanding::ChunkState;
 use crate::assoc::path::{Path, Paths};
@@ -63,9 +64,17 @@ impl Side {
                         let outcome = self.rx.on_data(&data, &bytes);
                         assert!(!matches!(outcome, DataOutcome::Violation(_) | DataOutcome::InvalidStream(_)), "{outcome:?}");
                     }
+                    Chunk::IData(data) => {
+                        let outcome = self.rx.on_data(&data, &bytes);
+                        assert!(!matches!(outcome, DataOutcome::Violation(_) | DataOutcome::InvalidStream(_)), "{outcome:?}");
+                    }
                     Chunk::ForwardTsn(forward) => {
-                        let begun = self.rx.on_forward_tsn(&forward);
-                        self.give_up_part(begun);
+                        let begun = self.rx.on_forward_tsn(&forward).unwrap();
+                        begun.into_iter().for_each(|begun| self.give_up_part(begun));
+                    }
+                    Chunk::IForwardTsn(forward) => {
+                        let begun = self.rx.on_i_forward_tsn(&forward).unwrap();
+                        begun.into_iter().for_each(|begun| self.give_up_part(begun));
                     }
                     Chunk::Sack(sack) => {
                         self.tx.on_sack(now, &sack, &mut self.paths).unwrap();
@@ -80,11 +89,9 @@ impl Side {
     }
 
     /// What was read in part will not be completed.
-    fn give_up_part(&mut self, begun: Option<(StreamId, Ssn, bool)>) {
-        if let Some((sid, ssn, unordered)) = begun {
-            let m = self.received.pop().unwrap();
-            assert!(m.more && (m.sid, m.ssn, m.unordered) == (sid, ssn, unordered));
-        }
+    fn give_up_part(&mut self, (sid, ssn, unordered): (StreamId, Ssn, bool)) {
+        let at = self.received.iter().rposition(|m| m.more && (m.sid, m.ssn, m.unordered) == (sid, ssn, unordered)).unwrap();
+        self.received.remove(at);
     }
 
     fn read(&mut self) {
@@ -233,6 +240,14 @@ impl World {
     }
 
     /// Feeds `messages` to both sides as buffers allow and runs until all are acknowledged.
+    /// Both sides have agreed on I-DATA.
+    pub(super) fn interleave(&mut self, cfg: &AssocConfig, tsns: [u32; 2]) {
+        for (side, peer) in self.sides.iter_mut().zip([tsns[1], tsns[0]]) {
+            side.tx.establish(70, u32::try_from(cfg.recv_buffer).unwrap(), FragmentFormat::IData);
+            side.rx = Rx::new(cfg, Tsn(peer), 70, true);
+        }
+    }
+
     pub(super) fn exchange(&mut self, mut messages: [VecDeque<(u16, Bytes, SendOptions)>; 2]) {
         for _ in 0..4_000_000 {
             for (side, queue) in self.sides.iter_mut().zip(&mut messages) {
@@ -259,9 +274,9 @@ impl World {
     }
 }
 
-/// Adds a part to the message that it belongs to, which is the last one.
+/// Adds a part to the message that it belongs to.
 fn join(received: &mut [Message], part: &Message) {
-    let m = received.last_mut().unwrap();
+    let m = received.iter_mut().rfind(|m| m.more && m.sid == part.sid).unwrap();
     assert!(m.more && m.payload.len() as u64 == part.offset && (m.sid, m.ssn, m.unordered) == (part.sid, part.ssn, part.unordered));
     m.payload = [&m.payload[..], &part.payload].concat().into();
     m.more = part.more;

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::policy::Policy;
 use super::queue::Fragment;
 use crate::assoc::path::PathId;
 use crate::num::Tsn;
@@ -108,13 +107,8 @@ pub(super) struct Outstanding {
     flight_payload: usize,
     /// User data of all chunks.
     payload: usize,
-    /// Advanced.Peer.Ack.Point: from `base` up to this chunk all are abandoned (RFC 3758 section 3.5 A1); behind `base` if it is no
-    /// farther than the peer.
-    advanced: Index,
-    /// Chunks in state `Abandoned`.
-    abandoned: usize,
-    /// Chunks that may be abandoned yet.
-    partial: usize,
+    /// How many chunks from `base` on are abandoned: the last of them is Advanced.Peer.Ack.Point (RFC 3758 section 3.5 A1).
+    ahead: u32,
 }
 
 impl Outstanding {
@@ -129,9 +123,7 @@ impl Outstanding {
             marked_bytes: 0,
             flight_payload: 0,
             payload: 0,
-            advanced: 0,
-            abandoned: 0,
-            partial: 0,
+            ahead: 0,
         }
     }
 
@@ -211,7 +203,7 @@ impl Outstanding {
     /// The chunks below `end` that are not acknowledged, ascending.
     pub(super) fn unacked(&self, end: Index) -> impl Iterator<Item = Index> + use<'_> {
         // What is abandoned at the beginning is never of interest, and may be much.
-        holes(&self.acked, self.base.max(self.advanced + 1), end.min(self.next_index()))
+        holes(&self.acked, self.advanced() + 1, end.min(self.next_index()))
     }
 
     /// Adds a chunk that is sent for the first time.
@@ -219,7 +211,6 @@ impl Outstanding {
         let index = self.next_index();
         self.flight_payload += chunk.fragment.len;
         self.payload += chunk.fragment.len;
-        self.partial += usize::from(chunk.fragment.policy != Policy::Reliable);
         self.chunks.push_back(chunk);
         index
     }
@@ -292,6 +283,7 @@ impl Outstanding {
         let chunk = self.chunks.pop_front()?;
         self.payload -= chunk.fragment.len;
         self.base += 1;
+        self.ahead = self.ahead.saturating_sub(1);
         self.base_tsn = self.base_tsn.next();
         Some((index, chunk))
     }
@@ -305,10 +297,8 @@ impl Outstanding {
                 self.marked_bytes -= chunk.wire_len();
                 self.marked.remove(&self.base);
             }
-            ChunkState::Acked => {}
-            ChunkState::Abandoned => self.abandoned -= 1,
+            ChunkState::Acked | ChunkState::Abandoned => {}
         }
-        self.partial -= usize::from(chunk.fragment.policy != Policy::Reliable);
         Some(())
     }
 
@@ -317,17 +307,14 @@ impl Outstanding {
     pub(super) fn abandon(&mut self, index: Index) -> Option<(ChunkState, usize)> {
         let (old, chunk) = self.set_state(index, ChunkState::Abandoned)?;
         let (len, wire_len) = (chunk.fragment.len, chunk.wire_len());
-        let policy = chunk.fragment.forget();
+        chunk.fragment.forget();
         self.payload -= len;
-        self.partial -= usize::from(policy != Policy::Reliable);
-        self.abandoned += 1;
         Some((old, wire_len))
     }
 
     /// Adds a chunk that is given up before it was ever sent: it stands for what is not sent of a message.
     pub(super) fn push_abandoned(&mut self, rest: Fragment, path: PathId) {
         self.chunks.push_back(SentChunk { state: ChunkState::Abandoned, ..SentChunk::new(rest, path) });
-        self.abandoned += 1;
     }
 
     /// The first and the last chunk here of the message of which `index` is a part, and whether the last one is its end.
@@ -353,33 +340,22 @@ impl Outstanding {
         (first, last, ended)
     }
 
-    /// Whether anything is abandoned.
-    pub(super) fn has_abandoned(&self) -> bool {
-        self.abandoned > 0
-    }
-
-    /// Whether there is anything that may be abandoned yet.
-    pub(super) fn has_partial(&self) -> bool {
-        self.partial > 0
-    }
-
     /// Moves Advanced.Peer.Ack.Point on as far as chunks are abandoned (RFC 3758 section 3.5 C1 and C2); answers it.
     pub(super) fn advance(&mut self) -> Index {
-        self.advanced = self.advanced.max(self.base - 1);
-        while self.get(self.advanced + 1).is_some_and(|c| c.state == ChunkState::Abandoned) {
-            self.advanced += 1;
+        while self.get(self.advanced() + 1).is_some_and(|c| c.state == ChunkState::Abandoned) {
+            self.ahead += 1;
         }
-        self.advanced
+        self.advanced()
     }
 
-    /// Advanced.Peer.Ack.Point, as the index of a chunk.
+    /// Advanced.Peer.Ack.Point, as the index of a chunk: the one before `base` if it is no farther than the peer.
     pub(super) fn advanced(&self) -> Index {
-        self.advanced
+        self.base - 1 + u64::from(self.ahead)
     }
 
     /// Sets Advanced.Peer.Ack.Point back, as far as a FORWARD TSN has room to tell of.
     pub(super) fn set_advanced(&mut self, index: Index) {
-        self.advanced = index;
+        self.ahead = u32::try_from((index + 1).saturating_sub(self.base)).unwrap_or(0);
     }
 
     /// All chunks to be sent again.

@@ -128,7 +128,7 @@ impl Fragment {
 
     /// The stream sequence number of the message: it counts as its identifier does, but has fewer bits; zero if unordered.
     pub(super) fn ssn(&self) -> Ssn {
-        if self.unordered { Ssn(0) } else { Ssn(u16::try_from(self.mid.0 & 0xffff).unwrap_or_default()) }
+        if self.unordered { Ssn(0) } else { self.mid.to_ssn() }
     }
 
     /// The user data.
@@ -136,10 +136,9 @@ impl Fragment {
         self.whole.get(self.offset..self.offset + self.len).unwrap_or(&[])
     }
 
-    /// Drops the user data; answers when the message was to be given up.
-    pub(super) fn forget(&mut self) -> Policy {
+    /// Drops the user data.
+    pub(super) fn forget(&mut self) {
         (self.whole, self.offset, self.len) = (Bytes::new(), 0, 0);
-        core::mem::take(&mut self.policy)
     }
 
     /// The message that it is part of, which failed after it was sent.
@@ -156,13 +155,16 @@ pub(super) struct SendQueue {
     streams: BTreeMap<StreamId, OutStream>,
     scheduler: Box<dyn Scheduler>,
     format: FragmentFormat,
+    /// The number of the second fragment of a message.
+    second: Fsn,
     /// The stream whose message is next.
     head: Option<StreamId>,
     bytes: usize,
     messages: usize,
     next_seq: u64,
     /// Messages that make room for others, of which nothing was sent: the least important last, and of equal ones the youngest.
-    pub(super) giving_way: BTreeSet<(u32, u64, StreamId)>,
+    #[expect(clippy::box_collection, reason = "few have any, and each association would carry it")]
+    giving_way: Option<Box<BTreeSet<(u32, u64, StreamId)>>>,
 }
 
 impl SendQueue {
@@ -171,17 +173,23 @@ impl SendQueue {
             streams: BTreeMap::new(),
             scheduler,
             format: FragmentFormat::Data,
+            second: Fsn(1),
             head: None,
             bytes: 0,
             messages: 0,
             next_seq: 0,
-            giving_way: BTreeSet::new(),
+            giving_way: None,
         }
     }
 
     /// The kind of chunk was agreed on; nothing was sent yet.
     pub(super) fn set_format(&mut self, format: FragmentFormat) {
         self.format = format;
+    }
+
+    /// What the second fragment of a message is numbered.
+    pub(super) fn set_second(&mut self, second: Fsn) {
+        self.second = second;
     }
 
     /// The kind of chunk that messages go in.
@@ -241,7 +249,9 @@ impl SendQueue {
         stream.unfinished = opts.unfinished.then_some((ppid, unordered));
         let policy = if begins && !opts.unfinished { policy } else { Policy::Reliable };
         stream.messages.push_back(QueuedMessage { seq: self.next_seq, ppid, payload, opts, policy, sent: 0, begins });
-        self.giving_way.extend(policy.rank().map(|rank| (rank, self.next_seq, sid)));
+        if let Some(rank) = policy.rank() {
+            self.giving_way.get_or_insert_default().insert((rank, self.next_seq, sid));
+        }
         stream.bytes += len;
         stream.ends += usize::from(!opts.unfinished);
         self.next_seq += 1;
@@ -374,15 +384,15 @@ impl SendQueue {
             ends: !m.opts.unfinished,
             policy: m.policy,
         };
-        if let Some(rank) = m.policy.rank().filter(|_| m.sent == 0) {
-            self.giving_way.remove(&(rank, m.seq, sid));
+        if let Some((rank, others)) = m.policy.rank().filter(|_| m.sent == 0).zip(self.giving_way.as_mut()) {
+            others.remove(&(rank, m.seq, sid));
         }
         m.sent += len;
         self.bytes -= len;
         stream.bytes -= len;
         stream.served += len;
         stream.begun = true;
-        stream.next_fsn = fragment.fsn.next();
+        stream.next_fsn = if fragment.begin() { self.second } else { fragment.fsn.next() };
         if last {
             stream.messages.pop_front();
             self.messages -= 1;
@@ -408,7 +418,7 @@ impl SendQueue {
     /// Whether there would be `bytes` less, and one message at least, without those messages of which `gives_way` says so.
     pub(super) fn can_free(&self, bytes: usize, gives_way: impl Fn(u32) -> bool) -> bool {
         let mut freed = 0_usize;
-        for (_, seq, sid) in self.giving_way.iter().rev().take_while(|(rank, ..)| gives_way(*rank)) {
+        for (_, seq, sid) in self.giving_way.iter().flat_map(|all| all.iter().rev()).take_while(|(rank, ..)| gives_way(*rank)) {
             let messages = self.streams.get(sid).map(|s| &s.messages);
             let message = messages.and_then(|m| m.get(m.binary_search_by_key(seq, |m| m.seq).ok()?));
             freed = freed.saturating_add(message.map_or(0, |m| m.payload.len()));
@@ -426,7 +436,7 @@ impl SendQueue {
 
     /// Takes out the least important of the messages that make room for others, of which nothing was sent.
     pub(super) fn abandon_least(&mut self) -> Option<(Undelivered, Policy)> {
-        let &(_, seq, sid) = self.giving_way.last()?;
+        let &(_, seq, sid) = self.giving_way.as_ref()?.last()?;
         let at = self.streams.get(&sid)?.messages.binary_search_by_key(&seq, |m| m.seq).ok()?;
         self.abandon(sid, at)
     }
@@ -446,8 +456,8 @@ impl SendQueue {
         stream.ends -= 1;
         self.bytes -= m.payload.len();
         self.messages -= 1;
-        if let Some(rank) = m.policy.rank() {
-            self.giving_way.remove(&(rank, m.seq, sid));
+        if let Some((rank, others)) = m.policy.rank().zip(self.giving_way.as_mut()) {
+            others.remove(&(rank, m.seq, sid));
         }
         if at == 0 && core::mem::take(&mut stream.active) {
             self.scheduler.deactivate(sid);
@@ -560,6 +570,7 @@ impl SendQueue {
             stream.messages = VecDeque::new();
         }
         self.scheduler.release();
+        self.giving_way.take_if(|all| all.is_empty());
     }
 
     /// Empties the queue: all messages with their places, whether something of them was sent or not.
@@ -573,7 +584,7 @@ impl SendQueue {
         while let Some(sid) = self.scheduler.pick() {
             self.scheduler.served(sid, 0, None);
         }
-        self.giving_way.clear();
+        self.giving_way = None;
         self.head = None;
         self.bytes = 0;
         self.messages = 0;

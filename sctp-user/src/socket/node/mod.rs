@@ -254,7 +254,13 @@ impl Node for SocketNode {
     }
 
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        self.stack.poll_transmit(now, max_segments, buf)
+        loop {
+            let transmit = self.stack.poll_transmit(now, max_segments, buf);
+            // A message may be given up when its turn has come: that is news, too.
+            if transmit.is_some() || !self.pump(now) {
+                return transmit;
+            }
+        }
     }
 
     fn poll_timeout(&self) -> Option<Time> {

@@ -12,8 +12,9 @@ use crate::time::Time;
 const MAX_NOTES: usize = 256;
 
 impl SocketNode {
-    /// Sorts the stack's news into the inboxes.
-    pub(in crate::socket) fn pump(&mut self, now: Time) {
+    /// Sorts the stack's news into the inboxes; answers whether there were any.
+    pub(in crate::socket) fn pump(&mut self, now: Time) -> bool {
+        let mut any = false;
         while let Some((ep, id, event)) = self.stack.poll_event() {
             if let Event::Connected { incoming: true, .. } = event
                 && !self.links.contains_key(&id)
@@ -21,7 +22,9 @@ impl SocketNode {
                 self.admit(now, ep, id);
             }
             self.dispatch(now, id, event);
+            any = true;
         }
+        any
     }
 
     /// A peer opened an association: to whom does it belong?
