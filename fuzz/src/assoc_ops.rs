@@ -184,6 +184,7 @@ impl Host {
         config.add_ip_without_auth = true;
         let willing = setup.seed & 2 != 0;
         (config.accept_stream_reset, config.accept_association_reset, config.accept_added_streams) = (willing, willing, willing);
+        crate::auth::configure(&mut config, setup.seed);
         let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(setup.seed)));
         let endpoint = stack.open(EndpointConfig::with(PORTS.0, Arc::new(config))).unwrap_or_else(|e| panic!("{e}"));
         stack.listen(endpoint, true);
@@ -281,15 +282,9 @@ impl World {
     }
 
     fn handshake(&mut self) {
-        let plain = || FuzzInit {
-            known: true,
-            tag: 0,
-            tsn: 0,
-            rwnd: 100_000,
-            streams: (4, 4),
-            cookie: true,
-            params: vec![FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40, 0xc0, 0xc2] }],
-        };
+        let mut params = crate::auth::params(self.setup.seed);
+        params.push(FuzzParam::Raw { kind: 0x8008, value: vec![0xc1, 0x80, 0x40, 0xc0, 0xc2] });
+        let plain = || FuzzInit { known: true, tag: 0, tsn: 0, rwnd: 100_000, streams: (4, 4), cookie: true, params: params.clone() };
         if self.setup.active {
             self.packet(&Tag::Right, 0, &[FuzzChunk::InitAck(plain())]);
             self.packet(&Tag::Right, 0, &[FuzzChunk::CookieAck]);
@@ -328,7 +323,12 @@ impl World {
             Op::Shutdown => self.both(|h, now| h.each(|a| a.shutdown(now))),
             Op::Abort => self.both(|h, now| h.each(|a| a.abort(now, b"fuzz"))),
             Op::Reconfig { what } => self.both(|h, now| h.each(|a| reconfigure(a, now, *what))),
-            Op::Heartbeat => self.both(|h, now| h.each(|a| a.heartbeat(now))),
+            Op::Heartbeat => self.both(|h, now| {
+                h.each(|a| {
+                    a.heartbeat(now);
+                    crate::auth::change_keys(a, now);
+                });
+            }),
             Op::Advance { ms } => self.advance(self.now + Duration::from_millis(u64::from(*ms))),
             Op::Fire => {
                 if let Some(next) = self.host.stack.poll_timeout() {

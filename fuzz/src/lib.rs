@@ -11,6 +11,7 @@
 
 mod asap;
 mod assoc_ops;
+mod auth;
 mod chunk;
 mod cookie;
 mod pool_messages;

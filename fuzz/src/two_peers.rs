@@ -273,6 +273,7 @@ impl World {
         let willing = setup.seed & 2 != 0;
         (config.accept_stream_reset, config.accept_association_reset, config.accept_added_streams) = (willing, willing, willing);
         config.recv_buffer = if setup.small_window { 4_000 } else { 256 << 10 };
+        crate::auth::configure(&mut config, setup.seed);
         config.validate().unwrap_or_else(|e| panic!("{e}"));
         let config = Arc::new(config);
         Self {
@@ -356,7 +357,12 @@ impl World {
                 self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.abort(now, b"fuzz")));
             }
             Op::Reconfig { side, what } => self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| reconfigure(&mut a, now, what))),
-            Op::Heartbeat(side) => self.each(side, |stack, now, id| stack.assoc(id).map(|mut a| a.heartbeat(now))),
+            Op::Heartbeat(side) => self.each(side, |stack, now, id| {
+                let mut assoc = stack.assoc(id)?;
+                assoc.heartbeat(now);
+                crate::auth::change_keys(&mut assoc, now);
+                Some(())
+            }),
             Op::Restart(side) => self.restart(side),
             Op::Path { from, path, up } => {
                 let [a, b] = &mut self.down;

@@ -1,6 +1,7 @@
 //! Time as a parameter: the protocol core never reads a clock.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
@@ -8,43 +9,46 @@ use core::time::Duration;
 ///
 /// Real runtimes take the epoch from the monotonic clock, the simulator starts at zero. Arithmetic saturates,
 /// so that a far deadline can never wrap into the past.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Time(u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(
+    /// One more than the nanoseconds: so that an `Option<Time>`, of which an association has many, takes no more room.
+    NonZeroU64,
+);
 
 impl Time {
     /// The epoch.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
     /// The far future: later than every deadline.
-    pub const MAX: Self = Self(u64::MAX);
+    pub const MAX: Self = Self(NonZeroU64::MAX);
 
-    /// The time `nanos` nanoseconds after the epoch.
+    /// The time `nanos` nanoseconds after the epoch; the very last nanosecond counts as [`Time::MAX`].
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// The time `millis` milliseconds after the epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1_000_000))
+        Self::from_nanos(millis.saturating_mul(1_000_000))
     }
 
     /// Nanoseconds since the epoch.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Whole milliseconds since the epoch.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0 / 1_000_000
+        self.as_nanos() / 1_000_000
     }
 
     /// How much later `self` is than `earlier`; zero if it is not later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
@@ -54,6 +58,13 @@ impl Add<Duration> for Time {
     fn add(self, d: Duration) -> Self {
         let nanos = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
+    }
+}
+
+impl Default for Time {
+    /// [`Time::ZERO`].
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -73,12 +84,31 @@ impl Sub for Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}s", self.0 / 1_000_000_000, self.0 / 1_000 % 1_000_000)
+        write!(f, "{}.{:06}s", self.as_nanos() / 1_000_000_000, self.as_nanos() / 1_000 % 1_000_000)
     }
 }
 
 impl fmt::Debug for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_optional_time_is_as_small_as_a_time() {
+        assert_eq!(size_of::<Option<Time>>(), 8);
+        for nanos in [0, 1, 999, u64::MAX - 1] {
+            assert_eq!(Time::from_nanos(nanos).as_nanos(), nanos);
+        }
+        assert_eq!((Time::default(), Time::from_nanos(u64::MAX)), (Time::ZERO, Time::MAX));
+        assert_eq!(Time::from_millis(3) + Duration::MAX, Time::MAX);
+        assert_eq!(
+            (Time::from_millis(1500).to_string(), Time::from_millis(7) - Time::from_millis(5)),
+            ("1.500000s".into(), Duration::from_millis(2))
+        );
     }
 }

@@ -173,7 +173,7 @@ pub(crate) struct Core {
     /// The association's error counter (section 8.1); also counts the retries of the handshake and of the shutdown.
     pub(crate) errors: u32,
     /// The cookie to echo, in COOKIE-ECHOED.
-    pub(crate) cookie: Vec<u8>,
+    pub(crate) cookie: Box<[u8]>,
     /// When the COOKIE ECHO was last sent, in COOKIE-ECHOED.
     pub(crate) echoed: Option<Time>,
     /// Cookie Preservative for the next INIT, in milliseconds; zero asks for nothing (section 5.2.6).
@@ -182,7 +182,7 @@ pub(crate) struct Core {
     pub(crate) complaints: Complaints,
     /// At most [`MAX_CONTROL`], and [`MAX_CONTROL_BYTES`] of the peer's bytes.
     pub(crate) control: VecDeque<Control>,
-    pub(crate) farewell: Option<Farewell>,
+    pub(crate) farewell: Option<Box<Farewell>>,
     pub(crate) events: VecDeque<Event>,
     /// Whether [`Event::Readable`] was said since the queue was last empty.
     readable: bool,
@@ -243,7 +243,7 @@ impl Core {
             trial: None,
             closing: false,
             errors: 0,
-            cookie: Vec::new(),
+            cookie: Box::default(),
             echoed: None,
             preservative: 0,
             complaints: Complaints::default(),
@@ -410,7 +410,7 @@ impl Core {
         self.timers.stop(super::timers::Timer::T1);
         self.trial = None;
         self.errors = 0;
-        self.cookie = Vec::new();
+        self.cookie = Box::default();
         self.control.retain(|c| !matches!(c, Control::Init | Control::CookieEcho));
         self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
         self.tell_adaptation();

@@ -97,7 +97,7 @@ impl Association {
             if !alone && matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) {
                 break;
             }
-            match gate.enter(ext.auth.as_deref_mut(), core, ctx, bytes, &raw) {
+            match gate.enter(ext.auth.as_mut(), core, ctx, bytes, &raw) {
                 Entry::Admit => {}
                 Entry::Skip => continue,
                 Entry::Stop => break,

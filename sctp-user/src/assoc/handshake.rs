@@ -90,7 +90,7 @@ impl Core {
             self.violate("INIT ACK without State Cookie", &Cause::MissingParams(&missing));
             return;
         };
-        self.cookie = cookie.to_vec();
+        self.cookie = cookie.into();
         self.settle_channel(meta.channel);
         self.reached_at(meta.dst);
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
@@ -158,7 +158,7 @@ impl Core {
         self.state = State::CookieWait;
         self.peer_tag = Vtag::ZERO;
         self.tie_tags = None;
-        self.cookie = Vec::new();
+        self.cookie = Box::default();
         self.control.clear();
         self.tx.retransmit_all(&mut self.paths);
         self.push_control(Control::Init);

@@ -146,7 +146,7 @@ impl Stack {
         let to = existing.and_then(|id| self.collision_answer(id, meta, offer)).unwrap_or(*meta);
         // The answer goes to the first one, and the cookie that comes back shows that it arrived there.
         let peer_addrs = self.peer_addresses(meta, to.src, offer);
-        let local_terms = self.terms(existing, &cfg, to.channel).in_answer_to(&offer.terms);
+        let local_terms = self.terms(existing, &cfg, to.channel).in_answer_to(&offer.terms, &cfg);
         let peer_terms = offer.terms.clone().known_to(&local_terms);
         let cookie = StateCookie {
             created: now,

@@ -1,11 +1,12 @@
 use super::chunk::{
-    Abort, Chunk, Data, Duplicates, Entries, ForwardTsn, GapBlock, Gaps, IForwardTsn, Init, InitParams, Sack, SkippedMid, SkippedSsn,
+    Abort, Auth, Chunk, Data, Duplicates, Entries, ErrorChunk, ForwardTsn, GapBlock, Gaps, IForwardTsn, Init, InitParams, Sack, SkippedMid,
+    SkippedSsn,
 };
 use super::packet::{CommonHeader, Packet, PacketWriter};
 use super::param::Param;
 use super::tlv::TlvIter;
 use super::{Cause, checksum, dump};
-use crate::num::{Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
+use crate::num::{KeyId, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
 
 fn packet(chunks: &[Chunk<'_>]) -> Vec<u8> {
     let mut buf = Vec::new();
@@ -39,6 +40,20 @@ fn handshake_on_one_line() {
         "5001 > 3863 tag=0000001f INIT tag=00000abc a_rwnd=131072 out=10 in=20 tsn=7 \
          [10.0.0.1] [fe80::1] [address-types 0005] [supported-extensions c0c1]"
     );
+}
+
+#[test]
+fn auth_on_one_line() {
+    let params = [Param::Random(&[1; 32]), Param::Chunks(&[0, 6]), Param::HmacAlgo(&[0, 1])];
+    let shown = line(&[init_chunk(&params)]);
+    assert!(shown.ends_with("[random 01010101010101010101010101010101..(32 bytes)] [chunks 0006] [hmac-algo 0001]"), "{shown}");
+    let auth = Auth { key: KeyId(3), hmac: 1, mac: &[7; 20] };
+    assert_eq!(
+        line(&[Chunk::Auth(auth), Chunk::CookieAck]),
+        "5001 > 3863 tag=0000001f AUTH key=3 hmac=1 mac=07070707070707070707070707070707..(20 bytes) | COOKIE-ACK"
+    );
+    let causes = Cause::UnsupportedHmac(7).to_vec();
+    assert_eq!(line(&[Chunk::Error(ErrorChunk { causes: &causes })]), "5001 > 3863 tag=0000001f ERROR [unsupported HMAC identifier 7]");
 }
 
 #[test]

@@ -130,6 +130,7 @@ fn options() -> BTreeMap<&'static str, &'static str> {
     let all = options![
         RtoInfo AssocParams InitMsg Linger NoDelay RcvBuf SndBuf AutoClose PrimaryAddr DisableFragments PeerAddrParams Subscription MaxSeg
         DelayedSack FragmentInterleave PartialDeliveryPoint MaxBurst Context ExplicitEor EventOption DefaultSndInfo Status PeerAddrInfo
+        AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey HmacIdent LocalAuthChunks PeerAuthChunks
         AssocNumber AssocIdList PeerAddrThresholds RemoteUdpEncapsPort EnableStreamReset ResetStreams ResetAssoc AddStreams
         DefaultPrInfo PrStreamStatus PrAssocStatus PrSupported HmacIdent AuthChunk AuthKey AuthActiveKey AuthDeactivateKey AuthDeleteKey
         LocalAuthChunks PeerAuthChunks AdaptationLayer AutoAsconf SetPeerPrimaryAddr InterleavingSupported Scheduler SchedulerValue

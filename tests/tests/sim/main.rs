@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod addresses;
+mod auth;
 mod configuration;
 mod delivery;
 mod ecn;

@@ -38,7 +38,7 @@ use crate::wire::chunk::kind;
 #[derive(Debug, Default)]
 pub(crate) struct Extensions {
     /// Authentication.
-    pub(crate) auth: Option<Box<Auth>>,
+    pub(crate) auth: Option<Auth>,
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
     /// Dynamic address reconfiguration.
@@ -55,7 +55,7 @@ impl Extensions {
     /// Those that both sides agreed on, at their beginning: `core` knows what both said.
     pub(crate) fn negotiate(core: &mut Core) -> Self {
         let auth = Auth::negotiate(core);
-        core.tx.reserve(auth.as_ref().map_or(0, |a| a.data_overhead()));
+        core.tx.reserve(auth.as_ref().map_or(0, Auth::data_overhead));
         let agreed = core.agreed();
         Self {
             auth,

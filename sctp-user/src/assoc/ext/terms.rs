@@ -120,12 +120,12 @@ impl Terms {
     }
 
     /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
-    pub(crate) fn in_answer_to(self, peer: &Self) -> Self {
+    pub(crate) fn in_answer_to(self, peer: &Self, cfg: &AssocConfig) -> Self {
         let idle = !peer.capabilities.auth && self.auth.required().is_empty();
         let auth = if idle { KeyVector::default() } else { self.auth };
         let mut both = self.capabilities.both(peer.capabilities);
         // Who asks for authenticated changes of addresses gets none from a peer that cannot (rulings section 1 row 16).
-        both.asconf &= both.auth || !self.capabilities.auth;
+        both.asconf &= both.auth || cfg.add_ip_without_auth;
         // Either direction of zero checksums is a matter of its own.
         Self { auth, adaptation: self.adaptation, zero_checksum: self.zero_checksum, ..Self::with(both) }
     }

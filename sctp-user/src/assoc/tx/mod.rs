@@ -122,9 +122,9 @@ struct TxStats {
 pub(crate) struct Tx {
     cfg: TxConfig,
     /// AMDCS: the longest chunk, header included, that passes on every path of the peer (RFC 9260 section 7.3).
-    amdcs: usize,
+    amdcs: u32,
     /// Bytes of each packet with user data that are not left for it.
-    reserve: usize,
+    reserve: u16,
     outbound_streams: u16,
     queue: SendQueue,
     /// Streams that wait for their numbers to begin anew.
@@ -167,7 +167,7 @@ impl Tx {
     pub(crate) fn new(cfg: &AssocConfig, initial_tsn: Tsn, outbound_streams: u16, peer_rwnd: u32) -> Self {
         Self {
             cfg: TxConfig::of(cfg),
-            amdcs: usize::MAX,
+            amdcs: u32::MAX,
             reserve: 0,
             outbound_streams,
             queue: SendQueue::new(sched::new(cfg)),
@@ -233,7 +233,7 @@ impl Tx {
 
     /// The paths changed: the longest chunk, header included, that passes on all of them.
     pub(crate) fn set_amdcs(&mut self, amdcs: usize) {
-        self.amdcs = amdcs;
+        self.amdcs = u32::try_from(amdcs).unwrap_or(u32::MAX);
     }
 
     /// Length of a chunk without user data.
@@ -243,12 +243,12 @@ impl Tx {
 
     /// So many bytes of each packet with user data are needed for something else.
     pub(crate) fn reserve(&mut self, bytes: usize) {
-        self.reserve = bytes;
+        self.reserve = u16::try_from(bytes).unwrap_or(u16::MAX);
     }
 
     /// How many.
     pub(crate) fn reserved(&self) -> usize {
-        self.reserve
+        self.reserve.into()
     }
 
     /// Whether a message waits, or may have to be sent again, that the user wants authenticated by this very key.
@@ -259,7 +259,8 @@ impl Tx {
 
     /// Most user data in a chunk that passes on all paths.
     pub(crate) fn longest_chunk(&self) -> usize {
-        self.amdcs.saturating_sub(self.reserve).saturating_sub(self.header_len()).min(self.cfg.max_fragment)
+        let amdcs = usize::try_from(self.amdcs).unwrap_or(usize::MAX);
+        amdcs.saturating_sub(self.reserved()).saturating_sub(self.header_len()).min(self.cfg.max_fragment)
     }
 
     /// Most messages that may wait.

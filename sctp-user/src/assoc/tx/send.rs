@@ -140,7 +140,7 @@ impl Tx {
     /// in a train, whose packets are equal.
     pub(crate) fn is_oversized_next(&self, path: PathId, paths: &Paths) -> bool {
         let next = self.out.first_marked().and_then(|index| self.out.get(index));
-        next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() + self.reserve > path.pmdcs())
+        next.zip(paths.get(path)).is_some_and(|(chunk, path)| chunk.wire_len() + self.reserved() > path.pmdcs())
     }
 
     /// Adds chunks that are sent again; answers how many, and the stream of the last.
@@ -264,7 +264,7 @@ impl Tx {
 
     /// Most user data in one chunk on `path`: it fits a packet, and the whole window of the peer.
     pub(super) fn max_fragment(&self, path: &Path) -> usize {
-        self.longest_chunk().min(path.pmdcs() - self.header_len() - self.reserve).min(self.window.largest())
+        self.longest_chunk().min(path.pmdcs() - self.header_len() - self.reserved()).min(self.window.largest())
     }
 
     /// Most user data in the next chunk of `pkt`: a message that takes several chunks anyhow fills what is left of the packet.

@@ -8,16 +8,19 @@ use bytes::Bytes;
 use super::link::Owner;
 use super::reading::MAX_INBOX;
 use super::*;
-use crate::config::{AssocConfig, StreamScheduler};
+use crate::config::{AssocConfig, HmacId, KeyRing, SharedKey, StreamScheduler};
 use crate::entropy::SeededEntropy;
 use crate::error::CloseReason;
 use crate::net::Channel;
-use crate::num::StreamId;
+use crate::num::{KeyId, StreamId};
 use crate::socket::info::{RcvInfo, Received};
-use crate::socket::notification::{EventKind, Notification};
+use crate::socket::notification::{AuthIndication, EventKind, Notification};
 use crate::socket::option::{
     AssocIdList, AssocSel, AutoClose, EventOption, ExplicitEor, GetOpt, InterleavingSupported, Linger, NoDelay, Place, RtoInfo, Scheduler,
     SchedulerValue, SetOpt, StreamSel, Subscription,
+};
+use crate::socket::option::{
+    AuthActiveKey, AuthChunk, AuthDeactivateKey, AuthDeleteKey, AuthKey, HmacIdent, LocalAuthChunks, PeerAuthChunks,
 };
 
 const A: [u8; 4] = [10, 0, 0, 1];
@@ -522,4 +525,64 @@ fn addresses_are_added_and_removed_for_associations_to_come() {
     let all = open(&mut node, &EndpointConfig::new(8)).unwrap();
     assert_eq!(kind(node.bindx(Time::ZERO, all, &ips[..1], true)), io::ErrorKind::InvalidInput, "bound to all");
     assert_eq!(node.bound(all).unwrap(), ips);
+}
+
+/// RFC 4895 rows: 3.2-6. RFC 6458 sections 6.1.8, 8.1.17, 8.1.18, 8.2.3, 8.2.4 and 8.3.2 to 8.3.5.
+#[test]
+fn keys_and_chunks_of_authentication_are_options() {
+    let mut cfg = AssocConfig::rfc();
+    cfg.auth = true;
+    let mut p = Pair::new(Kind::Many, cfg);
+    let now = p.now;
+    // The attack class of CVE-2008-3526 and its like: lengths and numbers that a program chose.
+    for kind in [1, 2, 14, 15] {
+        assert_eq!(p.a.set(now, (), AuthChunk(kind)).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+    assert!(p.a.set(now, (), HmacIdent(vec![HmacId::Sha256])).is_err() && p.a.set(now, (), HmacIdent(Vec::new())).is_err());
+    assert!(p.a.set(now, AssocSel::Future, AuthKey { id: KeyId(1), key: SharedKey::new(&[0; 70_000]) }).is_err());
+    p.a.set(now, (), HmacIdent(vec![HmacId::Sha1])).unwrap();
+    assert_eq!(p.a.get::<HmacIdent>(now, ()).unwrap().0, [HmacId::Sha1]);
+    p.a.set(now, (), AuthChunk(0)).unwrap();
+    p.b.set(now, (), AuthChunk(6)).unwrap();
+    assert_eq!(p.a.get::<LocalAuthChunks>(now, AssocSel::Future).unwrap().0.iter().collect::<Vec<_>>(), [0]);
+    for host in [&mut p.a, &mut p.b] {
+        host.set(now, AssocSel::All, EventOption { kind: EventKind::Authentication, on: true }).unwrap();
+        host.set(now, AssocSel::Future, AuthKey { id: KeyId(1), key: SharedKey::new(b"one") }).unwrap();
+    }
+    let id = p.connect();
+    let up = p.b.all(now);
+    let [Received::Notification(Notification::CommUp { assoc: b, .. })] = up[..] else { panic!("{up:?}") };
+    p.a.all(now);
+    assert_eq!(p.a.get::<PeerAuthChunks>(now, id).unwrap().0.iter().collect::<Vec<_>>(), [6]);
+    assert_eq!(p.b.get::<PeerAuthChunks>(now, b).unwrap().0.iter().collect::<Vec<_>>(), [0]);
+    assert_eq!(p.a.set(now, id, AuthActiveKey(KeyId(9))).unwrap_err().to_string(), "there is no shared key 9");
+    assert_eq!(p.b.set(now, b, AuthDeleteKey(KeyId(0))).unwrap_err().to_string(), "shared key 0 is the active one");
+    p.b.set(now, b, AuthActiveKey(KeyId(1))).unwrap();
+    assert_eq!(p.b.get::<AuthActiveKey>(now, b).unwrap(), AuthActiveKey(KeyId(1)));
+    assert_eq!(p.b.get::<AuthActiveKey>(now, AssocSel::Future).unwrap(), AuthActiveKey(KeyId(0)));
+    p.b.set(now, b, AuthDeactivateKey(KeyId(0))).unwrap();
+    p.b.set(now, b, AuthDeleteKey(KeyId(0))).unwrap();
+    let note = |assoc, key: u16, what| Received::Notification(Notification::Authentication { assoc, key: Some(KeyId(key)), what });
+    assert_eq!(p.b.all(now), [note(b, 0, AuthIndication::FreeKey)]);
+    // The peer hears of the new key with the first packet.
+    p.b.node.send(now, b, &SndInfo::default(), Bytes::from_static(b"x")).unwrap().unwrap();
+    p.settle();
+    let told = p.a.all(now);
+    assert!(matches!(&told[..], [Received::Notification(_), Received::Message(..)]) && told[0] == note(id, 1, AuthIndication::NewKey));
+    let refused = p.b.node.send(now, b, &SndInfo::default().auth_key(KeyId(0)), Bytes::from_static(b"x")).unwrap();
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn that_a_peer_has_no_authentication_is_told_to_who_asks() {
+    let (mut with, mut without) = (AssocConfig::rfc(), AssocConfig::rfc());
+    (with.auth, without.auth) = (true, false);
+    with.auth_keys = KeyRing::default();
+    let mut p = Pair { now: Time::from_millis(1), a: Host::new(A, 50_000, Kind::Many, with), b: Host::new(B, PORT, Kind::Many, without) };
+    p.a.set(p.now, AssocSel::All, EventOption { kind: EventKind::Authentication, on: true }).unwrap();
+    p.b.set(p.now, AssocSel::All, EventOption { kind: EventKind::Authentication, on: true }).unwrap();
+    let id = p.connect();
+    let none = Notification::Authentication { assoc: id, key: None, what: AuthIndication::NoAuth };
+    assert_eq!(p.a.all(p.now).pop(), Some(Received::Notification(none)));
+    assert_eq!(p.b.all(p.now).len(), 1);
 }

@@ -32,6 +32,9 @@ impl Gate {
         if raw.kind != kind::AUTH {
             // That the peer lacks authentication opens no way around it: the list was ours to make.
             let refused = *self == Self::Open && core.local_terms.auth.requires(raw.kind);
+            // But in a closed network addresses may be changed by a peer that has none (RFC 5061 section 4.1.1).
+            let closed = auth.is_none() && core.cfg.add_ip_without_auth && matches!(raw.kind, kind::ASCONF | kind::ASCONF_ACK);
+            let refused = refused && !closed;
             core.counters.in_unauthenticated_chunks += u64::from(refused);
             return match refused {
                 false => Entry::Admit,

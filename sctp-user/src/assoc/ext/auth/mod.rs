@@ -32,42 +32,49 @@ pub(crate) enum Rejection {
     Forged,
 }
 
-/// State of authentication, which both sides have.
+/// State of authentication, which both sides have. Most associations never authenticate anything: it is small until they do.
 #[derive(Debug)]
 pub(crate) struct Auth {
-    /// The chunk types that the peer takes only if they are authenticated.
-    wanted: ChunkTypes,
     /// How we authenticate: by the first algorithm of the peer's list that we have.
     hmac: HmacId,
-    /// The key that was last used for sending.
-    sending: Option<Box<Derived>>,
+    /// The number of the key that the peer used last, as the user was told.
+    heard: KeyId,
+    /// What there is to do for the peer, if it takes any chunk only if it is authenticated.
+    sender: Option<Box<Sender>>,
     /// The key that was last used for receiving.
     receiving: Option<Box<Derived>>,
-    /// Its number, as the user was told.
-    heard: KeyId,
+}
+
+/// State of who must authenticate what it sends.
+#[derive(Debug)]
+struct Sender {
+    /// The chunk types that the peer takes only if they are authenticated.
+    wanted: ChunkTypes,
+    /// The key that was last used.
+    last: Option<Box<Derived>>,
     /// Keys that were deactivated and are still needed by messages that ask for them; at most as many as a ring has.
     freeing: Vec<KeyId>,
 }
 
 impl Auth {
     /// Authentication, if both sides have it.
-    pub(super) fn negotiate(core: &Core) -> Option<Box<Self>> {
+    pub(super) fn negotiate(core: &Core) -> Option<Self> {
         let (ours, theirs) = (&core.local_terms, &core.peer_terms);
         let hmac = theirs.auth.hmac().filter(|_| ours.capabilities.auth && theirs.capabilities.auth)?;
-        let heard = KeyId::default();
-        Some(Box::new(Self { wanted: theirs.auth.required(), hmac, sending: None, receiving: None, heard, freeing: Vec::new() }))
+        let wanted = theirs.auth.required();
+        let sender = (!wanted.is_empty()).then(|| Box::new(Sender { wanted, last: None, freeing: Vec::new() }));
+        Some(Self { hmac, heard: KeyId::default(), sender, receiving: None })
     }
 
     /// How the chunks of a packet are authenticated; `None` if the peer asks for nothing.
     pub(crate) fn plan(&self, core: &Core) -> Option<AuthPlan> {
-        let plan =
-            || AuthPlan { types: self.wanted, key: core.cfg.auth_keys.active(), hmac: self.hmac.number(), mac_len: self.hmac.mac_len() };
-        (!self.wanted.is_empty()).then(plan)
+        let types = self.sender.as_ref()?.wanted;
+        Some(AuthPlan { types, key: core.cfg.auth_keys.active(), hmac: self.hmac.number(), mac_len: self.hmac.mac_len() })
     }
 
     /// Bytes of each packet with user data that are not left for it.
     pub(super) fn data_overhead(&self) -> usize {
-        let wanted = self.wanted.has(kind::DATA) || self.wanted.has(kind::I_DATA);
+        let wanted = self.sender.as_ref().is_some_and(|s| s.wanted.has(kind::DATA) || s.wanted.has(kind::I_DATA));
         if wanted { padded(AUTH_HEADER_LEN + self.hmac.mac_len()) } else { 0 }
     }
 
@@ -77,7 +84,7 @@ impl Auth {
         let active = || Some((keys.active(), keys.get(keys.active())?));
         // No key is deleted that messages ask for.
         let Some((id, key)) = keys.get(id).map(|key| (id, key)).or_else(active) else { return };
-        let slot = &mut self.sending;
+        let Some(slot) = self.sender.as_mut().map(|s| &mut s.last) else { return };
         if !slot.as_ref().is_some_and(|d| d.is(id, self.hmac, key)) {
             *slot = Derived::new(id, self.hmac, key, (core.local_terms.auth.bytes(), core.peer_terms.auth.bytes()));
         }
@@ -103,14 +110,19 @@ impl Auth {
 
     /// The user has changed the keys: those that were deactivated are free when no message asks for them any more.
     pub(super) fn on_reconfigured(&mut self, core: &mut Core, old: &KeyRing) {
-        let given_up = core.cfg.auth_keys.iter().filter(|(id, usable)| !usable && old.is_usable(*id));
-        self.freeing.extend(given_up.map(|(id, _)| id));
+        let keys = &core.cfg.auth_keys;
+        let given_up: Vec<_> = keys.iter().filter(|(id, usable)| !usable && old.is_usable(*id)).map(|(id, _)| id).collect();
+        match &mut self.sender {
+            Some(sender) => sender.freeing.extend(given_up),
+            None => core.events.extend(given_up.into_iter().map(|key| Event::Authentication { key, what: KeyUse::FreeKey })),
+        }
         self.free_keys(core);
     }
 
     /// Messages may have been acknowledged: tells the user which keys are not needed any more.
     pub(super) fn free_keys(&mut self, core: &mut Core) {
-        self.freeing.retain(|id| {
+        let Some(sender) = &mut self.sender else { return };
+        sender.freeing.retain(|id| {
             // It may have been set anew.
             let given_up = !core.cfg.auth_keys.is_usable(*id);
             let needed = given_up && core.tx.asks_for_key(*id);
@@ -123,8 +135,11 @@ impl Auth {
 
     /// Gives back what can be computed again.
     pub(super) fn release(&mut self) {
-        (self.sending, self.receiving) = (None, None);
-        self.freeing.shrink_to(0);
+        self.receiving = None;
+        if let Some(sender) = &mut self.sender {
+            sender.last = None;
+            sender.freeing.shrink_to(0);
+        }
     }
 }
 
