@@ -115,7 +115,7 @@ fn a_client_whose_host_moves() -> io::Result<()> {
     }
     let (here, there) = (Host::new()?, Host::new()?);
     join((&here, "eth0", &["192.0.2.1/24"]), (&there, "eth0", &["192.0.2.7/24"]))?;
-    let mut server = start(&there, "echo_server", &[])?;
+    let mut server = start(&there, "moving_server", &[])?;
     server.await_line("listening on SCTP port 7")?;
     let mut client = start(&here, "moving_client", &["192.0.2.7:7"])?;
     let begin = Instant::now();
