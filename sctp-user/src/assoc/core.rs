@@ -447,6 +447,7 @@ impl Core {
     pub(crate) fn reached_at(&mut self, ip: IpAddr) {
         self.local_addrs.retain(|a| *a != ip);
         self.local_addrs.insert(0, ip);
+        self.local_addrs.shrink_to_fit();
     }
 
     /// The peer was told of these addresses of ours.
