@@ -131,12 +131,10 @@ fn a_client_whose_host_moves() -> io::Result<()> {
         panic!("{:?}", client.news());
     };
     talk_until(&mut client, &|known| known.contains("192.0.2.1:"))?;
-    here.add_addr("192.0.2.99/24", "eth0")?;
+    // With the prefix of the first one it would be a secondary address, which Linux removes with that.
+    here.add_addr("192.0.2.99/25", "eth0")?;
     talk_until(&mut client, &|known| known.contains("192.0.2.99:"))?;
     here.ip("addr del 192.0.2.1/24 dev eth0")?;
-    if !here.ip("-o addr show dev eth0")?.contains("192.0.2.99/") {
-        here.add_addr("192.0.2.99/24", "eth0")?;
-    }
     talk_until(&mut client, &|known| known.contains("192.0.2.99:") && !known.contains("192.0.2.1:"))?;
     println!("{n} lines came back, none was lost");
     ends_well(&mut client)?;
