@@ -294,6 +294,9 @@ impl Core {
     /// The handshake told how many streams there are and what window the peer has.
     pub(crate) fn establish_tx(&mut self, peer_rwnd: u32) {
         let refused = self.tx.establish(self.outbound, peer_rwnd, FragmentFormat::of(self.agreed().interleaving));
+        if self.cfg.linux_fsn {
+            self.tx.number_as_linux();
+        }
         self.events.extend(refused.into_iter().map(Event::from));
     }
 

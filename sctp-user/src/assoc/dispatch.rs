@@ -13,7 +13,7 @@ use crate::error::CloseReason;
 use crate::net::Meta;
 use crate::num::Tsn;
 use crate::time::Time;
-use crate::wire::chunk::{Abort, Data, Heartbeat, IData, Sack, kind};
+use crate::wire::chunk::{Abort, Data, Heartbeat, IData, Place, Sack, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Packet, RawChunk};
 
 /// The packet that a chunk came in.
@@ -177,7 +177,7 @@ impl Core {
     fn on_chunk(&mut self, ctx: &mut Context<'_>, at: &Arrival<'_>, chunk: &Chunk<'_>) -> bool {
         match chunk {
             Chunk::Data(c) => self.on_data(ctx.now, c, at.bytes),
-            Chunk::IData(c) => self.on_data(ctx.now, c, at.bytes),
+            Chunk::IData(c) => self.on_data(ctx.now, &self.renumbered(c), at.bytes),
             Chunk::Sack(c) => self.on_sack(ctx, c),
             Chunk::InitAck(c) => self.on_init_ack(ctx, at.meta, c),
             Chunk::CookieAck => self.on_cookie_ack(ctx),
@@ -204,6 +204,14 @@ impl Core {
             Chunk::Unknown(raw) => return self.on_unknown(ctx.now, raw),
         }
         true
+    }
+
+    /// A fragment with its number by the RFC, whatever the peer calls it ([`AssocConfig::linux_fsn`](crate::AssocConfig::linux_fsn)).
+    fn renumbered<'a>(&self, c: &IData<'a>) -> IData<'a> {
+        match c.place {
+            Place::Later(fsn) if self.cfg.linux_fsn => IData { place: Place::Later(fsn.next()), ..*c },
+            _ => *c,
+        }
     }
 
     fn on_data(&mut self, now: Time, data: &impl UserData, bytes: &Bytes) {

@@ -196,6 +196,9 @@ pub struct AssocConfig {
     /// [`AssocConfig::partial_delivery`] and [`AssocConfig::interleave_streams`], since the receive buffer may fill with the
     /// beginnings of several messages: parts of messages of different streams are then handed out in turn.
     pub interleaving: bool,
+    /// Whether the fragments of I-DATA behind the first are numbered from 0, as the Linux kernel does (seen with 6.1), and not from 1:
+    /// else no message of more than one fragment passes between the two. A deviation from RFC 8260 section 2.1, for both directions.
+    pub linux_fsn: bool,
     /// Which stream's message is sent next.
     pub scheduler: StreamScheduler,
     /// The priorities or weights of outbound streams for [`AssocConfig::scheduler`].
@@ -272,6 +275,7 @@ impl AssocConfig {
             accept_added_streams: false,
             max_outbound_streams: 2048,
             interleaving: false,
+            linux_fsn: false,
             scheduler: StreamScheduler::RoundRobin,
             stream_values: BTreeMap::new(),
             dscp: 0,
@@ -342,6 +346,7 @@ impl AssocConfig {
             (self.hb_interval.is_some_and(|i| Some(i) != rfc.hb_interval), "HB.interval is not 30 s (section 16)"),
             (self.sack_delay > rfc.sack_delay, "SACK.Delay above 200 ms (section 6.2)"),
             (self.cookie_life != rfc.cookie_life, "Valid.Cookie.Life is not 60 s (section 16)"),
+            (self.linux_fsn, "fragments of I-DATA numbered as Linux does (RFC 8260 section 2.1)"),
             (self.add_ip_without_auth, "addresses may be changed without authentication (RFC 5061 section 4.1.1)"),
             (self.repeat_fast_retransmit, "a chunk may be fast retransmitted again (section 7.2.4 rule 5)"),
         ];
@@ -437,6 +442,7 @@ impl AssocConfig {
             (self.partial_reliability != new.partial_reliability, "partial_reliability", told),
             (self.stream_reset != new.stream_reset, "stream_reset", told),
             (self.interleaving != new.interleaving, "interleaving", told),
+            (self.linux_fsn != new.linux_fsn, "linux_fsn", "messages are on their way"),
             (self.families != new.families, "families", told),
             (self.nat != new.nat, "nat", told),
             (self.advertise != new.advertise, "advertise", told),

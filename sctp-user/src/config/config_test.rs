@@ -163,7 +163,7 @@ fn the_default_has_the_suggested_values() {
 #[test]
 fn what_a_should_advises_against_is_accepted_and_told() {
     type Change = fn(&mut AssocConfig);
-    let advised: [(&str, Change); 18] = [
+    let advised: [(&str, Change); 19] = [
         ("RTO.Initial", |c| c.rto_initial = Duration::from_secs(3)),
         ("RTO.Min below", |c| c.rto_min = Duration::from_millis(999)),
         ("RTO.Min above", |c| c.rto_min = Duration::from_secs(2)),
@@ -181,6 +181,7 @@ fn what_a_should_advises_against_is_accepted_and_told() {
         ("L above 1", |c| c.slow_start_l = 2),
         ("fewer SACKs", |c| c.sack_frequency = 3),
         ("one SACK", |c| c.ack_per_batch = true),
+        ("fragments of I-DATA", |c| c.linux_fsn = true),
         ("Valid.Cookie.Life", |c| c.cookie_life = Duration::from_secs(61)),
     ];
     for (starts, change) in advised {

@@ -93,6 +93,7 @@ pub const ASSOC: &[Parameter] = &[
     p("accept_added_streams", "streams added by the peer", "yes or no", "RFC 6525 6.3.1", Running),
     p("max_outbound_streams", "most outbound streams", "streams", "RFC 6525 5.2.6", Running),
     p("interleaving", "user message interleaving", "yes or no", "RFC 8260", NewOnly),
+    p("linux_fsn", "I-DATA as Linux numbers it", "yes or no", "RFC 8260 2.1", NewOnly),
     p("scheduler", "stream scheduler", "algorithm", "RFC 8260 3", Running),
     p("stream_values", "priorities or weights of streams", "values by stream", "RFC 8260 4.3.3", Running),
     p("dscp", "DSCP", "code point", "RFC 9260 11.1.13, RFC 2474", Running),

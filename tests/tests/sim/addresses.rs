@@ -22,7 +22,7 @@ fn flow(key: u64, count: u64, every: Duration) -> Workload {
     let message = |n: u64| Planned {
         at: every * u32::try_from(n).unwrap_or(0),
         sid: (n % 3) as u16,
-        unordered: n % 7 == 0,
+        unordered: n.is_multiple_of(7),
         len: 1 + usize::try_from(n * 37 % 5_000).unwrap_or(0),
         reliability: Reliability::Full,
     };
@@ -52,8 +52,11 @@ fn pages(bed: &mut Bed) -> String {
     format!("client {}\nserver {}", bed.world.with(client, page), bed.world.with(server, page))
 }
 
+/// The addresses that each host has.
+type Held = Rc<RefCell<Vec<(HostId, Vec<IpAddr>)>>>;
+
 /// No packet but an ASCONF leaves from an address that the host does not have.
-fn watch_sources(bed: &mut Bed, hosts: &Rc<RefCell<Vec<(HostId, Vec<IpAddr>)>>>) -> Rc<RefCell<Vec<String>>> {
+fn watch_sources(bed: &mut Bed, hosts: &Held) -> Rc<RefCell<Vec<String>>> {
     let wrong = Rc::new(RefCell::new(Vec::new()));
     let (log, hosts) = (Rc::clone(&wrong), Rc::clone(hosts));
     bed.world.tap(move |seen: &Seen<'_>| {

@@ -307,7 +307,7 @@ static void *reader(void *arg)
     static unsigned char buf[1 << 17];
     static uint32_t last[MAX_STREAMS];
     /* Parts of messages of several streams may come in turn (RFC 6458 section 8.1.20), ordered ones and others. */
-    static struct { uint64_t h; size_t length; } open[2][MAX_STREAMS], *m;
+    static struct { uint64_t h; size_t length; uint32_t k; } open[2][MAX_STREAMS], *m;
     for (;;) {
         struct sctp_rcvinfo ri; int flags = 0;
         memset(&ri, 0, sizeof ri);
@@ -320,8 +320,10 @@ static void *reader(void *arg)
             return NULL;
         }
         if (flags & MSG_NOTIFICATION) { notification(buf); continue; }
-        uint32_t k = ntohl(ri.rcv_ppid);
         m = &open[!!(ri.rcv_flags & SCTP_UNORDERED)][ri.rcv_sid];
+        /* Of later parts in I-DATA the kernel tells the fragment's number in its place. */
+        if (!m->length) m->k = ntohl(ri.rcv_ppid);
+        uint32_t k = m->k;
         m->h = hash(m->length ? m->h : begin(k, ri.rcv_sid), buf, n);
         m->length += n;
         if (!(flags & MSG_EOR)) continue;

@@ -6,6 +6,7 @@ use super::rwnd::PeerWindow;
 use super::{FragmentFormat, Tx};
 use crate::assoc::path::Paths;
 use crate::event::Undelivered;
+use crate::num::Fsn;
 
 impl Tx {
     /// The handshake told what the peer takes: `outbound` streams, a window of `peer_rwnd` bytes, and which kind of chunk. Answers
@@ -15,6 +16,11 @@ impl Tx {
         self.queue.set_format(format);
         self.window = PeerWindow::new(peer_rwnd);
         self.queue.refuse_from(outbound)
+    }
+
+    /// Fragments are numbered as Linux does ([`AssocConfig::linux_fsn`](crate::AssocConfig::linux_fsn)).
+    pub(crate) fn number_as_linux(&mut self) {
+        self.queue.set_second(Fsn(0));
     }
 
     /// Whether chunks of another kind have been sent.

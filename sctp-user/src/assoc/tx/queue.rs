@@ -155,6 +155,8 @@ pub(super) struct SendQueue {
     streams: BTreeMap<StreamId, OutStream>,
     scheduler: Box<dyn Scheduler>,
     format: FragmentFormat,
+    /// The number of the second fragment of a message.
+    second: Fsn,
     /// The stream whose message is next.
     head: Option<StreamId>,
     bytes: usize,
@@ -171,6 +173,7 @@ impl SendQueue {
             streams: BTreeMap::new(),
             scheduler,
             format: FragmentFormat::Data,
+            second: Fsn(1),
             head: None,
             bytes: 0,
             messages: 0,
@@ -182,6 +185,11 @@ impl SendQueue {
     /// The kind of chunk was agreed on; nothing was sent yet.
     pub(super) fn set_format(&mut self, format: FragmentFormat) {
         self.format = format;
+    }
+
+    /// What the second fragment of a message is numbered.
+    pub(super) fn set_second(&mut self, second: Fsn) {
+        self.second = second;
     }
 
     /// The kind of chunk that messages go in.
@@ -384,7 +392,7 @@ impl SendQueue {
         stream.bytes -= len;
         stream.served += len;
         stream.begun = true;
-        stream.next_fsn = fragment.fsn.next();
+        stream.next_fsn = if fragment.begin() { self.second } else { fragment.fsn.next() };
         if last {
             stream.messages.pop_front();
             self.messages -= 1;

@@ -29,8 +29,13 @@ pub(crate) struct Report {
 
 /// Lets the world of a seed live; tells what was wrong.
 pub(crate) fn judge(seed: u64, prepare: impl FnOnce(&mut Running)) -> Result<Report, String> {
+    judge_plan(|| Plan::new(seed), prepare)
+}
+
+/// Lets the world of a plan live; tells what was wrong.
+pub(crate) fn judge_plan(plan: impl FnOnce() -> Plan, prepare: impl FnOnce(&mut Running)) -> Result<Report, String> {
     let (outcome, memory) = alloc::measure(|| {
-        let mut running = Running::new(Plan::new(seed));
+        let mut running = Running::new(plan());
         prepare(&mut running);
         let ((), life) = alloc::measure(|| running.run());
         let verdict = verdict(&mut running, life);
@@ -120,7 +125,9 @@ fn unreasonable(running: &Running, side: Side, reason: &CloseReason) -> Option<S
             // Who begins anew with more addresses than the old association had is refused (RFC 9260 section 5.2.4.1).
             let readdressed = |c: &Cause<'_>| plan.readdresses() && matches!(c, Cause::RestartNewAddresses(_));
             let peaceful = Causes::new(causes).all(|c| c.is_ok_and(|c| too_long || readdressed(&c) || matches!(c, Cause::UserAbort(_))));
-            peaceful && (running.asked_abort[other] || plan.restarts() || other_ended_otherwise())
+            // What comes from an address that the peer was not told of is answered as a stranger's.
+            let estranged = plan.readdresses_in_silence() && causes.is_empty();
+            peaceful && (running.asked_abort[other] || plan.restarts() || other_ended_otherwise() || estranged)
         }
         // T5 has a fixed length, which raised limits do not change.
         CloseReason::ShutdownTimeout | CloseReason::ConnectTimeout => true,

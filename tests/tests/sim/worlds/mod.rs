@@ -5,6 +5,7 @@
 
 mod extensions;
 mod judge;
+mod pairs;
 mod plan;
 mod run;
 

@@ -239,8 +239,8 @@ impl Plan {
             1 => plan.crash(rng),
             _ => {}
         }
-        // Who believes no ABORT of a stranger needs HEARTBEATs to learn that its peer has begun anew (RFC 4895 section 6.3).
-        if plan.restarts() && plan.every_config().any(|c| c.hb_interval.is_none()) {
+        // Who believes no ABORT of a stranger needs HEARTBEATs to learn that its peer is gone or has begun anew (RFC 4895 section 6.3).
+        if plan.every_config().any(|c| c.hb_interval.is_none()) {
             plan.configs.iter_mut().for_each(|c| c.auth_chunks = c.auth_chunks.without(kind::ABORT));
         }
         let interleaves = plan.every_config().any(|c| c.interleave_streams);

@@ -186,3 +186,24 @@ fn kernel_addresses_over_ip() {
     // Linux looks an IPv4 address that comes in an IPv6 packet up wrongly, and refuses it: so of one family.
     extended(Transport::Raw, OURS_V6, THEIRS_V6, |site, cut| site.addresses(Opener::They, cut));
 }
+
+/// Linux numbers the fragments of I-DATA in a way of its own.
+#[test]
+fn kernel_interleaving_in_udp() {
+    extended_in_udp(|site, _| site.interleaving(Opener::We, true));
+}
+
+#[test]
+fn kernel_interleaving_over_ip() {
+    extended_over_ip(|site, _| site.interleaving(Opener::They, true));
+}
+
+#[test]
+fn kernel_streams_in_udp() {
+    extended_in_udp(|site, _| site.streams(Opener::We));
+}
+
+#[test]
+fn kernel_streams_over_ip() {
+    extended_over_ip(|site, _| site.streams(Opener::They));
+}

@@ -64,7 +64,9 @@ impl Talk {
 
     /// From now on [`Self::note`] finds what we are told of the association.
     pub(crate) fn subscribe(&self) {
-        self.stream.set_option(AssocSel::Current, &Subscription(Events::USUAL.with(EventKind::Authentication))).unwrap();
+        let rare = [EventKind::Authentication, EventKind::StreamReset, EventKind::AssocReset, EventKind::StreamChange];
+        let all = rare.into_iter().fold(Events::USUAL, Events::with);
+        self.stream.set_option(AssocSel::Current, &Subscription(all)).unwrap();
     }
 
     /// Both ends send all of it at once, and what arrives is what was sent.

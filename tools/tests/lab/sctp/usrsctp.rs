@@ -215,5 +215,10 @@ fn libusrsctp_addresses() {
 
 #[test]
 fn libusrsctp_interleaving() {
-    extended(|site, _| [Opener::We, Opener::They].into_iter().for_each(|opener| site.interleaving(opener)));
+    extended(|site, _| [Opener::We, Opener::They].into_iter().for_each(|opener| site.interleaving(opener, false)));
+}
+
+#[test]
+fn libusrsctp_streams() {
+    extended(|site, _| [Opener::We, Opener::They].into_iter().for_each(|opener| site.streams(opener)));
 }

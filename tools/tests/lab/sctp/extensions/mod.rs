@@ -4,6 +4,7 @@ mod addresses;
 mod authentication;
 mod interleaving;
 mod partial;
+mod streams;
 
 use std::fmt::Debug;
 use std::thread;
