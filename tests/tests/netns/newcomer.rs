@@ -163,17 +163,17 @@ fn readings_that_are_too_old_are_given_up_and_hold_nothing_up() -> io::Result<()
         while begin.elapsed() < PATIENCE {
             n += 1;
             client.say(&format!("reading {n}"))?;
-            if client.await_line(&format!(": reading {n}"))?.starts_with(wanted) {
+            if client.await_line(&format!("reading {n}: "))?.ends_with(wanted) {
                 return Ok(());
             }
         }
         panic!("no {wanted:?}, but {:?}", client.news());
     };
-    talk_until(&mut client, "echo")?;
+    talk_until(&mut client, "came back")?;
     there.set_link("eth0", false)?;
     talk_until(&mut client, "too old")?;
     there.set_link("eth0", true)?;
-    talk_until(&mut client, "echo")?;
+    talk_until(&mut client, "came back")?;
     ends_well(&mut client)?;
     server.await_line("CommLost").map(drop)
 }
