@@ -182,7 +182,7 @@ pub(crate) struct Core {
     pub(crate) complaints: Complaints,
     /// At most [`MAX_CONTROL`], and [`MAX_CONTROL_BYTES`] of the peer's bytes.
     pub(crate) control: VecDeque<Control>,
-    pub(crate) farewell: Option<Farewell>,
+    pub(crate) farewell: Option<Box<Farewell>>,
     pub(crate) events: VecDeque<Event>,
     /// Whether [`Event::Readable`] was said since the queue was last empty.
     readable: bool,

@@ -140,14 +140,14 @@ impl Core {
         let Some(path) = self.paths.get(path) else { return };
         let mut bytes = Vec::new();
         chunk.encode(&mut Writer::new(&mut bytes));
-        self.farewell = Some(Farewell { transmit: path.transmit(), vtag, chunk: bytes });
+        self.farewell = Some(Box::new(Farewell { transmit: path.transmit(), vtag, chunk: bytes }));
     }
 
     /// A packet with a single chunk for where one came from that is no path.
     pub(super) fn say_aside(&mut self, meta: &Meta, chunk: &impl Encode) {
         let mut bytes = Vec::new();
         chunk.encode(&mut Writer::new(&mut bytes));
-        self.farewell = Some(Farewell { transmit: Transmit::back_to(meta), vtag: self.peer_tag, chunk: bytes });
+        self.farewell = Some(Box::new(Farewell { transmit: Transmit::back_to(meta), vtag: self.peer_tag, chunk: bytes }));
     }
 }
 
@@ -155,7 +155,7 @@ impl Association {
     /// The association's last packet, if it has said farewell.
     pub(crate) fn take_farewell(&mut self) -> Option<(Transmit, Vec<u8>)> {
         let Self { core, ext } = self;
-        let Farewell { transmit, vtag, chunk } = core.farewell.take()?;
+        let Farewell { transmit, vtag, chunk } = *core.farewell.take()?;
         let mut packet = Vec::new();
         let header = CommonHeader { src_port: core.local_port, dst_port: core.peer_port, vtag };
         let mut pkt = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));
