@@ -19,6 +19,8 @@ impl Site<'_> {
     pub(crate) fn streams(&self, opener: Opener) {
         let mut plan = self.plan();
         plan.config.stream_reset = true;
+        // With partial reliability libusrsctp may forget to send after a reset of TSNs: it takes its old FORWARD TSN for a new one.
+        plan.config.partial_reliability = false;
         (plan.config.accept_stream_reset, plan.config.accept_association_reset, plan.config.accept_added_streams) = (true, true, true);
         plan.config.max_inbound_streams = 128;
         plan.options = ["reconf=1", "reset=7", "instreams=128"].map(str::to_owned).to_vec();
