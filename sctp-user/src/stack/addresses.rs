@@ -13,6 +13,9 @@ use crate::time::Time;
 use crate::wire::chunk::{Chunk, kind};
 use crate::wire::{Packet, RawChunk};
 
+/// Most addresses that are remembered of those that the host had once.
+const MAX_DEPARTED: usize = 256;
+
 impl Stack {
     /// The association that a packet from an unknown address changes (section 5.2 rules D2 and D2-ext, rulings section 1 row 10): an ASCONF,
     /// with nothing but AUTH before it, names another address of its sender; else the tag tells.
@@ -64,6 +67,12 @@ impl Stack {
         if gained.is_empty() && lost.is_empty() {
             return;
         }
+        // What went while there was no other address to say so from is told with the next change.
+        self.departed.retain(|a| !self.host.contains(a) && !lost.contains(a));
+        self.departed.extend(lost);
+        let excess = self.departed.len().saturating_sub(MAX_DEPARTED);
+        self.departed.drain(..excess);
+        let lost = self.departed.clone();
         for id in self.assocs.ids() {
             let follows = |a: &Association| a.core.cfg.auto_asconf && self.ports.get(a.core.ep).is_some_and(|e| e.bind.is_empty());
             if self.assocs.get(id).is_some_and(follows) {

@@ -101,6 +101,8 @@ pub struct Stack {
     init_ack_limit: Limiter,
     /// The host's own addresses, as far as the driver told.
     host: Vec<IpAddr>,
+    /// Those that it had once and has no more, the latest last; at most 256.
+    departed: Vec<IpAddr>,
     counters: StackCounters,
     /// What associations counted that are gone.
     retired: AssocStats,
@@ -124,6 +126,7 @@ impl Stack {
             ootb_limit: Limiter::new(cfg.ootb_per_second),
             init_ack_limit: Limiter::new(cfg.init_ack_per_second),
             host: Vec::new(),
+            departed: Vec::new(),
             counters: StackCounters::default(),
             retired: AssocStats::default(),
             protection: Protection::default(),

@@ -115,7 +115,7 @@ fn a_client_whose_host_moves() -> io::Result<()> {
     }
     let (here, there) = (Host::new()?, Host::new()?);
     join((&here, "eth0", &["192.0.2.1/24"]), (&there, "eth0", &["192.0.2.7/24"]))?;
-    let mut server = start(&there, "echo_server", &[])?;
+    let mut server = start(&there, "moving_server", &[])?;
     server.await_line("listening on SCTP port 7")?;
     let mut client = start(&here, "moving_client", &["192.0.2.7:7"])?;
     let begin = Instant::now();
@@ -131,12 +131,10 @@ fn a_client_whose_host_moves() -> io::Result<()> {
         panic!("{:?}", client.news());
     };
     talk_until(&mut client, &|known| known.contains("192.0.2.1:"))?;
-    here.add_addr("192.0.2.99/24", "eth0")?;
+    // With the prefix of the first one it would be a secondary address, which Linux removes with that.
+    here.add_addr("192.0.2.99/25", "eth0")?;
     talk_until(&mut client, &|known| known.contains("192.0.2.99:"))?;
     here.ip("addr del 192.0.2.1/24 dev eth0")?;
-    if !here.ip("-o addr show dev eth0")?.contains("192.0.2.99/") {
-        here.add_addr("192.0.2.99/24", "eth0")?;
-    }
     talk_until(&mut client, &|known| known.contains("192.0.2.99:") && !known.contains("192.0.2.1:"))?;
     println!("{n} lines came back, none was lost");
     ends_well(&mut client)?;

@@ -463,3 +463,14 @@ fn a_path_without_a_source_is_left_alone() {
     sent.extend(p.pass(Duration::from_secs(2)));
     assert!(sent.iter().any(|s| s.dst == ip("fd00::2") && s.src == ip("fd00::1") && s.names() == ["HEARTBEAT"]), "{sent:?}");
 }
+
+/// A system that gives a host another address may take the old one away first: for a moment there is none.
+#[test]
+fn the_only_address_may_be_gone_before_there_is_another() {
+    let mut p = open(&[A], &[Z]);
+    assert!(asconfs(&host(&mut p, &[])).is_empty());
+    let asked = asconfs(&host(&mut p, &[B]))[0].clone();
+    assert_eq!((asked.src, asked.asked()), (ip(B), vec![(ADD, ip(B)), (DELETE, ip(A))]));
+    acknowledge(&mut p, asked.serial, &[]);
+    assert_eq!(own(&mut p), ips(&[B]));
+}

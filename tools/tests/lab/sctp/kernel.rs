@@ -56,7 +56,7 @@ impl Lab {
         let start = |arguments: &str| self.scene.interactive(&format!("exec ip netns exec a peer {arguments}"));
         let options = self.transport.options();
         let (ours, theirs, capture) = (addrs(ours), addrs(theirs), self.capture.file());
-        test(&Site { handle: &self.handle, ours, theirs, channel, options, start: &start, capture });
+        test(&Site { handle: &self.handle, ours, theirs, channel, options, start: &start, capture, linux: true });
     }
 
     /// The switch between the first network of the host and ours.
@@ -187,15 +187,14 @@ fn kernel_addresses_over_ip() {
     extended(Transport::Raw, OURS_V6, THEIRS_V6, |site, cut| site.addresses(Opener::They, cut));
 }
 
-/// Linux numbers the fragments of I-DATA in a way of its own.
 #[test]
 fn kernel_interleaving_in_udp() {
-    extended_in_udp(|site, _| site.interleaving(Opener::We, true));
+    extended_in_udp(|site, _| site.interleaving(Opener::We));
 }
 
 #[test]
 fn kernel_interleaving_over_ip() {
-    extended_over_ip(|site, _| site.interleaving(Opener::They, true));
+    extended_over_ip(|site, _| site.interleaving(Opener::They));
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Site<'a> {
     pub(crate) start: &'a dyn Fn(&str) -> Background,
     /// What we send and receive is recorded there.
     pub(crate) capture: &'a Path,
+    /// Whether the peer is Linux, which numbers the fragments of I-DATA in a way of its own.
+    pub(crate) linux: bool,
 }
 
 /// How the two ends are set up.
@@ -54,6 +56,15 @@ impl Site<'_> {
     /// Everything as usual, at all addresses.
     pub(crate) fn plan(&self) -> Plan {
         Plan { config: config(), options: Vec::new(), ours: self.ours.clone(), theirs: self.theirs.clone() }
+    }
+
+    /// As usual, with interleaving.
+    pub(crate) fn interleaved(&self) -> Plan {
+        let mut plan = self.plan();
+        (plan.config.interleaving, plan.config.partial_delivery, plan.config.interleave_streams) = (true, true, true);
+        plan.config.linux_fsn = self.linux;
+        plan.options.push("intl=1".to_owned());
+        plan
     }
 
     fn associate(&self, opener: Opener) -> Talk {

@@ -101,7 +101,7 @@ impl Wires {
         };
         let (channel, options) = (Some(self.transport.channel()), self.transport.options());
         let (ours, theirs, capture) = (addrs(ours), addrs(theirs), self.capture.file());
-        test(&Site { handle: &self.handle, ours, theirs, channel, options, start: &start, capture });
+        test(&Site { handle: &self.handle, ours, theirs, channel, options, start: &start, capture, linux: false });
     }
 
     fn cut(&self, cut: bool) {
@@ -215,7 +215,7 @@ fn libusrsctp_addresses() {
 
 #[test]
 fn libusrsctp_interleaving() {
-    extended(|site, _| [Opener::We, Opener::They].into_iter().for_each(|opener| site.interleaving(opener, false)));
+    extended(|site, _| [Opener::We, Opener::They].into_iter().for_each(|opener| site.interleaving(opener)));
 }
 
 #[test]

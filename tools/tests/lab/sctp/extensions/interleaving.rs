@@ -11,12 +11,10 @@ const SHORT: [usize; 3] = [100, 1, 2000];
 
 impl Site<'_> {
     /// Small messages overtake a message of 1 MiB that was handed over before them, on another stream, each way.
-    pub(crate) fn interleaving(&self, opener: Opener, linux_fsn: bool) {
-        let mut plan = self.plan();
-        (plan.config.interleaving, plan.config.partial_delivery, plan.config.interleave_streams) = (true, true, true);
+    pub(crate) fn interleaving(&self, opener: Opener) {
+        let mut plan = self.interleaved();
         plan.config.scheduler = StreamScheduler::RoundRobin;
-        plan.config.linux_fsn = linux_fsn;
-        plan.options = ["intl=1", "scheduler=rr"].map(str::to_owned).to_vec();
+        plan.options.push("scheduler=rr".to_owned());
         let mut talk = self.associate_as(opener, plan);
         assert!(talk.peer.ask("supports", "supports ").contains(" intl=1"));
 

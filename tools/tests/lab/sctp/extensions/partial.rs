@@ -18,14 +18,10 @@ impl Site<'_> {
     /// The only path is cut while messages of limited lifetime, then of limited retransmissions, are on their way: some are given up,
     /// and what is sent once it is mended arrives. With `interleaving` by I-FORWARD-TSN. `cut` does that.
     pub(crate) fn partial_reliability(&self, opener: Opener, interleaving: bool, cut: &dyn Fn(bool)) {
-        let mut plan = self.plan();
+        let mut plan = if interleaving { self.interleaved() } else { self.plan() };
         (plan.ours, plan.theirs) = (self.ours[..1].to_vec(), self.theirs[..1].to_vec());
         plan.config.partial_reliability = true;
-        plan.options = vec!["pr=1".to_owned()];
-        if interleaving {
-            (plan.config.interleaving, plan.config.partial_delivery, plan.config.interleave_streams) = (true, true, true);
-            plan.options.push("intl=1".to_owned());
-        }
+        plan.options.push("pr=1".to_owned());
         let mut talk = self.associate_as(opener, plan);
         talk.subscribe();
         let supports = talk.peer.ask("supports", "supports ");

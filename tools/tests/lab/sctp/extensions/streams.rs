@@ -67,10 +67,11 @@ impl Site<'_> {
             Opener::They => drop(talk.peer.ask("reset-tsn", "done")),
         }
         talk.peer.note("assoc-reset done");
-        talk.note(|note| match note {
-            Notification::AssociationReset { outcome, .. } => Some(assert_eq!(*outcome, ReconfigOutcome::Performed)),
+        let outcome = talk.note(|note| match note {
+            Notification::AssociationReset { outcome, .. } => Some(*outcome),
             _ => None,
         });
+        assert_eq!(outcome, ReconfigOutcome::Performed);
         talk.exchange(&ALL_SIZES);
         talk.close(opener);
     }
