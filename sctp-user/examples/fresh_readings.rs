@@ -25,11 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         loop {
             match socket.recv()? {
                 Received::Message(_, echo) => {
-                    println!("echo: {}", String::from_utf8_lossy(&echo));
+                    println!("{}: came back", String::from_utf8_lossy(&echo));
                     break;
                 }
                 Received::Notification(Notification::SendFailed { message, .. }) => {
-                    println!("too old: {}", String::from_utf8_lossy(&message.payload));
+                    println!("{}: too old", String::from_utf8_lossy(&message.payload));
                     break;
                 }
                 Received::Notification(Notification::CommLost { reason, .. }) => return Err(format!("{reason:?}").into()),

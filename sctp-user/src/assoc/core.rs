@@ -192,7 +192,7 @@ pub(crate) struct Core {
     /// Whether the user wants to know that all data is acknowledged.
     pub(crate) dry: Dry,
     /// An ICMP port unreachable that is being checked.
-    pub(crate) unreachable: Option<Unreachable>,
+    pub(crate) unreachable: Option<Box<Unreachable>>,
     /// What was counted, but for what the present sender and receiver count.
     pub(crate) counters: AssocStats,
     /// Whether a peer opened it and the program has not been told yet: it counts for the backlog.
@@ -424,7 +424,7 @@ impl Core {
 
     /// What the peer's layer above SCTP said of itself (RFC 5061 section 4.2.6) is for ours.
     pub(super) fn tell_adaptation(&mut self) {
-        self.events.extend(self.peer_terms.adaptation.map(Event::Adaptation));
+        self.events.extend(self.peer_terms.adaptation().map(Event::Adaptation));
     }
 
     /// The association is over: what was not delivered is reported, then the reason.

@@ -291,11 +291,11 @@ impl Core {
     /// there is another one that works.
     pub(crate) fn on_port_unreachable(&mut self, ctx: &mut Context<'_>, addr: IpAddr) {
         let Some(path) = self.paths.find(addr) else { return };
-        match self.unreachable {
+        match self.unreachable.as_deref().copied() {
             Some(u) if u.path == path && ctx.now - u.since >= CONFIRM_AFTER => self.nobody_there(path),
             Some(_) => {}
             None => {
-                self.unreachable = Some(Unreachable { since: ctx.now, path, probes: 1 });
+                self.unreachable = Some(Box::new(Unreachable { since: ctx.now, path, probes: 1 }));
                 self.heartbeat_on(path);
                 self.timers.start(Timer::Unreachable, ctx.now + CONFIRM_AFTER);
             }

@@ -198,6 +198,6 @@ impl Assoc<'_> {
     /// The adaptation layer indication of the peer (RFC 5061 section 4.2.6), if it sent one.
     #[must_use]
     pub fn adaptation(&self) -> Option<u32> {
-        self.core().and_then(|c| c.peer_terms.adaptation)
+        self.core().and_then(|c| c.peer_terms.adaptation())
     }
 }

@@ -409,7 +409,7 @@ impl Stack {
         }
         let Ok(parsed) = Packet::parse_unverified(packet) else { return false };
         let begins = |kind| matches!(kind, kind::INIT | kind::COOKIE_ECHO);
-        let offered = |a: &&mut Association| a.core.local_terms.zero_checksum.is_some() && a.core.state != State::Closed;
+        let offered = |a: &&mut Association| a.core.local_terms.zero_checksum().is_some() && a.core.state != State::Closed;
         let found = self.lookup.get(&key_of(meta, parsed.header)).and_then(|id| self.assocs.get_mut(id)).filter(offered);
         let takes = !parsed.chunks().map_while(Result::ok).any(|c| begins(c.kind));
         match found {

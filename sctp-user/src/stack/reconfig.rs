@@ -54,7 +54,7 @@ impl Assoc<'_> {
 
     fn ask(&mut self, now: Time, what: What) -> Result<(), ReconfigError> {
         let asked = self.stack.with_assoc(now, self.id, |a, ctx| match &mut a.ext.reconfig {
-            Some(reconfig) => reconfig.ask(&mut a.core, ctx, what),
+            Some(reconfig) => reconfig.in_use().ask(&mut a.core, ctx, what),
             None if a.core.state.is_opening() => Err(ReconfigError::Closed),
             None => Err(ReconfigError::NotSupported),
         });

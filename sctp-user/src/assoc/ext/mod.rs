@@ -17,7 +17,8 @@ pub(crate) use self::asconf::{Asconf, Goal};
 pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
 pub(crate) use self::partial_reliability::PartialReliability;
-pub(crate) use self::reconfig::{Reconfig, What};
+use self::reconfig::Reconfig;
+pub(crate) use self::reconfig::{LazyReconfig, What};
 pub use self::terms::{Capabilities, Terms};
 use self::zero_checksum::ZeroChecksum;
 use std::net::IpAddr;
@@ -45,7 +46,7 @@ pub(crate) struct Extensions {
     /// Partial reliability.
     pub(crate) partial_reliability: Option<PartialReliability>,
     /// Stream reconfiguration.
-    pub(crate) reconfig: Option<Box<Reconfig>>,
+    pub(crate) reconfig: Option<LazyReconfig>,
     /// Zero checksum.
     zero_checksum: Option<ZeroChecksum>,
 }
@@ -61,7 +62,7 @@ impl Extensions {
             ecn: Ecn::negotiate(agreed),
             asconf: Asconf::negotiate(core, agreed).map(Box::new),
             partial_reliability: PartialReliability::negotiate(agreed, core),
-            reconfig: Reconfig::negotiate(core).map(Box::new),
+            reconfig: LazyReconfig::negotiate(core),
             zero_checksum: ZeroChecksum::negotiate(core),
         }
     }
@@ -114,7 +115,7 @@ impl Extensions {
         if let Some(pr) = &mut self.partial_reliability {
             pr.on_chunk(core, chunk);
         }
-        if let Some(reconfig) = &mut self.reconfig {
+        if let Some(reconfig) = self.reconfig.as_mut().and_then(|r| r.for_chunk(chunk)) {
             reconfig.on_chunk(core, ctx, chunk);
             self.settle_tsns();
         }
@@ -122,7 +123,7 @@ impl Extensions {
 
     /// The end of a packet, or the beginning of a transmission: what waited for either may go on.
     pub(in crate::assoc) fn advance(&mut self, core: &mut Core, ctx: &mut Context<'_>) {
-        if let Some(reconfig) = self.reconfig.as_mut().filter(|r| r.is_busy()) {
+        if let Some(reconfig) = self.reconfig.as_mut().and_then(LazyReconfig::used_mut).filter(|r| r.is_busy()) {
             reconfig.advance(core, ctx);
             self.settle_tsns();
         }
@@ -130,7 +131,7 @@ impl Extensions {
 
     /// TSNs may have begun anew, and who keeps some has to forget them.
     fn settle_tsns(&mut self) {
-        if self.reconfig.as_mut().is_some_and(|r| r.take_renumbered())
+        if self.reconfig.as_mut().and_then(LazyReconfig::used_mut).is_some_and(Reconfig::take_renumbered)
             && let Some(ecn) = &mut self.ecn
         {
             ecn.begin_anew();
@@ -139,7 +140,7 @@ impl Extensions {
 
     /// The peer restarted, and these extensions with it: the user is told what will not be.
     pub(in crate::assoc) fn give_up(&mut self, core: &mut Core) {
-        if let Some(reconfig) = &mut self.reconfig {
+        if let Some(reconfig) = self.reconfig.as_mut().and_then(LazyReconfig::used_mut) {
             reconfig.give_up(core);
         }
     }
@@ -154,7 +155,7 @@ impl Extensions {
     /// When [`Self::on_timeout`] wants to be called.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let asconf = self.asconf.as_ref().and_then(|a| a.next_deadline());
-        let reconfig = self.reconfig.as_ref().and_then(|r| r.next_deadline());
+        let reconfig = self.reconfig.as_ref().and_then(LazyReconfig::used).and_then(Reconfig::next_deadline);
         [asconf, reconfig].into_iter().flatten().min()
     }
 
@@ -163,7 +164,7 @@ impl Extensions {
         if let Some(asconf) = &mut self.asconf {
             asconf.on_timeout(core, ctx);
         }
-        if let Some(reconfig) = self.reconfig.as_mut().filter(|_| core.state != State::Closed) {
+        if let Some(reconfig) = self.reconfig.as_mut().and_then(LazyReconfig::used_mut).filter(|_| core.state != State::Closed) {
             reconfig.on_timeout(core, ctx);
         }
     }

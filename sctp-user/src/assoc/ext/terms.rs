@@ -76,30 +76,45 @@ impl Capabilities {
 pub struct Terms {
     /// Extensions that it has.
     pub capabilities: Capabilities,
-    /// Adaptation layer indication.
-    pub adaptation: Option<u32>,
-    /// The error detection method by which it takes checksums of zero (RFC 9653).
-    pub zero_checksum: Option<u32>,
-    /// The address that it would like to be the primary path; the peer's only.
-    pub primary: Option<IpAddr>,
+    /// What few say; `None` if nothing of it is said.
+    rare: Option<Box<Rare>>,
     /// The Supported Extensions parameter that says so, as it goes out.
     listed: ArrayVec<u8, MAX_LISTED>,
     /// What it says about authentication.
     pub(crate) auth: KeyVector,
 }
 
+/// What few sides say: most associations shall not carry room for it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct Rare {
+    adaptation: Option<u32>,
+    zero_checksum: Option<u32>,
+    primary: Option<IpAddr>,
+}
+
 impl Terms {
     /// Terms with these capabilities.
     #[must_use]
     pub fn with(capabilities: Capabilities) -> Self {
-        Self {
-            capabilities,
-            adaptation: None,
-            zero_checksum: None,
-            primary: None,
-            listed: capabilities.chunk_types(),
-            auth: KeyVector::default(),
-        }
+        Self { capabilities, rare: None, listed: capabilities.chunk_types(), auth: KeyVector::default() }
+    }
+
+    /// Adaptation layer indication.
+    #[must_use]
+    pub fn adaptation(&self) -> Option<u32> {
+        self.rare.as_ref()?.adaptation
+    }
+
+    /// The error detection method by which it takes checksums of zero (RFC 9653).
+    #[must_use]
+    pub fn zero_checksum(&self) -> Option<u32> {
+        self.rare.as_ref()?.zero_checksum
+    }
+
+    /// The address that it would like to be the primary path; the peer's only.
+    #[must_use]
+    pub fn primary(&self) -> Option<IpAddr> {
+        self.rare.as_ref()?.primary
     }
 
     /// What an association with this configuration says, as far as the transport can: `channel` is the only one that it uses, if that
@@ -116,7 +131,8 @@ impl Terms {
             i_forward_tsn: cfg.partial_reliability && idata::offer(cfg),
         });
         let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
-        Self { auth, adaptation: cfg.adaptation, zero_checksum: ZeroChecksum::offer(cfg, stack, channel), ..terms }
+        let rare = Rare { adaptation: cfg.adaptation, zero_checksum: ZeroChecksum::offer(cfg, stack, channel), primary: None };
+        Self { auth, rare: (rare != Rare::default()).then(|| Box::new(rare)), ..terms }
     }
 
     /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
@@ -127,7 +143,7 @@ impl Terms {
         // Who asks for authenticated changes of addresses gets none from a peer that cannot (rulings section 1 row 16).
         both.asconf &= both.auth || cfg.add_ip_without_auth;
         // Either direction of zero checksums is a matter of its own.
-        Self { auth, adaptation: self.adaptation, zero_checksum: self.zero_checksum, ..Self::with(both) }
+        Self { auth, rare: self.rare, ..Self::with(both) }
     }
 
     /// What of a peer's terms is kept by who said `ours`.
@@ -146,10 +162,14 @@ impl Terms {
         c.auth = self.auth.is_usable();
         match param {
             Param::EcnCapable => c.ecn = true,
-            Param::ZeroChecksum(method) => self.zero_checksum = self.zero_checksum.or(Some(*method)),
+            Param::ZeroChecksum(method) => {
+                self.rare.get_or_insert_default().zero_checksum.get_or_insert(*method);
+            }
             Param::ForwardTsnSupported => c.partial_reliability = true,
-            Param::Adaptation(n) => self.adaptation = Some(*n),
-            Param::SetPrimary { addr, .. } => self.primary = self.primary.or(Some(*addr)),
+            Param::Adaptation(n) => self.rare.get_or_insert_default().adaptation = Some(*n),
+            Param::SetPrimary { addr, .. } => {
+                self.rare.get_or_insert_default().primary.get_or_insert(*addr);
+            }
             Param::SupportedExtensions(types) => {
                 let has = |kind: u8| types.contains(&kind);
                 c.asconf |= has(kind::ASCONF) && has(kind::ASCONF_ACK);
@@ -169,14 +189,14 @@ impl Terms {
         if self.capabilities.ecn {
             params.push(Param::EcnCapable);
         }
-        params.extend(self.zero_checksum.map(Param::ZeroChecksum));
+        params.extend(self.zero_checksum().map(Param::ZeroChecksum));
         if self.capabilities.partial_reliability {
             params.push(Param::ForwardTsnSupported);
         }
-        if let Some(n) = self.adaptation {
+        if let Some(n) = self.adaptation() {
             params.push(Param::Adaptation(n));
         }
-        if let Some(addr) = self.primary {
+        if let Some(addr) = self.primary() {
             params.push(Param::SetPrimary { correlation: 0, addr });
         }
         if !self.listed.is_empty() {

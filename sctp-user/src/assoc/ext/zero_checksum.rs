@@ -22,8 +22,8 @@ impl ZeroChecksum {
 
     /// If the peer takes checksums of zero by a method that we rely on as well (RFC 9653 section 5.2).
     pub(super) fn negotiate(core: &Core) -> Option<Self> {
-        let ours = core.local_terms.zero_checksum?;
-        (core.peer_terms.zero_checksum == Some(ours)).then_some(Self)
+        let ours = core.local_terms.zero_checksum()?;
+        (core.peer_terms.zero_checksum() == Some(ours)).then_some(Self)
     }
 }
 

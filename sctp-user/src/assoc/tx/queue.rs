@@ -31,13 +31,31 @@ struct QueuedMessage {
     seq: u64,
     ppid: Ppid,
     payload: Bytes,
-    opts: SendOptions,
+    opts: Manner,
     /// When it is given up.
     policy: Policy,
     /// Bytes that went out in fragments.
     sent: usize,
     /// Whether a message begins here. It ends here unless [`SendOptions::unfinished`].
     begins: bool,
+}
+
+/// What of the [`SendOptions`] matters to a message that waits: there may be many, and what is rare takes no room.
+#[derive(Clone, Debug, Default)]
+struct Manner {
+    unordered: bool,
+    sack_immediately: bool,
+    unfinished: bool,
+    context: u32,
+    auth_key: Option<KeyId>,
+    path: Option<Box<IpAddr>>,
+}
+
+impl Manner {
+    fn new(opts: &SendOptions) -> Self {
+        let &SendOptions { unordered, sack_immediately, unfinished, context, auth_key, path, .. } = opts;
+        Self { unordered, sack_immediately, unfinished, context, auth_key, path: path.map(Box::new) }
+    }
 }
 
 impl QueuedMessage {
@@ -240,20 +258,24 @@ impl SendQueue {
 
     /// Adds a message; the caller has checked that it is not empty. One that comes in parts is not given up.
     pub(super) fn push(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions, policy: Policy) {
+        self.add(sid, ppid, payload, Manner::new(&opts), policy);
+    }
+
+    fn add(&mut self, sid: StreamId, ppid: Ppid, payload: Bytes, opts: Manner, policy: Policy) {
         let len = payload.len();
         let stream = self.streams.entry(sid).or_default();
         let begins = stream.unfinished.is_none();
         // All fragments of a message go the same way.
         let (ppid, unordered) = stream.unfinished.unwrap_or((ppid, opts.unordered));
-        let opts = SendOptions { unordered, ..opts };
-        stream.unfinished = opts.unfinished.then_some((ppid, unordered));
-        let policy = if begins && !opts.unfinished { policy } else { Policy::Reliable };
+        let (opts, unfinished) = (Manner { unordered, ..opts }, opts.unfinished);
+        stream.unfinished = unfinished.then_some((ppid, unordered));
+        let policy = if begins && !unfinished { policy } else { Policy::Reliable };
         stream.messages.push_back(QueuedMessage { seq: self.next_seq, ppid, payload, opts, policy, sent: 0, begins });
         if let Some(rank) = policy.rank() {
             self.giving_way.get_or_insert_default().insert((rank, self.next_seq, sid));
         }
         stream.bytes += len;
-        stream.ends += usize::from(!opts.unfinished);
+        stream.ends += usize::from(!unfinished);
         self.next_seq += 1;
         self.bytes += len;
         self.messages += 1;
@@ -340,7 +362,7 @@ impl SendQueue {
 
     /// The address that the user wants the next message to go to.
     pub(super) fn path(&self) -> Option<IpAddr> {
-        self.first()?.opts.path
+        self.first()?.opts.path.as_deref().copied()
     }
 
     /// The key that the next message is to be authenticated by, if not the active one.
@@ -527,7 +549,7 @@ impl SendQueue {
         }
         let (mut refused, mut kept) = (Vec::new(), Vec::new());
         let all = self.streams.values().flat_map(|s| &s.messages);
-        let opts: BTreeMap<u64, (SendOptions, Policy)> = all.map(|m| (m.seq, (m.opts, m.policy))).collect();
+        let mut opts: BTreeMap<u64, (Manner, Policy)> = all.map(|m| (m.seq, (m.opts.clone(), m.policy))).collect();
         let mut all = self.drain();
         all.sort_unstable_by_key(|(seq, _)| *seq);
         for (seq, failed) in all {
@@ -535,8 +557,8 @@ impl SendQueue {
         }
         self.streams.retain(|sid, _| sid.0 < first);
         for (seq, m) in kept {
-            let (opts, policy) = opts.get(&seq).copied().unwrap_or_default();
-            self.push(m.sid, m.ppid, m.payload, opts, policy);
+            let (opts, policy) = opts.remove(&seq).unwrap_or_default();
+            self.add(m.sid, m.ppid, m.payload, opts, policy);
         }
         refused
     }

@@ -82,7 +82,7 @@ impl Asconf {
     pub(super) fn negotiate(core: &Core, agreed: Capabilities) -> Option<Self> {
         let peer_tsn = core.rx.as_ref().map(Rx::cum_tsn)?.next();
         let mut this = (agreed.asconf && (agreed.auth || core.cfg.add_ip_without_auth)).then(|| Self::new(core.local_tsn, peer_tsn))?;
-        if let Some(addr) = core.peer_terms.primary {
+        if let Some(addr) = core.peer_terms.primary() {
             // Section 5.4: advice of its INIT or INIT ACK.
             this.work = Some(Box::new(Work { wish: Some(addr), ..Work::default() }));
         }

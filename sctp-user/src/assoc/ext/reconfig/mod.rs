@@ -8,6 +8,7 @@
 //! arrive before it. So a HEARTBEAT rides behind the answer, and new DATA waits for its acknowledgement ([`Renumbering`]).
 
 mod answers;
+mod lazy;
 mod requests;
 
 use core::time::Duration;
@@ -16,6 +17,7 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 
+pub(crate) use self::lazy::LazyReconfig;
 use self::requests::Reply;
 use crate::assoc::core::{Context, Control, Core, Encoded};
 use crate::assoc::rx::{DataOutcome, Rx};
@@ -93,7 +95,7 @@ struct Renumbering {
     done: Option<(Tsn, Tsn)>,
 }
 
-/// State of stream reconfiguration, which is negotiated.
+/// State of stream reconfiguration, once it is used.
 #[derive(Debug)]
 pub(crate) struct Reconfig {
     /// The number of our next request.
@@ -119,13 +121,11 @@ pub(crate) struct Reconfig {
 }
 
 impl Reconfig {
-    /// At its beginning, if both sides have it: request numbers begin with the initial TSNs (section 4.1).
-    pub(super) fn negotiate(core: &Core) -> Option<Self> {
-        let both = core.local_terms.capabilities.reconfig && core.peer_terms.capabilities.reconfig;
-        let peer_tsn = core.rx.as_ref().map(Rx::cum_tsn)?.next();
-        both.then(|| Self {
-            next: core.local_tsn.0,
-            expected: peer_tsn.0,
+    /// At its beginning: the numbers of our first request and of the peer's.
+    pub(super) fn new(next: u32, expected: u32) -> Self {
+        Self {
+            next,
+            expected,
             answered: ArrayVec::new(),
             asks: VecDeque::new(),
             flight: None,
@@ -135,7 +135,7 @@ impl Reconfig {
             last_tsn_reset: None,
             deadline: None,
             renumbered: false,
-        })
+        }
     }
 
     /// The user's request.
