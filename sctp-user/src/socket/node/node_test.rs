@@ -531,7 +531,7 @@ fn addresses_are_added_and_removed_for_associations_to_come() {
 #[test]
 fn keys_and_chunks_of_authentication_are_options() {
     let mut cfg = AssocConfig::rfc();
-    cfg.auth = true;
+    (cfg.auth, cfg.add_ip) = (true, false);
     let mut p = Pair::new(Kind::Many, cfg);
     let now = p.now;
     // The attack class of CVE-2008-3526 and its like: lengths and numbers that a program chose.
