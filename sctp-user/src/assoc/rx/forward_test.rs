@@ -273,3 +273,16 @@ fn after_tsns_began_anew_only_a_forward_tsn_of_the_new_ones_counts() {
         }
     }
 }
+
+#[test]
+fn one_at_the_cumulative_tsn_ends_a_message_whose_rest_was_never_sent() {
+    let mut rx = rx();
+    assert!(accepted(give(&mut rx, 101, 1, Some(0), 'B', b"no more of it")));
+    assert_eq!(forward(&mut rx, 101, &[(1, 0)]), None);
+    assert_eq!(sack(&mut rx), (101, vec![]), "it moves nothing");
+    assert!(accepted(give(&mut rx, 102, 1, Some(1), 'W', b"next")));
+    assert_eq!(read(&mut rx), [b"next"]);
+    // Once more, late.
+    assert_eq!(forward(&mut rx, 101, &[(1, 0)]), None);
+    drained(&mut rx);
+}

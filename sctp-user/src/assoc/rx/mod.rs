@@ -427,7 +427,8 @@ impl Rx {
     }
 }
 
-/// Nothing up to `cum` is missing any more; answers whether that is news. One that came `late` is of TSNs before they began anew.
+/// Nothing up to `cum` is missing any more; answers whether messages up to there may have to be dropped. One that came `late` is of TSNs
+/// before they began anew.
 fn moves_on(tracker: &mut Tracker, sacks: &mut SackOut, cum: Tsn, late: bool) -> bool {
     let stale = late || cum.at_or_before(tracker.cum());
     // It counts as DATA for the SACK. A stale one says that a SACK was lost.
@@ -435,7 +436,9 @@ fn moves_on(tracker: &mut Tracker, sacks: &mut SackOut, cum: Tsn, late: bool) ->
     if !stale {
         tracker.forward(cum);
     }
-    !stale
+    // One at the cumulative TSN does not move it, but may tell that a message of which all fragments that were sent have come goes no
+    // further: Linux gives what it has not sent no TSN.
+    !stale || (!late && cum == tracker.cum())
 }
 
 /// `payload` as bytes of our own: a view of `packet`, or a copy if it is short.

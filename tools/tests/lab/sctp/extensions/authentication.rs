@@ -39,10 +39,13 @@ impl Site<'_> {
 
         set(&talk.stream, &AuthKey { id: KeyId(2), key: SharedKey::new(b"the second key") });
         talk.peer.ask("key 2 the second key", "done");
-        talk.exchange_while(&ALL_SIZES, &["activate 2"], &|stream| set(stream, &AuthActiveKey(KeyId(2))));
-        talk.exchange(&ALL_SIZES);
-        talk.key(2, AuthIndication::NewKey);
+        talk.exchange_while(&ALL_SIZES, &[], &|stream| set(stream, &AuthActiveKey(KeyId(2))));
+        talk.exchange(&[(64, &[100])]);
+        // Linux tells it only while the key is not its own active one.
         talk.peer.note("key 2 new");
+        talk.exchange_while(&ALL_SIZES, &["activate 2"], &|_| ());
+        talk.exchange(&[(64, &[100])]);
+        talk.key(2, AuthIndication::NewKey);
 
         set(&talk.stream, &AuthDeactivateKey(KeyId(1)));
         talk.key(1, AuthIndication::FreeKey);
