@@ -332,6 +332,11 @@ impl Interleaved {
         Ok(self.order.ready.len() > before)
     }
 
+    /// Whether a part of that message is here.
+    pub(super) fn has_part_of(&self, message: &SkippedMid) -> bool {
+        self.partials.contains_key(&Key { sid: message.sid, unordered: message.unordered, mid: message.mid.0 })
+    }
+
     /// The messages in `list` and all before them are not waited for any more (RFC 8260 section 2.3.1).
     pub(super) fn skip(&mut self, list: impl Iterator<Item = SkippedMid>) -> Skipped {
         let mut all = Skipped::default();

@@ -233,7 +233,11 @@ impl Rx {
     pub(crate) fn on_forward_tsn(&mut self, forward: &ForwardTsn<'_>) -> Result<Vec<(StreamId, Ssn, bool)>, &'static str> {
         let (streams, late) = (self.streams, self.is_of_old_numbers(forward.cum_tsn));
         let Assembler::Data(reassembly) = &mut self.assembler else { return Err("FORWARD TSN with I-DATA") };
-        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late) {
+        let moved = moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late);
+        // One at the cumulative TSN does not move it, but may end a message of which all that was sent has come: Linux gives no TSNs to
+        // what it has not sent of a message, so that the next one follows at once.
+        let ends = !late && forward.cum_tsn == self.tracker.cum() && reassembly.is_open_at(forward.cum_tsn);
+        if !moved && !ends {
             return Ok(Vec::new());
         }
         let skipped = reassembly.skip(forward.cum_tsn, forward.skipped.iter().filter(|s| s.sid.0 < streams));
@@ -248,10 +252,14 @@ impl Rx {
     pub(crate) fn on_i_forward_tsn(&mut self, forward: &IForwardTsn<'_>) -> Result<Vec<(StreamId, Ssn, bool)>, &'static str> {
         let (streams, late) = (self.streams, self.is_of_old_numbers(forward.cum_tsn));
         let Assembler::IData(interleaved) = &mut self.assembler else { return Err("I-FORWARD-TSN without I-DATA") };
-        if !moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late) {
+        let moved = moves_on(&mut self.tracker, &mut self.sacks, forward.cum_tsn, late);
+        // As above.
+        let ends = !late && forward.cum_tsn == self.tracker.cum();
+        if !moved && !ends {
             return Ok(Vec::new());
         }
-        let skipped = interleaved.skip(forward.skipped.iter().filter(|s| s.sid.0 < streams));
+        let list: Vec<_> = forward.skipped.iter().filter(|s| s.sid.0 < streams && (moved || interleaved.has_part_of(s))).collect();
+        let skipped = interleaved.skip(list.into_iter());
         self.window.release(skipped.bytes, skipped.pieces);
         Ok(skipped.begun)
     }
@@ -427,8 +435,7 @@ impl Rx {
     }
 }
 
-/// Nothing up to `cum` is missing any more; answers whether messages up to there may have to be dropped. One that came `late` is of TSNs
-/// before they began anew.
+/// Nothing up to `cum` is missing any more; answers whether that is news. One that came `late` is of TSNs before they began anew.
 fn moves_on(tracker: &mut Tracker, sacks: &mut SackOut, cum: Tsn, late: bool) -> bool {
     let stale = late || cum.at_or_before(tracker.cum());
     // It counts as DATA for the SACK. A stale one says that a SACK was lost.
@@ -436,9 +443,7 @@ fn moves_on(tracker: &mut Tracker, sacks: &mut SackOut, cum: Tsn, late: bool) ->
     if !stale {
         tracker.forward(cum);
     }
-    // One at the cumulative TSN does not move it, but may tell that a message of which all fragments that were sent have come goes no
-    // further: Linux gives what it has not sent no TSN.
-    !stale || (!late && cum == tracker.cum())
+    !stale
 }
 
 /// `payload` as bytes of our own: a view of `packet`, or a copy if it is short.

@@ -227,9 +227,14 @@ impl Reassembly {
         &mut self.order.ready
     }
 
+    /// Whether a message is not complete whose fragments have come up to `cum`, the cumulative TSN.
+    pub(crate) fn is_open_at(&self, cum: Tsn) -> bool {
+        self.runs.front().is_some_and(|r| r.first.at_or_before(cum))
+    }
+
     /// Whether nothing can be read until more fragments of the message at `cum`, the cumulative TSN, arrive.
     pub(crate) fn starving(&self, cum: Tsn) -> bool {
-        self.order.ready.is_empty() && self.runs.front().is_some_and(|r| r.first.at_or_before(cum))
+        self.order.ready.is_empty() && self.is_open_at(cum)
     }
 
     /// Takes in a DATA chunk that has not been received before. `before` and `after` tell whether the TSNs next to it have
