@@ -259,7 +259,7 @@ impl AssocConfig {
             ack_per_batch: false,
             ecn: false,
             zero_checksum: true,
-            auth: true,
+            auth: false,
             auth_chunks: ChunkTypes::default(),
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
             auth_keys: KeyRing::default(),

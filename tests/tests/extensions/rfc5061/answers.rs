@@ -370,7 +370,9 @@ fn asconf_of(serial: u32) -> Vec<u8> {
 /// RFC 5061 rows: 4.1.1-8.
 #[test]
 fn where_it_is_off_an_asconf_is_an_unknown_chunk() {
-    let mut p = Puppet::established(AssocConfig::rfc());
+    let mut cfg = AssocConfig::rfc();
+    cfg.add_ip = false;
+    let mut p = Puppet::established(cfg);
     let data = p.data(0, b"behind it");
     let both = [asconf_of(p.tsn), encode(&[data])].concat();
     let sent = p.give_raw(&both);
