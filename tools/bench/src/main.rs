@@ -46,7 +46,9 @@ fn sim(a: &Args) -> link::Sim {
         rtt_ms: a.get("rtt", 50.0),
         loss: a.get::<f64>("loss", 1.0) / 100.0,
         seconds: a.get("seconds", 60.0),
+        queue: a.get("queue", 0),
         seed: a.get("seed", 1),
+        spread_ms: a.get("spread", 0.0),
         size: a.get("size", 1424),
         trace_ms: a.get("trace", 0),
     }
