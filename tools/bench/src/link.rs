@@ -281,7 +281,7 @@ pub fn run<P: MemEndpoint>(cfg: &Config, s: &Sim) {
     e("sacks/data_pkt", sacks as f64 / seen.data as f64);
     e("largest_train", seen.largest_train as f64);
     e("queue_drops", ab.overflow as f64);
-    e("lost_share", (ab.overflow + ab.lost) as f64 / ab.sent as f64);
+    e("lost_ppm", (ab.overflow + ab.lost) as f64 * 1e6 / ab.sent as f64);
     for (name, value) in [("retransmissions", c.rtx), ("t3", c.t3), ("cwnd_end", c.cwnd)] {
         if let Some(value) = value {
             e(name, value as f64);

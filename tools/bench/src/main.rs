@@ -1,6 +1,7 @@
 //! Measures SCTP stacks side by side; `README.md` says how.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: a program that measures time")]
 
+mod crowd;
 mod endpoint;
 mod link;
 mod mem;
@@ -69,11 +70,12 @@ fn main() {
         }
         "pingpong" => with_peer!(peer, P => mem::pingpong::<P>(&cfg, a.get("count", 200_000), 100)),
         "assoc" => with_peer!(peer, P => mem::assoc::<P>(&cfg, a.get("count", 20_000))),
+        "crowd" => crowd::run(a.get("count", 10_000)),
         "idle" => with_peer!(peer, P => mem::idle::<P>(&cfg, a.get("n", 1000), a.get::<u8>("touch", 0) == 1)),
         "sim" => with_peer!(peer, P => link::run::<P>(&cfg, &sim(&a))),
         "table" => summary::print(),
         _ => {
-            eprintln!("sctp-bench bulk|pingpong|assoc|idle|sim|table [--peer NAME] ...: see README.md");
+            eprintln!("sctp-bench bulk|pingpong|assoc|crowd|idle|sim|table [--peer NAME] ...: see README.md");
             std::process::exit(2);
         }
     }
