@@ -96,6 +96,8 @@ struct Family {
     socket: Socket,
     state: UdpSocketState,
     v4: bool,
+    /// Whether the kernel may cut trains and join what arrives.
+    offload: bool,
     /// The rest of a train that the kernel did not take; at most one train, sent before anything else.
     unsent: Option<(Transmit, Vec<u8>)>,
 }
@@ -114,7 +116,7 @@ impl Family {
     fn new(socket: Socket, v4: bool) -> io::Result<Self> {
         let state = set_up(&socket)?;
         errors::enable(&socket, v4)?;
-        Ok(Self { socket, state, v4, unsent: None })
+        Ok(Self { socket, state, v4, offload: true, unsent: None })
     }
 
     fn bind(addr: SocketAddr) -> io::Result<Self> {
@@ -134,6 +136,18 @@ impl Family {
 
     fn port(&self) -> io::Result<u16> {
         self.socket.local_addr()?.as_socket().map(|a| a.port()).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Most datagrams of one system call.
+    fn max_segments(&self) -> usize {
+        if self.offload { self.state.max_gso_segments().max(1) } else { 1 }
+    }
+
+    fn set_offload(&mut self, on: bool) -> io::Result<()> {
+        self.offload = on;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        nix::sys::socket::setsockopt(&self.socket, nix::sys::socket::sockopt::UdpGroSegment, &on)?;
+        Ok(())
     }
 
     fn read_errors(&self, into: &mut VecDeque<NetError>) {
@@ -270,9 +284,18 @@ impl UdpEncap {
             ipv4: self.v4.is_some(),
             ipv6: self.v6.is_some(),
             ecn: cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")),
-            max_segments: self.families().map(|f| f.state.max_gso_segments()).min().unwrap_or(1).max(1),
+            max_segments: self.families().map(Family::max_segments).min().unwrap_or(1),
             df: self.families().all(|f| !f.state.may_fragment()),
         }
+    }
+
+    /// Whether trains are handed to the kernel whole, and received ones joined by it (UDP_SEGMENT and UDP_GRO; the default where there
+    /// are such things). Without, every datagram is a message of its own between the kernel and us, as on other systems.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn set_offload(&mut self, on: bool) -> io::Result<()> {
+        self.v4.iter_mut().chain(&mut self.v6).try_for_each(|family| family.set_offload(on))
     }
 
     /// Says whether this process takes the ICMP errors (the default). A process that shares the sockets and does not receive
@@ -419,7 +442,7 @@ impl Sender<'_> {
         let Some(segment) = t.segment_size.filter(|s| *s < bytes.len()) else {
             return self.datagram(t, bytes);
         };
-        let segments = if singly { 1 } else { self.family.state.max_gso_segments().min(MAX_TRAIN / segment).max(1) };
+        let segments = if singly { 1 } else { self.family.max_segments().min(MAX_TRAIN / segment).max(1) };
         let mut sent = 0usize;
         for piece in bytes.chunks(segment.saturating_mul(segments)) {
             let one = piece.len() <= segment;
@@ -501,7 +524,14 @@ impl Sender<'_> {
     /// them for good. If the datagram itself was at fault, it gets to try again.
     fn forgive(&mut self, t: &Transmit, error: &io::Error) {
         match set_up(&self.family.socket) {
-            Ok(state) => self.family.state = state,
+            Ok(state) => {
+                self.family.state = state;
+                if !self.family.offload
+                    && let Err(again) = self.family.set_offload(false)
+                {
+                    tracing::warn!(%again, "offload is on again");
+                }
+            }
             Err(reset) => {
                 tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again");
             }

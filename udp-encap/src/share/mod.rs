@@ -184,6 +184,14 @@ impl SharedPort {
         self.udp.caps()
     }
 
+    /// See [`UdpEncap::set_offload`]. What is received is joined or not for all who share the port, as the last one wanted it.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn set_offload(&mut self, on: bool) -> io::Result<()> {
+        self.udp.set_offload(on)
+    }
+
     /// What this process is on the port.
     #[must_use]
     pub fn role(&self) -> Role {
