@@ -18,6 +18,7 @@ duel() {
 	case $label in *-gso) set -- "$@" --io gso ;; esac
 	case $label in ours-threaded*) set -- "$@" --threaded on ;; esac
 	case $label in *-plain*) set -- "$@" --offload off ;; esac
+	case $label in *-nodelay) set -- "$@" --nodelay on ;; esac
 	case $label in *-per-batch) set -- "$@" --sack-per-batch on ;; esac
 	timeout 60 "$program" duel --label "$label" --size "$size" --bytes "$bytes" --limit 50 "$@" || echo "# failed: $label $size $*" >&2
 }
@@ -44,7 +45,7 @@ udp_all() {
 		done
 	done
 	for _ in $(seq "$((${REPS:-5} > 5 ? ${REPS:-5} : 5))"); do
-		for p in ideal ours-threaded ours-driven dcsctp-nolog-plain sctp-proto usrsctp; do
+		for p in ideal ours-threaded ours-driven ours-threaded-nodelay ours-driven-nodelay dcsctp-nolog-plain sctp-proto usrsctp; do
 			duel $p 100 1000000 --workload pingpong --cpus 0,1
 		done
 	done

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use mio::event::Source as _;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 use quinn_udp::{UdpSockRef, UdpSocketState};
@@ -98,6 +99,10 @@ struct Family {
     v4: bool,
     /// Whether the kernel may cut trains and join what arrives.
     offload: bool,
+    /// There may be something to read: an event said so, and no read has come back short since.
+    readable: bool,
+    /// There may be ICMP errors to read.
+    erred: bool,
     /// The rest of a train that the kernel did not take; at most one train, sent before anything else.
     unsent: Option<(Transmit, Vec<u8>)>,
 }
@@ -116,7 +121,7 @@ impl Family {
     fn new(socket: Socket, v4: bool) -> io::Result<Self> {
         let state = set_up(&socket)?;
         errors::enable(&socket, v4)?;
-        Ok(Self { socket, state, v4, offload: true, unsent: None })
+        Ok(Self { socket, state, v4, offload: true, readable: true, erred: true, unsent: None })
     }
 
     fn bind(addr: SocketAddr) -> io::Result<Self> {
@@ -344,14 +349,47 @@ impl UdpEncap {
     /// # Errors
     /// `WouldBlock` when both sockets are drained; other errors of the system.
     pub fn recv(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
+        self.note_all();
+        self.recv_ready(batch)
+    }
+
+    /// Something may have come on either socket, which no event tells of.
+    pub(crate) fn note_all(&mut self) {
+        for family in self.v4.iter_mut().chain(&mut self.v6) {
+            (family.readable, family.erred) = (true, true);
+        }
+    }
+
+    /// An event told of one of the sockets.
+    pub(crate) fn note_ready(&mut self, v4: bool, readable: bool, erred: bool) {
+        if let Some(family) = if v4 { &mut self.v4 } else { &mut self.v6 } {
+            // An error fails a read, which then says nothing of what is behind it.
+            family.readable |= readable || erred;
+            family.erred |= erred;
+        }
+    }
+
+    /// Like [`UdpEncap::recv`], from the sockets only that events told of. A read that comes back short has emptied its socket, and
+    /// whatever comes later makes an event of its own: nothing is read in vain to learn what is known.
+    pub(crate) fn recv_ready(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
         self.v6_first = !self.v6_first;
-        let order = if self.v6_first { [&self.v6, &self.v4] } else { [&self.v4, &self.v6] };
-        for family in order.into_iter().flatten() {
+        let order = if self.v6_first { [&mut self.v6, &mut self.v4] } else { [&mut self.v4, &mut self.v6] };
+        for family in order.into_iter().flatten().filter(|family| family.readable) {
             for _ in 0..MAX_ERRORS {
                 match batch.fill(&family.state, UdpSockRef::from(&family.socket)) {
-                    Ok(0) => {}
-                    Ok(n) => return Ok(n),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Ok(filled) => {
+                        family.readable = filled.more;
+                        if filled.trains > 0 {
+                            return Ok(filled.trains);
+                        }
+                        if !filled.more {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        family.readable = false;
+                        break;
+                    }
                     Err(error) if is_pending_icmp(&error) => {
                         if self.reads_errors {
                             family.read_errors(&mut self.errors);
@@ -362,22 +400,34 @@ impl UdpEncap {
             }
         }
         if self.reads_errors {
-            // The readiness edge that brought us here may have been an error's.
-            for family in self.v4.iter().chain(&self.v6) {
+            for family in self.v4.iter_mut().chain(&mut self.v6).filter(|family| family.erred) {
+                family.erred = false;
                 family.read_errors(&mut self.errors);
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// Watches the sockets, each under a token of its own (IPv4 first), for what is wanted now in place of what was.
+    pub(crate) fn watch(&self, registry: &Registry, tokens: [Token; 2], had: Option<Interest>, wanted: Option<Interest>) -> io::Result<()> {
+        for (family, token) in [&self.v4, &self.v6].into_iter().zip(tokens) {
+            let Some(family) = family else { continue };
+            let fd = family.socket.as_raw_fd();
+            let mut source = SourceFd(&fd);
+            match (had, wanted) {
+                (None, Some(wanted)) => source.register(registry, token, wanted)?,
+                (Some(had), Some(wanted)) if had != wanted => source.reregister(registry, token, wanted)?,
+                (Some(_), None) => source.deregister(registry)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the rest of a train waits for [`UdpEncap::flush`].
     #[must_use]
     pub fn has_unsent(&self) -> bool {
         self.families().any(|family| family.unsent.is_some())
-    }
-
-    pub(crate) fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
     }
 
     /// The oldest ICMP error that was found while sending or receiving. Ask after each [`UdpEncap::recv`] and failed send.

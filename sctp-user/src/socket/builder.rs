@@ -149,7 +149,8 @@ impl RuntimeBuilder {
     /// UDP port 9899 on all addresses, shared with the other programs of this user.
     #[must_use]
     pub fn new() -> Self {
-        let udp = UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None, offload: true };
+        let udp =
+            UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None, offload: true };
         Self {
             udp,
             with_udp: true,

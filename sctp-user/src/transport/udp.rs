@@ -178,7 +178,7 @@ impl Transport for UdpTransport {
 
     fn note_ready(&mut self, event: &Event) {
         if self.port.owns(event.token()) {
-            self.port.handle_ready(event.token(), Instant::now());
+            self.port.handle_event(event, Instant::now());
         }
     }
 

@@ -9,10 +9,7 @@ use crate::Args;
 use crate::work::emit;
 
 fn parse(l: &str) -> HashMap<String, f64> {
-    l.split_whitespace()
-        .filter_map(|t| t.split_once('='))
-        .filter_map(|(k, v)| v.parse().ok().map(|v| (k.to_string(), v)))
-        .collect()
+    l.split_whitespace().filter_map(|t| t.split_once('=')).filter_map(|(k, v)| v.parse().ok().map(|v| (k.to_string(), v))).collect()
 }
 
 /// Keeps this process and those that it starts on these processors, such as `0,1`.
@@ -50,8 +47,21 @@ pub fn duel(a: &Args) {
                 c
             }
         };
-        c.args(["--role", role, "--lport", &l.to_string(), "--rport", &r.to_string(), "--count", &count.to_string(), "--size", &size.to_string(), "--workload", &workload]);
-        for k in ["peer", "window", "streams", "unordered", "io", "csum", "mtu", "threaded", "offload", "sack-per-batch"] {
+        c.args([
+            "--role",
+            role,
+            "--lport",
+            &l.to_string(),
+            "--rport",
+            &r.to_string(),
+            "--count",
+            &count.to_string(),
+            "--size",
+            &size.to_string(),
+            "--workload",
+            &workload,
+        ]);
+        for k in ["peer", "window", "streams", "unordered", "io", "csum", "mtu", "threaded", "offload", "sack-per-batch", "nodelay"] {
             if let Some(v) = a.0.get(k) {
                 c.args([&format!("--{k}"), v]);
             }
@@ -93,7 +103,11 @@ pub fn duel(a: &Args) {
     let streams: u32 = a.get("streams", 1);
     let unordered: u8 = a.get("unordered", 0);
     let params = match workload.as_str() {
-        "bulk" => format!("size={size} streams={streams} {} win={}K", if unordered == 1 { "unordered" } else { "ordered" }, a.get::<u64>("window", 1 << 20) >> 10),
+        "bulk" => format!(
+            "size={size} streams={streams} {} win={}K",
+            if unordered == 1 { "unordered" } else { "ordered" },
+            a.get::<u64>("window", 1 << 20) >> 10
+        ),
         "idle" => format!("n={count}"),
         _ => format!("size={size}"),
     };

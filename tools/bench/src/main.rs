@@ -92,6 +92,7 @@ fn program(a: &Args) -> sockets::Program {
         threaded,
         offload,
         sack_per_batch,
+        nodelay: is("nodelay", "off"),
     }
 }
 

@@ -74,7 +74,10 @@ pub fn print() {
     Report::row("bulk 64 B, CPU ns/message", [of("ours-threaded"), of("ours-driven")], ("dcsctp-nolog-gso", of("dcsctp-nolog-gso")), 0.7);
     for metric in ["cpu_us/rt", "p50_us"] {
         let of = |peer: &str| r.least("W2udp", peer, "size=100", metric);
-        Report::row(&format!("ping-pong 100 B, {metric}"), [of("ours-threaded"), of("ours-driven")], ("bare UDP echo", of("ideal")), 1.3);
+        let bare = ("bare UDP echo", of("ideal"));
+        Report::row(&format!("ping-pong 100 B, {metric}"), [of("ours-threaded"), of("ours-driven")], bare, 1.3);
+        let nodelay = [of("ours-threaded-nodelay"), of("ours-driven-nodelay")];
+        Report::row(&format!("ping-pong 100 B, no Nagle, no I bit, {metric}"), nodelay, bare, 1.3);
     }
     println!("\nSACKs per DATA packet in order, least of all runs (0.48 at least, but for ack_per_batch):\n");
     println!("| parameters | peer | SACKs per DATA packet | retransmissions, most |\n| --- | --- | ---: | ---: |");

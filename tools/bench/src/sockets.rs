@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sctp_user::socket::{Driven, Handle, Received, RcvInfo, Runtime, SctpListener, SctpStream, SndInfo, SocketNode};
-use sctp_user::{AssocConfig, Channel, EndpointConfig, PeerAddr, StreamId};
+use sctp_user::socket::{Driven, Handle, RcvInfo, Received, Runtime, SctpListener, SctpStream, SndInfo, SocketNode};
+use sctp_user::{AssocConfig, Channel, EndpointConfig, Families, PeerAddr, StreamId};
 
 use crate::endpoint::Sink;
 use crate::work::*;
@@ -18,9 +18,11 @@ const PORT: u16 = 5001;
 /// IPv4 and UDP, which count in the stack's MTU and not in the harness's.
 const BELOW: usize = 28;
 /// Messages shorter than this are sent and received many in a call.
-const SMALL: usize = 1024;
-/// How many.
+const SMALL: usize = 65_536;
+/// How many at most.
 const MANY: usize = 64;
+/// How many bytes of them.
+const MANY_BYTES: usize = 64_000;
 
 pub struct Program {
     pub server: bool,
@@ -39,6 +41,8 @@ pub struct Program {
     pub offload: bool,
     /// One SACK for a received batch (a deviation, off by default).
     pub sack_per_batch: bool,
+    /// Neither Nagle's algorithm nor requests for immediate acknowledgement: an answer carries the SACK.
+    pub nodelay: bool,
 }
 
 struct Host {
@@ -63,6 +67,11 @@ impl Host {
         (assoc.recv_buffer, assoc.send_buffer) = (w.window, w.window);
         (assoc.outbound_streams, assoc.max_inbound_streams) = (w.streams.max(2), w.streams.max(2));
         assoc.ack_per_batch = w.sack_per_batch;
+        // The server listens on both, but a packet of 1452 bytes for IPv6 too would be one of 1472 for IPv4.
+        assoc.families = Families::Ipv4;
+        if w.nodelay {
+            (assoc.nagle, assoc.sender_i_bit) = (false, false);
+        }
         Ok(Self { handle, assoc: Arc::new(assoc), _driven: driven })
     }
 
@@ -82,8 +91,16 @@ impl Host {
         let a = s.assocs;
         Ok(format!(
             " outpkts={} inpkts={} outdata={} indata={} outsacks={} insacks={} outtrain={} intrain={} rtx={} t3={}",
-            a.out_sctp_packs, a.in_sctp_packs, a.out_data_packs, a.in_data_packs, a.out_sacks, a.in_sacks, a.largest_train_out,
-            s.stack.largest_train_in, a.rtx_chunks, a.t3_expireds
+            a.out_sctp_packs,
+            a.in_sctp_packs,
+            a.out_data_packs,
+            a.in_data_packs,
+            a.out_sacks,
+            a.in_sacks,
+            a.largest_train_out,
+            s.stack.largest_train_in,
+            a.rtx_chunks,
+            a.t3_expireds
         ))
     }
 }
@@ -154,14 +171,7 @@ fn serve_bulk(w: &Program) -> io::Result<()> {
     let (u, wall) = finished.unwrap_or_default();
     let ok = v.errors == 0 && v.msgs == w.count;
     let counters = host.counters()?;
-    println!(
-        "RESULT ok={} bytes={} msgs={} wall={wall:.6} user={:.6} sys={:.6}{counters}",
-        u8::from(ok),
-        v.bytes,
-        v.msgs,
-        u.user,
-        u.sys
-    );
+    println!("RESULT ok={} bytes={} msgs={} wall={wall:.6} user={:.6} sys={:.6}{counters}", u8::from(ok), v.bytes, v.msgs, u.user, u.sys);
     linger(stream);
     Ok(())
 }
@@ -239,7 +249,7 @@ fn bulk(w: &Program) -> io::Result<()> {
         let mut batch: Vec<(Bytes, SndInfo)> = Vec::with_capacity(MANY);
         let mut made = 0;
         while made < w.count || !batch.is_empty() {
-            while made < w.count && batch.len() < MANY {
+            while made < w.count && batch.len() < MANY.min(MANY_BYTES / w.size) {
                 batch.push((message(made as u32, w.size).into(), info(made)));
                 made += 1;
             }
@@ -279,13 +289,7 @@ fn pingpong(w: &Program) -> io::Result<()> {
     let ok = v.errors == 0 && v.msgs == w.count;
     let (p50, p99) = (percentile(&mut took, 0.5) as f64 / 1e3, percentile(&mut took, 0.99) as f64 / 1e3);
     let counters = host.counters()?;
-    println!(
-        "RESULT ok={} msgs={} wall={wall:.6} user={:.6} sys={:.6} p50={p50} p99={p99}{counters}",
-        u8::from(ok),
-        v.msgs,
-        u.user,
-        u.sys
-    );
+    println!("RESULT ok={} msgs={} wall={wall:.6} user={:.6} sys={:.6} p50={p50} p99={p99}{counters}", u8::from(ok), v.msgs, u.user, u.sys);
     stream.close(Duration::from_secs(1))
 }
 

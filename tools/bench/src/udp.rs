@@ -144,7 +144,15 @@ pub fn run<P: MemEndpoint<Datagram: From<Vec<u8>>>>(cfg: &Config, w: &Proc) {
     }
     let (u, wall) = finished.expect("not finished");
     let ok = v.errors == 0 && (!w.server || ping || v.msgs == w.count);
-    print!("RESULT ok={} bytes={} msgs={} wall={wall:.6} user={:.6} sys={:.6} inpkts={pk_in} outpkts={pk_out} syscalls={}", ok as u8, if w.server { v.bytes } else { w.count * w.size as u64 }, w.count, u.user, u.sys, io.syscalls);
+    print!(
+        "RESULT ok={} bytes={} msgs={} wall={wall:.6} user={:.6} sys={:.6} inpkts={pk_in} outpkts={pk_out} syscalls={}",
+        ok as u8,
+        if w.server { v.bytes } else { w.count * w.size as u64 },
+        w.count,
+        u.user,
+        u.sys,
+        io.syscalls
+    );
     if ping && !w.server {
         print!(" p50={} p99={}", percentile(&mut lat, 0.5) as f64 / 1e3, percentile(&mut lat, 0.99) as f64 / 1e3);
     }
