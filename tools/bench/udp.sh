@@ -24,7 +24,7 @@ duel() {
 }
 
 # Repetitions are the outer loop, so that the rows of a table were measured side by side.
-udp_all() {
+udp() {
 	cc -O2 c/usrsctp_peer.c -o "$usrsctp_peer" -lusrsctp -lpthread
 	for _ in $(seq "${REPS:-5}"); do
 		"$bench" raw --io gso
