@@ -20,17 +20,20 @@ impl Rfc9260 {
     }
 
     /// Congestion avoidance: one PMDCS per window of acknowledged data, if the window was full.
+    ///
+    /// Growth that is due while something is missing waits until that has come. After a full queue dropped a packet, it is due
+    /// just before the third miss indication, and would cost a second packet (RFC 4960 section 7.2.2 had it so too).
     fn avoid(&mut self, ack: &AckInfo) {
         let cwnd = self.base.cwnd;
         self.partial_bytes_acked = self.partial_bytes_acked.saturating_add(ack.acked);
         if self.partial_bytes_acked < cwnd {
             return;
         }
-        if ack.was_full(cwnd) && !ack.in_recovery {
+        if !ack.was_full(cwnd) || ack.in_recovery {
+            self.partial_bytes_acked = cwnd;
+        } else if ack.cum_advanced {
             self.partial_bytes_acked -= cwnd;
             self.base.cwnd += self.base.pmdcs;
-        } else {
-            self.partial_bytes_acked = cwnd;
         }
     }
 }
@@ -167,6 +170,17 @@ mod tests {
         cc.on_ack(&ack(2 * PMDCS, start, false));
         assert_eq!(cc.window(), start + PMDCS);
         assert_eq!(cc.snapshot().partial_bytes_acked, 12 * PMDCS - start, "the rest counts towards the next growth");
+    }
+
+    #[test]
+    fn avoidance_does_not_grow_while_a_packet_is_missing() {
+        let mut cc = new(PMDCS, false);
+        cc.base.ssthresh = 0;
+        let start = cc.window();
+        cc.on_ack(&AckInfo { cum_advanced: false, ..ack(start, 2 * start, false) });
+        assert_eq!(cc.window(), start);
+        cc.on_ack(&ack(PMDCS, 2 * start, false));
+        assert_eq!(cc.window(), start + PMDCS, "it was late and not lost: growth is due");
     }
 
     #[test]

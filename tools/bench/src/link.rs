@@ -1,7 +1,7 @@
 //! W5: a simulated path on a virtual clock. Rate, drop-tail queue, delay and random loss, in both directions.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use crate::endpoint::{Config, MemEndpoint, Sent};
@@ -11,12 +11,19 @@ use crate::work::{Usage, Verify, emit, message};
 /// Bytes of IPv4 and UDP header of each packet, which take their time on the link too.
 const BELOW: usize = 28;
 
+/// What waits for the link at most; what comes then is dropped.
+enum Queue {
+    Bytes(f64),
+    /// So many packets, the one that is being sent included; when those that wait have left.
+    Packets(usize, VecDeque<Duration>),
+}
+
 /// One direction.
 struct Link {
     /// Bytes per second.
     rate: f64,
     delay: Duration,
-    queue_limit: f64,
+    queue: Queue,
     loss: f64,
     /// Longest SCTP packet; a longer one vanishes.
     mtu: usize,
@@ -34,7 +41,10 @@ impl Link {
         let mut link = Self {
             rate,
             delay: Duration::from_secs_f64(s.rtt_ms / 2e3),
-            queue_limit: (rate * s.rtt_ms / 1e3).max(3000.0).floor(),
+            queue: match s.queue {
+                0 => Queue::Bytes((rate * s.rtt_ms / 1e3).max(3000.0).floor()),
+                packets => Queue::Packets(packets, VecDeque::new()),
+            },
             loss: s.loss,
             mtu,
             busy_until: Duration::ZERO,
@@ -57,6 +67,18 @@ impl Link {
         (self.rng >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    fn is_full(&mut self, now: Duration, bytes: f64) -> bool {
+        match &mut self.queue {
+            Queue::Bytes(limit) => self.busy_until.saturating_sub(now).as_secs_f64() * self.rate + bytes > *limit,
+            Queue::Packets(limit, leave) => {
+                while leave.front().is_some_and(|at| *at <= now) {
+                    leave.pop_front();
+                }
+                leave.len() >= *limit
+            }
+        }
+    }
+
     /// When the packet arrives, or `None` when it is dropped.
     fn offer(&mut self, now: Duration, bytes: usize) -> Option<Duration> {
         self.sent += 1;
@@ -65,12 +87,14 @@ impl Link {
             return None;
         }
         let bytes = (bytes + BELOW) as f64;
-        let backlog = self.busy_until.saturating_sub(now).as_secs_f64() * self.rate;
-        if backlog + bytes > self.queue_limit {
+        if self.is_full(now, bytes) {
             self.overflow += 1;
             return None;
         }
         self.busy_until = self.busy_until.max(now) + Duration::from_secs_f64(bytes / self.rate);
+        if let Queue::Packets(_, leave) = &mut self.queue {
+            leave.push_back(self.busy_until);
+        }
         if self.rand() < self.loss {
             self.lost += 1;
             return None;
@@ -107,14 +131,18 @@ impl<D> Ord for Arrival<D> {
     }
 }
 
-/// The path and how long it is used. The queue of each direction holds one bandwidth-delay product.
+/// The path and how long it is used.
 pub struct Sim {
     pub mbit: f64,
     pub rtt_ms: f64,
     /// Share of packets that are lost, in each direction.
     pub loss: f64,
     pub seconds: f64,
+    /// Packets that the queue of each direction holds; 0: one bandwidth-delay product.
+    pub queue: usize,
     pub seed: u64,
+    /// The association begins at a time below this, drawn by the seed, and its data as much later; 0: at once.
+    pub spread_ms: f64,
     /// Bytes of a message.
     pub size: usize,
     /// Print counters and window every so many milliseconds; 0: never.
@@ -124,6 +152,11 @@ pub struct Sim {
 impl Sim {
     fn rate(&self) -> f64 {
         self.mbit * 1e6 / 8.0
+    }
+
+    fn params(&self, window: usize) -> String {
+        let queue = if self.queue > 0 { format!(" queue={}", self.queue) } else { String::new() };
+        format!("{}Mbit rtt={}ms loss={}%{queue} win={}K", self.mbit, self.rtt_ms, self.loss * 100.0, window >> 10)
     }
 }
 
@@ -156,21 +189,23 @@ fn has_chunk(packet: &[u8], kind: u8) -> bool {
 /// Sends for as long as the simulation lasts, and reports what arrived.
 pub fn run<P: MemEndpoint>(cfg: &Config, s: &Sim) {
     let (mut ab, mut ba) = (Link::new(s, cfg.mtu, s.seed * 2 + 1), Link::new(s, cfg.mtu, s.seed * 2 + 2));
-    let cfg = Config { streams: 2, ..*cfg };
-    let mut now = Duration::ZERO;
+    let spread = s.spread_ms / 1e3;
+    let mut now = Duration::from_secs_f64(ab.rand() * spread);
+    let data_from = now + Duration::from_secs_f64(ba.rand() * spread);
+    let cfg = Config { streams: 2, id: if spread > 0.0 { s.seed } else { cfg.id }, ..*cfg };
     let mut p = Pair::<P>::new(&cfg, now);
     let mut wire: BinaryHeap<Arrival<P::Datagram>> = BinaryHeap::new();
     let mut v = Verify::new(true, 2);
     let (mut n, mut seq, mut sacks) = (0u64, 0u32, 0u64);
     let mut seen = Seen::default();
     let mut held = None;
-    let end = Duration::from_secs_f64(s.seconds);
+    let end = data_from + Duration::from_secs_f64(s.seconds);
     let mut traced = Duration::ZERO;
     let mut idle_jumps = 0u32;
     p.a.connect(now);
     let usage = Usage::now();
     while now < end {
-        while p.a.is_established() {
+        while now >= data_from && p.a.is_established() {
             let m = held.take().unwrap_or_else(|| message(seq, s.size));
             match p.a.send(now, 0, 42, m, false) {
                 Sent::Accepted => seq += 1,
@@ -203,6 +238,7 @@ pub fn run<P: MemEndpoint>(cfg: &Config, s: &Sim) {
             (None, Some(y)) => y,
             (None, None) => break,
         };
+        let next = if now < data_from { next.min(data_from) } else { next };
         if next > now {
             (idle_jumps, now) = (0, next);
         } else {
@@ -235,8 +271,9 @@ pub fn run<P: MemEndpoint>(cfg: &Config, s: &Sim) {
     let cpu = Usage::now().since(usage).cpu();
     assert_eq!(v.errors, 0, "{}: corrupted, duplicated or misordered", P::NAME);
     assert_eq!(ab.too_long + ba.too_long, 0, "{}: packets longer than the MTU", P::NAME);
-    let params = format!("{}Mbit rtt={}ms loss={}% win={}K", s.mbit, s.rtt_ms, s.loss * 100.0, cfg.window >> 10);
-    let e = |m: &str, x: f64| emit("W5sim", P::NAME, &params, m, x);
+    let params = s.params(cfg.window);
+    let workload = if s.queue > 0 { "queue" } else { "W5sim" };
+    let e = |m: &str, x: f64| emit(workload, P::NAME, &params, m, x);
     let c = p.a.counters();
     e("goodput_share", v.bytes as f64 / s.seconds / s.rate());
     e("fill", v.bytes as f64 / (ab.sent as f64 * (cfg.mtu - BELOW) as f64));
@@ -244,6 +281,7 @@ pub fn run<P: MemEndpoint>(cfg: &Config, s: &Sim) {
     e("sacks/data_pkt", sacks as f64 / seen.data as f64);
     e("largest_train", seen.largest_train as f64);
     e("queue_drops", ab.overflow as f64);
+    e("lost_ppm", (ab.overflow + ab.lost) as f64 * 1e6 / ab.sent as f64);
     for (name, value) in [("retransmissions", c.rtx), ("t3", c.t3), ("cwnd_end", c.cwnd)] {
         if let Some(value) = value {
             e(name, value as f64);

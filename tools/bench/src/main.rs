@@ -1,6 +1,7 @@
 //! Measures SCTP stacks side by side; `README.md` says how.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: a program that measures time")]
 
+mod crowd;
 mod endpoint;
 mod link;
 mod mem;
@@ -46,7 +47,9 @@ fn sim(a: &Args) -> link::Sim {
         rtt_ms: a.get("rtt", 50.0),
         loss: a.get::<f64>("loss", 1.0) / 100.0,
         seconds: a.get("seconds", 60.0),
+        queue: a.get("queue", 0),
         seed: a.get("seed", 1),
+        spread_ms: a.get("spread", 0.0),
         size: a.get("size", 1424),
         trace_ms: a.get("trace", 0),
     }
@@ -67,11 +70,12 @@ fn main() {
         }
         "pingpong" => with_peer!(peer, P => mem::pingpong::<P>(&cfg, a.get("count", 200_000), 100)),
         "assoc" => with_peer!(peer, P => mem::assoc::<P>(&cfg, a.get("count", 20_000))),
+        "crowd" => crowd::run(a.get("count", 10_000)),
         "idle" => with_peer!(peer, P => mem::idle::<P>(&cfg, a.get("n", 1000), a.get::<u8>("touch", 0) == 1)),
         "sim" => with_peer!(peer, P => link::run::<P>(&cfg, &sim(&a))),
         "table" => summary::print(),
         _ => {
-            eprintln!("sctp-bench bulk|pingpong|assoc|idle|sim|table [--peer NAME] ...: see README.md");
+            eprintln!("sctp-bench bulk|pingpong|assoc|crowd|idle|sim|table [--peer NAME] ...: see README.md");
             std::process::exit(2);
         }
     }

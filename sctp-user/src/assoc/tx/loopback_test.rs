@@ -459,7 +459,7 @@ fn single_losses_are_repaired_without_timeouts() {
 fn repeated_fast_retransmission_pays_at_heavy_loss() {
     let time = |repeat_fast_retransmit| {
         let (mut ms, mut expiries) = (0, 0);
-        for seed in 0..5 {
+        for seed in 0..15 {
             let cfg = AssocConfig { repeat_fast_retransmit, ..AssocConfig::rfc() };
             let mut world = World::new(&cfg, seed, [7, 9], Link { loss: 50, ..GOOD });
             let messages = [(0..300).map(|n| (0, message(n, 14_440), SendOptions::ordered())).collect(), VecDeque::new()];
