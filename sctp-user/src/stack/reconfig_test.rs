@@ -535,6 +535,39 @@ fn responses_that_answer_nothing_change_nothing() {
     t.send(false, 14, "on the last one");
 }
 
+/// Vulnerability class 11: str0m #883, a stream that is used again before its reset is finished.
+#[test]
+fn str0m_883_a_stream_is_used_again_before_its_reset_is_done() {
+    let mut t = T::up();
+    t.send(true, 1, "old");
+    let now = t.p.now;
+    t.at_a().reset_streams(now, ResetDirection::Outgoing, &[stream(1)]).unwrap();
+    t.send(true, 1, "new");
+    // What is out is lost, the request too.
+    t.p.a.packets(now);
+    t.send(true, 1, "newer");
+    t.pass(Duration::from_secs(30));
+    assert_eq!(t.read(false), [(1, 0, "old".into()), (1, 0, "new".into()), (1, 1, "newer".into())]);
+}
+
+/// Vulnerability class 11: CVE-2023-2177, streams that are refused leave nothing behind that is half made.
+#[test]
+fn cve_2023_2177_streams_that_are_not_added_are_not_there() {
+    let mut t = T::with(|_| {});
+    for _ in 0..3 {
+        let now = t.p.now;
+        t.at_a().add_streams(now, 5, 5).unwrap();
+        t.settle();
+        let status = t.at_a().status();
+        assert_eq!((status.inbound_streams, status.outbound_streams), (10, 10));
+        let sent = t.at_a().send(now, stream(10), Ppid(1), Bytes::from_static(b"x"), SendOptions::ordered());
+        assert!(sent.is_err(), "{sent:?}");
+        t.send(true, 9, "the last one");
+        t.pass(Duration::from_secs(5));
+        assert_eq!(t.read(false).len(), 1);
+    }
+}
+
 /// Vulnerability class 11: streams beyond what there can be; RFC 6525 sections 5.2.5 and 5.2.6: a limit that can be set.
 /// RFC 6525 rows: 5.1.7-1, 5.2.5-1, 5.2.5-3, 5.2.6-2.
 #[test]

@@ -106,6 +106,24 @@ fn a_random_number_that_has_not_32_bytes_ends_in_an_abort() {
     }
 }
 
+/// Vulnerability class 2: CVE-2026-68320, a list of chunk types that is longer than where it is put.
+#[test]
+fn cve_2026_68320_lists_of_chunk_types_of_any_length_are_kept_whole_or_refused() {
+    let types: Vec<u8> = (0..=255).collect();
+    for len in [1, 15, 16, 17, 20, 21, 100, 255, 256] {
+        // The keys depend on every byte of the list, which has been in a cookie where the peer opened.
+        for open in [opened, accepted] {
+            let (mut p, signer) = open(cfg(&[]), &types[..len], &[1]);
+            let sent = p.send(1, b"odd");
+            assert_eq!(signer.covers(only(&sent)), Some(1), "{len}");
+        }
+    }
+    let params = encode_params(&[Param::Random(&[1; 32]), Param::Chunks(&[9; 257]), Param::HmacAlgo(&[0, 1])]);
+    let mut p = Puppet::new(cfg(&[]));
+    let sent = p.give_in(p.envelope().tagged(0), &[Chunk::Init(p.init_chunk(&params))]);
+    assert_eq!((causes(&sent)[0].0, p.stack.association_count()), (13, 0));
+}
+
 /// RFC 4895 rows: 6.2-3, 6.2-5, 6.2-7, 3.3-1, 6.1-6.
 #[test]
 fn what_the_peer_wants_authenticated_stands_behind_an_auth_chunk() {
