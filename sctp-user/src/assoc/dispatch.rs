@@ -89,7 +89,7 @@ impl Association {
         let was_waiting = core.state == State::ShutdownSent;
         core.complaints.next_packet();
         core.count_packet(from, bytes.len());
-        let alone = packet.chunks().count() == 1;
+        let alone = packet.chunks().nth(1).is_none();
         let mut lowest: Option<Tsn> = None;
         for raw in packet.chunks().skip(skip) {
             let Ok(raw) = raw else { break };

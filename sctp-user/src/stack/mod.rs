@@ -501,12 +501,16 @@ impl Stack {
         let Some(a) = self.assocs.get_mut(id) else { return };
         let core = &mut a.core;
         let closed = core.state == State::Closed;
-        if !closed && !core.queued {
+        let waits = core.queued;
+        if !closed && !waits {
             core.queued = true;
             self.sending.push_back(id);
         }
-        let deadline = a.next_deadline();
-        self.deadlines.set(id, deadline);
+        // One that waits for its turn to send has its deadline set when it has had it: that changes timers anyhow.
+        if closed || !waits {
+            let deadline = a.next_deadline();
+            self.deadlines.set(id, deadline);
+        }
         if let Some((transmit, packet)) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.
             self.replies.push_back(Reply::new(transmit, Bytes::from(packet)));
@@ -519,9 +523,18 @@ impl Stack {
         }
     }
 
+    /// After a message was handed in or read, which changes nothing that [`Self::touch`] has to look after if the association is
+    /// about to send anyhow.
+    fn touch_after_message(&mut self, id: AssocId) {
+        let about_to_send = |a: &Association| a.core.queued && a.core.state != State::Closed && a.core.events.is_empty();
+        if !self.assocs.get(id).is_some_and(about_to_send) {
+            self.touch(id);
+        }
+    }
+
     /// Takes what an association wants to tell the user.
     fn pass_on_events(&mut self, id: AssocId) {
-        let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
+        let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core).filter(|core| !core.events.is_empty()) else { return };
         let ep = core.ep;
         core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
         for e in core.events.drain(..) {
@@ -596,6 +609,8 @@ impl Node for Stack {
         for id in expired {
             self.with_assoc(now, id, |a, ctx| a.on_timeout(ctx));
             self.touch(id);
+            let deadline = self.assocs.get(id).and_then(Association::next_deadline);
+            self.deadlines.set(id, deadline);
         }
     }
 
@@ -702,7 +717,7 @@ impl Assoc<'_> {
     /// The association is closing, the stream does not exist, the message is empty or too long, or the send buffer is full.
     pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
         let sent = self.stack.with_assoc(now, self.id, |a, _| a.core.send(now, sid, ppid, payload, opts));
-        self.stack.touch(self.id);
+        self.stack.touch_after_message(self.id);
         sent.unwrap_or(Err(SendError::Closed))
     }
 
@@ -711,7 +726,7 @@ impl Assoc<'_> {
         let core = &mut self.stack.assocs.get_mut(self.id)?.core;
         let message = core.recv();
         if core.state != State::Closed {
-            self.stack.touch(self.id);
+            self.stack.touch_after_message(self.id);
         } else if message.is_none() && !self.stack.events.iter().any(|(_, id, _)| *id == self.id) {
             self.stack.forget(self.id);
         }

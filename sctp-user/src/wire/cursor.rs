@@ -123,7 +123,8 @@ impl<'a> Writer<'a> {
     pub fn pad4(&mut self) {
         let end = self.start + padded(self.len());
         self.padding = (self.buf.len(), end);
-        self.buf.resize(end, 0);
+        let missing = end - self.buf.len();
+        self.buf.extend_from_slice([0; 3].get(..missing).unwrap_or(&[]));
     }
 
     /// Takes back what the last [`Writer::pad4`] appended, if nothing was written since: a chunk's length covers the padding

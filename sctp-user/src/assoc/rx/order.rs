@@ -98,15 +98,21 @@ impl<S: Sequence> Order<S> {
             return Ok(true);
         }
         let sid = message.sid;
-        if seq != self.turn(sid) {
+        let turn = self.next.get_mut(&sid);
+        if seq != turn.as_deref().copied().unwrap_or_default() {
             return match self.waiting.insert((sid, seq.key()), message) {
                 None => Ok(false),
                 Some(_) => Err(S::USED_TWICE),
             };
         }
+        match turn {
+            Some(turn) => *turn = seq.following(),
+            None => drop(self.next.insert(sid, seq.following())),
+        }
         self.put(message);
-        self.next.insert(sid, seq.following());
-        self.release(sid);
+        if !self.waiting.is_empty() {
+            self.release(sid);
+        }
         Ok(true)
     }
 

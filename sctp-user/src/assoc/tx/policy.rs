@@ -38,6 +38,11 @@ impl Policy {
         }
     }
 
+    /// Whether it has a lifetime.
+    pub(super) fn may_expire(self) -> bool {
+        matches!(self, Self::Until(_))
+    }
+
     /// Whether the lifetime has ended (RFC 3758 section 4.1 rules TR3 and TR4).
     pub(super) fn is_expired(self, now: Time) -> bool {
         matches!(self, Self::Until(end) if end <= now)

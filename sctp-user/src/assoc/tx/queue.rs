@@ -90,7 +90,53 @@ struct OutStream {
     active: bool,
 }
 
+/// What the next chunk will be of. It is asked for many times for each chunk, so it is kept beside the streams, of which there may be
+/// thousands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Head {
+    sid: StreamId,
+    /// What is not sent of the message, in bytes; zero if what follows of it is not here yet.
+    rest: usize,
+    /// The beginning of a message has left, and its end has not.
+    begun: bool,
+    /// And its other fragments are here.
+    mid_message: bool,
+    /// An immediate SACK is wanted.
+    urgent: bool,
+    /// It has an address or a key of its own, or its lifetime may have ended: the message itself tells more.
+    particular: bool,
+}
+
 impl OutStream {
+    /// What it would send next, as the stream `sid`.
+    fn head(&self, sid: StreamId) -> Head {
+        let first = self.messages.front();
+        Head {
+            sid,
+            rest: first.map_or(0, |m| m.payload.len() - m.sent),
+            begun: self.begun,
+            mid_message: self.begun && self.ends > 0,
+            urgent: first.is_some_and(|m| m.opts.sack_immediately),
+            particular: first.is_some_and(|m| m.opts.path.is_some() || m.opts.auth_key.is_some() || m.policy.may_expire()),
+        }
+    }
+
+    /// The last of the message that was begun has left, or never will.
+    fn end_message(&mut self, unordered: bool) {
+        let counter = if unordered { &mut self.next_unordered } else { &mut self.next_mid };
+        *counter = counter.next();
+        self.next_fsn = Fsn(0);
+        self.begun = false;
+        self.ends -= 1;
+    }
+
+    /// Tells the scheduler of what the stream `sid` was served.
+    fn tell_served(&mut self, sid: StreamId, format: FragmentFormat, scheduler: &mut dyn Scheduler) {
+        let next = self.ready(EARLY, format);
+        self.active = next.is_some();
+        scheduler.served(sid, core::mem::take(&mut self.served), next);
+    }
+
     /// What it would send next, if it should have its turn: a whole message, or much of one, or, where nothing waits for the end
     /// of a message that was begun, whatever is there of it.
     fn ready(&self, early: usize, format: FragmentFormat) -> Option<Next> {
@@ -175,8 +221,8 @@ pub(super) struct SendQueue {
     format: FragmentFormat,
     /// The number of the second fragment of a message.
     second: Fsn,
-    /// The stream whose message is next.
-    head: Option<StreamId>,
+    /// The stream whose message is next, as it is now.
+    head: Option<Head>,
     bytes: usize,
     messages: usize,
     next_seq: u64,
@@ -234,7 +280,7 @@ impl SendQueue {
 
     /// The stream that the next chunk must be of if it shall go with one of `sid` in a packet, as far as the scheduler is concerned.
     pub(super) fn goes_with(&self, sid: StreamId) -> bool {
-        self.head == Some(sid) || !self.scheduler.keeps_packets_apart()
+        self.head.is_some_and(|head| head.sid == sid) || !self.scheduler.keeps_packets_apart()
     }
 
     /// Whether chunks of different streams never share a packet.
@@ -279,7 +325,16 @@ impl SendQueue {
         self.next_seq += 1;
         self.bytes += len;
         self.messages += 1;
-        self.activate(sid, EARLY);
+        if self.head.is_some_and(|head| head.sid == sid) {
+            self.head = Some(stream.head(sid));
+        }
+        if !stream.active
+            && let Some(next) = stream.ready(EARLY, self.format)
+        {
+            stream.active = true;
+            self.scheduler.activate(sid, next);
+            self.choose();
+        }
     }
 
     /// Tells the scheduler of a stream that should have its turn.
@@ -293,9 +348,21 @@ impl SendQueue {
 
     /// Has the scheduler choose, unless a message must be sent to its end first.
     fn choose(&mut self) {
-        if self.format.interleaves() || !self.head.and_then(|sid| self.streams.get(&sid)).is_some_and(|s| s.begun) {
-            self.head = self.scheduler.pick();
+        if self.format.interleaves() || !self.head.is_some_and(|head| head.begun) {
+            let sid = self.scheduler.pick();
+            if sid != self.head.map(|head| head.sid) {
+                self.set_head(sid);
+            }
         }
+    }
+
+    fn set_head(&mut self, sid: Option<StreamId>) {
+        self.head = sid.and_then(|sid| self.streams.get(&sid).map(|s| s.head(sid)));
+    }
+
+    /// Something was taken back, maybe from the stream that is next.
+    fn refresh_head(&mut self) {
+        self.set_head(self.head.map(|head| head.sid));
     }
 
     /// The send buffer is full: messages without an end may leave.
@@ -331,13 +398,20 @@ impl SendQueue {
                 self.scheduler.deactivate(sid);
             }
         }
+        self.refresh_head();
         self.choose();
         dropped.sort_unstable_by_key(|(seq, _)| *seq);
         Some(dropped.into_iter().map(|(_, m)| m).collect())
     }
 
     fn first(&self) -> Option<&QueuedMessage> {
-        self.streams.get(&self.head?)?.messages.front()
+        self.streams.get(&self.head?.sid)?.messages.front()
+    }
+
+    /// The next message, if it is one about which there is more to know than [`Head`] says.
+    fn particular(&self) -> Option<&QueuedMessage> {
+        debug_assert_eq!(self.head, self.head.and_then(|head| Some(self.streams.get(&head.sid)?.head(head.sid))));
+        if self.head?.particular { self.first() } else { None }
     }
 
     /// User data in the next chunk if fragments have at most `max` bytes.
@@ -347,12 +421,12 @@ impl SendQueue {
 
     /// What is not sent of the next message, in bytes.
     pub(super) fn rest(&self) -> Option<usize> {
-        self.first().map(|m| m.payload.len() - m.sent)
+        self.head.map(|head| head.rest).filter(|rest| *rest > 0)
     }
 
     /// Whether a message is out in part: its other fragments, which are here, should follow soon.
     pub(super) fn mid_message(&self) -> bool {
-        self.head.and_then(|sid| self.streams.get(&sid)).is_some_and(|s| s.begun && s.ends > 0)
+        self.head.is_some_and(|head| head.mid_message)
     }
 
     /// Whether the beginning of a message has left and its end has not.
@@ -362,12 +436,12 @@ impl SendQueue {
 
     /// The address that the user wants the next message to go to.
     pub(super) fn path(&self) -> Option<IpAddr> {
-        self.first()?.opts.path.as_deref().copied()
+        self.particular()?.opts.path.as_deref().copied()
     }
 
     /// The key that the next message is to be authenticated by, if not the active one.
     pub(super) fn auth_key(&self) -> Option<KeyId> {
-        self.first()?.opts.auth_key
+        self.particular()?.opts.auth_key
     }
 
     /// Whether any message is to be authenticated by this very key.
@@ -377,21 +451,24 @@ impl SendQueue {
 
     /// Whether the next message asks for an immediate SACK, that is, for haste.
     pub(super) fn is_urgent(&self) -> bool {
-        self.first().is_some_and(|m| m.opts.sack_immediately)
+        self.head.is_some_and(|head| head.urgent)
     }
 
     /// Takes the next chunk, of at most `max` bytes of user data.
     pub(super) fn pop(&mut self, max: usize) -> Option<Fragment> {
-        let sid = self.head?;
+        let sid = self.head?.sid;
         let stream = self.streams.get_mut(&sid)?;
         let m = stream.messages.front_mut()?;
         let len = (m.payload.len() - m.sent).min(max.max(1));
         let last = m.sent + len == m.payload.len();
         let counter = if m.opts.unordered { &mut stream.next_unordered } else { &mut stream.next_mid };
+        let offset = m.sent;
+        m.sent += len;
         let fragment = Fragment {
             seq: m.seq,
-            whole: m.payload.clone(),
-            offset: m.sent,
+            // The last one takes it over: a message in one chunk is never shared.
+            whole: if last { core::mem::take(&mut m.payload) } else { m.payload.clone() },
+            offset,
             len,
             sid,
             mid: *counter,
@@ -406,10 +483,9 @@ impl SendQueue {
             ends: !m.opts.unfinished,
             policy: m.policy,
         };
-        if let Some((rank, others)) = m.policy.rank().filter(|_| m.sent == 0).zip(self.giving_way.as_mut()) {
+        if let Some((rank, others)) = m.policy.rank().filter(|_| offset == 0).zip(self.giving_way.as_mut()) {
             others.remove(&(rank, m.seq, sid));
         }
-        m.sent += len;
         self.bytes -= len;
         stream.bytes -= len;
         stream.served += len;
@@ -419,22 +495,31 @@ impl SendQueue {
             stream.messages.pop_front();
             self.messages -= 1;
         }
-        if last && fragment.ends {
-            self.end_message(sid, fragment.unordered);
-        } else if self.format.interleaves() {
-            self.tell_served(sid);
+        let ended = last && fragment.ends;
+        if ended {
+            stream.end_message(fragment.unordered);
+        }
+        let mut next = Some(sid);
+        if ended || self.format.interleaves() {
+            stream.tell_served(sid, self.format, &mut *self.scheduler);
+            next = self.scheduler.pick();
+        }
+        if next == Some(sid) {
+            self.head = Some(stream.head(sid));
+        } else {
+            self.set_head(next);
         }
         Some(fragment)
     }
 
     /// Whether the message at the head has outlived its time, and whether something of it was sent.
     pub(super) fn expired_head(&self, now: Time) -> Option<bool> {
-        self.first().filter(|m| m.policy.is_expired(now)).map(|m| m.sent > 0)
+        self.particular().filter(|m| m.policy.is_expired(now)).map(|m| m.sent > 0)
     }
 
     /// Stream and place of the message at the head.
     pub(super) fn head_message(&self) -> Option<(StreamId, u64)> {
-        Some((self.head?, self.first()?.seq))
+        Some((self.head?.sid, self.first()?.seq))
     }
 
     /// Whether there would be `bytes` less, and one message at least, without those messages of which `gives_way` says so.
@@ -453,7 +538,7 @@ impl SendQueue {
 
     /// Takes out the message at the head, of which nothing was sent.
     pub(super) fn abandon_head(&mut self) -> Option<(Undelivered, Policy)> {
-        self.abandon(self.head?, 0)
+        self.abandon(self.head?.sid, 0)
     }
 
     /// Takes out the least important of the messages that make room for others, of which nothing was sent.
@@ -484,8 +569,9 @@ impl SendQueue {
         if at == 0 && core::mem::take(&mut stream.active) {
             self.scheduler.deactivate(sid);
             self.activate(sid, EARLY);
-            self.choose();
         }
+        self.refresh_head();
+        self.choose();
         let policy = m.policy;
         Some((m.undelivered(sid), policy))
     }
@@ -517,29 +603,12 @@ impl SendQueue {
         self.bytes -= rest;
         stream.bytes -= rest;
         self.messages -= 1;
-        self.end_message(sid, m.opts.unordered);
+        stream.end_message(m.opts.unordered);
+        stream.tell_served(sid, self.format, &mut *self.scheduler);
+        let next = self.scheduler.pick();
+        self.set_head(next);
         let policy = m.policy;
         Some((stand_in, m.undelivered(sid), policy))
-    }
-
-    /// The last of the message that was begun in `sid` has left, or never will.
-    fn end_message(&mut self, sid: StreamId, unordered: bool) {
-        let Some(stream) = self.streams.get_mut(&sid) else { return };
-        let counter = if unordered { &mut stream.next_unordered } else { &mut stream.next_mid };
-        *counter = counter.next();
-        stream.next_fsn = Fsn(0);
-        stream.begun = false;
-        stream.ends -= 1;
-        self.tell_served(sid);
-    }
-
-    /// Tells the scheduler of what `sid` was served, and has it choose again.
-    fn tell_served(&mut self, sid: StreamId) {
-        let Some(stream) = self.streams.get_mut(&sid) else { return };
-        let next = stream.ready(EARLY, self.format);
-        stream.active = next.is_some();
-        self.scheduler.served(sid, core::mem::take(&mut stream.served), next);
-        self.head = self.scheduler.pick();
     }
 
     /// Takes out what waits on streams from `first` on, of which nothing was sent yet.

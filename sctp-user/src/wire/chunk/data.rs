@@ -8,6 +8,9 @@ use crate::wire::packet::RawChunk;
 /// Length of a DATA chunk without user data, in bytes.
 pub const DATA_CHUNK_HEADER_LEN: usize = 16;
 
+/// Most user data that the length of a chunk can tell of; more is cut off, as [`Writer::chunk`] does.
+const MAX_PAYLOAD: usize = u16::MAX as usize - DATA_CHUNK_HEADER_LEN;
+
 pub(super) const E_BIT: u8 = 1;
 pub(super) const B_BIT: u8 = 2;
 pub(super) const U_BIT: u8 = 4;
@@ -57,12 +60,18 @@ impl Encode for Data<'_> {
     fn encode(&self, w: &mut Writer<'_>) {
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
         let flags = bit(self.immediate, I_BIT) | bit(self.unordered, U_BIT) | bit(self.begin, B_BIT) | bit(self.end, E_BIT);
-        w.chunk(kind::DATA, flags, |w| {
-            w.u32(self.tsn.0);
-            w.u16(self.sid.0);
-            w.u16(self.ssn.0);
-            w.u32(self.ppid.0);
-            w.bytes(self.payload);
-        });
+        // The chunk of which there are the most: its header is put together first and written at once.
+        let payload = self.payload.get(..MAX_PAYLOAD).unwrap_or(self.payload);
+        let len = u16::try_from(DATA_CHUNK_HEADER_LEN + payload.len()).unwrap_or(u16::MAX);
+        let mut header = [0; DATA_CHUNK_HEADER_LEN];
+        (header[0], header[1]) = (kind::DATA, flags);
+        header[2..4].copy_from_slice(&len.to_be_bytes());
+        header[4..8].copy_from_slice(&self.tsn.0.to_be_bytes());
+        header[8..10].copy_from_slice(&self.sid.0.to_be_bytes());
+        header[10..12].copy_from_slice(&self.ssn.0.to_be_bytes());
+        header[12..].copy_from_slice(&self.ppid.0.to_be_bytes());
+        w.bytes(&header);
+        w.bytes(payload);
+        w.pad4();
     }
 }
