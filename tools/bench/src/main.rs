@@ -3,9 +3,13 @@
 
 mod crowd;
 mod endpoint;
+mod lines;
 mod link;
 mod mem;
 mod peers;
+mod plot;
+mod report;
+mod results;
 mod summary;
 mod work;
 
@@ -73,9 +77,10 @@ fn main() {
         "crowd" => crowd::run(a.get("count", 10_000)),
         "idle" => with_peer!(peer, P => mem::idle::<P>(&cfg, a.get("n", 1000), a.get::<u8>("touch", 0) == 1)),
         "sim" => with_peer!(peer, P => link::run::<P>(&cfg, &sim(&a))),
+        "report" => report::write(std::path::Path::new(&a.str("docs", "../../docs"))),
         "table" => summary::print(),
         _ => {
-            eprintln!("sctp-bench bulk|pingpong|assoc|crowd|idle|sim|table [--peer NAME] ...: see README.md");
+            eprintln!("sctp-bench bulk|pingpong|assoc|crowd|idle|sim|table|report [--peer NAME] ...: see README.md");
             std::process::exit(2);
         }
     }
