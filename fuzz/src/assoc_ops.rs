@@ -17,7 +17,7 @@ use sctp_user::{
     Reliability, SeededEntropy, SendOptions, Stack, StackConfig, StreamId, StreamScheduler, Time, Train, Transmit, Vtag,
 };
 
-use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge, reconfigure, request_of};
+use crate::chunk::{FuzzChunk, FuzzInit, FuzzParam, Knowledge, reconfigure};
 
 const MAX_OPS: usize = 300;
 /// Packets that a stack may want to send at one moment, and timers that may fire within one step: more is a loop.
@@ -469,7 +469,7 @@ impl World {
                 Chunk::Asconf(c) => self.known.asked = c.serial.0,
                 Chunk::Reconfig(c) => {
                     for param in c.params() {
-                        self.known.requested = request_of(&param.unwrap_or_else(|e| panic!("{e}"))).unwrap_or(self.known.requested);
+                        self.known.requested = param.unwrap_or_else(|e| panic!("{e}")).request().unwrap_or(self.known.requested);
                     }
                 }
                 _ => {}

@@ -10,7 +10,7 @@ use sctp_user::wire::chunk::{
 };
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::param::Param;
-use sctp_user::wire::{Chunk, PacketWriter};
+use sctp_user::wire::{Chunk, Encode as _, PacketWriter};
 use sctp_user::{Assoc, Fsn, Mid, Ppid, ResetDirection, Serial, Ssn, StreamId, Time, Tsn, Vtag};
 
 /// Most items of any list in a chunk.
@@ -457,18 +457,6 @@ impl FuzzChunk {
                 w.push(&Bytes(&raw));
             }
         }
-    }
-}
-
-/// The number of a request.
-pub(crate) fn request_of(param: &ReconfigParam<'_>) -> Option<u32> {
-    match *param {
-        ReconfigParam::OutgoingReset { request, .. }
-        | ReconfigParam::IncomingReset { request, .. }
-        | ReconfigParam::TsnReset { request }
-        | ReconfigParam::AddOutgoing { request, .. }
-        | ReconfigParam::AddIncoming { request, .. } => Some(request),
-        _ => None,
     }
 }
 

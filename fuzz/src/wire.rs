@@ -2,7 +2,7 @@
 
 use sctp_user::wire::cursor::Writer;
 use sctp_user::wire::packet::RawChunk;
-use sctp_user::wire::{Cause, Causes, Chunk, Encode, Packet, Param, Params, checksum, dump};
+use sctp_user::wire::{Cause, Causes, Chunk, Encode, Item as _, Packet, Param, Params, checksum, dump};
 
 /// A packet with a right checksum, otherwise arbitrary: every chunk, parameter and cause is decoded, and the whole is printed.
 pub fn packet(data: &[u8]) {

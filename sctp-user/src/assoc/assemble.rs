@@ -11,7 +11,7 @@ use super::state::State;
 use crate::event::PathState;
 use crate::net::{Ecn, Transmit};
 use crate::num::Vtag;
-use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown, kind};
+use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown, Verbatim, kind};
 use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
 
 /// Where a packet goes, and from which of our addresses.
@@ -294,7 +294,7 @@ impl Core {
                 }
             }
             Control::ShutdownAck => pkt.push(&Chunk::ShutdownAck),
-            Control::Encoded(c) => pkt.push(c),
+            Control::Encoded(c) => pkt.push(&Verbatim(&c.bytes)),
         }
     }
 

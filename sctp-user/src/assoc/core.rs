@@ -27,8 +27,6 @@ use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
 use crate::stats::AssocStats;
 use crate::time::Time;
-use crate::wire::chunk::Encode;
-use crate::wire::cursor::Writer;
 
 /// Most control chunks that wait for transmission; answers beyond are dropped, the peer asks again.
 const MAX_CONTROL: usize = 64;
@@ -69,13 +67,6 @@ pub(crate) struct Encoded {
     pub(crate) path: Option<PathId>,
     /// The source that it leaves from, if not the one that the path was confirmed with.
     pub(crate) source: Option<IpAddr>,
-}
-
-impl Encode for Encoded {
-    fn encode(&self, w: &mut Writer<'_>) {
-        w.bytes(&self.bytes);
-        w.pad4();
-    }
 }
 
 impl Control {

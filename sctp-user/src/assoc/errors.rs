@@ -13,8 +13,8 @@ use crate::event::Event;
 use crate::net::{Meta, Transmit};
 use crate::num::Vtag;
 use crate::time::Time;
-use crate::wire::chunk::{Abort, ErrorChunk};
-use crate::wire::cursor::{Writer, padded};
+use crate::wire::chunk::{Abort, ErrorChunk, Verbatim};
+use crate::wire::cursor::padded;
 use crate::wire::packet::{CHUNK_HEADER_LEN, COMMON_HEADER_LEN};
 use crate::wire::{Cause, CommonHeader, Encode, PacketWriter, RawChunk};
 
@@ -138,16 +138,12 @@ impl Core {
     /// The same to another path.
     pub(super) fn say_farewell_on(&mut self, path: PathId, vtag: Vtag, chunk: &impl Encode) {
         let Some(path) = self.paths.get(path) else { return };
-        let mut bytes = Vec::new();
-        chunk.encode(&mut Writer::new(&mut bytes));
-        self.farewell = Some(Box::new(Farewell { transmit: path.transmit(), vtag, chunk: bytes }));
+        self.farewell = Some(Box::new(Farewell { transmit: path.transmit(), vtag, chunk: chunk.to_vec() }));
     }
 
     /// A packet with a single chunk for where one came from that is no path.
     pub(super) fn say_aside(&mut self, meta: &Meta, chunk: &impl Encode) {
-        let mut bytes = Vec::new();
-        chunk.encode(&mut Writer::new(&mut bytes));
-        self.farewell = Some(Box::new(Farewell { transmit: Transmit::back_to(meta), vtag: self.peer_tag, chunk: bytes }));
+        self.farewell = Some(Box::new(Farewell { transmit: Transmit::back_to(meta), vtag: self.peer_tag, chunk: chunk.to_vec() }));
     }
 }
 
@@ -163,14 +159,5 @@ impl Association {
         pkt.push(&Verbatim(&chunk));
         core.seal(ext, pkt);
         Some((transmit, packet))
-    }
-}
-
-/// A chunk that is encoded already.
-struct Verbatim<'a>(&'a [u8]);
-
-impl Encode for Verbatim<'_> {
-    fn encode(&self, w: &mut Writer<'_>) {
-        w.bytes(self.0);
     }
 }

@@ -12,9 +12,9 @@ use super::tx::FragmentFormat;
 use crate::error::CloseReason;
 use crate::net::Meta;
 use crate::num::Vtag;
-use crate::wire::Cause;
 use crate::wire::chunk::{Abort, Init};
 use crate::wire::param;
+use crate::wire::{Cause, Encode as _};
 
 /// What a stale cookie makes us ask for on top of the round trip (section 5.2.6: at most a second).
 const PRESERVATIVE_MARGIN: Duration = Duration::from_secs(1);

@@ -7,9 +7,10 @@ use arrayvec::ArrayVec;
 
 use super::cookie::MAX_ADDRS;
 use super::ext::{Capabilities, Terms};
+use crate::wire::Encode as _;
 use crate::wire::cause::Cause;
 use crate::wire::chunk::Init;
-use crate::wire::cursor::{Writer, padded};
+use crate::wire::cursor::padded;
 use crate::wire::param::{self, Param};
 use crate::wire::tlv::{Action, Tlv};
 
@@ -123,9 +124,7 @@ impl Offer<'_> {
     /// (RFC 3758 section 3.3.2).
     pub(crate) fn unrecognized(&mut self, ours: Capabilities) -> &[u8] {
         if core::mem::take(&mut self.forward_tsn) && !ours.partial_reliability {
-            let mut raw = Vec::new();
-            Param::ForwardTsnSupported.encode(&mut Writer::new(&mut raw));
-            self.report(&raw);
+            self.report(&Param::ForwardTsnSupported.to_vec());
         }
         &self.unrecognized
     }

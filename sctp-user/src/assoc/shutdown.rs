@@ -7,8 +7,8 @@ use super::tx::{Begun, SackSummary};
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::num::Tsn;
-use crate::wire::Cause;
 use crate::wire::chunk::ShutdownComplete;
+use crate::wire::{Cause, Encode as _};
 
 impl Core {
     /// The user's SHUTDOWN primitive.

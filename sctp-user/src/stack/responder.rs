@@ -20,7 +20,7 @@ use crate::num::{Tsn, Vtag};
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams, kind};
 use crate::wire::cursor::Writer;
-use crate::wire::{Cause, Chunk, CommonHeader, Packet, Param, RawChunk};
+use crate::wire::{Cause, Chunk, CommonHeader, Encode as _, Packet, Param, RawChunk};
 
 /// An INIT and where it came from.
 struct Incoming<'a> {

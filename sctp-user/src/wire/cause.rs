@@ -1,5 +1,6 @@
 //! Error causes of ABORT and ERROR (RFC 9260 section 3.3.10).
 
+use super::chunk::Encode;
 use super::cursor::{Reader, Writer};
 use super::tlv::{Tlv, TlvError, TlvIter};
 use crate::num::{StreamId, Tsn};
@@ -128,9 +129,10 @@ impl<'a> Cause<'a> {
             _ => return None,
         })
     }
+}
 
-    /// Appends it with header and padding.
-    pub fn encode(&self, w: &mut Writer<'_>) {
+impl Encode for Cause<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
         match self {
             Self::InvalidStream(sid) => w.tlv(code::INVALID_STREAM, |w| {
                 w.u16(sid.0);
@@ -159,18 +161,6 @@ impl<'a> Cause<'a> {
             Self::UnsupportedHmac(id) => w.tlv(code::UNSUPPORTED_HMAC, |w| w.u16(*id)),
             Self::Unknown(tlv) => tlv.encode(w),
         }
-    }
-
-    /// The cause as bytes, as an ABORT or ERROR carries it when it is the last one: without padding, which a chunk's
-    /// length does not count (RFC 9260 section 3.2).
-    #[must_use]
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut buf = Vec::new();
-        self.encode(&mut Writer::new(&mut buf));
-        let mut header = Reader::new(&buf);
-        let len = header.u16().and_then(|_| header.u16()).map_or(buf.len(), usize::from);
-        buf.truncate(len);
-        buf
     }
 }
 

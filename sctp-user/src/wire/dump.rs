@@ -6,8 +6,8 @@ use core::fmt::{self, Arguments, Display, Formatter, Write};
 
 use super::cause::{Cause, Causes};
 use super::chunk::{
-    Asconf, AsconfAck, AsconfParam, AsconfResponse, Chunk, Data, Heartbeat, IData, Init, InitParams, Place, Reconfig, ReconfigParam,
-    ReconfigResult, Sack, StreamList, kind,
+    Asconf, AsconfAck, AsconfParam, AsconfResponse, Chunk, Data, Heartbeat, IData, Init, Place, Reconfig, ReconfigParam, ReconfigResult,
+    Sack, StreamList, kind,
 };
 use super::packet::{Packet, RawChunk};
 use super::param::{Param, kind as param};
@@ -251,6 +251,24 @@ fn show_list<T>(name: &str, list: impl Iterator<Item = T> + Clone, show: impl Fn
     if text.is_empty() { Ok(()) } else { s.field(name, format_args!("{}{}", text.join(" "), More(list.count()))) }
 }
 
+/// The first items of a list, then what is broken in it.
+fn show_items<T, S: Sink>(
+    items: impl Iterator<Item = Result<T, TlvError>> + Clone,
+    s: &mut S,
+    show: impl Fn(T, &mut S) -> fmt::Result,
+) -> fmt::Result {
+    for (i, item) in items.clone().enumerate() {
+        if i >= MAX_ITEMS {
+            return s.item(format_args!("... and {} more", items.count() - i));
+        }
+        match item {
+            Ok(item) => show(item, s)?,
+            Err(e) => show_broken(e, s)?,
+        }
+    }
+    Ok(())
+}
+
 const fn t_flag(t: bool) -> &'static str {
     if t { "T" } else { "" }
 }
@@ -288,18 +306,7 @@ fn show_init(raw: &RawChunk<'_>, c: &Init<'_>, s: &mut impl Sink) -> fmt::Result
     s.field("out", format_args!("{}", c.outbound))?;
     s.field("in", format_args!("{}", c.inbound))?;
     s.field("tsn", format_args!("{}", c.tsn))?;
-    if let InitParams::Wire(_) = c.params {
-        for (i, param) in c.params().enumerate() {
-            if i >= MAX_ITEMS {
-                return s.item(format_args!("... and {} more", c.params().count() - i));
-            }
-            match param {
-                Ok((param, _)) => show_param(&param, s)?,
-                Err(e) => show_broken(e, s)?,
-            }
-        }
-    }
-    Ok(())
+    show_items(c.params(), s, |(param, _), s| show_param(&param, s))
 }
 
 fn show_param(p: &Param<'_>, s: &mut impl Sink) -> fmt::Result {
@@ -354,66 +361,43 @@ fn show_asconf(raw: &RawChunk<'_>, c: &Asconf<'_>, s: &mut impl Sink) -> fmt::Re
     s.head(raw, "")?;
     s.field("serial", format_args!("{}", c.serial))?;
     s.field("address", format_args!("{}", c.address))?;
-    for (i, (param, _)) in c.params.iter().enumerate() {
-        if i >= MAX_ITEMS {
-            return s.item(format_args!("... and {} more", c.params.iter().count() - i));
-        }
-        match param {
-            AsconfParam::Request { request, correlation, addr } => {
-                s.item(format_args!("{} {addr} #{correlation}", param_name(request.kind())))?;
-            }
-            AsconfParam::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value)))?,
-        }
-    }
-    Ok(())
+    show_items(c.params.iter(), s, |(param, _), s| match param {
+        AsconfParam::Request { request, correlation, addr } => s.item(format_args!("{} {addr} #{correlation}", param_name(request.kind()))),
+        AsconfParam::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value))),
+    })
 }
 
 fn show_asconf_ack(raw: &RawChunk<'_>, c: &AsconfAck<'_>, s: &mut impl Sink) -> fmt::Result {
     s.head(raw, "")?;
     s.field("serial", format_args!("{}", c.serial))?;
-    for (i, (response, _)) in c.responses.iter().enumerate() {
-        if i >= MAX_ITEMS {
-            return s.item(format_args!("... and {} more", c.responses.iter().count() - i));
+    show_items(c.responses.iter(), s, |(response, _), s| match response {
+        AsconfResponse::Success { correlation } => s.item(format_args!("success #{correlation}")),
+        AsconfResponse::Error { correlation, .. } => {
+            s.item(format_args!("error #{correlation}"))?;
+            show_causes(response.causes(), s)
         }
-        match response {
-            AsconfResponse::Success { correlation } => s.item(format_args!("success #{correlation}"))?,
-            AsconfResponse::Error { correlation, .. } => {
-                s.item(format_args!("error #{correlation}"))?;
-                show_causes(response.causes(), s)?;
-            }
-            AsconfResponse::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value)))?,
-        }
-    }
-    Ok(())
+        AsconfResponse::Unknown(t) => s.item(format_args!("{} (0x{:04x}) {}", param_name(t.kind), t.kind, Hex(t.value))),
+    })
 }
 
 fn show_reconfig(raw: &RawChunk<'_>, c: &Reconfig<'_>, s: &mut impl Sink) -> fmt::Result {
     s.head(raw, "")?;
-    for (i, param) in c.params().enumerate() {
-        if i >= MAX_ITEMS {
-            return s.item(format_args!("... and {} more", c.params().count() - i));
+    show_items(c.params(), s, |param, s| match param {
+        ReconfigParam::OutgoingReset { request, response, last_tsn, streams } => {
+            s.item(format_args!("outgoing-reset {request} for {response} after TSN {last_tsn} of {}", Streams(streams)))
         }
-        match param {
-            Ok(ReconfigParam::OutgoingReset { request, response, last_tsn, streams }) => {
-                s.item(format_args!("outgoing-reset {request} for {response} after TSN {last_tsn} of {}", Streams(streams)))?;
-            }
-            Ok(ReconfigParam::IncomingReset { request, streams }) => {
-                s.item(format_args!("incoming-reset {request} of {}", Streams(streams)))?;
-            }
-            Ok(ReconfigParam::TsnReset { request }) => s.item(format_args!("tsn-reset {request}"))?,
-            Ok(ReconfigParam::Response { response, result, next_tsns: None }) => {
-                s.item(format_args!("response to {response}: {}", result_name(result)))?;
-            }
-            Ok(ReconfigParam::Response { response, result, next_tsns: Some((sender, receiver)) }) => {
-                s.item(format_args!("response to {response}: {}, next TSNs {sender} and {receiver}", result_name(result)))?;
-            }
-            Ok(ReconfigParam::AddOutgoing { request, count }) => s.item(format_args!("add-outgoing {request}: {count} streams"))?,
-            Ok(ReconfigParam::AddIncoming { request, count }) => s.item(format_args!("add-incoming {request}: {count} streams"))?,
-            Ok(ReconfigParam::Unknown(t)) => s.item(format_args!("unknown ({}) {}", t.kind, Hex(t.value)))?,
-            Err(e) => show_broken(e, s)?,
+        ReconfigParam::IncomingReset { request, streams } => s.item(format_args!("incoming-reset {request} of {}", Streams(streams))),
+        ReconfigParam::TsnReset { request } => s.item(format_args!("tsn-reset {request}")),
+        ReconfigParam::Response { response, result, next_tsns: None } => {
+            s.item(format_args!("response to {response}: {}", result_name(result)))
         }
-    }
-    Ok(())
+        ReconfigParam::Response { response, result, next_tsns: Some((sender, receiver)) } => {
+            s.item(format_args!("response to {response}: {}, next TSNs {sender} and {receiver}", result_name(result)))
+        }
+        ReconfigParam::AddOutgoing { request, count } => s.item(format_args!("add-outgoing {request}: {count} streams")),
+        ReconfigParam::AddIncoming { request, count } => s.item(format_args!("add-incoming {request}: {count} streams")),
+        ReconfigParam::Unknown(t) => s.item(format_args!("unknown ({}) {}", t.kind, Hex(t.value))),
+    })
 }
 
 /// The results of RFC 6525 section 4.4.
@@ -431,16 +415,7 @@ const fn result_name(result: ReconfigResult) -> &'static str {
 }
 
 fn show_causes(causes: Causes<'_>, s: &mut impl Sink) -> fmt::Result {
-    for (i, cause) in causes.enumerate() {
-        if i >= MAX_ITEMS {
-            return s.item(format_args!("... and {} more", causes.count() - i));
-        }
-        match cause {
-            Ok(cause) => show_cause(&cause, s)?,
-            Err(e) => show_broken(e, s)?,
-        }
-    }
-    Ok(())
+    show_items(causes, s, |cause, s| show_cause(&cause, s))
 }
 
 fn show_cause(c: &Cause<'_>, s: &mut impl Sink) -> fmt::Result {

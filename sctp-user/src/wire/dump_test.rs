@@ -5,7 +5,7 @@ use super::chunk::{
 use super::packet::{CommonHeader, Packet, PacketWriter};
 use super::param::Param;
 use super::tlv::TlvIter;
-use super::{Cause, checksum, dump};
+use super::{Cause, Encode as _, checksum, dump};
 use crate::num::{KeyId, Mid, Ppid, Ssn, StreamId, Tsn, Vtag};
 
 fn packet(chunks: &[Chunk<'_>]) -> Vec<u8> {

@@ -5,7 +5,7 @@ use super::cursor::padded;
 use super::packet::{Packet, PacketError, RawChunk};
 use super::param::{Param, kind as param};
 use super::tlv::{Action, Tlv, TlvError, TlvIter};
-use super::{Cause, Causes, Params, cause, checksum, dump};
+use super::{Cause, Causes, Item as _, Params, cause, checksum, dump};
 
 /// The shortest valid length of each chunk of RFC 9260, header included.
 const MIN_LEN: [(u8, u16); 15] = [

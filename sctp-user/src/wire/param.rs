@@ -2,9 +2,10 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::chunk::{decode_request, encode_request};
+use super::chunk::{Encode, decode_request, encode_request};
 use super::cursor::Writer;
-use super::tlv::{Tlv, TlvError, TlvIter};
+use super::items::{Decoded, Item};
+use super::tlv::Tlv;
 
 /// Parameter type numbers.
 pub mod kind {
@@ -109,10 +110,8 @@ pub enum Param<'a> {
     Unknown(Tlv<'a>),
 }
 
-impl<'a> Param<'a> {
-    /// Decodes one item; `None` if its length does not suit its type.
-    #[must_use]
-    pub fn decode(tlv: Tlv<'a>) -> Option<Self> {
+impl<'a> Item<'a> for Param<'a> {
+    fn decode(tlv: Tlv<'a>) -> Option<Self> {
         let param = match tlv.kind {
             kind::HEARTBEAT_INFO => Self::HeartbeatInfo(tlv.value),
             kind::IPV4 => Self::Address(Ipv4Addr::from(<[u8; 4]>::try_from(tlv.value).ok()?).into()),
@@ -138,9 +137,10 @@ impl<'a> Param<'a> {
         };
         Some(param)
     }
+}
 
-    /// Appends it with header and padding.
-    pub fn encode(&self, w: &mut Writer<'_>) {
+impl Encode for Param<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
         match self {
             Self::HeartbeatInfo(v) => w.tlv(kind::HEARTBEAT_INFO, |w| w.bytes(v)),
             Self::Address(IpAddr::V4(a)) => w.tlv(kind::IPV4, |w| w.bytes(&a.octets())),
@@ -165,32 +165,4 @@ impl<'a> Param<'a> {
 }
 
 /// Iterates over parameters; ends after the first malformed one.
-#[derive(Clone, Copy, Debug)]
-pub struct Params<'a> {
-    items: TlvIter<'a>,
-}
-
-impl<'a> Params<'a> {
-    /// The parameters in `bytes`.
-    #[must_use]
-    pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { items: TlvIter::new(bytes) }
-    }
-}
-
-impl<'a> Iterator for Params<'a> {
-    type Item = Result<(Param<'a>, Tlv<'a>), TlvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let offset = self.items.offset();
-        let tlv = match self.items.next()? {
-            Ok(tlv) => tlv,
-            Err(e) => return Some(Err(e)),
-        };
-        let Some(param) = Param::decode(tlv) else {
-            self.items = TlvIter::new(&[]);
-            return Some(Err(TlvError { offset }));
-        };
-        Some(Ok((param, tlv)))
-    }
-}
+pub type Params<'a> = Decoded<'a, Param<'a>>;

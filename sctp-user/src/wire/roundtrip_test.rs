@@ -13,7 +13,7 @@ use super::cursor::{Reader, Writer, padded};
 use super::packet::{CommonHeader, Packet, PacketError, PacketWriter};
 use super::param::{Param, Params, kind};
 use super::tlv::{Tlv, TlvIter};
-use super::{Cause, Causes, checksum};
+use super::{Cause, Causes, Encode as _, checksum};
 use crate::num::{Fsn, Mid, Ppid, Serial, Ssn, StreamId, Tsn, Vtag};
 
 const HEADER: CommonHeader = CommonHeader { src_port: 5001, dst_port: 3863, vtag: Vtag(0x1f2e_3d4c) };

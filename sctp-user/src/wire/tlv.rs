@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::chunk::{Encode, Verbatim};
 use super::cursor::{Reader, Writer, padded};
 
 /// What to do with an item of an unknown type, by its two highest bits (RFC 9260 section 3.2.1, RFC 5354 section 3).
@@ -63,11 +64,9 @@ pub struct Tlv<'a> {
     pub raw: &'a [u8],
 }
 
-impl Tlv<'_> {
-    /// Appends it as it came.
-    pub fn encode(&self, w: &mut Writer<'_>) {
-        w.bytes(self.raw);
-        w.pad4();
+impl Encode for Tlv<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
+        Verbatim(self.raw).encode(w);
     }
 }
 

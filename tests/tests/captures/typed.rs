@@ -153,7 +153,7 @@ fn rebuilt(raw: &RawChunk<'static>, tally: &mut Tally) -> Vec<u8> {
             encoded(&chunk)
         }
         Chunk::Asconf(asconf) => {
-            let list: Vec<_> = asconf.params.iter().map(|(param, _)| param).collect();
+            let list: Vec<_> = asconf.params.iter().flatten().map(|(param, _)| param).collect();
             for param in &list {
                 let AsconfParam::Request { request, .. } = param else { panic!("{param:?} is not decoded") };
                 count(tally, format!("ASCONF request {request:?}"));
@@ -161,7 +161,7 @@ fn rebuilt(raw: &RawChunk<'static>, tally: &mut Tally) -> Vec<u8> {
             encoded(&Chunk::Asconf(Asconf { params: AsconfParams::List(&list), ..asconf }))
         }
         Chunk::AsconfAck(ack) => {
-            let list: Vec<_> = ack.responses.iter().map(|(response, _)| response).collect();
+            let list: Vec<_> = ack.responses.iter().flatten().map(|(response, _)| response).collect();
             for response in &list {
                 assert!(!matches!(response, AsconfResponse::Unknown(_)), "{response:?} is not decoded");
                 count(tally, format!("ASCONF-ACK response {}", name(response)));

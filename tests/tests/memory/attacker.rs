@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use sctp_user::wire::chunk::{CookieEcho, Data, ErrorChunk, GapBlock, Heartbeat, Init, InitParams};
-use sctp_user::wire::{Cause, Chunk, Param};
+use sctp_user::wire::{Cause, Chunk, Encode as _, Param};
 use sctp_user::{AssocConfig, Event, Meta, Node as _, Ppid, SendError, SendOptions, Ssn, StackConfig, StreamId, Time, Train, Tsn, Vtag};
 use testbed::alloc::{Memory, measure};
 use testbed::puppet::{CHANNEL, Envelope, Puppet, Seen, encode, encode_params, names, only, raw_chunk, sack};

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use sctp_user::wire::chunk::{CookieEcho, ErrorChunk};
-use sctp_user::wire::{Cause, Chunk, Param};
+use sctp_user::wire::{Cause, Chunk, Encode as _, Param};
 use sctp_user::{AssocConfig, CloseReason, Event, Node as _};
 use testbed::puppet::{Puppet, Seen, SeenInit, Sent, chunks, encode_params, ip, names, only};
 

@@ -1,7 +1,7 @@
 //! Sections 8.4 and 8.5: what is out of the blue, and which tags count.
 
 use sctp_user::wire::chunk::{Abort, CookieEcho, ErrorChunk, Heartbeat, ShutdownComplete};
-use sctp_user::wire::{Cause, Chunk};
+use sctp_user::wire::{Cause, Chunk, Encode as _};
 use sctp_user::{AssocConfig, CloseReason, Event};
 use testbed::puppet::{Envelope, Puppet, Seen, data, names, only};
 

@@ -1,7 +1,7 @@
 //! Sections 8.4 and 8.5: packets out of the blue, and verification tags.
 
 use sctp_user::wire::chunk::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete};
-use sctp_user::wire::{Cause, Chunk};
+use sctp_user::wire::{Cause, Chunk, Encode as _};
 use sctp_user::{AssocConfig, Tsn};
 use testbed::puppet::{Puppet, Seen, data, encode, ip, names, only, raw_chunk, raw_item, sack};
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use sctp_user::wire::chunk::{Abort, CookieEcho, ErrorChunk, Heartbeat, Shutdown, ShutdownComplete, kind};
-use sctp_user::wire::{Cause, Chunk, Param, dump};
+use sctp_user::wire::{Cause, Chunk, Encode as _, Param, dump};
 use sctp_user::{AssocConfig, CloseReason, Event, PeerAddr, SendOptions, Tsn, Vtag};
 use testbed::puppet::{Envelope, Puppet, Seen, Sent, encode, encode_params, ip, raw_chunk};
 

@@ -9,6 +9,7 @@ use super::{Ecn, KeyVector, idata};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::net::Channel;
+use crate::wire::Encode as _;
 use crate::wire::chunk::kind;
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param::{Param, Params};

@@ -6,9 +6,10 @@ use super::{Encode, kind};
 use crate::num::Serial;
 use crate::wire::cause::Causes;
 use crate::wire::cursor::{Reader, Writer};
+use crate::wire::items::{Item, Items};
 use crate::wire::packet::RawChunk;
 use crate::wire::param::{self, Param};
-use crate::wire::tlv::{Tlv, TlvIter};
+use crate::wire::tlv::Tlv;
 
 /// Length of the header that a request has before its address parameter: type, length, correlation identifier.
 const REQUEST_HEADER_LEN: usize = 8;
@@ -54,10 +55,9 @@ pub enum AsconfParam<'a> {
     Unknown(Tlv<'a>),
 }
 
-impl<'a> AsconfParam<'a> {
-    /// Decodes one item; `None` if its length does not suit its type, or what it wraps is no address.
-    #[must_use]
-    pub fn decode(tlv: Tlv<'a>) -> Option<Self> {
+impl<'a> Item<'a> for AsconfParam<'a> {
+    /// `None` also if what it wraps is no address.
+    fn decode(tlv: Tlv<'a>) -> Option<Self> {
         let request = match tlv.kind {
             param::kind::ADD_IP => AddressRequest::Add,
             param::kind::DELETE_IP => AddressRequest::Delete,
@@ -67,15 +67,18 @@ impl<'a> AsconfParam<'a> {
         let (correlation, addr) = decode_request(tlv.value)?;
         Some(Self::Request { request, correlation, addr })
     }
+}
 
-    /// Appends it with header and padding.
-    pub fn encode(&self, w: &mut Writer<'_>) {
+impl Encode for AsconfParam<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
         match self {
             Self::Request { request, correlation, addr } => encode_request(request.kind(), *correlation, *addr, w),
             Self::Unknown(tlv) => tlv.encode(w),
         }
     }
+}
 
+impl AsconfParam<'_> {
     /// Length of a request about `addr` in bytes.
     #[must_use]
     pub const fn request_len(addr: IpAddr) -> usize {
@@ -114,69 +117,10 @@ fn split_address(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
     Some((addr, r.rest()))
 }
 
-/// The parameters of an ASCONF: as they came, or as a list to send.
-#[derive(Clone, Copy, Debug)]
-pub enum AsconfParams<'a> {
-    /// Undecoded bytes, all of whose items decode.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [AsconfParam<'a>]),
-}
-
-/// The responses of an ASCONF-ACK: as they came, or as a list to send.
-#[derive(Clone, Copy, Debug)]
-pub enum AsconfResponses<'a> {
-    /// Undecoded bytes, all of whose items decode.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [AsconfResponse<'a>]),
-}
-
-macro_rules! list_or_wire {
-    ($name:ident, $item:ident) => {
-        impl PartialEq for $name<'_> {
-            fn eq(&self, other: &Self) -> bool {
-                let bytes = |p: &Self| {
-                    let mut buf = Vec::new();
-                    p.encode(&mut Writer::new(&mut buf));
-                    buf
-                };
-                bytes(self) == bytes(other)
-            }
-        }
-
-        impl Eq for $name<'_> {}
-
-        impl<'a> $name<'a> {
-            /// Checks that every item of `bytes` decodes.
-            fn checked(bytes: &'a [u8]) -> Option<Self> {
-                let sound = TlvIter::new(bytes).all(|t| t.is_ok_and(|t| $item::decode(t).is_some()));
-                sound.then_some(Self::Wire(bytes))
-            }
-
-            fn encode(&self, w: &mut Writer<'_>) {
-                match self {
-                    Self::Wire(bytes) => w.bytes(bytes),
-                    Self::List(list) => {
-                        for p in *list {
-                            p.encode(w);
-                        }
-                        w.trim_padding();
-                    }
-                }
-            }
-
-            /// The items that came, one by one, each with its bytes; none if this was made to be sent.
-            pub fn iter(&self) -> impl Iterator<Item = ($item<'a>, Tlv<'a>)> + use<'a> {
-                let bytes: &[u8] = if let Self::Wire(bytes) = self { bytes } else { &[] };
-                TlvIter::new(bytes).map_while(Result::ok).filter_map(|tlv| Some(($item::decode(tlv)?, tlv)))
-            }
-        }
-    };
-}
-
-list_or_wire!(AsconfParams, AsconfParam);
-list_or_wire!(AsconfResponses, AsconfResponse);
+/// The parameters of an ASCONF: as they came, all of which decode, or as a list to send.
+pub type AsconfParams<'a> = Items<'a, AsconfParam<'a>>;
+/// The responses of an ASCONF-ACK: as they came, all of which decode, or as a list to send.
+pub type AsconfResponses<'a> = Items<'a, AsconfResponse<'a>>;
 
 /// ASCONF (RFC 5061 section 4.1.1). One with an item that does not decode is malformed as a whole, so that it is either done or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -233,10 +177,8 @@ pub enum AsconfResponse<'a> {
     Unknown(Tlv<'a>),
 }
 
-impl<'a> AsconfResponse<'a> {
-    /// Decodes one item; `None` if it is too short for its type.
-    #[must_use]
-    pub fn decode(tlv: Tlv<'a>) -> Option<Self> {
+impl<'a> Item<'a> for AsconfResponse<'a> {
+    fn decode(tlv: Tlv<'a>) -> Option<Self> {
         let mut r = Reader::new(tlv.value);
         Some(match tlv.kind {
             param::kind::SUCCESS => {
@@ -247,9 +189,10 @@ impl<'a> AsconfResponse<'a> {
             _ => Self::Unknown(tlv),
         })
     }
+}
 
-    /// Appends it with header and padding.
-    pub fn encode(&self, w: &mut Writer<'_>) {
+impl Encode for AsconfResponse<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
         match self {
             Self::Success { correlation } => w.tlv(param::kind::SUCCESS, |w| w.u32(*correlation)),
             Self::Error { correlation, causes } => w.tlv(param::kind::ERROR_CAUSE, |w| {
@@ -259,7 +202,9 @@ impl<'a> AsconfResponse<'a> {
             Self::Unknown(tlv) => tlv.encode(w),
         }
     }
+}
 
+impl<'a> AsconfResponse<'a> {
     /// The causes of an error, one by one.
     #[must_use]
     pub const fn causes(&self) -> Causes<'a> {

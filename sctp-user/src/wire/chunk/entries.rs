@@ -1,5 +1,7 @@
 //! Lists of fields of equal length at the end of a chunk.
 
+use crate::wire::cursor::Writer;
+
 /// Something of which a chunk lists any number.
 pub trait Entry: Copy + Eq {
     /// Its bytes.
@@ -8,6 +10,8 @@ pub trait Entry: Copy + Eq {
     fn split(wire: &[u8]) -> &[Self::Wire];
     /// From its bytes.
     fn decode(wire: Self::Wire) -> Self;
+    /// Appends its bytes.
+    fn encode(&self, w: &mut Writer<'_>);
 }
 
 /// A list of a chunk: as it came, or as it is to be sent.
@@ -42,6 +46,11 @@ impl<'a, T: Entry> Entries<'a, T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Appends the first `most` entries.
+    pub(super) fn encode(&self, most: usize, w: &mut Writer<'_>) {
+        self.iter().take(most).for_each(|entry| entry.encode(w));
     }
 }
 

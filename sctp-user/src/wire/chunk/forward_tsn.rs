@@ -28,6 +28,11 @@ impl Entry for SkippedSsn {
     fn decode([a, b, c, d]: [u8; 4]) -> Self {
         Self { sid: StreamId(u16::from_be_bytes([a, b])), ssn: Ssn(u16::from_be_bytes([c, d])) }
     }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.u16(self.sid.0);
+        w.u16(self.ssn.0);
+    }
 }
 
 /// Up to where the ordered or the unordered messages of a stream are skipped.
@@ -54,6 +59,12 @@ impl Entry for SkippedMid {
             unordered: u16::from_be_bytes([c, d]) & U_BIT != 0,
             mid: Mid(u32::from_be_bytes([e, f, g, h])),
         }
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.u16(self.sid.0);
+        w.u16(if self.unordered { U_BIT } else { 0 });
+        w.u32(self.mid.0);
     }
 }
 
@@ -83,10 +94,7 @@ impl Encode for ForwardTsn<'_> {
     fn encode(&self, w: &mut Writer<'_>) {
         w.chunk(kind::FORWARD_TSN, 0, |w| {
             w.u32(self.cum_tsn.0);
-            for s in self.skipped.iter() {
-                w.u16(s.sid.0);
-                w.u16(s.ssn.0);
-            }
+            self.skipped.encode(usize::MAX, w);
         });
     }
 }
@@ -117,11 +125,7 @@ impl Encode for IForwardTsn<'_> {
     fn encode(&self, w: &mut Writer<'_>) {
         w.chunk(kind::I_FORWARD_TSN, 0, |w| {
             w.u32(self.cum_tsn.0);
-            for s in self.skipped.iter() {
-                w.u16(s.sid.0);
-                w.u16(if s.unordered { U_BIT } else { 0 });
-                w.u32(s.mid.0);
-            }
+            self.skipped.encode(usize::MAX, w);
         });
     }
 }

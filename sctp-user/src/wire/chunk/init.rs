@@ -1,45 +1,14 @@
 //! INIT and INIT ACK (RFC 9260 sections 3.3.2 and 3.3.3), which share one form.
 
+use super::Encode as _;
 use crate::num::{Tsn, Vtag};
 use crate::wire::cursor::{Reader, Writer};
+use crate::wire::items::Items;
 use crate::wire::packet::RawChunk;
 use crate::wire::param::{Param, Params};
 
 /// The parameters of an INIT: as they came, or as a list to send.
-#[derive(Clone, Copy, Debug)]
-pub enum InitParams<'a> {
-    /// Undecoded bytes.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [Param<'a>]),
-}
-
-impl PartialEq for InitParams<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        let bytes = |p: &Self| {
-            let mut buf = Vec::new();
-            p.encode(&mut Writer::new(&mut buf));
-            buf
-        };
-        bytes(self) == bytes(other)
-    }
-}
-
-impl Eq for InitParams<'_> {}
-
-impl InitParams<'_> {
-    fn encode(&self, w: &mut Writer<'_>) {
-        match self {
-            Self::Wire(bytes) => w.bytes(bytes),
-            Self::List(list) => {
-                for p in *list {
-                    p.encode(w);
-                }
-                w.trim_padding();
-            }
-        }
-    }
-}
+pub type InitParams<'a> = Items<'a, Param<'a>>;
 
 /// INIT or INIT ACK.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,9 +54,6 @@ impl<'a> Init<'a> {
     /// The parameters that came, one by one; none if this INIT was made to be sent.
     #[must_use]
     pub const fn params(&self) -> Params<'a> {
-        match self.params {
-            InitParams::Wire(bytes) => Params::new(bytes),
-            InitParams::List(_) => Params::new(&[]),
-        }
+        self.params.iter()
     }
 }

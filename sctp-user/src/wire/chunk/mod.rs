@@ -28,7 +28,7 @@ pub use self::pad::Pad;
 pub use self::reconfig::{Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, StreamList};
 pub use self::sack::{Duplicates, GapBlock, Gaps, Sack};
 pub use self::types::ChunkTypes;
-use super::cursor::Writer;
+use super::cursor::{Reader, Writer};
 use super::packet::RawChunk;
 use crate::num::Tsn;
 
@@ -98,6 +98,27 @@ pub struct ChunkError {
 pub trait Encode {
     /// Appends it with header and padding.
     fn encode(&self, w: &mut Writer<'_>);
+
+    /// Header and value without the padding, which the length of what it is the last part of does not count (RFC 9260 section 3.2).
+    fn to_vec(&self) -> Vec<u8> {
+        let mut buf = Vec::new();
+        self.encode(&mut Writer::new(&mut buf));
+        let mut header = Reader::new(&buf);
+        let len = header.u16().and_then(|_| header.u16()).map_or(buf.len(), usize::from);
+        buf.truncate(len);
+        buf
+    }
+}
+
+/// Something that was encoded before: header and value, to which the padding is added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Verbatim<'a>(pub &'a [u8]);
+
+impl Encode for Verbatim<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.bytes(self.0);
+        w.pad4();
+    }
 }
 
 /// A decoded chunk.
@@ -212,10 +233,7 @@ impl Encode for Chunk<'_> {
             Self::AsconfAck(c) => c.encode(w),
             Self::ForwardTsn(c) => c.encode(w),
             Self::IForwardTsn(c) => c.encode(w),
-            Self::Unknown(raw) => {
-                w.bytes(raw.raw);
-                w.pad4();
-            }
+            Self::Unknown(raw) => Verbatim(raw.raw).encode(w),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! RE-CONFIG (RFC 6525 sections 3 and 4): a list of requests and responses.
 
+use super::entries::{Entries, Entry};
 use super::{Encode, kind};
 use crate::num::{StreamId, Tsn};
 use crate::wire::cursor::{Reader, Writer};
+use crate::wire::items::{Item, Items};
 use crate::wire::packet::RawChunk;
 use crate::wire::param;
-use crate::wire::tlv::{Tlv, TlvError, TlvIter};
+use crate::wire::tlv::{Tlv, TlvError};
 
 /// RE-CONFIG. Which parameters may stand together is the procedures' to judge (section 3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,40 +17,7 @@ pub struct Reconfig<'a> {
 }
 
 /// The parameters of a RE-CONFIG chunk: as they came, or as a list to send.
-#[derive(Clone, Copy, Debug)]
-pub enum ReconfigParams<'a> {
-    /// Undecoded bytes.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [ReconfigParam<'a>]),
-}
-
-impl PartialEq for ReconfigParams<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        let bytes = |p: &Self| {
-            let mut buf = Vec::new();
-            p.encode(&mut Writer::new(&mut buf));
-            buf
-        };
-        bytes(self) == bytes(other)
-    }
-}
-
-impl Eq for ReconfigParams<'_> {}
-
-impl ReconfigParams<'_> {
-    fn encode(&self, w: &mut Writer<'_>) {
-        match self {
-            Self::Wire(bytes) => w.bytes(bytes),
-            Self::List(list) => {
-                for p in *list {
-                    p.encode(w);
-                }
-                w.trim_padding();
-            }
-        }
-    }
-}
+pub type ReconfigParams<'a> = Items<'a, ReconfigParam<'a>>;
 
 impl<'a> Reconfig<'a> {
     pub(super) const fn decode(raw: &RawChunk<'a>) -> Self {
@@ -56,23 +25,8 @@ impl<'a> Reconfig<'a> {
     }
 
     /// The parameters that came, one by one; it ends after the first malformed one. None if this chunk was made to be sent.
-    pub fn params(&self) -> impl Iterator<Item = Result<ReconfigParam<'a>, TlvError>> + use<'a> {
-        let bytes = match self.params {
-            ReconfigParams::Wire(bytes) => bytes,
-            ReconfigParams::List(_) => &[],
-        };
-        let mut items = TlvIter::new(bytes);
-        core::iter::from_fn(move || {
-            let offset = items.offset();
-            let param = match items.next()? {
-                Ok(tlv) => ReconfigParam::decode(tlv).ok_or(TlvError { offset }),
-                Err(e) => Err(e),
-            };
-            if param.is_err() {
-                items = TlvIter::new(&[]);
-            }
-            Some(param)
-        })
+    pub fn params(&self) -> impl Iterator<Item = Result<ReconfigParam<'a>, TlvError>> + Clone + use<'a> {
+        self.params.iter().map(|param| param.map(|(param, _)| param))
     }
 }
 
@@ -82,56 +36,29 @@ impl Encode for Reconfig<'_> {
     }
 }
 
-/// Streams by their identifiers, two bytes each; none stands for all.
-#[derive(Clone, Copy, Debug)]
-pub enum StreamList<'a> {
-    /// Undecoded bytes.
-    Wire(&'a [u8]),
-    /// To be encoded.
-    List(&'a [StreamId]),
-}
+/// Streams by their identifiers; none stands for all.
+pub type StreamList<'a> = Entries<'a, StreamId>;
 
-impl<'a> StreamList<'a> {
-    fn decode(bytes: &'a [u8]) -> Option<Self> {
-        bytes.len().is_multiple_of(2).then_some(Self::Wire(bytes))
+impl Entry for StreamId {
+    type Wire = [u8; 2];
+
+    fn split(wire: &[u8]) -> &[[u8; 2]] {
+        wire.as_chunks().0
     }
 
-    /// The identifiers as they stand in the parameter.
-    pub fn iter(&self) -> impl Iterator<Item = StreamId> + use<'a> {
-        let (wire, list) = match *self {
-            Self::Wire(bytes) => (bytes, [].as_slice()),
-            Self::List(list) => (&[] as &[u8], list),
-        };
-        wire.as_chunks::<2>().0.iter().map(|b| StreamId(u16::from_be_bytes(*b))).chain(list.iter().copied())
-    }
-
-    /// Number of identifiers.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        match self {
-            Self::Wire(bytes) => bytes.len() / 2,
-            Self::List(list) => list.len(),
-        }
-    }
-
-    /// Whether no stream is named, which stands for all.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn decode(bytes: [u8; 2]) -> Self {
+        Self(u16::from_be_bytes(bytes))
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
-        self.iter().for_each(|sid| w.u16(sid.0));
+        w.u16(self.0);
     }
 }
 
-impl PartialEq for StreamList<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
+/// The streams that `bytes` list, if there are whole identifiers only.
+fn streams(bytes: &[u8]) -> Option<StreamList<'_>> {
+    bytes.len().is_multiple_of(2).then_some(Entries::Wire(bytes))
 }
-
-impl Eq for StreamList<'_> {}
 
 /// What became of a request (RFC 6525 section 4.4, table 3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -213,18 +140,31 @@ pub enum ReconfigParam<'a> {
     Unknown(Tlv<'a>),
 }
 
-impl<'a> ReconfigParam<'a> {
-    /// Decodes one item; `None` if its length does not suit its type.
+impl ReconfigParam<'_> {
+    /// The number of a request.
     #[must_use]
-    pub fn decode(tlv: Tlv<'a>) -> Option<Self> {
+    pub const fn request(&self) -> Option<u32> {
+        match *self {
+            Self::OutgoingReset { request, .. }
+            | Self::IncomingReset { request, .. }
+            | Self::TsnReset { request }
+            | Self::AddOutgoing { request, .. }
+            | Self::AddIncoming { request, .. } => Some(request),
+            Self::Response { .. } | Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl<'a> Item<'a> for ReconfigParam<'a> {
+    fn decode(tlv: Tlv<'a>) -> Option<Self> {
         let mut r = Reader::new(tlv.value);
         let param = match tlv.kind {
             param::kind::OUTGOING_SSN_RESET => {
                 let (request, response, last_tsn) = (r.u32()?, r.u32()?, Tsn(r.u32()?));
-                return Some(Self::OutgoingReset { request, response, last_tsn, streams: StreamList::decode(r.rest())? });
+                return Some(Self::OutgoingReset { request, response, last_tsn, streams: streams(r.rest())? });
             }
             param::kind::INCOMING_SSN_RESET => {
-                return Some(Self::IncomingReset { request: r.u32()?, streams: StreamList::decode(r.rest())? });
+                return Some(Self::IncomingReset { request: r.u32()?, streams: streams(r.rest())? });
             }
             param::kind::SSN_TSN_RESET => Self::TsnReset { request: r.u32()? },
             param::kind::RECONFIG_RESPONSE => {
@@ -245,19 +185,20 @@ impl<'a> ReconfigParam<'a> {
         };
         r.is_empty().then_some(param)
     }
+}
 
-    /// Appends it with header and padding.
-    pub fn encode(&self, w: &mut Writer<'_>) {
+impl Encode for ReconfigParam<'_> {
+    fn encode(&self, w: &mut Writer<'_>) {
         match *self {
             Self::OutgoingReset { request, response, last_tsn, streams } => w.tlv(param::kind::OUTGOING_SSN_RESET, |w| {
                 w.u32(request);
                 w.u32(response);
                 w.u32(last_tsn.0);
-                streams.encode(w);
+                streams.encode(usize::MAX, w);
             }),
             Self::IncomingReset { request, streams } => w.tlv(param::kind::INCOMING_SSN_RESET, |w| {
                 w.u32(request);
-                streams.encode(w);
+                streams.encode(usize::MAX, w);
             }),
             Self::TsnReset { request } => w.tlv(param::kind::SSN_TSN_RESET, |w| w.u32(request)),
             Self::Response { response, result, next_tsns } => w.tlv(param::kind::RECONFIG_RESPONSE, |w| {

@@ -25,6 +25,11 @@ impl Entry for GapBlock {
     fn decode([a, b, c, d]: [u8; 4]) -> Self {
         Self { start: u16::from_be_bytes([a, b]), end: u16::from_be_bytes([c, d]) }
     }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.u16(self.start);
+        w.u16(self.end);
+    }
 }
 
 impl Entry for Tsn {
@@ -36,6 +41,10 @@ impl Entry for Tsn {
 
     fn decode(bytes: [u8; 4]) -> Self {
         Self(u32::from_be_bytes(bytes))
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.u32(self.0);
     }
 }
 
@@ -81,13 +90,8 @@ impl Encode for Sack<'_> {
             w.u32(self.a_rwnd);
             w.u16(u16::try_from(gaps).unwrap_or(u16::MAX));
             w.u16(u16::try_from(dups).unwrap_or(u16::MAX));
-            for g in self.gaps.iter().take(gaps) {
-                w.u16(g.start);
-                w.u16(g.end);
-            }
-            for t in self.dups.iter().take(dups) {
-                w.u32(t.0);
-            }
+            self.gaps.encode(gaps, w);
+            self.dups.encode(dups, w);
         });
     }
 }

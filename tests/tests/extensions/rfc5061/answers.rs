@@ -173,7 +173,8 @@ fn unknown_requests_are_reported_and_skipped_as_their_type_says() {
         let serial = p.tsn;
         let raw = raw_item(kind, &[0, 0, 0, 5, 1, 2, 3, 4]);
         let unknown = AsconfParam::Unknown(TlvIter::new(&raw).next().unwrap().unwrap());
-        let chunk = Chunk::Asconf(Asconf { serial: Serial(serial), address: ip(Z), params: AsconfParams::List(&[unknown, any]) });
+        let params = [unknown, any];
+        let chunk = Chunk::Asconf(Asconf { serial: Serial(serial), address: ip(Z), params: AsconfParams::List(&params) });
         let sent = p.give(&[chunk]);
         let errors = if reported { vec![(5, 8)] } else { vec![] };
         assert_eq!(acks(&sent), [(serial, errors, ip(Z))], "{kind:x}");

@@ -71,7 +71,7 @@ pub(super) fn asconfs(sent: &[Sent]) -> Vec<SentAsconf> {
         let packet = Packet::parse(&s.bytes).unwrap();
         for raw in packet.chunks().map(Result::unwrap) {
             let Ok(Chunk::Asconf(c)) = raw.decode() else { continue };
-            let requests = c.params.iter().map(|(p, _)| match p {
+            let requests = c.params.iter().flatten().map(|(p, _)| match p {
                 AsconfParam::Request { request, correlation, addr } => (request, correlation, addr),
                 AsconfParam::Unknown(t) => panic!("{t:?}"),
             });
@@ -92,7 +92,7 @@ pub(super) fn acks(sent: &[Sent]) -> Vec<SentAck> {
         let packet = Packet::parse(&s.bytes).unwrap();
         for raw in packet.chunks().map(Result::unwrap) {
             let Ok(Chunk::AsconfAck(c)) = raw.decode() else { continue };
-            let errors = c.responses.iter().map(|(r, _)| match r {
+            let errors = c.responses.iter().flatten().map(|(r, _)| match r {
                 AsconfResponse::Error { correlation, causes } => (correlation, u16::from_be_bytes([causes[0], causes[1]])),
                 r => panic!("{r:?}"),
             });

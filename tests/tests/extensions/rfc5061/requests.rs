@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use sctp_user::wire::chunk::{Abort, ErrorChunk, Heartbeat, kind};
-use sctp_user::wire::{Cause, Chunk};
+use sctp_user::wire::{Cause, Chunk, Encode as _};
 use sctp_user::{AddressError, CloseReason, Event};
 use testbed::puppet::{Puppet, Seen, Sent, ip, names};
 

@@ -10,8 +10,9 @@ use crate::assoc::path::{Path, source};
 use crate::net::Meta;
 use crate::num::Serial;
 use crate::wire::Cause;
-use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfResponse, AsconfResponses, Encode as _, kind};
-use crate::wire::cursor::Writer;
+use crate::wire::chunk::{
+    AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfResponse, AsconfResponses, Encode as _, Verbatim, kind,
+};
 use crate::wire::packet::COMMON_HEADER_LEN;
 use crate::wire::tlv::{Action, Tlv};
 
@@ -63,7 +64,7 @@ impl Asconf {
         let Some(path) = core.paths.find(meta.src) else {
             // It was added for nobody: the answer goes there all the same.
             core.counters.out_asconf_acks += 1;
-            core.say_aside(meta, &Encoded { kind: kind::ASCONF_ACK, bytes: chunk, path: None, source: Some(meta.dst) });
+            core.say_aside(meta, &Verbatim(&chunk));
             return;
         };
         // An address that is not the peer's to know is no source.
@@ -88,7 +89,7 @@ impl Asconf {
         let mut failures: Vec<(u32, Vec<u8>)> = Vec::new();
         // Rule F11: once an addition failed for want of room, later changes fail too.
         let mut full = false;
-        for (param, tlv) in asconf.params.iter().take(MAX_REQUESTS) {
+        for (param, tlv) in asconf.params.iter().flatten().take(MAX_REQUESTS) {
             let (correlation, outcome) = match param {
                 AsconfParam::Request { request, correlation, .. } if full && request != AddressRequest::SetPrimary => {
                     (correlation, Err(Refusal::Shortage))
@@ -110,9 +111,7 @@ impl Asconf {
         }
         let responses: Vec<_> =
             failures.iter().map(|(correlation, causes)| AsconfResponse::Error { correlation: *correlation, causes }).collect();
-        let mut answer = Vec::new();
-        AsconfAck { serial: asconf.serial, responses: AsconfResponses::List(&responses) }.encode(&mut Writer::new(&mut answer));
-        Bytes::from(answer)
+        AsconfAck { serial: asconf.serial, responses: AsconfResponses::List(&responses) }.to_vec().into()
     }
 
     fn change(

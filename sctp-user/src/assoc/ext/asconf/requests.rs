@@ -12,7 +12,6 @@ use crate::num::Serial;
 use crate::time::Time;
 use crate::wire::Cause;
 use crate::wire::chunk::{AddressRequest, Asconf as Chunk, AsconfAck, AsconfParam, AsconfParams, AsconfResponse, Encode as _, kind};
-use crate::wire::cursor::Writer;
 use crate::wire::packet::COMMON_HEADER_LEN;
 
 /// Room in bytes that is left for an AUTH chunk before the ASCONF (RFC 4895).
@@ -119,7 +118,6 @@ impl Work {
         }
         let wildcard = matches!(self.goal, Some(Goal::BehindNat(_)));
         let address = lookup_address(core, &requests, wildcard);
-        let mut chunk = Vec::new();
         let mut params: Vec<_> = requests.iter().map(|r| r.param(wildcard)).collect();
         if wildcard {
             // One deletes them all.
@@ -129,7 +127,7 @@ impl Work {
                 deletes < 2 || !matches!(p, AsconfParam::Request { request: AddressRequest::Delete, .. })
             });
         }
-        Chunk { serial, address, params: AsconfParams::List(&params) }.encode(&mut Writer::new(&mut chunk));
+        let chunk = Chunk { serial, address, params: AsconfParams::List(&params) }.to_vec();
         // An address that is being deleted is no source any more (rules F4 and F6).
         let leaving: Vec<_> = requests.iter().filter(|r| r.request == AddressRequest::Delete).map(|r| r.addr).collect();
         self.flight = Some(Flight { serial, chunk: Bytes::from(chunk), requests, tried: Vec::new(), out: false, t4: None });
@@ -299,7 +297,7 @@ impl Asconf {
     fn read_responses(&mut self, flight: &mut Flight, ack: &AsconfAck<'_>) {
         // For want of room, an addition fails with all changes behind it (rule F11): those are tried again.
         let (mut failed, mut full) = (false, false);
-        let responses: Vec<_> = ack.responses.iter().map(|(r, _)| r).collect();
+        let responses: Vec<_> = ack.responses.iter().flatten().map(|(r, _)| r).collect();
         for r in &mut flight.requests {
             let said = responses.iter().find_map(|response| match response {
                 AsconfResponse::Success { correlation } if *correlation == r.correlation => Some(None),

@@ -426,16 +426,7 @@ fn tell(core: &mut Core, request: Request, outcome: ReconfigOutcome) {
 
 /// A RE-CONFIG chunk with these parameters, without padding behind it.
 fn encode(params: &[ReconfigParam<'_>]) -> Bytes {
-    let mut buf = Vec::new();
-    ReconfigChunk { params: ReconfigParams::List(params) }.encode(&mut Writer::new(&mut buf));
-    unpadded(buf)
-}
-
-/// A chunk without the padding behind it.
-fn unpadded(mut chunk: Vec<u8>) -> Bytes {
-    let len = chunk.get(2..4).and_then(|l| l.try_into().ok()).map_or(0, u16::from_be_bytes);
-    chunk.truncate(usize::from(len));
-    chunk.into()
+    ReconfigChunk { params: ReconfigParams::List(params) }.to_vec().into()
 }
 
 fn push(core: &mut Core, kind: u8, bytes: Bytes) {
@@ -447,11 +438,10 @@ fn say_renumbered(core: &mut Core, request: u32, tsns: (Tsn, Tsn)) {
     let response = ReconfigParam::Response { response: request, result: ReconfigResult::PERFORMED, next_tsns: Some(tsns) };
     let mut info = Vec::new();
     Writer::new(&mut info).tlv(param::kind::HEARTBEAT_INFO, |w| w.u32(request));
-    let mut chunk = Vec::new();
-    Chunk::Heartbeat(Heartbeat { tlvs: &info }).encode(&mut Writer::new(&mut chunk));
+    let chunk = Chunk::Heartbeat(Heartbeat { tlvs: &info }).to_vec();
     let of = |kind, bytes| Control::Encoded(Encoded { kind, bytes, path: None, source: None });
     // At the front, both have room in one packet.
-    core.lead_control(of(kind::HEARTBEAT, unpadded(chunk)));
+    core.lead_control(of(kind::HEARTBEAT, chunk.into()));
     core.lead_control(of(kind::RE_CONFIG, encode(&[response])));
     core.counters.out_heartbeats += 1;
 }

@@ -90,7 +90,7 @@ impl Reconfig {
         // The peer does not count errors while it knows that we are at it.
         for ask in &self.asks {
             let Some(request) = ask.answers else { continue };
-            let asked = params.iter().any(|p| number_of(p) == Some(request));
+            let asked = params.iter().any(|p| p.request() == Some(request));
             if asked && idle_add(ask, idle) {
                 continue;
             }
@@ -105,7 +105,7 @@ impl Reconfig {
     }
 
     fn on_param(&mut self, core: &mut Core, ctx: &mut Context<'_>, param: &ReconfigParam<'_>, answers: &mut Answers) {
-        let Some(request) = number_of(param) else {
+        let Some(request) = param.request() else {
             if let ReconfigParam::Response { response, result, next_tsns } = *param {
                 self.on_response(core, ctx, response, result, next_tsns);
             }
@@ -290,18 +290,6 @@ impl Reconfig {
 /// A request to add streams goes at once, as the only answer that there has to be.
 fn idle_add(ask: &Ask, idle: bool) -> bool {
     idle && matches!(ask.what, What::Add { .. })
-}
-
-/// The number of a request.
-const fn number_of(param: &ReconfigParam<'_>) -> Option<u32> {
-    match *param {
-        ReconfigParam::OutgoingReset { request, .. }
-        | ReconfigParam::IncomingReset { request, .. }
-        | ReconfigParam::TsnReset { request }
-        | ReconfigParam::AddOutgoing { request, .. }
-        | ReconfigParam::AddIncoming { request, .. } => Some(request),
-        ReconfigParam::Response { .. } | ReconfigParam::Unknown(_) => None,
-    }
 }
 
 /// The combinations of section 3.1.
