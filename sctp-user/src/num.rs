@@ -2,6 +2,7 @@
 
 use core::cmp::Ordering;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 macro_rules! plain {
     ($(#[$doc:meta])* $name:ident($int:ty)) => {
@@ -84,6 +85,13 @@ macro_rules! serial {
             #[must_use]
             pub const fn after(self, other: Self) -> bool {
                 self.distance(other) > 0
+            }
+
+            /// The bare numbers from `self` on up to `last`: one range, or two where the numbers wrap, which are in their order.
+            pub fn up_to(self, last: Self) -> impl Iterator<Item = RangeInclusive<$int>> + use<> {
+                let wraps = self.0 > last.0;
+                let before_wrap = if wraps { <$int>::MAX } else { last.0 };
+                core::iter::once(self.0..=before_wrap).chain(wraps.then_some(0..=last.0))
             }
 
             /// The order of the two in serial number arithmetic.

@@ -52,6 +52,16 @@ fn half_the_circle_apart_is_never_after() {
 }
 
 proptest! {
+    /// The ranges hold each number once, in serial order, and no other.
+    #[test]
+    fn the_numbers_from_one_up_to_another_are_at_most_two_ranges(start: u16, n in 0_u16..600) {
+        let (first, last) = (Ssn(start), Ssn(start).plus(n));
+        let numbers: Vec<_> = first.up_to(last).flatten().map(Ssn).collect();
+        let expected: Vec<_> = (0..=n).map(|at| first.plus(at)).collect();
+        prop_assert_eq!(numbers, expected);
+        prop_assert!(first.up_to(last).count() <= 2);
+    }
+
     #[test]
     fn what_is_added_comes_after(start: u32, n in 1_u32..0x8000_0000) {
         let (a, b) = (Tsn(start), Tsn(start).plus(n));

@@ -58,7 +58,7 @@ impl Association {
         while last == first
             && first <= limit
             && segments < max_segments
-            && core.control.is_empty()
+            && core.next_control().is_none()
             && core.next_way(ctx) == Some(way)
             && !core.tx.is_oversized_next(path, &core.paths)
             && core.is_markable(ctx, ext, way) == ecn.is_some()
@@ -95,10 +95,8 @@ impl Core {
 
     /// Where the next packet goes, if there is one.
     fn next_way(&self, ctx: &Context<'_>) -> Option<Way> {
-        if let Some(c) = self.control.front() {
-            let way = self.way_of(c);
-            let tells = matches!(c, Control::Encoded(e) if matches!(e.kind, kind::ASCONF | kind::ASCONF_ACK));
-            return (tells || !self.is_stranded(way.path)).then_some(way);
+        if let Some(c) = self.next_control() {
+            return Some(self.way_of(c));
         }
         if self.rx.as_ref().is_some_and(Rx::sack_due) && !self.is_stranded(self.sack_path()) {
             return Some(self.settled(self.sack_path()));
@@ -107,6 +105,17 @@ impl Core {
             return Some(self.settled(self.paths.data_path()));
         }
         self.data_path(ctx).map(|path| self.settled(path))
+    }
+
+    /// The first control chunk that can go. One whose path none of our addresses reaches waits, but holds up no other.
+    fn next_control(&self) -> Option<&Control> {
+        self.control.iter().find(|c| self.may_go(c))
+    }
+
+    /// Whether a control chunk can go: to a stranded path, only what tells of addresses.
+    fn may_go(&self, c: &Control) -> bool {
+        let tells = matches!(c, Control::Encoded(e) if matches!(e.kind, kind::ASCONF | kind::ASCONF_ACK));
+        tells || !self.is_stranded(self.way_of(c).path)
     }
 
     /// The path with the source that it was confirmed with.
@@ -245,11 +254,16 @@ impl Core {
 
     /// Moves control chunks that go the same way into the packet as long as they fit; the first one always goes.
     fn put_control(&mut self, ctx: &mut Context<'_>, way: Way, pkt: &mut PacketWriter<'_>) {
-        while let Some(c) = self.control.front() {
+        let mut waiting = 0;
+        while let Some(c) = self.control.get(waiting) {
+            if !self.may_go(c) {
+                waiting += 1;
+                continue;
+            }
             if self.way_of(c) != way || *c == Control::Init || !(pkt.is_empty() || pkt.fits(self.control_len(c))) {
                 return;
             }
-            if let Some(c) = self.control.pop_front() {
+            if let Some(c) = self.control.remove(waiting) {
                 self.put_chunk(ctx, &c, pkt);
             }
         }

@@ -358,7 +358,9 @@ impl Core {
         if opts.auth_key.is_some_and(|key| !self.cfg.auth_keys.is_usable(key)) {
             return Err(SendError::NoSuchKey);
         }
-        self.tx.set_amdcs(self.paths.amdcs());
+        if !self.cfg.fragment {
+            self.tx.set_amdcs(self.paths.amdcs());
+        }
         let accepted = self.tx.enqueue(now, sid, ppid, payload, opts);
         self.report_abandoned();
         accepted?;

@@ -77,7 +77,7 @@ impl Association {
         let mut from = core.paths.find(meta.src);
         let mut after_asconf = false;
         let first = packet.chunks().next().and_then(Result::ok);
-        if let Some(Ok(Chunk::Abort(abort))) = first.as_ref().map(RawChunk::decode)
+        if let Some(Ok(Chunk::Abort(abort))) = first.as_ref().filter(|c| c.kind == kind::ABORT).map(RawChunk::decode)
             && !core.local_terms.auth.requires(kind::ABORT)
             && core.is_refused_on_one_channel(ctx, meta.channel, Some(abort.causes))
         {
@@ -101,6 +101,16 @@ impl Association {
                 Entry::Admit => {}
                 Entry::Skip => continue,
                 Entry::Stop => break,
+            }
+            // Most chunks are user data, which concerns no extension and opens nothing: they need not pass by all that follows.
+            if raw.kind == kind::DATA && from.is_some() {
+                let Some(data) = Data::decode(&raw) else { break };
+                lowest = Some(lowest.filter(|lowest| lowest.before(data.tsn)).unwrap_or(data.tsn));
+                core.on_data(ctx.now, &data, bytes);
+                if core.state == State::Closed {
+                    break;
+                }
+                continue;
             }
             if !ext.knows(raw.kind) {
                 core.counters.in_ctrl_chunks += 1;

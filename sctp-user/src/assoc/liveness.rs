@@ -194,9 +194,9 @@ impl Core {
         self.heartbeat_on(self.paths.data_path());
     }
 
-    /// Sends a HEARTBEAT on a path at once.
+    /// Sends a HEARTBEAT on a path at once, if one of our addresses reaches it.
     pub(crate) fn heartbeat_on(&mut self, path: PathId) {
-        if self.state.sends_heartbeats() {
+        if self.state.sends_heartbeats() && !self.is_stranded(path) {
             self.push_control(Control::Heartbeat(path, HeartbeatKind::OnDemand));
         }
     }

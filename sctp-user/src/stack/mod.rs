@@ -491,7 +491,8 @@ impl Stack {
         self.assocs.get_mut(id).map(|a| f(a, &mut ctx))
     }
 
-    /// After any change of an association: takes its events and its last packet, queues it for sending, sets its deadline.
+    /// After any change of an association: takes its events and its last packet, and queues it for sending. Its deadline is set when
+    /// it has had its turn, which changes timers anyhow.
     fn touch(&mut self, id: AssocId) {
         let Some(a) = self.assocs.get_mut(id) else { return };
         a.ext.settle(&mut a.core);
@@ -501,15 +502,12 @@ impl Stack {
         let Some(a) = self.assocs.get_mut(id) else { return };
         let core = &mut a.core;
         let closed = core.state == State::Closed;
-        let waits = core.queued;
-        if !closed && !waits {
+        if !closed && !core.queued {
             core.queued = true;
             self.sending.push_back(id);
         }
-        // One that waits for its turn to send has its deadline set when it has had it: that changes timers anyhow.
-        if closed || !waits {
-            let deadline = a.next_deadline();
-            self.deadlines.set(id, deadline);
+        if closed {
+            self.deadlines.set(id, None);
         }
         if let Some((transmit, packet)) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.

@@ -97,7 +97,7 @@ impl Assoc<'_> {
     }
 
     /// Sends a HEARTBEAT to `addr` at once (RFC 9260 section 11.1.10); several may be outstanding. [`PathStatus::answer`] tells how
-    /// long the answer took.
+    /// long the answer took. Nothing is sent to an address that none of ours reaches, as to IPv6 from a host that has lost its own.
     ///
     /// # Errors
     /// The peer has no such address.

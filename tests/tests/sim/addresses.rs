@@ -187,3 +187,33 @@ fn a_path_is_there_before_the_first_one_goes() {
     assert!(took < Duration::from_secs(7), "{took:?}");
     assert_eq!((stats.out_asconfs, stats.in_asconf_acks, stats.t3_expireds), (2, 2, 0));
 }
+
+/// A control chunk for a path that none of our addresses reaches holds up nothing else: neither an answer to an ASCONF, nor a SACK.
+#[test]
+fn a_path_out_of_reach_holds_up_nothing() {
+    let scenario = Scenario {
+        assoc: with_add_ip(AssocConfig::rfc()),
+        nets: vec![Net::ipv6(lossy(0, 10))],
+        download: flow(1, 100, Duration::from_millis(50)),
+        ..Scenario::new(4)
+    };
+    let mut bed = scenario.build();
+    let [first, second] = [0, 1].map(|n: usize| bed.ways[n]);
+    bed.world.apply(Fault::Addresses { host: bed.client.into(), addrs: vec![first[0]] });
+    bed.world.apply(Fault::Addresses { host: bed.server.into(), addrs: vec![first[1]] });
+    bed.connected();
+    let start = bed.world.now();
+    bed.world.at(start + Duration::from_secs(1), Fault::Addresses { host: bed.server.into(), addrs: vec![first[1], second[1]] });
+    bed.world.run_until(start + Duration::from_secs(2));
+    let client = bed.client;
+    bed.world.with(client, |p, now| {
+        let (id, _) = p.latest().unwrap();
+        let mut assoc = p.stack.assoc(id).unwrap();
+        assert_eq!(assoc.paths().len(), 2, "it is known, but there is no IPv6 here");
+        assoc.request_heartbeat(now, second[1]).unwrap();
+    });
+    bed.world.at(start + Duration::from_secs(3), Fault::Addresses { host: bed.server.into(), addrs: vec![first[1]] });
+    bed.deliver(HOUR).unwrap();
+    bed.world.run_for(Duration::from_secs(2));
+    assert_eq!((changed(bed.client(), PathChange::Removed), bed.server().stack.stats().assocs.t3_expireds), (1, 0));
+}

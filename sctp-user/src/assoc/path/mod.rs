@@ -368,8 +368,9 @@ impl Path {
             PathState::Unconfirmed => true,
         };
         if !send && state == PathState::PotentiallyFailed {
-            // Its data is the probe, as long as it goes here (RFC 7829 section 3.2 rule 6): look again when that would be overdue.
-            self.probe_at(now + self.rto, cfg);
+            // Its data is the probe, as long as it goes here (RFC 7829 section 3.2 rule 6): look again when that would be overdue. Periodic
+            // HEARTBEATs may be off: then this one is due because the source is another one.
+            self.heartbeat.due = Some(now + self.rto);
             return false;
         }
         let since = if send || self.in_flight > 0 { now } else { self.last_sent };
@@ -684,5 +685,28 @@ mod tests {
                 assert!(p.on_heartbeat_due(again, (true, false), &cfg, &mut rng), "it went elsewhere meanwhile");
             }
         }
+    }
+
+    /// A path whose source was lost is asked once in an RTO, though periodic HEARTBEATs are off, and never again and again at one time.
+    #[test]
+    fn a_path_with_another_source_waits_for_its_data() {
+        let cfg = AssocConfig { hb_interval: None, ..AssocConfig::rfc() };
+        let mut rng = SeededEntropy::new(1);
+        let mut p = path("10.0.0.1", UDP);
+        p.confirmed = true;
+        p.limits.hb_interval = None;
+        p.on_send(Time::from_millis(200), 1000);
+        p.in_flight = 1000;
+        p.doubt();
+        p.heartbeat.due = Some(Time::from_millis(300));
+        let mut now = Time::from_millis(300);
+        for _ in 0..3 {
+            assert!(!p.on_heartbeat_due(now, (true, true), &cfg, &mut rng), "its data is the probe");
+            assert_eq!(p.heartbeat.deadline(), Some(now + p.rto()));
+            now += p.rto();
+        }
+        p.in_flight = 0;
+        assert!(p.on_heartbeat_due(now, (true, true), &cfg, &mut rng));
+        assert_eq!(p.heartbeat.deadline(), None);
     }
 }

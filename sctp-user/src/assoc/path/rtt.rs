@@ -5,6 +5,14 @@ use core::time::Duration;
 /// Clock granularity G: RTTVAR never becomes smaller.
 const GRANULARITY: Duration = Duration::from_millis(1);
 
+/// `old` and `new`, the latter with the weight 2^-`shift`. In whole nanoseconds: divisions of [`Duration`] cost more than all the rest
+/// of a measurement.
+fn smoothed(old: Duration, new: Duration, shift: u8) -> Duration {
+    let nanos = |d: Duration| d.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(d.subsec_nanos()));
+    let sum = nanos(old).saturating_mul((1 << shift) - 1).saturating_add(nanos(new));
+    Duration::from_nanos(sum >> shift)
+}
+
 /// SRTT, RTTVAR and the RTO that follows from them. Karn's rule (which samples count) is the caller's.
 #[derive(Clone, Debug)]
 pub(crate) struct RttEstimator {
@@ -40,15 +48,14 @@ impl RttEstimator {
         let r = r.min(self.max);
         self.latest = Some(r);
         self.least = Some(self.least.map_or(r, |least| least.min(r)));
-        let (alpha, beta) = (1_u32 << self.shifts.0, 1_u32 << self.shifts.1);
         let srtt = match self.srtt {
             None => {
                 self.rttvar = r / 2;
                 r
             }
             Some(srtt) => {
-                self.rttvar = (self.rttvar * (beta - 1) + srtt.abs_diff(r)) / beta;
-                (srtt * (alpha - 1) + r) / alpha
+                self.rttvar = smoothed(self.rttvar, srtt.abs_diff(r), self.shifts.1);
+                smoothed(srtt, r, self.shifts.0)
             }
         };
         self.rttvar = self.rttvar.max(GRANULARITY);

@@ -341,13 +341,8 @@ impl Interleaved {
     pub(super) fn skip(&mut self, list: impl Iterator<Item = SkippedMid>) -> Skipped {
         let mut all = Skipped::default();
         for SkippedMid { sid, unordered, mid } in list {
-            let turn = self.order.turn(sid);
-            let first = Key { sid, unordered, mid: 0 };
-            let last = Key { sid, unordered, mid: u32::MAX };
-            let passed = |key: &Key| Mid(key.mid).at_or_before(mid) && (unordered || !Mid(key.mid).before(turn));
-            let gone: Vec<Key> = self.partials.range(first..=last).map(|(key, _)| *key).filter(passed).collect();
             let mut ended = None;
-            for key in gone {
+            for key in self.passed(sid, unordered, mid) {
                 ended = self.forget(key, &mut all).or(ended);
             }
             let newest = self.skipped.entry((sid, unordered)).or_insert(mid);
@@ -362,10 +357,21 @@ impl Interleaved {
             match ended {
                 // Whatever is wrong with what it held up will show when more comes.
                 Some(begun) => drop(self.go_on(begun)),
-                None => self.refresh_turn(first),
+                None => self.refresh_turn(Key { sid, unordered, mid: mid.0 }),
             }
         }
         all
+    }
+
+    /// The incomplete messages that are over when `last` and all before it are skipped: of the ordered ones those from the turn on, of
+    /// the others all that come before, half the number space.
+    fn passed(&self, sid: StreamId, unordered: bool, last: Mid) -> Vec<Key> {
+        let first = if unordered { last.plus(1 << 31) } else { self.order.turn(sid) };
+        if !unordered && last.before(first) {
+            return Vec::new();
+        }
+        let key = |mid| Key { sid, unordered, mid };
+        first.up_to(last).flat_map(|range| self.partials.range(key(*range.start())..=key(*range.end()))).map(|(key, _)| *key).collect()
     }
 
     /// Forgets an incomplete message. If it was handed out in part, answers what it held up.
@@ -374,7 +380,7 @@ impl Interleaved {
             all.bytes += partial.bytes + partial.early_bytes;
             all.pieces += partial.parts.len() + partial.early;
             if partial.early > 0 {
-                self.early.retain(|(of, _), _| *of != key);
+                self.early.extract_if((key, 0)..=(key, u32::MAX), |_, _| true).for_each(drop);
             }
         }
         self.available.remove(&key);
@@ -473,6 +479,12 @@ impl Interleaved {
 
 #[cfg(test)]
 impl Interleaved {
+    /// What is incomplete: stream, order and identifier of each message, and the fragments of it before which others are missing.
+    pub(super) fn held(&self) -> Vec<(u16, bool, u32, usize)> {
+        let early = |key: &Key| self.early.keys().filter(|(of, _)| of == key).count();
+        self.partials.keys().map(|key| (key.sid.0, key.unordered, key.mid, early(key))).collect()
+    }
+
     /// Pretends that all fragments of an ordered message before `fsn` have come.
     pub(super) fn skip_to(&mut self, sid: StreamId, mid: Mid, fsn: Fsn) {
         if let Some(partial) = self.partials.get_mut(&Key { sid, unordered: false, mid: mid.0 }) {

@@ -9,7 +9,7 @@ use super::{DataOutcome, Rx};
 use crate::config::AssocConfig;
 use crate::event::Message;
 use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn};
-use crate::wire::chunk::{Data, IData, Place};
+use crate::wire::chunk::{Data, IData, Place, SkippedMid};
 
 const READABLE: DataOutcome = DataOutcome::Accepted { readable: true };
 const HELD: DataOutcome = DataOutcome::Accepted { readable: false };
@@ -394,6 +394,43 @@ proptest! {
         }
         prop_assert_eq!(rx.window.memory(), 0);
         prop_assert!(rx.give_up().is_empty());
+    }
+
+    /// What is skipped is what a look at every message finds, wherever identifiers wrap; nothing of other messages is lost.
+    #[test]
+    fn skipping_by_ranges_is_skipping_one_by_one(
+        begin: u32,
+        messages in proptest::collection::btree_map((0_u16..2, any::<bool>(), 0_u32..90), 1_u32..5, 0..50),
+        skips in proptest::collection::vec((0_u16..2, any::<bool>(), -20_i32..90), 1..6),
+    ) {
+        let mut partial = super::interleaved::Interleaved::new(usize::MAX, usize::MAX);
+        let begins = [0, 1].map(|sid| SkippedMid { sid: StreamId(sid), unordered: false, mid: Mid(begin).prev() });
+        // The turn comes to `begin` from behind, in steps that serial numbers can tell.
+        for step in [begin / 3, begin / 3 * 2] {
+            partial.skip(begins.iter().map(|s| SkippedMid { mid: Mid(step), ..*s }));
+        }
+        partial.skip(begins.into_iter());
+        let mut tsn = 0;
+        for ((sid, unordered, ahead), fragments) in messages {
+            for fsn in 1..=fragments {
+                tsn += 1;
+                let data = IData { unordered, ..part(tsn, sid, begin.wrapping_add(ahead), fsn, false, b"x") };
+                prop_assert!(partial.insert(&data, Bytes::from_static(b"x")).is_ok());
+            }
+        }
+        let mut turns = [Mid(begin); 2];
+        for (sid, unordered, ahead) in skips {
+            let (last, turn) = (Mid(begin.wrapping_add(ahead.cast_unsigned())), &mut turns[usize::from(sid)]);
+            let passed = |mid: u32| Mid(mid).at_or_before(last) && (unordered || !Mid(mid).before(*turn));
+            let (gone, kept): (Vec<_>, Vec<_>) =
+                partial.held().into_iter().partition(|&(s, u, mid, _)| s == sid && u == unordered && passed(mid));
+            let dropped = partial.skip(core::iter::once(SkippedMid { sid: StreamId(sid), unordered, mid: last }));
+            prop_assert_eq!(partial.held(), kept);
+            prop_assert_eq!(dropped.pieces, gone.iter().map(|(.., early)| early).sum::<usize>());
+            if !unordered && !last.before(*turn) {
+                *turn = last.next();
+            }
+        }
     }
 
     /// Attack class 8: whatever a peer sends, nothing panics, and memory stays within what the window admits.

@@ -1,5 +1,6 @@
 //! Complete messages until the user takes them: ordered ones wait for their turn in their stream (RFC 9260 section 6.6).
 
+use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::assoc::streams::Streams;
@@ -16,10 +17,10 @@ pub(super) trait Sequence: Copy + Default + PartialEq {
     fn key(self) -> Self::Key;
     /// The number that follows.
     fn following(self) -> Self;
-    /// The number with this key.
-    fn from_key(key: Self::Key) -> Self;
-    /// How far it is ahead of `other`; `None` if it comes before.
-    fn ahead_of(self, other: Self) -> Option<u32>;
+    /// Whether it comes before `other`.
+    fn is_before(self, other: Self) -> bool;
+    /// The bare numbers from here on up to `last`, in their order.
+    fn up_to(self, last: Self) -> impl Iterator<Item = RangeInclusive<Self::Key>>;
 }
 
 impl Sequence for Ssn {
@@ -34,12 +35,12 @@ impl Sequence for Ssn {
         self.next()
     }
 
-    fn from_key(key: u16) -> Self {
-        Self(key)
+    fn is_before(self, other: Self) -> bool {
+        self.before(other)
     }
 
-    fn ahead_of(self, other: Self) -> Option<u32> {
-        u32::try_from(self.distance(other)).ok()
+    fn up_to(self, last: Self) -> impl Iterator<Item = RangeInclusive<u16>> {
+        self.up_to(last)
     }
 }
 
@@ -55,12 +56,12 @@ impl Sequence for Mid {
         self.next()
     }
 
-    fn from_key(key: u32) -> Self {
-        Self(key)
+    fn is_before(self, other: Self) -> bool {
+        self.before(other)
     }
 
-    fn ahead_of(self, other: Self) -> Option<u32> {
-        u32::try_from(self.distance(other)).ok()
+    fn up_to(self, last: Self) -> impl Iterator<Item = RangeInclusive<u32>> {
+        self.up_to(last)
     }
 }
 
@@ -137,13 +138,13 @@ impl<S: Sequence> Order<S> {
     /// number whose turn is over changes nothing.
     pub(super) fn skip(&mut self, sid: StreamId, last: S) {
         let turn = self.turn(sid);
-        let Some(end) = last.ahead_of(turn) else { return };
-        let of_stream = self.waiting.keys().skip_while(|(s, _)| *s < sid).take_while(|(s, _)| *s == sid);
-        let ahead = |key: S::Key| S::from_key(key).ahead_of(turn).filter(|n| *n <= end);
-        let mut freed: Vec<_> = of_stream.filter_map(|&(_, key)| Some((ahead(key)?, key))).collect();
-        freed.sort_unstable();
-        for (_, key) in freed {
-            self.ready.extend(self.waiting.remove(&(sid, key)));
+        if last.is_before(turn) {
+            return;
+        }
+        for range in turn.up_to(last) {
+            let (first, last) = range.into_inner();
+            let freed = self.waiting.extract_if((sid, first)..=(sid, last), |_, _| true);
+            self.ready.extend(freed.map(|(_, message)| message));
         }
         self.next.insert(sid, last.following());
         self.release(sid);
@@ -155,6 +156,63 @@ impl<S: Sequence> Order<S> {
             self.ready.push_front(message);
         } else {
             self.ready.push_back(message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::num::Ppid;
+
+    fn message(sid: u16, n: u16) -> Message {
+        Message::whole(StreamId(sid), Ssn(n), Ppid(0), false, Bytes::new())
+    }
+
+    /// What [`Order::skip`] does, by looking at everything that waits.
+    fn skip_naively(order: &mut Order<Ssn>, sid: StreamId, last: Ssn) {
+        let turn = order.turn(sid);
+        if last.before(turn) {
+            return;
+        }
+        let passed = |ssn: u16| !Ssn(ssn).before(turn) && Ssn(ssn).at_or_before(last);
+        let mut freed: Vec<_> = order.waiting.keys().copied().filter(|(s, ssn)| *s == sid && passed(*ssn)).collect();
+        freed.sort_by_key(|(_, ssn)| Ssn(*ssn).since(turn));
+        for key in freed {
+            order.ready.extend(order.waiting.remove(&key));
+        }
+        order.next.insert(sid, last.next());
+        order.release(sid);
+    }
+
+    proptest! {
+        /// Whatever waits in which streams, and wherever the numbers wrap.
+        #[test]
+        fn skipping_by_ranges_is_skipping_one_by_one(
+            begin: u16,
+            waiting in proptest::collection::btree_set((0_u16..3, 1_u16..400), 0..60),
+            skips in proptest::collection::vec((0_u16..3, -50_i16..400), 1..8),
+        ) {
+            let mut order = Order::<Ssn>::default();
+            for sid in 0..3 {
+                order.next.insert(StreamId(sid), Ssn(begin));
+            }
+            for (sid, ahead) in waiting {
+                let ssn = Ssn(begin).plus(ahead);
+                prop_assert!(!order.place(ssn, message(sid, ssn.0)).unwrap());
+            }
+            let mut naive = order.clone();
+            for (sid, ahead) in skips {
+                let (sid, last) = (StreamId(sid), Ssn(begin).plus(ahead.cast_unsigned()));
+                order.skip(sid, last);
+                skip_naively(&mut naive, sid, last);
+                prop_assert_eq!(&order.ready, &naive.ready);
+                prop_assert_eq!(&order.waiting, &naive.waiting);
+                prop_assert_eq!(&order.next, &naive.next);
+            }
         }
     }
 }

@@ -243,6 +243,10 @@ impl Reassembly {
     /// # Errors
     /// The peer broke the rules of fragmentation or ordering; what it did.
     pub(crate) fn insert(&mut self, data: &Data<'_>, payload: Bytes, before: bool, after: bool) -> Result<Inserted, &'static str> {
+        // A whole message, and nothing incomplete that it could be in the way of: the usual case.
+        if data.begin && data.end && self.runs.is_empty() {
+            return self.take_whole(data, payload);
+        }
         let at = match self.runs.back() {
             Some(r) if !r.last.before(data.tsn) => self.runs.partition_point(|r| r.last.before(data.tsn)),
             _ => self.runs.len(),
@@ -254,11 +258,7 @@ impl Reassembly {
         let left = left.filter(|_| !data.begin);
         let right = right.filter(|_| !data.end);
         if left.is_none() && right.is_none() && data.begin && data.end {
-            if payload.len() > self.max_message {
-                return Err("message too long");
-            }
-            let message = Message { tsn: data.tsn, ..Message::whole(data.sid, data.ssn, data.ppid, data.unordered, payload) };
-            return Ok(Inserted { readable: self.order.place(message.ssn, message)?, pieces: 1 });
+            return self.take_whole(data, payload);
         }
         let at = self.join(data, payload, at, left.is_some(), right.is_some());
         let Some(run) = self.runs.get(at) else {
@@ -276,6 +276,15 @@ impl Reassembly {
             None => false,
         };
         Ok(Inserted { readable, pieces })
+    }
+
+    /// Takes in a chunk that is a whole message.
+    fn take_whole(&mut self, data: &Data<'_>, payload: Bytes) -> Result<Inserted, &'static str> {
+        if payload.len() > self.max_message {
+            return Err("message too long");
+        }
+        let message = Message { tsn: data.tsn, ..Message::whole(data.sid, data.ssn, data.ppid, data.unordered, payload) };
+        Ok(Inserted { readable: self.order.place(message.ssn, message)?, pieces: 1 })
     }
 
     /// The rules of section 6.9. A neighbour that was received, but is in no run, belongs to a message of its own.

@@ -162,7 +162,7 @@ impl Tx {
             if all || !f.unordered {
                 let entry = SkippedMid { sid: f.sid, unordered: f.unordered, mid: f.mid };
                 match list.binary_search_by_key(&(f.sid, f.unordered), |s| (s.sid, s.unordered)) {
-                    Ok(at) => list.splice(at..=at, [entry]).for_each(drop),
+                    Ok(at) => list.get_mut(at).into_iter().for_each(|last| *last = entry),
                     Err(_) if list.len() >= max => break,
                     Err(at) => list.insert(at, entry),
                 }

@@ -40,7 +40,8 @@ pub struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    pub(super) fn decode(raw: &RawChunk<'a>) -> Option<Self> {
+    /// Reads the chunk, which is of this type; `None` if it is too short.
+    pub(crate) fn decode(raw: &RawChunk<'a>) -> Option<Self> {
         let mut r = Reader::new(raw.value);
         Some(Self {
             immediate: raw.flags & I_BIT != 0,

@@ -29,6 +29,8 @@ pub struct Ours {
     meta: Meta,
     /// The packets of the train polled last that were not taken yet.
     train: VecDeque<Bytes>,
+    /// Length of the longest train so far.
+    longest: usize,
     /// What the association counted, for after its end.
     counters: Counters,
 }
@@ -69,7 +71,17 @@ impl MemEndpoint for Ours {
         let endpoint = stack.open(EndpointConfig::with(PORT, Arc::new(assoc))).expect("the port is free");
         stack.listen(endpoint, !cfg.client);
         let meta = Meta { src: ip(!cfg.client), dst: ip(cfg.client), channel: CHANNEL, ecn: None, ifindex: None };
-        Self { stack, endpoint, assoc: None, up: false, closed: false, meta, train: VecDeque::new(), counters: Counters::default() }
+        Self {
+            stack,
+            endpoint,
+            assoc: None,
+            up: false,
+            closed: false,
+            meta,
+            train: VecDeque::new(),
+            longest: 1 << 11,
+            counters: Counters::default(),
+        }
     }
 
     fn connect(&mut self, now: Duration) {
@@ -102,10 +114,12 @@ impl MemEndpoint for Ours {
 
     fn poll_transmit(&mut self, now: Duration) -> Option<Bytes> {
         if self.train.is_empty() {
-            let mut buf = Vec::with_capacity(1 << 11);
+            // As a driver that keeps its buffer: no train grows it.
+            let mut buf = Vec::with_capacity(self.longest);
             let sent = self.stack.poll_transmit(t(now), TRAIN, &mut buf)?;
+            self.longest = self.longest.max(sent.size);
             let bytes = Bytes::from(buf);
-            let stride = sent.segment_size.unwrap_or(sent.size);
+            let Some(stride) = sent.segment_size else { return Some(bytes) };
             self.train.extend((0..sent.size).step_by(stride).map(|at| bytes.slice(at..sent.size.min(at + stride))));
         }
         self.train.pop_front()
