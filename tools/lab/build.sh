@@ -77,7 +77,7 @@ add_libs() {
 add_bin() { rm -f "$R/bin/$(basename "$1")"; cp -L "$1" "$R/bin/"; add_libs "$1"; }
 cp -L pkg/lib64/ld-linux-x86-64.so.2 "$R/lib64/"
 for b in usr/bin/{rspregistrar,rspserver,rspterminal,hsdump,pingpongclient,sctp_test,sctp_darn} \
-         sbin/ethtool bin/{ip,ss,dash,kmod} usr/bin/{timeout,nohup,env,nice,setsid,stdbuf}; do
+         sbin/{ethtool,tc} bin/{ip,ss,dash,kmod} usr/bin/{timeout,nohup,env,nice,setsid,stdbuf}; do
     add_bin "pkg/$b"
 done
 # busybox prefers its applets to the real ip, sh: dash for sh, and real wrappers
@@ -90,7 +90,7 @@ mkdir -p "$R/usr/libexec/coreutils" && cp pkg/usr/libexec/coreutils/libstdbuf.so
 
 # kernel modules with what they need
 depmod -b pkg "$KVER"
-MODS="virtio_pci virtio_net virtio_rng af_packet crc32c_generic libcrc32c sctp sctp_diag veth bridge"
+MODS="virtio_pci virtio_net virtio_rng af_packet crc32c_generic libcrc32c sctp sctp_diag veth bridge sch_netem"
 for m in $MODS; do
     modprobe -d "$LAB_OUT/pkg" -S "$KVER" --show-depends "$m" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p' || true
 done | sort -u | while read -r f; do

@@ -6,10 +6,14 @@ mod duel;
 mod endpoint;
 mod io;
 mod limits;
+mod lines;
 mod link;
 mod mem;
 mod peers;
+mod plot;
 mod ratios;
+mod report;
+mod results;
 mod sockets;
 mod summary;
 mod udp;
@@ -117,6 +121,7 @@ fn main() {
         "crowd" => crowd::run(a.get("count", 10_000)),
         "idle" => with_peer!(peer, P => mem::idle::<P>(&cfg, a.get("n", 1000), a.get::<u8>("touch", 0) == 1)),
         "sim" => with_peer!(peer, P => link::run::<P>(&cfg, &sim(&a))),
+        "report" => report::write(std::path::Path::new(&a.str("docs", "../../docs"))),
         "proc" => {
             let w = process(&a);
             with_peer!(peer, P => udp::run::<P>(&cfg, &w));
@@ -130,7 +135,7 @@ fn main() {
         "table" => summary::print(),
         "ratios" => ratios::print(),
         _ => {
-            let commands = "bulk|pingpong|assoc|crowd|idle|sim|proc|sockets|duel|raw|table|ratios";
+            let commands = "bulk|pingpong|assoc|crowd|idle|sim|proc|sockets|duel|raw|table|ratios|report";
             eprintln!("sctp-bench {commands} [--peer NAME] ...: see README.md");
             std::process::exit(2);
         }

@@ -36,13 +36,15 @@ pub struct Pair<P: MemEndpoint> {
     pub packets: [u64; 2],
     pub wire_bytes: [u64; 2],
     pub max_packet: usize,
+    /// Most packets that the client sent at once.
+    pub largest_train: usize,
 }
 
 impl<P: MemEndpoint> Pair<P> {
     pub fn new(cfg: &Config, now: Duration) -> Self {
         let a = P::new(&Config { client: true, ..*cfg }, now);
         let b = P::new(&Config { client: false, ..*cfg }, now);
-        Pair { a, b, q: VecDeque::new(), packets: [0; 2], wire_bytes: [0; 2], max_packet: 0 }
+        Pair { a, b, q: VecDeque::new(), packets: [0; 2], wire_bytes: [0; 2], max_packet: 0, largest_train: 0 }
     }
     /// One exchange: a burst from a to b, `mid`, then everything from b to a. True on any packet.
     fn exchange(&mut self, now: Duration, mid: &mut dyn FnMut(&mut P)) -> bool {
@@ -59,6 +61,7 @@ impl<P: MemEndpoint> Pair<P> {
                 None => break,
             }
         }
+        self.largest_train = self.largest_train.max(self.q.len());
         while let Some(d) = self.q.pop_front() {
             any = true;
             self.b.handle_datagram(now, d);
@@ -186,9 +189,16 @@ pub fn bulk<P: MemEndpoint>(workload: &str, cfg: &Config, w: &Bulk) {
     e("ack_pkts", p.packets[1] as f64);
     e("overhead", (p.wire_bytes[0]) as f64 / v.bytes as f64);
     e("max_pkt", p.max_packet as f64);
+    e("sacks/data_pkt", p.packets[1] as f64 / p.packets[0] as f64);
+    e("largest_train", p.largest_train as f64);
+    let counters = p.a.counters();
+    for (name, value) in [("retransmissions", counters.rtx), ("t3", counters.t3), ("cwnd_end", counters.cwnd)] {
+        if let Some(value) = value {
+            e(name, value as f64);
+        }
+    }
     e("stalls", stalls as f64);
     e("skipped_ms", (c.skipped - skipped0).as_secs_f64() * 1e3);
-    eprintln!("# {} {params}: {:?}", P::NAME, p.a.counters());
 }
 
 /// W2.

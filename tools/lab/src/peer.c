@@ -10,6 +10,7 @@
  * -o streams=N    streams to ask for and to accept       -o nodelay=1
  *    v6=1         IPv6 addresses may come later, though there is none in the command line
  *    udp=PORT     encapsulation in UDP, to this port (libusrsctp: from it, too); 0: none
+ *    plain=1      messages of zeros and no sums, for measuring
  *    rto=I:MIN:MAX in ms   hb=MS   retrans=ASSOC:PATH   -o sndbuf=N rcvbuf=N
  * Lines:
  *   send COUNT SIZE[,SIZE]... [unordered] [on=SID] [key=ID] [ttl=MS | rtx=N | prio=N]
@@ -180,6 +181,7 @@ static void subscribe(sock s, int type)
 static void fill(uint32_t k, unsigned char *b, size_t n)
 {
     uint64_t x = k;
+    if (option("plain", 0)) { memset(b, 0, n); return; }
     for (size_t i = 0; i < n; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
         b[i] = x >> 56;
@@ -188,6 +190,7 @@ static void fill(uint32_t k, unsigned char *b, size_t n)
 
 static uint64_t hash(uint64_t h, const unsigned char *b, size_t n)
 {
+    if (option("plain", 0)) return 0;
     for (size_t i = 0; i < n; i++) h = (h ^ b[i]) * 0x100000001b3u;
     return h;
 }
