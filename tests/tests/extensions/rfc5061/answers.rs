@@ -90,6 +90,20 @@ fn a_wildcard_deletes_all_but_the_source() {
     }
 }
 
+/// Attack class 6: CVE-2026-64564, the path that is named in the address parameter is deleted twice, by its name and by the wildcard.
+#[test]
+fn cve_2026_64564_the_address_of_the_request_outlives_the_wildcard_behind_its_own_deletion() {
+    let mut p = open(&[A, B], &[Z, Y, X]);
+    let serial = p.tsn;
+    // As a stranger's address is no path yet, the request finds its association by its address parameter, and is answered there.
+    let sent = ask(&mut p, Y, &asconf(serial, Z, &[(DELETE, 1, Z), (DELETE, 2, "0.0.0.0")]));
+    assert_eq!(acks(&sent), [(serial, vec![], ip(Y))]);
+    assert_eq!(peers(&mut p), ips(&[Y]));
+    let sent = ask(&mut p, Y, &asconf(serial + 1, Y, &[(DELETE, 1, Y), (DELETE, 2, "0.0.0.0")]));
+    assert_eq!(acks(&sent), [(serial + 1, vec![(1, 0xa0)], ip(Y))]);
+    assert_eq!(peers(&mut p), ips(&[Y]));
+}
+
 /// RFC 5061 rows: 5.3-18, 5.3-19, 5.3-20, 5.3-21.
 /// Attack class 6: DELETE of the last address, and of the address that the request comes from.
 #[test]
