@@ -263,10 +263,12 @@ impl Tx {
         };
         let max = self.max_fragment(path);
         let next = self.queue.next_len(max).unwrap_or(max);
+        let forwarding = self.is_forwarding();
         if !self.window.is_closed_for(next) {
             if self.window.stop_waiting() {
                 path.end_back_off();
-                if path.outstanding == 0 {
+                // Unless it runs for a FORWARD TSN too (RFC 3758 section 3.5 A5).
+                if path.outstanding == 0 && !forwarding {
                     path.t3 = None;
                 }
             }
