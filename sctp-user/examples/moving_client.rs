@@ -18,10 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let handle = runtime.spawn(node)?;
 
     let socket = SctpSocket::bind(&handle, 0)?;
-    let mut cfg = AssocConfig::signalling();
-    cfg.auth = true;
-    cfg.add_ip = true;
-    let id = socket.connect_with(&[server.into()], Some(Arc::new(cfg)))?;
+    let timers = AssocConfig::signalling();
+    let id = socket.connect_with(&[server.into()], Some(Arc::new(timers)))?;
 
     let mut known = Vec::new();
     for line in io::stdin().lines() {

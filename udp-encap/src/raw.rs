@@ -174,13 +174,13 @@ impl RawSocket {
         let v4 = self.addr.is_ipv4();
         for _ in 0..MAX_ERRORS {
             match buffers.fill(&self.state, UdpSockRef::from(&self.socket)) {
-                Ok(0) => {}
-                Ok(n) => {
+                Ok(filled) if filled.trains == 0 => {}
+                Ok(filled) => {
                     while let Some(received) = buffers.pop() {
                         let packet = if v4 { without_header(received) } else { Some(received) };
                         packet.map(&mut sink);
                     }
-                    return Ok(n);
+                    return Ok(filled.trains);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if is_pending_icmp(&error) => drain_errors(&self.socket, v4, &mut self.errors),

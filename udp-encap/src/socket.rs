@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use mio::event::Source as _;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 use quinn_udp::{UdpSockRef, UdpSocketState};
@@ -96,6 +97,12 @@ struct Family {
     socket: Socket,
     state: UdpSocketState,
     v4: bool,
+    /// Whether the kernel may cut trains and join what arrives.
+    offload: bool,
+    /// There may be something to read: an event said so, and no read has come back short since.
+    readable: bool,
+    /// There may be ICMP errors to read.
+    erred: bool,
     /// The rest of a train that the kernel did not take; at most one train, sent before anything else.
     unsent: Option<(Transmit, Vec<u8>)>,
 }
@@ -114,7 +121,7 @@ impl Family {
     fn new(socket: Socket, v4: bool) -> io::Result<Self> {
         let state = set_up(&socket)?;
         errors::enable(&socket, v4)?;
-        Ok(Self { socket, state, v4, unsent: None })
+        Ok(Self { socket, state, v4, offload: true, readable: true, erred: true, unsent: None })
     }
 
     fn bind(addr: SocketAddr) -> io::Result<Self> {
@@ -134,6 +141,18 @@ impl Family {
 
     fn port(&self) -> io::Result<u16> {
         self.socket.local_addr()?.as_socket().map(|a| a.port()).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Most datagrams of one system call.
+    fn max_segments(&self) -> usize {
+        if self.offload { self.state.max_gso_segments().max(1) } else { 1 }
+    }
+
+    fn set_offload(&mut self, on: bool) -> io::Result<()> {
+        self.offload = on;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        nix::sys::socket::setsockopt(&self.socket, nix::sys::socket::sockopt::UdpGroSegment, &on)?;
+        Ok(())
     }
 
     fn read_errors(&self, into: &mut VecDeque<NetError>) {
@@ -270,9 +289,18 @@ impl UdpEncap {
             ipv4: self.v4.is_some(),
             ipv6: self.v6.is_some(),
             ecn: cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")),
-            max_segments: self.families().map(|f| f.state.max_gso_segments()).min().unwrap_or(1).max(1),
+            max_segments: self.families().map(Family::max_segments).min().unwrap_or(1),
             df: self.families().all(|f| !f.state.may_fragment()),
         }
+    }
+
+    /// Whether trains are handed to the kernel whole, and received ones joined by it (UDP_SEGMENT and UDP_GRO; the default where there
+    /// are such things). Without, every datagram is a message of its own between the kernel and us, as on other systems.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn set_offload(&mut self, on: bool) -> io::Result<()> {
+        self.v4.iter_mut().chain(&mut self.v6).try_for_each(|family| family.set_offload(on))
     }
 
     /// Says whether this process takes the ICMP errors (the default). A process that shares the sockets and does not receive
@@ -321,14 +349,47 @@ impl UdpEncap {
     /// # Errors
     /// `WouldBlock` when both sockets are drained; other errors of the system.
     pub fn recv(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
+        self.note_all();
+        self.recv_ready(batch)
+    }
+
+    /// Something may have come on either socket, which no event tells of.
+    pub(crate) fn note_all(&mut self) {
+        for family in self.v4.iter_mut().chain(&mut self.v6) {
+            (family.readable, family.erred) = (true, true);
+        }
+    }
+
+    /// An event told of one of the sockets.
+    pub(crate) fn note_ready(&mut self, v4: bool, readable: bool, erred: bool) {
+        if let Some(family) = if v4 { &mut self.v4 } else { &mut self.v6 } {
+            // An error fails a read, which then says nothing of what is behind it.
+            family.readable |= readable || erred;
+            family.erred |= erred;
+        }
+    }
+
+    /// Like [`UdpEncap::recv`], from the sockets only that events told of. A read that comes back short has emptied its socket, and
+    /// whatever comes later makes an event of its own: nothing is read in vain to learn what is known.
+    pub(crate) fn recv_ready(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
         self.v6_first = !self.v6_first;
-        let order = if self.v6_first { [&self.v6, &self.v4] } else { [&self.v4, &self.v6] };
-        for family in order.into_iter().flatten() {
+        let order = if self.v6_first { [&mut self.v6, &mut self.v4] } else { [&mut self.v4, &mut self.v6] };
+        for family in order.into_iter().flatten().filter(|family| family.readable) {
             for _ in 0..MAX_ERRORS {
                 match batch.fill(&family.state, UdpSockRef::from(&family.socket)) {
-                    Ok(0) => {}
-                    Ok(n) => return Ok(n),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Ok(filled) => {
+                        family.readable = filled.more;
+                        if filled.trains > 0 {
+                            return Ok(filled.trains);
+                        }
+                        if !filled.more {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        family.readable = false;
+                        break;
+                    }
                     Err(error) if is_pending_icmp(&error) => {
                         if self.reads_errors {
                             family.read_errors(&mut self.errors);
@@ -339,22 +400,34 @@ impl UdpEncap {
             }
         }
         if self.reads_errors {
-            // The readiness edge that brought us here may have been an error's.
-            for family in self.v4.iter().chain(&self.v6) {
+            for family in self.v4.iter_mut().chain(&mut self.v6).filter(|family| family.erred) {
+                family.erred = false;
                 family.read_errors(&mut self.errors);
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// Watches the sockets, each under a token of its own (IPv4 first), for what is wanted now in place of what was.
+    pub(crate) fn watch(&self, registry: &Registry, tokens: [Token; 2], had: Option<Interest>, wanted: Option<Interest>) -> io::Result<()> {
+        for (family, token) in [&self.v4, &self.v6].into_iter().zip(tokens) {
+            let Some(family) = family else { continue };
+            let fd = family.socket.as_raw_fd();
+            let mut source = SourceFd(&fd);
+            match (had, wanted) {
+                (None, Some(wanted)) => source.register(registry, token, wanted)?,
+                (Some(had), Some(wanted)) if had != wanted => source.reregister(registry, token, wanted)?,
+                (Some(_), None) => source.deregister(registry)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the rest of a train waits for [`UdpEncap::flush`].
     #[must_use]
     pub fn has_unsent(&self) -> bool {
         self.families().any(|family| family.unsent.is_some())
-    }
-
-    pub(crate) fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
     }
 
     /// The oldest ICMP error that was found while sending or receiving. Ask after each [`UdpEncap::recv`] and failed send.
@@ -419,7 +492,7 @@ impl Sender<'_> {
         let Some(segment) = t.segment_size.filter(|s| *s < bytes.len()) else {
             return self.datagram(t, bytes);
         };
-        let segments = if singly { 1 } else { self.family.state.max_gso_segments().min(MAX_TRAIN / segment).max(1) };
+        let segments = if singly { 1 } else { self.family.max_segments().min(MAX_TRAIN / segment).max(1) };
         let mut sent = 0usize;
         for piece in bytes.chunks(segment.saturating_mul(segments)) {
             let one = piece.len() <= segment;
@@ -501,7 +574,14 @@ impl Sender<'_> {
     /// them for good. If the datagram itself was at fault, it gets to try again.
     fn forgive(&mut self, t: &Transmit, error: &io::Error) {
         match set_up(&self.family.socket) {
-            Ok(state) => self.family.state = state,
+            Ok(state) => {
+                self.family.state = state;
+                if !self.family.offload
+                    && let Err(again) = self.family.set_offload(false)
+                {
+                    tracing::warn!(%again, "offload is on again");
+                }
+            }
             Err(reset) => {
                 tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again");
             }

@@ -14,8 +14,10 @@ use crate::wire::cursor::padded;
 use crate::wire::param::{self, Param};
 use crate::wire::tlv::{Action, Tlv};
 
-/// The most bytes of unrecognized parameters that are reported back: an answer must stay within one packet.
+/// The most bytes by which unrecognized parameters are reported back, with what wraps each of them: an answer must stay within one packet.
 const MAX_REPORT: usize = 512;
+/// The header of an Unrecognized Parameter.
+const WRAP: usize = 4;
 /// The least window in bytes that an INIT or INIT ACK may advertise.
 pub(crate) const MIN_WINDOW: u32 = 1500;
 
@@ -34,6 +36,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) terms: Terms,
     /// Parameters to report as not recognized, each with header, padded between each other.
     unrecognized: Vec<u8>,
+    /// How many these are.
+    reports: usize,
     /// Whether there is a Forward-TSN-Supported parameter.
     forward_tsn: bool,
 }
@@ -130,7 +134,8 @@ impl Offer<'_> {
     }
 
     fn report(&mut self, raw: &[u8]) {
-        if self.unrecognized.len() + padded(raw.len()) <= MAX_REPORT {
+        if self.unrecognized.len() + padded(raw.len()) + (self.reports + 1) * WRAP <= MAX_REPORT {
+            self.reports += 1;
             self.unrecognized.extend_from_slice(raw);
             let len = padded(self.unrecognized.len());
             self.unrecognized.resize(len, 0);

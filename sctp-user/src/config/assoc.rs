@@ -157,7 +157,8 @@ pub struct AssocConfig {
     /// Packets without a checksum (RFC 9653), over a lower layer of which the program said that it finds errors itself
     /// ([`PrivateChannel::error_detection`](super::PrivateChannel::error_detection)), if the peer relies on the same method.
     pub zero_checksum: bool,
-    /// Authentication of chunks (RFC 4895), if the peer has it too.
+    /// Authentication of chunks (RFC 4895), if the peer has it too; on by default, so that addresses can be changed. Nothing else is
+    /// demanded of peers unless [`AssocConfig::auth_chunks`] says so.
     pub auth: bool,
     /// The chunk types that are taken only if they are authenticated (RFC 4895 section 3.2), whether the peer can do that or not; ASCONF
     /// and ASCONF-ACK need not be listed. With ABORT among them, a peer that is gone is noticed by timers only.
@@ -259,7 +260,7 @@ impl AssocConfig {
             ack_per_batch: false,
             ecn: false,
             zero_checksum: true,
-            auth: false,
+            auth: true,
             auth_chunks: ChunkTypes::default(),
             auth_hmacs: vec![HmacId::Sha256, HmacId::Sha1],
             auth_keys: KeyRing::default(),

@@ -149,7 +149,8 @@ impl RuntimeBuilder {
     /// UDP port 9899 on all addresses, shared with the other programs of this user.
     #[must_use]
     pub fn new() -> Self {
-        let udp = UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None };
+        let udp =
+            UdpSettings { port: DEFAULT_UDP_PORT, private: false, share: true, fallback_to_ephemeral: false, bind: None, offload: true };
         Self {
             udp,
             with_udp: true,
@@ -189,6 +190,14 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn fallback_to_ephemeral(mut self, on: bool) -> Self {
         self.udp.fallback_to_ephemeral = on;
+        self
+    }
+
+    /// Whether the kernel cuts trains of packets and joins those that arrive, where it can (UDP_SEGMENT and UDP_GRO on Linux; the
+    /// default). Without, every packet costs a system call.
+    #[must_use]
+    pub fn offload(mut self, on: bool) -> Self {
+        self.udp.offload = on;
         self
     }
 

@@ -4,11 +4,14 @@ use crate::net::Channel;
 use std::net::IpAddr;
 
 use super::*;
+use crate::config::EndpointConfig;
 use crate::entropy::SeededEntropy;
+use crate::error::SendError;
+use crate::event::SendOptions;
 use crate::net::NetErrorKind;
-use crate::num::{Tsn, Vtag};
+use crate::num::{Ppid, StreamId, Tsn, Vtag};
 use crate::wire::chunk::{Abort, CookieEcho, Data, Heartbeat, Init, InitParams, Shutdown, ShutdownComplete};
-use crate::wire::{Cause, CommonHeader, Encode, PacketWriter, Param};
+use crate::wire::{Cause, Chunk, CommonHeader, Encode, Packet, PacketWriter, Param};
 
 pub(super) const A: &str = "10.0.0.1";
 pub(super) const B: &str = "10.0.0.2";

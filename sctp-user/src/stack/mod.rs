@@ -7,7 +7,9 @@
 
 mod addresses;
 mod arena;
+mod assoc;
 pub mod deadline;
+mod endpoint;
 mod icmp;
 mod limiter;
 mod lookup;
@@ -17,6 +19,7 @@ mod ports;
 mod protection;
 mod reconfig;
 mod responder;
+mod route;
 mod snapshot;
 mod status;
 
@@ -28,31 +31,27 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::arena::Arena;
+pub use self::assoc::Assoc;
 use self::deadline::DeadlineSet;
 use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
 use self::protection::Protection;
 pub use self::reconfig::ResetDirection;
-use self::responder::key_of;
 pub use self::snapshot::{PathSnapshot, ReceiveSnapshot, SendSnapshot, Snapshot};
 pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, PathStatus};
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
-use crate::assoc::rx::Rx;
 use crate::assoc::state::State;
-use crate::assoc::{Admission, Association, Context, Core, Trial};
-use crate::config::{AssocConfig, EndpointConfig, StackConfig};
+use crate::assoc::{Association, Context, Core, Trial};
+use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
-use crate::error::{BindError, CloseReason, ConfigError, ConnectError, SendError};
-use crate::event::{AssocId, EndpointId, Event, Message, PrPolicy, SendOptions};
+use crate::error::{CloseReason, ConfigError, ConnectError};
+use crate::event::{AssocId, EndpointId, Event};
 use crate::net::{AddrChange, Meta, NetError, PeerAddr, Train, Transmit};
 use crate::node::Node;
-use crate::num::{Ppid, StreamId, Tsn, Vtag};
-use crate::stats::{Abandoned, AssocStats, StackCounters, StackStats};
+use crate::stats::{AssocStats, StackCounters, StackStats};
 use crate::time::Time;
-use crate::wire::chunk::kind;
-use crate::wire::{Chunk, Packet, PacketError, checksum};
 
 /// Most answers without an association that wait for transmission; a driver that drains never comes near.
 const MAX_REPLIES: usize = 1024;
@@ -138,15 +137,6 @@ impl Stack {
         }
     }
 
-    /// Opens an endpoint; port 0 takes a random free one from 49152 to 65535.
-    ///
-    /// # Errors
-    /// The port is open already, none is free, or the RFC forbids the configuration.
-    pub fn open(&mut self, mut cfg: EndpointConfig) -> Result<EndpointId, BindError> {
-        cfg.assoc = self.protection.of(cfg.assoc);
-        self.ports.open(cfg, &mut *self.entropy)
-    }
-
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> &StackConfig {
@@ -165,85 +155,10 @@ impl Stack {
         Ok(())
     }
 
-    /// The configuration in force of an endpoint, with the port that it has.
-    #[must_use]
-    pub fn endpoint_config(&self, ep: EndpointId) -> Option<EndpointConfig> {
-        let e = self.ports.get(ep)?;
-        Some(EndpointConfig { backlog: e.backlog, bind: e.bind.clone(), ..EndpointConfig::with(e.port, Arc::clone(&e.assoc)) })
-    }
-
-    /// Changes the configuration of an endpoint, for associations that are opened from now on.
-    ///
-    /// # Errors
-    /// A value is forbidden, the port is another one (zero stands for the same), or there is no such endpoint; then nothing is
-    /// changed.
-    pub fn reconfigure_endpoint(&mut self, ep: EndpointId, cfg: EndpointConfig) -> Result<(), ConfigError> {
-        cfg.validate()?;
-        let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
-        if cfg.port != 0 && cfg.port != e.port {
-            return Err(ConfigError { field: "port", why: "it is what the endpoint is known by" });
-        }
-        if cfg.bind != e.bind {
-            return Err(ConfigError { field: "bind", why: "peers were told" });
-        }
-        if e.told && cfg.assoc.auth_hmacs != e.assoc.auth_hmacs {
-            return Err(ConfigError { field: "auth_hmacs", why: "peers were told (RFC 4895 section 6.1)" });
-        }
-        (e.assoc, e.backlog) = (self.protection.of(cfg.assoc), cfg.backlog);
-        Ok(())
-    }
-
-    /// Changes which of the host's addresses an endpoint uses; empty for all. Associations that exist have them changed too, if their
-    /// peers have Add-IP (RFC 5061); else they keep theirs.
-    ///
-    /// # Errors
-    /// There is no such endpoint.
-    pub fn bind(&mut self, now: Time, ep: EndpointId, addrs: Vec<IpAddr>) -> Result<(), ConfigError> {
-        let e = self.ports.get_mut(ep).ok_or(ConfigError { field: "endpoint", why: "there is no such endpoint" })?;
-        let old = core::mem::replace(&mut e.bind, addrs.clone());
-        let all = |list: Vec<IpAddr>, host: &[IpAddr]| if list.is_empty() { host.to_vec() } else { list };
-        let (old, new) = (all(old, &self.host), all(addrs, &self.host));
-        self.change_bound(now, ep, &old, &new);
-        Ok(())
-    }
-
     /// Whether `ip` is an address of this host, as far as the driver told; if it told nothing, every address may be.
     #[must_use]
     pub fn has_address(&self, ip: IpAddr) -> bool {
         self.host.is_empty() || self.host.contains(&ip.to_canonical())
-    }
-
-    /// The addresses of this host that an endpoint uses.
-    #[must_use]
-    pub fn addresses(&self, ep: EndpointId) -> Option<Vec<IpAddr>> {
-        let e = self.ports.get(ep)?;
-        Some(if e.bind.is_empty() { self.host.clone() } else { e.bind.clone() })
-    }
-
-    /// Starts or stops accepting associations. Those that exist live on.
-    pub fn listen(&mut self, ep: EndpointId, on: bool) {
-        if let Some(e) = self.ports.get_mut(ep) {
-            e.listening = on;
-        }
-    }
-
-    /// Closes an endpoint: its associations are aborted, without further events.
-    pub fn close(&mut self, now: Time, ep: EndpointId) {
-        for id in self.assocs.ids() {
-            if self.assocs.get(id).is_some_and(|a| a.core.ep == ep) {
-                self.with_assoc(now, id, |a, _| a.core.abort(b"endpoint closed"));
-                self.touch(id);
-                self.forget(id);
-            }
-        }
-        self.ports.close(ep);
-        self.events.retain(|(e, _, _)| *e != ep);
-    }
-
-    /// The SCTP port of an endpoint.
-    #[must_use]
-    pub fn local_port(&self, ep: EndpointId) -> Option<u16> {
-        self.ports.get(ep).map(|e| e.port)
     }
 
     /// Opens an association with the peer that has these addresses (RFC 9260 section 11.1.2), at most 64: the first is tried, then
@@ -381,111 +296,6 @@ impl Stack {
     #[must_use]
     pub fn association_count(&self) -> usize {
         self.assocs.len()
-    }
-
-    /// One packet. `packet` is kept alive by the messages that it carries.
-    pub fn handle_datagram(&mut self, now: Time, meta: &Meta, packet: Bytes) {
-        self.counters.packets_in += 1;
-        self.counters.bytes_in += packet.len() as u64;
-        let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
-        let zero = self.takes_zero_checksum(&meta, &packet);
-        let parsed = match if zero { Packet::parse_unverified(&packet) } else { Packet::parse(&packet) } {
-            // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
-            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta) => {
-                parsed
-            }
-            Ok(_) => return,
-            Err(e) => {
-                self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
-                self.counters.bad_packets += 1;
-                return;
-            }
-        };
-        self.route(now, &meta, &packet, &parsed);
-    }
-
-    /// Whether a packet has a checksum of zero and belongs to an association that has said that it takes them (RFC 9653 section 5.3).
-    /// Nothing else is taken without a checksum, and none that begins an association.
-    fn takes_zero_checksum(&mut self, meta: &Meta, packet: &[u8]) -> bool {
-        if !checksum::is_zero(packet) || self.cfg.private(meta.channel).is_none_or(|p| p.error_detection.is_none()) {
-            return false;
-        }
-        let Ok(parsed) = Packet::parse_unverified(packet) else { return false };
-        let begins = |kind| matches!(kind, kind::INIT | kind::COOKIE_ECHO);
-        let offered = |a: &&mut Association| a.core.local_terms.zero_checksum().is_some() && a.core.state != State::Closed;
-        let found = self.lookup.get(&key_of(meta, parsed.header)).and_then(|id| self.assocs.get_mut(id)).filter(offered);
-        let takes = !parsed.chunks().map_while(Result::ok).any(|c| begins(c.kind));
-        match found {
-            Some(a) if takes => {
-                a.core.counters.in_zero_checksums += 1;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Finds whose packet it is, by its first chunk and its addresses.
-    fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
-        let mut chunks = packet.chunks();
-        let Some(Ok(mut first)) = chunks.next() else { return };
-        // RFC 4895 section 6.3: whose packet it is, the chunks behind an AUTH chunk tell.
-        let auth = (first.kind == kind::AUTH).then_some(first);
-        if auth.is_some() {
-            match chunks.next() {
-                Some(Ok(second)) => first = second,
-                Some(Err(_)) => return,
-                None => {}
-            }
-        }
-        let mut found = self.lookup.of_packet(&key_of(meta, packet.header));
-        match first.decode() {
-            // Section 6.10: an INIT that is not alone is discarded with its packet.
-            Ok(Chunk::Init(init)) => {
-                if auth.is_none() && chunks.next().is_none() {
-                    self.on_init(now, meta, packet, &init);
-                }
-                return;
-            }
-            Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
-            // Section 8.5.1 A: tag 0 is for INIT alone.
-            Ok(_) if packet.header.vtag == Vtag::ZERO => {
-                self.counters.bad_tags += 1;
-                return;
-            }
-            Ok(Chunk::InitAck(ack)) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
-            Ok(_) => {}
-            Err(_) => return,
-        }
-        if found.is_none() && Self::may_name_association(&first) {
-            found = self.by_asconf(meta, packet);
-        }
-        // The owner of an address that the peer only listed knows nothing of the association, and says so (section 8.4).
-        let stranger = first.kind == kind::ABORT && first.flags & 1 != 0 && found.is_some_and(|id| !self.owns(id, meta.src));
-        let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
-            State::Closed => Admission::OutOfTheBlue,
-            _ if stranger => Admission::Discard,
-            _ if !a.is_local(now, meta.dst) => Admission::OutOfTheBlue,
-            _ => a.core.admit(packet.header, &first),
-        });
-        match (found, admission) {
-            (Some(id), Some(Admission::Accept)) => {
-                let opening = self.assocs.get(id).filter(|a| a.core.state == State::CookieWait).map(|a| keys_of(&a.core));
-                self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet));
-                if let Some(before) = opening {
-                    // An INIT ACK may have listed further addresses, or not listed what the user gave.
-                    for key in before {
-                        self.lookup.remove(&key, id);
-                    }
-                    self.enter_addresses(id);
-                }
-                self.touch(id);
-            }
-            (Some(_), Some(Admission::Discard)) => self.counters.bad_tags += 1,
-            _ => {
-                self.counters.out_of_blues += 1;
-                self.out_of_the_blue(now, meta, packet);
-            }
-        }
     }
 
     /// Calls `f` on an association with time and randomness.
@@ -704,172 +514,6 @@ fn count_event(counters: &mut StackCounters, event: &Event) {
 
 fn keys_of(core: &Core) -> Vec<Key> {
     core.peer_ips().map(|peer| Key::new((core.local_port, core.peer_port), peer, core.paths.link())).collect()
-}
-
-/// Whether an answer could go there (RFC 9260 section 8.4 rule 1).
-fn is_unicast(ip: IpAddr) -> bool {
-    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    !ip.is_multicast() && !ip.is_unspecified() && !broadcast
-}
-
-/// A short-lived handle on one association.
-#[derive(Debug)]
-pub struct Assoc<'a> {
-    stack: &'a mut Stack,
-    id: AssocId,
-    ep: EndpointId,
-}
-
-impl Assoc<'_> {
-    /// Hands in a message.
-    ///
-    /// # Errors
-    /// The association is closing, the stream does not exist, the message is empty or too long, or the send buffer is full.
-    pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
-        let sent = self.stack.with_assoc(now, self.id, |a, _| a.core.send(now, sid, ppid, payload, opts));
-        self.stack.touch_after_message(self.id);
-        sent.unwrap_or(Err(SendError::Closed))
-    }
-
-    /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.
-    pub fn recv(&mut self) -> Option<Message> {
-        let core = &mut self.stack.assocs.get_mut(self.id)?.core;
-        let message = core.recv();
-        if core.state != State::Closed {
-            self.stack.touch_after_message(self.id);
-        } else if message.is_none() && !self.stack.events.iter().any(|(_, id, _)| *id == self.id) {
-            self.stack.forget(self.id);
-        }
-        message
-    }
-
-    /// Whether [`Event::SenderDry`] tells each time that everything sent is acknowledged; at once if nothing is under way.
-    pub fn notify_when_dry(&mut self, now: Time, on: bool) {
-        self.stack.with_assoc(now, self.id, |a, _| a.core.notify_when_dry(on));
-        self.stack.touch(self.id);
-    }
-
-    /// The last TSN up to which everything was received (RFC 6458 section 5.3.5); `None` before the peer was heard.
-    #[must_use]
-    pub fn cumulative_tsn(&self) -> Option<Tsn> {
-        self.core().and_then(|c| c.rx.as_ref()).map(Rx::cum_tsn)
-    }
-
-    /// Closes gracefully: what was accepted for sending is delivered first.
-    pub fn shutdown(&mut self, now: Time) {
-        self.stack.with_assoc(now, self.id, |a, ctx| a.core.shutdown(ctx));
-        self.stack.touch(self.id);
-    }
-
-    /// Sends an ABORT with the cause User-Initiated Abort and `reason`.
-    pub fn abort(&mut self, now: Time, reason: &[u8]) {
-        self.stack.with_assoc(now, self.id, |a, _| a.core.abort(reason));
-        self.stack.touch(self.id);
-    }
-
-    /// Sends a HEARTBEAT on the path in use at once (RFC 9260 section 8.3 D); several may be outstanding.
-    pub fn heartbeat(&mut self, now: Time) {
-        self.stack.with_assoc(now, self.id, |a, _| a.core.heartbeat());
-        self.stack.touch(self.id);
-    }
-
-    /// Counters since it was opened.
-    #[must_use]
-    pub fn stats(&self) -> AssocStats {
-        self.core().map(Core::stats).unwrap_or_default()
-    }
-
-    /// Messages given up: those of one stream, or of all, by one policy, or by any (RFC 7496 sections 4.3 and 4.4).
-    #[must_use]
-    pub fn abandoned(&self, sid: Option<StreamId>, policy: Option<PrPolicy>) -> Abandoned {
-        self.core().map(|core| core.tx.abandoned(sid, policy)).unwrap_or_default()
-    }
-
-    /// A snapshot.
-    #[must_use]
-    pub fn status(&self) -> AssocStatus {
-        self.core().map(Core::status).unwrap_or_default()
-    }
-
-    /// Everything there is to see, with times counted from `now`. Printed it is a page for people.
-    ///
-    /// ```
-    /// # use std::net::SocketAddr;
-    /// # use sctp_user::{EndpointConfig, SeededEntropy, Stack, StackConfig, Time};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut stack = Stack::new(StackConfig::default(), Box::new(SeededEntropy::new(1)));
-    /// let endpoint = stack.open(EndpointConfig::new(5000))?;
-    /// let peer: SocketAddr = "192.0.2.1:5001".parse()?;
-    /// let id = stack.connect(Time::ZERO, endpoint, &[peer.into()], None)?;
-    /// let page = stack.assoc(id).and_then(|a| a.snapshot(Time::from_millis(300))).ok_or("gone")?.to_string();
-    /// assert!(page.contains("COOKIE-WAIT, opened by us, port 5000 to 5001"));
-    /// assert!(page.contains("timers      T1 in 700ms"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn snapshot(&self, now: Time) -> Option<Snapshot> {
-        self.core().map(|c| c.snapshot(now))
-    }
-
-    /// The configuration in force.
-    #[must_use]
-    pub fn config(&self) -> Arc<AssocConfig> {
-        self.core().map(|c| Arc::clone(&c.cfg)).unwrap_or_default()
-    }
-
-    /// Changes the configuration of this association: `change` edits the one in force (RFC 9260 section 11.1.13).
-    ///
-    /// New values count at once, for its paths and timers too; a timer that runs keeps its time.
-    ///
-    /// # Errors
-    /// A new value is forbidden, or was settled when the association was opened; then nothing is changed.
-    pub fn reconfigure(&mut self, now: Time, change: impl FnOnce(&mut AssocConfig)) -> Result<(), ConfigError> {
-        let mut cfg = AssocConfig::clone(&self.config());
-        change(&mut cfg);
-        let done = self.stack.with_assoc(now, self.id, |a, ctx| a.reconfigure(ctx, cfg));
-        self.stack.touch(self.id);
-        done.unwrap_or(Ok(()))
-    }
-
-    /// The chunk types that must be authenticated (RFC 4895).
-    #[must_use]
-    pub fn auth_chunks(&self) -> AuthChunks {
-        let of = |c: &Core| AuthChunks {
-            agreed: c.local_terms.capabilities.both(c.peer_terms.capabilities).auth,
-            local: c.local_terms.auth.required(),
-            peer: c.peer_terms.auth.required(),
-        };
-        self.core().map(of).unwrap_or_default()
-    }
-
-    /// What it does against the advice of RFC 9260: [`AssocConfig::deviations`], and what depends on its paths.
-    #[must_use]
-    pub fn deviations(&self) -> Vec<&'static str> {
-        self.core().map(Core::deviations).unwrap_or_default()
-    }
-
-    /// The endpoint that it belongs to.
-    #[must_use]
-    pub fn endpoint(&self) -> EndpointId {
-        self.ep
-    }
-
-    /// The peer's addresses with its SCTP port, the primary path's first.
-    #[must_use]
-    pub fn peer_addrs(&self) -> Vec<SocketAddr> {
-        self.core().map(Core::peer_addrs).unwrap_or_default()
-    }
-
-    /// Our addresses as the peer knows them, with our SCTP port; none before the peer was heard.
-    #[must_use]
-    pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.core().map(|c| c.local_addrs.iter().map(|a| SocketAddr::new(*a, c.local_port)).collect()).unwrap_or_default()
-    }
-
-    fn core(&self) -> Option<&Core> {
-        self.stack.assocs.get(self.id).map(|a| &a.core)
-    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use super::ladder_test::{PORT, Pair, kinds};
 use super::*;
-use crate::wire::chunk::{Heartbeat, Init, InitParams, Pad};
+use crate::num::{Tsn, Vtag};
+use crate::wire::chunk::{Heartbeat, Init, InitParams, Pad, kind};
 use crate::wire::cursor::Writer;
 use crate::wire::tlv::TlvIter;
-use crate::wire::{CommonHeader, Encode, PacketWriter, Param};
+use crate::wire::{Chunk, CommonHeader, Encode, Packet, PacketWriter, Param};
 
 /// A chunk that is written as it is.
 struct Raw<'a>(&'a [u8]);

@@ -6,7 +6,7 @@ use super::*;
 use crate::error::ReconfigError;
 use crate::event::ReconfigOutcome::Performed;
 use crate::wire::chunk::{Reconfig, ReconfigParam as P, ReconfigParams, ReconfigResult as R, StreamList};
-use crate::wire::{CommonHeader, PacketWriter, Param};
+use crate::wire::{Chunk, CommonHeader, Packet, PacketWriter, Param};
 
 /// What the INIT or INIT ACK in a packet lists.
 fn listed(packet: &Bytes) -> Vec<u8> {

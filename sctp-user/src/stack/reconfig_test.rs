@@ -2,10 +2,12 @@
 
 use super::ladder_test::{A, PORT, Pair, Peer, kinds};
 use super::*;
-use crate::error::ReconfigError;
+use crate::error::{ReconfigError, SendError};
 use crate::event::ReconfigOutcome::{Denied, Failed, Performed};
+use crate::event::SendOptions;
+use crate::num::{Ppid, StreamId, Tsn};
 use crate::wire::chunk::{Reconfig, ReconfigParam as P, ReconfigParams, ReconfigResult as R, StreamList};
-use crate::wire::{Cause, CommonHeader, PacketWriter};
+use crate::wire::{Cause, Chunk, CommonHeader, Packet, PacketWriter};
 
 pub(super) struct T {
     pub(super) p: Pair,

@@ -2,7 +2,10 @@
 
 use super::ladder_test::{A, PORT, Pair, ip, kinds};
 use super::*;
-use crate::event::{PathState, Reliability};
+use crate::config::EndpointConfig;
+use crate::error::SendError;
+use crate::event::{PathState, Reliability, SendOptions};
+use crate::num::{Ppid, StreamId};
 
 fn open_with(change: impl FnOnce(&mut AssocConfig)) -> (Pair, AssocId, AssocId) {
     let mut cfg = AssocConfig::rfc();

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::assoc::cookie::StateCookie;
+use crate::config::EndpointConfig;
 use crate::entropy::SeededEntropy;
 use crate::net::Channel;
 use crate::num::{Tsn, Vtag};
 use crate::wire::chunk::{Init, InitParams};
-use crate::wire::{CommonHeader, Encode, PacketWriter, Param};
+use crate::wire::{Chunk, CommonHeader, Encode, Packet, PacketWriter, Param};
 
 const LOCAL: &str = "10.0.0.1";
 const PEER: &str = "10.0.0.2";

@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::config::EndpointConfig;
 use crate::entropy::SeededEntropy;
+use crate::event::SendOptions;
 use crate::net::{Channel, NetErrorKind};
-use crate::num::StreamId;
+use crate::num::{Ppid, StreamId};
+use crate::wire::checksum;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));

@@ -28,6 +28,8 @@ pub(crate) struct UdpSettings {
     pub(crate) share: bool,
     pub(crate) fallback_to_ephemeral: bool,
     pub(crate) bind: Option<IpAddr>,
+    /// Whether the kernel may cut and join trains.
+    pub(crate) offload: bool,
 }
 
 /// The state of a shared UDP port as this process sees it.
@@ -59,6 +61,14 @@ pub(crate) struct UdpTransport {
 impl UdpTransport {
     /// Binds the port, or attaches to the process that has it. May take up to two seconds if that one is frozen.
     pub(crate) fn open(settings: &UdpSettings, clock: MonoClock) -> Result<Self, OpenError> {
+        let mut udp = Self::open_any(settings, clock)?;
+        if !settings.offload {
+            udp.port.set_offload(false).map_err(|source| OpenError::Io { port: udp.port.udp_port(), source })?;
+        }
+        Ok(udp)
+    }
+
+    fn open_any(settings: &UdpSettings, clock: MonoClock) -> Result<Self, OpenError> {
         let bind = settings.bind.filter(|ip| !ip.is_unspecified()).map_or(Bind::Any, Bind::Addr);
         let port = if settings.private { 0 } else { settings.port };
         // A single address is nothing that all programs of the user could live with.
@@ -168,7 +178,7 @@ impl Transport for UdpTransport {
 
     fn note_ready(&mut self, event: &Event) {
         if self.port.owns(event.token()) {
-            self.port.handle_ready(event.token(), Instant::now());
+            self.port.handle_event(event, Instant::now());
         }
     }
 

@@ -174,6 +174,19 @@ impl Host {
     pub fn set_link(&self, interface: &str, up: bool) -> io::Result<()> {
         self.ip(&format!("link set dev {interface} {}", if up { "up" } else { "down" })).map(drop)
     }
+
+    /// Has nothing come in by an interface any more, or all of it again: a network that fails without either of its hosts being told.
+    /// Needs `nft`.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn set_deaf(&self, interface: &str, deaf: bool) -> io::Result<()> {
+        if !deaf {
+            return self.run(&format!("nft delete table inet deaf_{interface}")).map(drop);
+        }
+        let chain = format!("chain input {{ type filter hook input priority 0; iifname {interface} drop; }}");
+        self.nft(&format!("table inet deaf_{interface} {{ {chain}; }}")).map(drop)
+    }
 }
 
 impl Drop for Host {

@@ -251,9 +251,11 @@ fn an_abort_with_malformed_causes_is_no_abort() {
 /// Attack class 2.
 #[test]
 fn the_largest_init_of_unknown_parameters_gets_an_answer_of_one_packet() {
-    for param in [0xc0ff, 0x40ff] {
+    // The longest lists that a peer may give for authentication are kept in the cookie.
+    let auth = [raw_item(0x8002, &[7; 32]), raw_item(0x8003, &[9; 256]), raw_item(0x8004, &[[0, 1]; 32].concat())].concat();
+    for (param, first) in [(0xc0ff, &[][..]), (0xc0ff, &auth[..]), (0x40ff, &[][..]), (0x40ff, &auth[..])] {
         for size in [0, 4, 1_000, 60_000] {
-            let mut params = Vec::new();
+            let mut params = first.to_vec();
             while params.len() + size + 4 <= 64_000 {
                 params.extend(raw_item(param, &vec![7; size]));
                 if size == 0 && params.len() > 20_000 {

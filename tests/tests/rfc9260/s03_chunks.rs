@@ -254,6 +254,12 @@ fn cookie_and_init_ack_are_small() {
     // 32 bytes of MAC, an address of 17, and the numbers of both sides.
     assert!(ack.cookie().len() <= 160, "{}", ack.cookie().len());
     assert!(p.log[0].bytes.len() <= 12 + 20 + 4 + 160 + 24, "{}", p.log[0].bytes.len());
+    // With a peer that can authenticate chunks both Random Numbers of 32 bytes are added, and both lists; ours goes by the INIT ACK, too.
+    let mut r = Puppet::new(AssocConfig::rfc());
+    r.params = [raw_item(0x8002, &[7; 32]), raw_item(0x8004, &[0, 1])].concat();
+    let keyed = r.give_init();
+    assert!(keyed.cookie().len() <= 160 + 42 + 50, "{}", keyed.cookie().len());
+    assert!(r.log[0].bytes.len() <= 12 + 20 + 4 + 160 + 42 + 50 + 24 + 60, "{}", r.log[0].bytes.len());
     // It grows with the addresses of the peer by their length and not more.
     let mut q = Puppet::new(AssocConfig::rfc());
     q.params = (1..=10).flat_map(|n| raw_item(5, &[10, 1, 1, n])).collect();

@@ -2,11 +2,17 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "edge: a program that measures time")]
 
 mod crowd;
+mod duel;
 mod endpoint;
+mod io;
+mod limits;
 mod link;
 mod mem;
 mod peers;
+mod ratios;
+mod sockets;
 mod summary;
+mod udp;
 mod work;
 
 use std::collections::BTreeMap;
@@ -55,6 +61,44 @@ fn sim(a: &Args) -> link::Sim {
     }
 }
 
+fn process(a: &Args) -> udp::Proc {
+    udp::Proc {
+        server: a.str("role", "server") == "server",
+        workload: a.str("workload", "bulk"),
+        size: a.get("size", 1024),
+        count: a.get("count", 1000),
+        streams: a.get("streams", 1),
+        unordered: a.get::<u8>("unordered", 0) == 1,
+        lport: a.get("lport", 9899),
+        rport: a.get("rport", 9900),
+        mode: a.str("io", "plain").parse().expect("--io"),
+    }
+}
+
+fn program(a: &Args) -> sockets::Program {
+    let udp::Proc { server, workload, size, count, streams, unordered, lport, rport, .. } = process(a);
+    let is = |name: &str, default: &str| a.str(name, default) == "on";
+    let (threaded, offload, sack_per_batch) = (is("threaded", "off"), is("offload", "on"), is("sack-per-batch", "off"));
+    let (mtu, window) = (a.get("mtu", 1452), a.get("window", 1 << 20));
+    let size = if workload == "pingpong" { a.get("size", 100) } else { size };
+    sockets::Program {
+        server,
+        workload,
+        size,
+        count,
+        streams,
+        unordered,
+        lport,
+        rport,
+        mtu,
+        window,
+        threaded,
+        offload,
+        sack_per_batch,
+        nodelay: is("nodelay", "off"),
+    }
+}
+
 fn main() {
     let all: Vec<String> = std::env::args().skip(1).collect();
     let command = all.first().cloned().unwrap_or_default();
@@ -73,9 +117,21 @@ fn main() {
         "crowd" => crowd::run(a.get("count", 10_000)),
         "idle" => with_peer!(peer, P => mem::idle::<P>(&cfg, a.get("n", 1000), a.get::<u8>("touch", 0) == 1)),
         "sim" => with_peer!(peer, P => link::run::<P>(&cfg, &sim(&a))),
+        "proc" => {
+            let w = process(&a);
+            with_peer!(peer, P => udp::run::<P>(&cfg, &w));
+        }
+        "sockets" => sockets::run(&program(&a)),
+        "duel" => duel::duel(&a),
+        "raw" => {
+            let mode = a.str("io", "plain").parse().expect("--io");
+            limits::raw(mode, a.get("size", 1452), a.get("bytes", 200_000_000), a.get("port", 9950), a.str("answers", "off") == "on");
+        }
         "table" => summary::print(),
+        "ratios" => ratios::print(),
         _ => {
-            eprintln!("sctp-bench bulk|pingpong|assoc|crowd|idle|sim|table [--peer NAME] ...: see README.md");
+            let commands = "bulk|pingpong|assoc|crowd|idle|sim|proc|sockets|duel|raw|table|ratios";
+            eprintln!("sctp-bench {commands} [--peer NAME] ...: see README.md");
             std::process::exit(2);
         }
     }

@@ -54,7 +54,7 @@ use std::io;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use mio::event::Source as _;
+use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
 use self::client::Seeking;
@@ -87,6 +87,7 @@ const MAX_CLAIMS: usize = 16_384;
 const TOKEN_UDP: usize = 0;
 const TOKEN_SLOT: usize = 1;
 const TOKEN_BASE: usize = 2;
+const TOKEN_UDP_V6: usize = 3;
 const TOKEN_CONNS: usize = 4;
 
 /// Fills octets with randomness of the caller's.
@@ -128,7 +129,6 @@ fn not_before_now(now: Instant) -> Instant {
 pub struct SharedPort {
     udp: UdpEncap,
     batch: RecvBatch,
-    udp_readable: bool,
     udp_interest: Option<Interest>,
     /// A send was refused for want of buffer space.
     blocked: bool,
@@ -184,6 +184,14 @@ impl SharedPort {
         self.udp.caps()
     }
 
+    /// See [`UdpEncap::set_offload`]. What is received is joined or not for all who share the port, as the last one wanted it.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn set_offload(&mut self, on: bool) -> io::Result<()> {
+        self.udp.set_offload(on)
+    }
+
     /// What this process is on the port.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -224,14 +232,29 @@ impl SharedPort {
         self.registry.as_ref().map_or(0..0, |(_, base)| *base..base.saturating_add(Self::TOKENS))
     }
 
-    /// Takes note of an event. Call [`SharedPort::recv`] afterwards.
+    /// Takes note of an event, and of what it tells. Call [`SharedPort::recv`] afterwards.
+    pub fn handle_event(&mut self, event: &Event, now: Instant) {
+        let index = event.token().0.checked_sub(self.tokens().start);
+        match index {
+            Some(TOKEN_UDP | TOKEN_UDP_V6) => {
+                let readable = event.is_readable() || event.is_read_closed();
+                self.udp.note_ready(index == Some(TOKEN_UDP), readable, event.is_error());
+                if event.is_writable() || event.is_error() {
+                    self.unblock();
+                }
+            }
+            _ => self.handle_ready(event.token(), now),
+        }
+    }
+
+    /// Takes note that something may be ready, without knowing what. Call [`SharedPort::recv`] afterwards.
     pub fn handle_ready(&mut self, token: Token, now: Instant) {
         let Some(index) = token.0.checked_sub(self.tokens().start) else {
             return;
         };
         match index {
-            TOKEN_UDP => {
-                self.udp_readable = true;
+            TOKEN_UDP | TOKEN_UDP_V6 => {
+                self.udp.note_all();
                 self.unblock();
             }
             TOKEN_SLOT | TOKEN_BASE => {
@@ -566,15 +589,8 @@ impl SharedPort {
             (Some(r), Some(w)) => Some(r | w),
             (one, other) => one.or(other),
         };
-        let token = Token(base.saturating_add(TOKEN_UDP));
-        match (self.udp_interest, wanted) {
-            (None, Some(wanted)) => self.udp.register(registry, token, wanted)?,
-            (Some(had), Some(wanted)) if had != wanted => {
-                self.udp.reregister(registry, token, wanted)?;
-            }
-            (Some(_), None) => self.udp.deregister(registry)?,
-            _ => {}
-        }
+        let tokens = [TOKEN_UDP, TOKEN_UDP_V6].map(|t| Token(base.saturating_add(t)));
+        self.udp.watch(registry, tokens, self.udp_interest, wanted)?;
         self.udp_interest = wanted;
         Ok(())
     }

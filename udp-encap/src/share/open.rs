@@ -110,7 +110,6 @@ fn assemble(
     SharedPort {
         udp,
         batch: RecvBatch::new(),
-        udp_readable: true,
         udp_interest: None,
         blocked: false,
         table,

@@ -89,16 +89,10 @@ impl SharedPort {
 
     /// Receives a batch and hands it out; whether there was anything.
     pub(super) fn receive(&mut self, now: Instant) -> io::Result<bool> {
-        if !self.udp_readable && self.batch.is_empty() && !self.udp.has_errors() {
-            return Ok(false);
-        }
         if self.batch.is_empty() {
-            match self.udp.recv(&mut self.batch) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.udp_readable = false;
-                }
-                Err(error) => return Err(error),
+            match self.udp.recv_ready(&mut self.batch) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
             }
         }
         let mut any = self.route_batch(now);
@@ -400,7 +394,7 @@ impl SharedPort {
             ..Reader::first(now)
         });
         self.udp.read_errors(true);
-        self.udp_readable = true;
+        self.udp.note_all();
         self.log_interest();
         self.role_changed();
         for id in others {

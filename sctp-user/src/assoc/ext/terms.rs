@@ -138,7 +138,8 @@ impl Terms {
 
     /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
     pub(crate) fn in_answer_to(self, peer: &Self, cfg: &AssocConfig) -> Self {
-        let idle = !peer.capabilities.auth && self.auth.required().is_empty();
+        // That ASCONF is to be authenticated need not be said to a peer from which none is taken.
+        let idle = !peer.capabilities.auth && cfg.auth_chunks.is_empty();
         let auth = if idle { KeyVector::default() } else { self.auth };
         let mut both = self.capabilities.both(peer.capabilities);
         // Who asks for authenticated changes of addresses gets none from a peer that cannot (rulings section 1 row 16).

@@ -81,7 +81,8 @@ impl MemEndpoint for Ours {
             closed: false,
             meta,
             train: VecDeque::new(),
-            buf: Vec::new(), longest: 1 << 11,
+            buf: Vec::new(),
+            longest: 1 << 11,
             counters: Counters::default(),
         }
     }

@@ -45,7 +45,8 @@ pub(crate) struct PathWatch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Change {
     addr: std::net::IpAddr,
-    state: PathState,
+    /// `None` if the peer has this address no more (RFC 5061).
+    state: Option<PathState>,
     primary: bool,
 }
 
@@ -54,9 +55,11 @@ impl PathWatch {
     pub(crate) fn look(&mut self, paths: &[PathStatus]) -> Vec<Change> {
         let now: Vec<_> = paths.iter().map(|p| (p.addr, p.state, p.primary)).collect();
         let new = now.iter().filter(|entry| !self.known.contains(entry));
-        let changes = new.map(|&(addr, state, primary)| Change { addr, state, primary }).collect();
+        let mut changes: Vec<_> = new.map(|&(addr, state, primary)| Change { addr, state: Some(state), primary }).collect();
         // An association that is gone has no paths, which is no news of theirs.
         if !now.is_empty() {
+            let removed = self.known.iter().filter(|(addr, ..)| now.iter().all(|(a, ..)| a != addr));
+            changes.extend(removed.map(|&(addr, ..)| Change { addr, state: None, primary: false }));
             self.known = now;
         }
         changes
@@ -65,6 +68,9 @@ impl PathWatch {
 
 impl Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "path {} is {}{}", self.addr, self.state, if self.primary { ", the primary one" } else { "" })
+        match self.state {
+            Some(state) => write!(f, "path {} is {state}{}", self.addr, if self.primary { ", the primary one" } else { "" }),
+            None => write!(f, "path {} is removed", self.addr),
+        }
     }
 }

@@ -16,9 +16,8 @@ pub(crate) struct LazyReconfig {
 impl LazyReconfig {
     /// At its beginning, if both sides have it.
     pub(in crate::assoc::ext) fn negotiate(core: &Core) -> Option<Self> {
-        let both = core.local_terms.capabilities.reconfig && core.peer_terms.capabilities.reconfig;
         let peer_tsn = core.rx.as_ref().map(Rx::cum_tsn)?.next();
-        both.then_some(Self { first: (core.local_tsn.0, peer_tsn.0), used: None })
+        core.agreed().reconfig.then_some(Self { first: (core.local_tsn.0, peer_tsn.0), used: None })
     }
 
     /// Its state, from now on.

@@ -1,0 +1,128 @@
+//! Whose packet it is that came.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use super::responder::key_of;
+use super::{Stack, keys_of};
+use crate::assoc::state::State;
+use crate::assoc::{Admission, Association};
+use crate::net::Meta;
+use crate::num::Vtag;
+use crate::time::Time;
+use crate::wire::chunk::kind;
+use crate::wire::{Chunk, Packet, PacketError, checksum};
+
+impl Stack {
+    /// One packet. `packet` is kept alive by the messages that it carries.
+    pub fn handle_datagram(&mut self, now: Time, meta: &Meta, packet: Bytes) {
+        self.counters.packets_in += 1;
+        self.counters.bytes_in += packet.len() as u64;
+        let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
+        let zero = self.takes_zero_checksum(&meta, &packet);
+        let parsed = match if zero { Packet::parse_unverified(&packet) } else { Packet::parse(&packet) } {
+            // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
+            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta) => {
+                parsed
+            }
+            Ok(_) => return,
+            Err(e) => {
+                self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
+                self.counters.bad_packets += 1;
+                return;
+            }
+        };
+        self.route(now, &meta, &packet, &parsed);
+    }
+
+    /// Whether a packet has a checksum of zero and belongs to an association that has said that it takes them (RFC 9653 section 5.3).
+    /// Nothing else is taken without a checksum, and none that begins an association.
+    fn takes_zero_checksum(&mut self, meta: &Meta, packet: &[u8]) -> bool {
+        if !checksum::is_zero(packet) || self.cfg.private(meta.channel).is_none_or(|p| p.error_detection.is_none()) {
+            return false;
+        }
+        let Ok(parsed) = Packet::parse_unverified(packet) else { return false };
+        let begins = |kind| matches!(kind, kind::INIT | kind::COOKIE_ECHO);
+        let offered = |a: &&mut Association| a.core.local_terms.zero_checksum().is_some() && a.core.state != State::Closed;
+        let found = self.lookup.get(&key_of(meta, parsed.header)).and_then(|id| self.assocs.get_mut(id)).filter(offered);
+        let takes = !parsed.chunks().map_while(Result::ok).any(|c| begins(c.kind));
+        match found {
+            Some(a) if takes => {
+                a.core.counters.in_zero_checksums += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Finds whose packet it is, by its first chunk and its addresses.
+    fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
+        let mut chunks = packet.chunks();
+        let Some(Ok(mut first)) = chunks.next() else { return };
+        // RFC 4895 section 6.3: whose packet it is, the chunks behind an AUTH chunk tell.
+        let auth = (first.kind == kind::AUTH).then_some(first);
+        if auth.is_some() {
+            match chunks.next() {
+                Some(Ok(second)) => first = second,
+                Some(Err(_)) => return,
+                None => {}
+            }
+        }
+        let mut found = self.lookup.of_packet(&key_of(meta, packet.header));
+        match first.decode() {
+            // Section 6.10: an INIT that is not alone is discarded with its packet.
+            Ok(Chunk::Init(init)) => {
+                if auth.is_none() && chunks.next().is_none() {
+                    self.on_init(now, meta, packet, &init);
+                }
+                return;
+            }
+            Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
+            // Section 8.5.1 A: tag 0 is for INIT alone.
+            Ok(_) if packet.header.vtag == Vtag::ZERO => {
+                self.counters.bad_tags += 1;
+                return;
+            }
+            Ok(Chunk::InitAck(ack)) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        if found.is_none() && Self::may_name_association(&first) {
+            found = self.by_asconf(meta, packet);
+        }
+        // The owner of an address that the peer only listed knows nothing of the association, and says so (section 8.4).
+        let stranger = first.kind == kind::ABORT && first.flags & 1 != 0 && found.is_some_and(|id| !self.owns(id, meta.src));
+        let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
+            State::Closed => Admission::OutOfTheBlue,
+            _ if stranger => Admission::Discard,
+            _ if !a.is_local(now, meta.dst) => Admission::OutOfTheBlue,
+            _ => a.core.admit(packet.header, &first),
+        });
+        match (found, admission) {
+            (Some(id), Some(Admission::Accept)) => {
+                let opening = self.assocs.get(id).filter(|a| a.core.state == State::CookieWait).map(|a| keys_of(&a.core));
+                self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet));
+                if let Some(before) = opening {
+                    // An INIT ACK may have listed further addresses, or not listed what the user gave.
+                    for key in before {
+                        self.lookup.remove(&key, id);
+                    }
+                    self.enter_addresses(id);
+                }
+                self.touch(id);
+            }
+            (Some(_), Some(Admission::Discard)) => self.counters.bad_tags += 1,
+            _ => {
+                self.counters.out_of_blues += 1;
+                self.out_of_the_blue(now, meta, packet);
+            }
+        }
+    }
+}
+
+/// Whether an answer could go there (RFC 9260 section 8.4 rule 1).
+fn is_unicast(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !ip.is_multicast() && !ip.is_unspecified() && !broadcast
+}
