@@ -40,6 +40,8 @@ pub(super) struct TagKey {
 pub(super) struct Lookup {
     hasher: SipHasher13,
     table: HashTable<(Key, AssocId)>,
+    /// What was found last for a packet: the next one is often of the same peer. Forgotten whenever the table changes.
+    last: Option<(Key, AssocId)>,
     /// One entry for every association that has Add-IP.
     tags: HashTable<(TagKey, AssocId)>,
 }
@@ -48,7 +50,7 @@ impl Lookup {
     pub(super) fn new(entropy: &mut dyn Entropy) -> Self {
         let mut key = [0; 16];
         entropy.fill_secret(&mut key);
-        Self { hasher: SipHasher13::new_with_key(&key), table: HashTable::new(), tags: HashTable::new() }
+        Self { hasher: SipHasher13::new_with_key(&key), table: HashTable::new(), last: None, tags: HashTable::new() }
     }
 
     fn hash(hasher: &SipHasher13, key: &impl Hash) -> u64 {
@@ -61,11 +63,22 @@ impl Lookup {
         self.table.find(Self::hash(&self.hasher, key), |(k, _)| k == key).map(|(_, id)| *id)
     }
 
+    /// The same for a packet that came.
+    pub(super) fn of_packet(&mut self, key: &Key) -> Option<AssocId> {
+        if let Some((_, id)) = self.last.filter(|(last, _)| last == key) {
+            return Some(id);
+        }
+        let found = self.get(key);
+        self.last = found.map(|id| (*key, id));
+        found
+    }
+
     /// Enters `key`; an entry of another association stays as it is.
     pub(super) fn insert(&mut self, key: Key, id: AssocId) -> bool {
         if let Some(owner) = self.get(&key) {
             return owner == id;
         }
+        self.last = None;
         let hasher = self.hasher;
         self.table.insert_unique(Self::hash(&hasher, &key), (key, id), |(k, _)| Self::hash(&hasher, k));
         true
@@ -73,6 +86,7 @@ impl Lookup {
 
     /// Removes `key` if it belongs to `id`.
     pub(super) fn remove(&mut self, key: &Key, id: AssocId) {
+        self.last = None;
         if let Ok(entry) = self.table.find_entry(Self::hash(&self.hasher, key), |(k, i)| k == key && *i == id) {
             entry.remove();
         }

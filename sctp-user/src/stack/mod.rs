@@ -94,6 +94,8 @@ pub struct Stack {
     sending: VecDeque<AssocId>,
     /// At most [`MAX_REPLIES`], and one more for each association that ends.
     replies: VecDeque<Reply>,
+    /// An empty queue of events, for its memory: lent to the association that is at work, so that each one may go without.
+    spare_events: VecDeque<Event>,
     /// Of one association at most [`MAX_NOTICES`], what its life causes once, and what the send buffer held.
     events: VecDeque<(EndpointId, AssocId, Event)>,
     ootb_limit: Limiter,
@@ -121,6 +123,7 @@ impl Stack {
             deadlines: DeadlineSet::default(),
             sending: VecDeque::new(),
             replies: VecDeque::new(),
+            spare_events: VecDeque::new(),
             events: VecDeque::new(),
             ootb_limit: Limiter::new(cfg.ootb_per_second),
             init_ack_limit: Limiter::new(cfg.init_ack_per_second),
@@ -298,7 +301,11 @@ impl Stack {
     /// Calls `f` on an association with time and randomness.
     fn with_assoc<R>(&mut self, now: Time, id: AssocId, f: impl FnOnce(&mut Association, &mut Context<'_>) -> R) -> Option<R> {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
-        self.assocs.get_mut(id).map(|a| f(a, &mut ctx))
+        let a = self.assocs.get_mut(id)?;
+        if a.core.events.capacity() == 0 {
+            core::mem::swap(&mut a.core.events, &mut self.spare_events);
+        }
+        Some(f(a, &mut ctx))
     }
 
     /// After any change of an association: takes its events and its last packet, and queues it for sending. Its deadline is set when
@@ -342,20 +349,25 @@ impl Stack {
 
     /// Takes what an association wants to tell the user.
     fn pass_on_events(&mut self, id: AssocId) {
-        let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core).filter(|core| !core.events.is_empty()) else { return };
+        let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
         let ep = core.ep;
-        core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
-        for e in core.events.drain(..) {
-            count_event(&mut self.counters, &e);
-            if is_notice(&e) {
-                let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
-                if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
-                    core.counters.dropped_events += 1;
-                    continue;
+        if !core.events.is_empty() {
+            core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
+            for e in core.events.drain(..) {
+                count_event(&mut self.counters, &e);
+                if is_notice(&e) {
+                    let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
+                    if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
+                        core.counters.dropped_events += 1;
+                        continue;
+                    }
+                    core.notices += 1;
                 }
-                core.notices += 1;
+                self.events.push_back((ep, id, e));
             }
-            self.events.push_back((ep, id, e));
+        }
+        if self.spare_events.capacity() == 0 {
+            core::mem::swap(&mut core.events, &mut self.spare_events);
         }
     }
 

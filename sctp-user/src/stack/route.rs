@@ -69,7 +69,7 @@ impl Stack {
                 None => {}
             }
         }
-        let mut found = self.lookup.get(&key_of(meta, packet.header));
+        let mut found = self.lookup.of_packet(&key_of(meta, packet.header));
         match first.decode() {
             // Section 6.10: an INIT that is not alone is discarded with its packet.
             Ok(Chunk::Init(init)) => {

@@ -54,6 +54,9 @@ impl Tx {
 
     /// The path on which a packet with DATA may go now, if there is any.
     pub(crate) fn wants_to_send(&self, now: Time, paths: &Paths) -> Option<PathId> {
+        if self.queue.is_empty() && self.out.first_marked().is_none() {
+            return None;
+        }
         let id = self.next_path(paths);
         let plan = self.plan(now, paths.get(id)?);
         (plan.again || plan.new).then_some(id)

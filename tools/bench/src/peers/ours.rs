@@ -29,6 +29,8 @@ pub struct Ours {
     meta: Meta,
     /// The packets of the train polled last that were not taken yet.
     train: VecDeque<Bytes>,
+    /// Where the next train goes.
+    buf: Vec<u8>,
     /// Length of the longest train so far.
     longest: usize,
     /// What the association counted, for after its end.
@@ -79,6 +81,7 @@ impl MemEndpoint for Ours {
             closed: false,
             meta,
             train: VecDeque::new(),
+            buf: Vec::new(),
             longest: 1 << 11,
             counters: Counters::default(),
         }
@@ -114,11 +117,13 @@ impl MemEndpoint for Ours {
 
     fn poll_transmit(&mut self, now: Duration) -> Option<Bytes> {
         if self.train.is_empty() {
-            // As a driver that keeps its buffer: no train grows it.
-            let mut buf = Vec::with_capacity(self.longest);
-            let sent = self.stack.poll_transmit(t(now), TRAIN, &mut buf)?;
+            // As a driver that keeps its buffer: no train grows it, and it is there still if nothing is to be sent.
+            if self.buf.capacity() == 0 {
+                self.buf.reserve(self.longest);
+            }
+            let sent = self.stack.poll_transmit(t(now), TRAIN, &mut self.buf)?;
             self.longest = self.longest.max(sent.size);
-            let bytes = Bytes::from(buf);
+            let bytes = Bytes::from(core::mem::take(&mut self.buf));
             let Some(stride) = sent.segment_size else { return Some(bytes) };
             self.train.extend((0..sent.size).step_by(stride).map(|at| bytes.slice(at..sent.size.min(at + stride))));
         }
