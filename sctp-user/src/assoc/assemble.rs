@@ -273,7 +273,7 @@ impl Core {
     fn control_len(&self, c: &Control) -> usize {
         4 + match c {
             Control::Init => 0,
-            Control::CookieEcho => self.cookie.len(),
+            Control::CookieEcho => self.echo.as_ref().map_or(0, |echo| echo.cookie.len()),
             Control::CookieAck | Control::ShutdownAck => 0,
             Control::Heartbeat(..) => HEARTBEAT_TLV_LEN,
             Control::HeartbeatAck(_, _, tlvs) => tlvs.len(),
@@ -290,8 +290,10 @@ impl Core {
         match c {
             Control::Init => {}
             Control::CookieEcho => {
-                self.echoed = Some(ctx.now);
-                pkt.push(&CookieEcho { cookie: &self.cookie });
+                if let Some(echo) = &mut self.echo {
+                    echo.sent = Some(ctx.now);
+                    pkt.push(&CookieEcho { cookie: &echo.cookie });
+                }
             }
             Control::CookieAck => {
                 pkt.push(&Chunk::CookieAck);

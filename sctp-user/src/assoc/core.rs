@@ -116,6 +116,14 @@ pub(crate) struct Farewell {
     pub(crate) chunk: Vec<u8>,
 }
 
+/// The peer's cookie on its way back.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    pub(crate) cookie: Box<[u8]>,
+    /// When the COOKIE ECHO was last sent.
+    pub(crate) sent: Option<Time>,
+}
+
 /// Everything RFC 9260 itself needs. No field here belongs to an extension.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -163,10 +171,8 @@ pub(crate) struct Core {
     pub(crate) closing: bool,
     /// The association's error counter (section 8.1); also counts the retries of the handshake and of the shutdown.
     pub(crate) errors: u32,
-    /// The cookie to echo, in COOKIE-ECHOED.
-    pub(crate) cookie: Box<[u8]>,
-    /// When the COOKIE ECHO was last sent, in COOKIE-ECHOED.
-    pub(crate) echoed: Option<Time>,
+    /// What is echoed, in COOKIE-ECHOED.
+    pub(crate) echo: Option<Box<Echo>>,
     /// Cookie Preservative for the next INIT, in milliseconds; zero asks for nothing (section 5.2.6).
     pub(crate) preservative: u32,
     /// Limits the ERRORs that the peer can cause.
@@ -234,8 +240,7 @@ impl Core {
             trial: None,
             closing: false,
             errors: 0,
-            cookie: Box::default(),
-            echoed: None,
+            echo: None,
             preservative: 0,
             complaints: Complaints::default(),
             control: VecDeque::new(),
@@ -403,7 +408,7 @@ impl Core {
         self.timers.stop(super::timers::Timer::T1);
         self.trial = None;
         self.errors = 0;
-        self.cookie = Box::default();
+        self.echo = None;
         self.control.retain(|c| !matches!(c, Control::Init | Control::CookieEcho));
         self.events.push_back(Event::Connected { inbound: self.inbound, outbound: self.outbound, incoming: self.incoming });
         self.tell_adaptation();

@@ -4,7 +4,7 @@
 use core::time::Duration;
 use std::net::IpAddr;
 
-use super::core::{Context, Control, Core};
+use super::core::{Context, Control, Core, Echo};
 use super::offer::{self, Refusal};
 use super::state::State;
 use super::timers::Timer;
@@ -90,7 +90,7 @@ impl Core {
             self.violate("INIT ACK without State Cookie", &Cause::MissingParams(&missing));
             return;
         };
-        self.cookie = cookie.into();
+        self.echo = Some(Box::new(Echo { cookie: cookie.into(), sent: None }));
         self.settle_channel(meta.channel);
         self.reached_at(meta.dst);
         // Section 5.1.1: fewer streams than we wanted are taken; the peer's excess ones are refused when DATA comes on them.
@@ -153,12 +153,11 @@ impl Core {
             return;
         }
         // By the peer's clock a cookie is on its way for a round trip, as long as from this echo to its answer.
-        let round_trip = self.echoed.take().map_or(Duration::ZERO, |at| ctx.now - at);
+        let round_trip = self.echo.take().and_then(|echo| echo.sent).map_or(Duration::ZERO, |at| ctx.now - at);
         self.preservative = u32::try_from((round_trip + PRESERVATIVE_MARGIN).as_millis()).unwrap_or(u32::MAX);
         self.state = State::CookieWait;
         self.peer_tag = Vtag::ZERO;
         self.tie_tags = None;
-        self.cookie = Box::default();
         self.control.clear();
         self.tx.retransmit_all(&mut self.paths);
         self.push_control(Control::Init);

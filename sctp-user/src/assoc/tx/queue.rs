@@ -95,8 +95,8 @@ struct OutStream {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Head {
     sid: StreamId,
-    /// What is not sent of the message, in bytes; zero if what follows of it is not here yet.
-    rest: usize,
+    /// What is not sent of the message, in bytes, or the most that fits here; zero if what follows of it is not here yet.
+    rest: u32,
     /// The beginning of a message has left, and its end has not.
     begun: bool,
     /// And its other fragments are here.
@@ -113,7 +113,7 @@ impl OutStream {
         let first = self.messages.front();
         Head {
             sid,
-            rest: first.map_or(0, |m| m.payload.len() - m.sent),
+            rest: first.map_or(0, |m| u32::try_from(m.payload.len() - m.sent).unwrap_or(u32::MAX)),
             begun: self.begun,
             mid_message: self.begun && self.ends > 0,
             urgent: first.is_some_and(|m| m.opts.sack_immediately),
@@ -421,7 +421,7 @@ impl SendQueue {
 
     /// What is not sent of the next message, in bytes.
     pub(super) fn rest(&self) -> Option<usize> {
-        self.head.map(|head| head.rest).filter(|rest| *rest > 0)
+        self.head.map(|head| head.rest as usize).filter(|rest| *rest > 0)
     }
 
     /// Whether a message is out in part: its other fragments, which are here, should follow soon.
