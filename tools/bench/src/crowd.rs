@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sctp_user::{AssocId, Channel, EndpointConfig, EndpointId, Event, Meta, Node, SeededEntropy, Stack, StackConfig, Time, Train};
+use sctp_user::{
+    AssocId, Channel, EndpointConfig, EndpointId, Event, Meta, Node, Ppid, SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time,
+    Train,
+};
 
 use crate::work::{Usage, emit, heap_bytes};
 
@@ -13,6 +16,8 @@ const CHANNEL: Channel = Channel::Udp { local: 9899, remote: 9899 };
 const PORT: u16 = 5000;
 /// Time that passes with each association.
 const STEP: Duration = Duration::from_micros(20);
+/// What an association is left alone for after use, before its memory is counted: acknowledgements, a HEARTBEAT.
+const REST: Duration = Duration::from_secs(60);
 /// Associations that are closed at a time.
 const AT_ONCE: usize = 100;
 
@@ -35,6 +40,7 @@ struct Crowd {
     server: Stack,
     endpoint: EndpointId,
     opened: Vec<AssocId>,
+    accepted: Vec<AssocId>,
     lost: usize,
     packets: u64,
 }
@@ -50,13 +56,45 @@ impl Crowd {
         let endpoint = client.open(EndpointConfig::new(0)).expect("a free port");
         let listener = server.open(EndpointConfig::new(PORT)).expect("the port is free");
         server.listen(listener, true);
-        Self { now: Time::ZERO, client, server, endpoint, opened: Vec::with_capacity(n), lost: 0, packets: 0 }
+        Self {
+            now: Time::ZERO,
+            client,
+            server,
+            endpoint,
+            opened: Vec::with_capacity(n),
+            accepted: Vec::with_capacity(n),
+            lost: 0,
+            packets: 0,
+        }
     }
 
     fn open(&mut self, n: usize) {
         let peer = SocketAddr::new(address(11, n), PORT).into();
         self.client.connect(self.now, self.endpoint, &[peer], None).expect("room for one more");
         self.run();
+    }
+
+    /// Each end sends one message of 1 KiB, and reads the other's; then they rest.
+    fn exchange_messages(&mut self) {
+        let mut read = 0;
+        for i in 0..self.opened.len() {
+            for client in [true, false] {
+                let (stack, id) = if client { (&mut self.client, self.opened[i]) } else { (&mut self.server, self.accepted[i]) };
+                let message = Bytes::from(vec![7; 1024]);
+                let mut a = stack.assoc(id).expect("it is open");
+                a.send(self.now, StreamId(0), Ppid(1), message, SendOptions::ordered()).expect("there is room");
+            }
+            self.run();
+            for (stack, id) in [(&mut self.client, self.opened[i]), (&mut self.server, self.accepted[i])] {
+                read += usize::from(stack.assoc(id).and_then(|mut a| a.recv()).is_some());
+            }
+        }
+        assert_eq!(read, 2 * self.opened.len(), "all came");
+        let end = self.now + REST;
+        while let Some(at) = [self.client.poll_timeout(), self.server.poll_timeout()].into_iter().flatten().min().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.run();
+        }
     }
 
     fn close(&mut self, ids: &[AssocId]) {
@@ -79,6 +117,7 @@ impl Crowd {
             while let Some((_, id, event)) = stack.poll_event() {
                 match event {
                     Event::Connected { .. } if client => self.opened.push(id),
+                    Event::Connected { .. } => self.accepted.push(id),
                     Event::Lost { .. } => self.lost += 1,
                     _ => {}
                 }
@@ -102,7 +141,7 @@ impl Crowd {
     }
 }
 
-/// Opens `n` associations and closes them.
+/// Opens `n` associations, lets each carry a message each way, and closes them.
 pub fn run(n: usize) {
     let params = format!("associations={n}");
     let e = |m: &str, x: f64| emit("crowd", "ours", &params, m, x);
@@ -114,6 +153,8 @@ pub fn run(n: usize) {
     assert_eq!(crowd.opened.len(), n, "all are open");
     e("open_us", open * 1e6 / n as f64);
     e("heap_bytes/end", heap_bytes().saturating_sub(heap) as f64 / (2 * n) as f64);
+    crowd.exchange_messages();
+    e("used_heap_bytes/end", heap_bytes().saturating_sub(heap) as f64 / (2 * n) as f64);
     let ids = std::mem::take(&mut crowd.opened);
     let usage = Usage::now();
     ids.chunks(AT_ONCE).for_each(|ids| crowd.close(ids));
