@@ -193,7 +193,7 @@ fn what_must_be_authenticated_and_is_not_is_dropped_in_silence() {
     assert_eq!(p.recv().unwrap().payload, "secret");
 }
 
-/// RFC 4895 rows: 6.3-2, 6.3-5, 6.3-7, 6.3-8. Vulnerability class 7: a wrong code, none, too short or too long; CVE-2020-6831.
+/// RFC 4895 rows: 5.1-7, 6.3-2, 6.3-5, 6.3-7, 6.3-8. Vulnerability class 7: a wrong code, none, too short or too long; CVE-2020-6831.
 #[test]
 fn what_stands_behind_a_wrong_auth_chunk_is_dropped_in_silence() {
     let (mut p, signer) = opened(with_key(&[kind::DATA], 7, b"a shared key"), &[], &[3, 1]);

@@ -10,8 +10,8 @@ use dcsctp::api::{
     StreamId as TheirStream, ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS as DTLS,
     ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_NONE as NONE,
 };
-use sctp_user::wire::chunk::kind;
-use sctp_user::wire::{Packet, checksum};
+use sctp_user::wire::chunk::{Chunk, kind};
+use sctp_user::wire::{Packet, Param, checksum};
 use sctp_user::{
     AssocConfig, AssocId, Channel, EndpointConfig, EndpointId, Event, Meta, Node as _, PeerAddr, Ppid, PrivateChannel, ReconfigOutcome,
     ResetDirection, SeededEntropy, SendOptions, Stack, StackConfig, StreamId, Time, Train,
@@ -46,6 +46,8 @@ struct Bench {
     /// Types of the first chunk of each packet, and whether its checksum was zero, of what we sent and of what we got.
     sent: Vec<(u8, bool)>,
     got: Vec<(u8, bool)>,
+    /// Methods that our INIT or INIT ACK named.
+    named: Vec<u32>,
     /// The checksum of the peer's packets that begin with this chunk is lost.
     strip: Option<u8>,
 }
@@ -65,7 +67,7 @@ impl Bench {
         let peer = Socket::new("peer", &options);
         let now = Duration::from_secs(1);
         let (events, theirs, sent, got) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { now, stack, endpoint, peer, assoc: None, events, theirs, sent, got, strip: None }
+        Self { now, stack, endpoint, peer, assoc: None, events, theirs, sent, got, named: Vec::new(), strip: None }
     }
 
     fn time(&self) -> Time {
@@ -84,7 +86,14 @@ impl Bench {
                 let mut buf = Vec::new();
                 while self.stack.poll_transmit(now, 1, &mut buf).is_some() {
                     let packet = core::mem::take(&mut buf);
-                    self.sent.push((Packet::parse_quoted(&packet).unwrap().chunks().next().unwrap().unwrap().kind, is_zero(&packet)));
+                    let first = Packet::parse_quoted(&packet).unwrap().chunks().next().unwrap().unwrap();
+                    if let Chunk::Init(init) | Chunk::InitAck(init) = first.decode().unwrap() {
+                        self.named.extend(init.params.iter().filter_map(|p| match p.unwrap().0 {
+                            Param::ZeroChecksum(method) => Some(method),
+                            _ => None,
+                        }));
+                    }
+                    self.sent.push((first.kind, is_zero(&packet)));
                     self.peer.handle_input(&packet);
                     quiet = false;
                 }
@@ -157,6 +166,7 @@ fn who_has_agreed_on_a_method_sends_no_checksums() {
             |list: &[(u8, bool)]| list.iter().filter(|(k, _)| !must(*k) && *k != kind::INIT_ACK).map(|(_, z)| *z).collect::<Vec<_>>();
         assert!(free(&b.sent).len() > 30 && free(&b.sent).iter().all(|zero| *zero), "{:?}", b.sent);
         assert!(free(&b.got).iter().all(|zero| *zero), "{:?}", b.got);
+        assert!(!b.named.is_empty() && b.named.iter().all(|m| *m == METHOD), "{:?}", b.named);
         assert!(b.peer.get_metrics().unwrap().uses_zero_checksum);
         let stats = b.stack.assoc(b.assoc.unwrap()).unwrap().stats();
         assert!(stats.out_zero_checksums > 30 && stats.in_zero_checksums > 30, "{stats:?}");
@@ -208,10 +218,13 @@ fn streams_begin_anew_with_another_implementation() {
 /// RFC 9653 rows: 5.1-2.
 #[test]
 fn the_reserved_method_is_never_named() {
-    let mut b = Bench::new(Some(0), true, true);
-    b.open(true);
-    b.exchange();
-    assert!(b.sent.iter().chain(&b.got).all(|(_, zero)| !zero));
+    for by_us in [true, false] {
+        let mut b = Bench::new(Some(0), true, true);
+        b.open(by_us);
+        b.exchange();
+        assert!(b.named.is_empty(), "{:?}", b.named);
+        assert!(b.sent.iter().chain(&b.got).all(|(_, zero)| !zero));
+    }
 }
 
 /// RFC 9653 rows: 5.2-6, 5.3-2, 5.3-3, 5.3-4.
@@ -227,18 +240,20 @@ fn packets_without_a_checksum_are_taken_from_who_may_send_them_alone() {
         assert!(b.stack.stats().stack.checksum_errors > 0);
     }
     // Who has not offered takes nothing without a checksum, and everything with one.
-    let mut b = Bench::new(None, true, true);
-    b.open(true);
-    b.strip = Some(kind::DATA);
-    b.peer.send(TheirMessage::new(TheirStream(1), PpId(7), vec![1; 10]), &TheirSendOptions::default()).unwrap();
-    b.run(Duration::from_millis(300));
-    assert!(b.stack.assoc(b.assoc.unwrap()).unwrap().recv().is_none());
-    let errors = b.stack.stats().stack.checksum_errors;
-    assert!(errors > 0);
-    b.strip = None;
-    b.run(Duration::from_secs(2));
-    assert!(b.stack.assoc(b.assoc.unwrap()).unwrap().recv().is_some());
-    assert_eq!(b.stack.stats().stack.checksum_errors, errors);
+    for (method, on) in [(None, true), (Some(METHOD), false)] {
+        let mut b = Bench::new(method, on, true);
+        b.open(true);
+        b.strip = Some(kind::DATA);
+        b.peer.send(TheirMessage::new(TheirStream(1), PpId(7), vec![1; 10]), &TheirSendOptions::default()).unwrap();
+        b.run(Duration::from_millis(300));
+        assert!(b.stack.assoc(b.assoc.unwrap()).unwrap().recv().is_none());
+        let errors = b.stack.stats().stack.checksum_errors;
+        assert!(errors > 0);
+        b.strip = None;
+        b.run(Duration::from_secs(2));
+        assert!(b.stack.assoc(b.assoc.unwrap()).unwrap().recv().is_some());
+        assert_eq!(b.stack.stats().stack.checksum_errors, errors);
+    }
     // Out of the blue: silence without a checksum, an answer with one to a packet that has one.
     let mut b = Bench::new(Some(METHOD), true, true);
     let mut packet = vec![0x13, 0x88, 0x13, 0x88, 0, 0, 0, 9, 0, 0, 0, 0, kind::SHUTDOWN_ACK, 0, 0, 4];
