@@ -38,7 +38,7 @@ pub fn bulk(r: &Results, workload: &str, title: &str, peers: &[(&str, &str)], fi
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d((50f64..320_000f64).log_scale(), (least * 0.7..most * 1.5).log_scale())?;
+        .build_cartesian_2d((50f64..320_000f64).log_scale(), (least * 0.7..most * 8.0).log_scale())?;
     chart
         .configure_mesh()
         .x_desc("bytes of a message")
