@@ -47,7 +47,8 @@ impl Assoc<'_> {
         message
     }
 
-    /// Whether [`Event::SenderDry`] tells each time that everything sent is acknowledged; at once if nothing is under way.
+    /// Whether [`Event::SenderDry`](crate::Event::SenderDry) tells each time that everything sent is acknowledged; at once if nothing
+    /// is under way.
     pub fn notify_when_dry(&mut self, now: Time, on: bool) {
         self.stack.with_assoc(now, self.id, |a, _| a.core.notify_when_dry(on));
         self.stack.touch(self.id);
