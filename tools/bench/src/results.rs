@@ -51,8 +51,19 @@ impl Results {
         &self.workloads.0
     }
 
+    /// All values of a row, ascending.
+    pub fn cell(&self, workload: &str, row: &str, metric: &str) -> Option<&[f64]> {
+        self.values.get(&[workload, row, metric].map(str::to_owned)).map(Vec::as_slice)
+    }
+
+    /// The rows of a workload that have this metric, and its values.
+    pub fn column(&self, workload: &str, metric: &str) -> impl Iterator<Item = (&str, &[f64])> {
+        let rows = self.rows.get(workload).map_or(&[][..], |rows| &rows.0);
+        rows.iter().filter_map(move |row| Some((row.as_str(), self.cell(workload, row, metric)?)))
+    }
+
     fn sorted(&self, workload: &str, peer: &str, params: &str, metric: &str) -> Option<&[f64]> {
-        self.values.get(&[workload.to_owned(), row(params, peer), metric.to_owned()]).map(Vec::as_slice)
+        self.cell(workload, &row(params, peer), metric)
     }
 
     pub fn median(&self, workload: &str, peer: &str, params: &str, metric: &str) -> Option<f64> {
@@ -73,8 +84,7 @@ impl Results {
         let (rows, columns) = (&self.rows.get(workload)?.0, &self.columns.get(workload)?.0);
         let mut text = format!("| parameters | peer | {} |\n| --- | --- |{}\n", columns.join(" | "), " ---: |".repeat(columns.len()));
         for row in rows {
-            let value = |c: &String| self.values.get(&[workload.to_owned(), row.clone(), c.clone()]);
-            let cells: Vec<_> = columns.iter().map(|c| value(c).map_or("–".into(), |v| cell(v))).collect();
+            let cells: Vec<_> = columns.iter().map(|c| self.cell(workload, row, c).map_or("–".into(), cell)).collect();
             text += &format!("| {row} | {} |\n", cells.join(" | "));
         }
         Some(text)
