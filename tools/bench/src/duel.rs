@@ -144,6 +144,9 @@ pub fn duel(a: &Args) {
                     e(&format!("tx_{k}"), *v);
                 }
             }
+            if let Some(v) = rs.get("noroom") {
+                e("rx_noroom", *v);
+            }
             if let (Some(data), Some(sacks)) = (rs.get("indata"), rs.get("outsacks")) {
                 e("sacks/data", sacks / data.max(1.0));
             }

@@ -278,6 +278,7 @@ impl Rx {
     /// To be called after the last chunk of each packet: decides on its SACK.
     pub(crate) fn on_packet_end(&mut self, now: Time) {
         let a_rwnd = self.window.a_rwnd(self.starving());
+        self.window.promise(a_rwnd);
         self.sacks.on_packet_end(now, &mut self.tracker, a_rwnd);
     }
 
@@ -320,7 +321,7 @@ impl Rx {
     /// else of its stream.
     fn turn(&self) -> Option<Turn> {
         // A gap fills even if the window is closed; what is behind it may complete the message.
-        let stuck = || !self.tracker.has_gaps() && self.window.a_rwnd(false) == 0;
+        let stuck = || !self.tracker.has_gaps() && self.window.is_full();
         let head = match &self.assembler {
             Assembler::Data(reassembly) => reassembly.head(self.tracker.cum()),
             Assembler::IData(interleaved) => return interleaved.turn(|| self.partial.on && stuck()),
@@ -367,6 +368,7 @@ impl Rx {
     /// One SACK a packet: while [`Self::sack_due`] stays true, further packets follow.
     pub(crate) fn push_sack(&mut self, pkt: &mut PacketWriter<'_>) -> bool {
         let a_rwnd = self.window.a_rwnd(self.starving());
+        self.window.promise(a_rwnd);
         match self.sacks.write(&mut self.tracker, a_rwnd, pkt) {
             Some(advertised) => {
                 self.window.advertise(advertised);
