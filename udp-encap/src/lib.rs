@@ -80,6 +80,7 @@ mod marks;
 mod meta;
 pub mod multicast;
 pub mod raw;
+mod send;
 pub mod share;
 mod socket;
 

@@ -203,7 +203,11 @@ mod tests {
         assert_eq!(n, 40_000_usize.div_ceil(1 + OVERHEAD), "more than the 10,000 bytes promised may take");
         w.promise(w.a_rwnd(false));
         while w.memory >= 20_000 {
-            assert_eq!(w.a_rwnd(false), if w.memory < 40_000 { 10_000 - n } else { 0 }, "nothing new before it is back at twice the buffer");
+            assert_eq!(
+                w.a_rwnd(false),
+                if w.memory < 40_000 { 10_000 - n } else { 0 },
+                "nothing new before it is back at twice the buffer"
+            );
             w.release(1, 1);
         }
         while w.admits(1, Position::FillsGap, false) {
