@@ -32,7 +32,7 @@ impl Sender<'_> {
         let Some((t, rest)) = self.family.unsent.take() else {
             return Ok(());
         };
-        match self.train(&t, &rest, false) {
+        match self.train(&t, &rest) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.family.unsent = Some((t, rest));
                 Err(error)
@@ -45,28 +45,25 @@ impl Sender<'_> {
         }
     }
 
-    /// Sends in pieces as large as the kernel takes them; `singly`: one datagram each.
-    pub(crate) fn train(&mut self, t: &Transmit, bytes: &[u8], singly: bool) -> io::Result<()> {
+    /// Sends in pieces as large as the kernel takes them.
+    pub(crate) fn train(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
         let Some(segment) = t.segment_size.filter(|s| *s < bytes.len()) else {
             return self.datagram(t, bytes);
         };
-        let segments = if singly { 1 } else { self.family.max_segments().min(MAX_TRAIN / segment).max(1) };
+        let segments = self.family.segments_cut().min(MAX_TRAIN / segment);
+        if segments <= 1 {
+            return self.apart(t, segment, bytes);
+        }
         let mut sent = 0usize;
         for piece in bytes.chunks(segment.saturating_mul(segments)) {
             let one = piece.len() <= segment;
             let result = if one { self.once(t, None, piece) } else { self.once(t, Some(segment), piece) };
             match result {
                 Ok(()) => sent = sent.saturating_add(piece.len()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if sent == 0 {
-                        return Err(error);
-                    }
-                    self.family.unsent = Some((*t, bytes.get(sent..).unwrap_or_default().to_vec()));
-                    return Ok(());
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.keep(t, bytes, sent, error),
                 Err(error) if !one && refuses_train(&error) => {
                     // Either the device cannot segment, or the segments exceed the MTU: datagrams alone tell which.
-                    self.train(t, piece, true).inspect_err(|e| self.forgive(t, e))?;
+                    self.apart(t, segment, piece).inspect_err(|e| self.forgive(t, e))?;
                     if let Some((_, rest)) = &mut self.family.unsent {
                         rest.extend_from_slice(bytes.get(sent.saturating_add(piece.len())..).unwrap_or_default());
                         return Ok(());
@@ -76,6 +73,28 @@ impl Sender<'_> {
                 Err(error) => return Err(self.judge(t, error)),
             }
         }
+        Ok(())
+    }
+
+    /// Sends a train whose datagrams the kernel gets one by one.
+    fn apart(&mut self, t: &Transmit, segment: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut sent = 0usize;
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            match self.patiently(|family| family.send_many(t, segment, rest)) {
+                Ok(datagrams) => sent = sent.saturating_add(segment.saturating_mul(datagrams)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.keep(t, bytes, sent, error),
+                Err(error) => return Err(self.judge(t, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel took but `sent` bytes of a train: the rest waits, unless that is all of it.
+    fn keep(&mut self, t: &Transmit, bytes: &[u8], sent: usize, would_block: io::Error) -> io::Result<()> {
+        if sent == 0 {
+            return Err(would_block);
+        }
+        self.family.unsent = Some((*t, bytes.get(sent..).unwrap_or_default().to_vec()));
         Ok(())
     }
 
@@ -91,17 +110,15 @@ impl Sender<'_> {
         result.map_err(|error| self.judge(t, error))
     }
 
-    /// One system call, repeated if it failed because of an earlier datagram's ICMP error.
+    /// One system call for a datagram, or for a train that the kernel cuts.
     fn once(&mut self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
-        let destination = marks::labelled(t.dst, t.flow_label);
-        let transmit = quinn_udp::Transmit { destination, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
-        let mut last = Ok(());
-        for _ in 0..SEND_ATTEMPTS {
-            last = match t.dscp {
-                #[cfg(any(target_os = "linux", target_os = "android"))]
-                1..=63 => marks::send(&self.family.socket, t, segment_size, contents),
-                _ => self.family.state.try_send(UdpSockRef::from(&self.family.socket), &transmit),
-            };
+        self.patiently(|family| family.send(t, segment_size, contents))
+    }
+
+    /// A system call, repeated if it failed because of an earlier datagram's ICMP error.
+    fn patiently<R>(&mut self, call: impl Fn(&Family) -> io::Result<R>) -> io::Result<R> {
+        let mut last = call(self.family);
+        for _ in 1..SEND_ATTEMPTS {
             match &last {
                 Err(error) if is_pending_icmp(error) => {
                     if self.reads_errors {
@@ -110,6 +127,7 @@ impl Sender<'_> {
                 }
                 _ => break,
             }
+            last = call(self.family);
         }
         last
     }
@@ -151,6 +169,27 @@ impl Sender<'_> {
 fn is_local(ip: IpAddr) -> bool {
     let domain = if ip.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).and_then(|socket| socket.bind(&SockAddr::from(SocketAddr::new(ip, 0)))).is_ok()
+}
+
+impl Family {
+    /// Sends a datagram, or a train that the kernel cuts.
+    fn send(&self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if t.dscp != 0 {
+            return marks::send(&self.socket, t, segment_size, contents);
+        }
+        let destination = marks::labelled(t.dst, t.flow_label);
+        let transmit = quinn_udp::Transmit { destination, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
+        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
+    }
+
+    /// Sends the first of the datagrams of `segment` bytes that `contents` consists of, as many as one call takes: how many.
+    fn send_many(&self, t: &Transmit, segment: usize, contents: &[u8]) -> io::Result<usize> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return crate::many::send(&self.socket, t, segment, contents);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        self.send(t, None, contents.get(..segment).unwrap_or(contents)).map(|()| 1)
+    }
 }
 
 fn refuses_train(error: &io::Error) -> bool {

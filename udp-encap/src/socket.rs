@@ -23,6 +23,8 @@ use crate::send::Sender;
 pub(crate) const BUFFER_BYTES: usize = 4 << 20;
 /// ICMP errors kept until [`UdpEncap::take_error`]; further ones are dropped, as the network may drop them too.
 pub(crate) const MAX_ERRORS: usize = 256;
+/// Longest train whose datagrams are given to the kernel one by one: with one system call where there is one for many.
+pub(crate) const TRAIN_APART: usize = 64;
 /// How often both families are tried at a common free port.
 const FREE_PORT_ATTEMPTS: usize = 16;
 
@@ -76,7 +78,7 @@ pub struct Caps {
     pub ipv6: bool,
     /// ECN marks can be set and are reported.
     pub ecn: bool,
-    /// Most datagrams that one system call sends; 1 without segmentation offload. Longer trains are split.
+    /// Most datagrams that one system call sends. Longer trains are split, and so are all where the system has no such call.
     pub max_segments: usize,
     /// Datagrams leave unfragmented, so that the path MTU can be probed.
     pub df: bool,
@@ -140,9 +142,17 @@ impl Family {
         self.socket.local_addr()?.as_socket().map(|a| a.port()).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// Most datagrams of one system call.
-    pub(crate) fn max_segments(&self) -> usize {
+    /// Most datagrams of a train that the kernel cuts; 1 without segmentation offload.
+    pub(crate) fn segments_cut(&self) -> usize {
         if self.offload { self.state.max_gso_segments().max(1) } else { 1 }
+    }
+
+    /// Most datagrams of one system call.
+    fn max_segments(&self) -> usize {
+        match self.segments_cut() {
+            1 => TRAIN_APART,
+            cut => cut,
+        }
     }
 
     pub(crate) fn set_offload(&mut self, on: bool) -> io::Result<()> {
@@ -326,7 +336,7 @@ impl UdpEncap {
         };
         let mut sender = Sender { family, errors: &mut self.errors, reads_errors: self.reads_errors };
         sender.flush()?;
-        sender.train(&Transmit { src, dst, ..*t }, bytes, false)
+        sender.train(&Transmit { src, dst, ..*t }, bytes)
     }
 
     /// Sends what was left of trains that the kernel did not take whole.
