@@ -126,7 +126,7 @@ impl RecvBatch {
         // Elsewhere a read may bring less than there is.
         let whole = cfg!(any(target_os = "linux", target_os = "android"));
         let more = filled >= if whole { wanted } else { 1 };
-        self.wanted = if more { BATCH_SIZE } else { filled.saturating_mul(2).max(FEW).min(BATCH_SIZE) };
+        self.wanted = if more { BATCH_SIZE } else { filled.saturating_mul(2).clamp(FEW.min(BATCH_SIZE), BATCH_SIZE) };
         result.map(|_| Filled { trains: self.ready.len().saturating_sub(before), more })
     }
 
