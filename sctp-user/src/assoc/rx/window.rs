@@ -30,7 +30,7 @@ pub(crate) enum Position {
 pub(crate) struct Window {
     buffer: usize,
     /// The window does not open for less (silly window avoidance).
-    smallest: usize,
+    smallest: u32,
     /// The most user data of a chunk so far: less than that is of no use to the peer.
     largest_chunk: u32,
     /// What stays open while a message that nothing else waits for is put together.
@@ -39,7 +39,7 @@ pub(crate) struct Window {
     hard_limit: usize,
     payload: usize,
     memory: usize,
-    advertised: usize,
+    advertised: u32,
     /// User data that may still come by what was advertised.
     promised: u32,
 }
@@ -50,13 +50,13 @@ impl Window {
     pub(crate) fn new(buffer: usize, growth: usize, mtu: usize) -> Self {
         Self {
             buffer,
-            smallest: mtu.min(buffer / 2),
+            smallest: narrow(mtu.min(buffer / 2)),
             largest_chunk: 0,
             floor: (buffer / 2).max(2 * mtu).min(buffer),
             hard_limit: buffer.saturating_mul(4).saturating_add(growth),
             payload: 0,
             memory: 0,
-            advertised: buffer,
+            advertised: narrow(buffer),
             promised: narrow(buffer),
         }
     }
@@ -66,7 +66,7 @@ impl Window {
     pub(crate) fn resize(&mut self, buffer: usize, growth: usize, mtu: usize) {
         let (payload, memory, advertised) = (self.payload, self.memory, self.advertised);
         let new = Self::new(buffer, growth, mtu);
-        let smallest = self.smallest.max(new.smallest).min(buffer / 2);
+        let smallest = self.smallest.max(new.smallest).min(narrow(buffer / 2));
         let (largest_chunk, promised) = (self.largest_chunk, self.promised.min(narrow(buffer)));
         let hard_limit = new.hard_limit.max(self.hard_limit);
         *self = Self { payload, memory, advertised, smallest, largest_chunk, promised, hard_limit, ..new };
@@ -75,7 +75,7 @@ impl Window {
     /// A chunk with `bytes` of user data came. Where the path MTU is larger than was thought, so is the smallest window that is of
     /// use: the peer never cuts a chunk to what is left, and would wait for one that it can fill.
     pub(crate) fn learn_chunk(&mut self, bytes: usize) {
-        self.smallest = self.smallest.max(bytes).min(self.buffer / 2);
+        self.smallest = self.smallest.max(narrow(bytes)).min(narrow(self.buffer / 2));
         self.largest_chunk = self.largest_chunk.max(narrow(bytes));
     }
 
@@ -117,13 +117,13 @@ impl Window {
 
     /// Whether there is no room for a packet, though some may be promised.
     pub(crate) fn is_full(&self) -> bool {
-        self.room(false) < self.smallest
+        self.room(false) < self.smallest as usize
     }
 
     /// The a_rwnd to advertise now.
     pub(crate) fn a_rwnd(&self, starving: bool) -> usize {
         let room = self.room(starving);
-        let opened = if room < self.smallest { 0 } else { room };
+        let opened = if room < self.smallest as usize { 0 } else { room };
         opened.max(self.kept_open())
     }
 
@@ -134,12 +134,12 @@ impl Window {
 
     /// Remembers what a SACK advertised, perhaps as it was some packets ago.
     pub(crate) fn advertise(&mut self, a_rwnd: usize) {
-        self.advertised = a_rwnd;
+        self.advertised = narrow(a_rwnd);
     }
 
     /// Whether the window opened so far that the peer should be told (section 6.2: by a quarter of the buffer).
     pub(crate) fn needs_update(&self, starving: bool) -> bool {
-        self.a_rwnd(starving).saturating_sub(self.advertised) >= self.buffer / 4
+        self.a_rwnd(starving).saturating_sub(self.advertised as usize) >= self.buffer / 4
     }
 
     /// Whether a chunk with `bytes` of user data is taken in.
