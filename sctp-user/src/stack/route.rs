@@ -11,7 +11,7 @@ use crate::assoc::{Admission, Association};
 use crate::net::Meta;
 use crate::num::Vtag;
 use crate::time::Time;
-use crate::wire::chunk::kind;
+use crate::wire::chunk::{Data, Sack, kind};
 use crate::wire::{Chunk, Packet, PacketError, checksum};
 
 impl Stack {
@@ -70,21 +70,27 @@ impl Stack {
             }
         }
         let mut found = self.lookup.of_packet(&key_of(meta, packet.header));
-        match first.decode() {
+        // Most begin with one of these, which belong to an association, or to none; there is nothing to be told from what they hold.
+        let usual = match first.kind {
+            kind::DATA => Data::decode(&first).is_some(),
+            kind::SACK => Sack::decode(&first).is_some(),
+            _ => false,
+        };
+        match if usual { Ok(None) } else { first.decode().map(Some) } {
             // Section 6.10: an INIT that is not alone is discarded with its packet.
-            Ok(Chunk::Init(init)) => {
+            Ok(Some(Chunk::Init(init))) => {
                 if auth.is_none() && chunks.next().is_none() {
                     self.on_init(now, meta, packet, &init);
                 }
                 return;
             }
-            Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
+            Ok(Some(Chunk::CookieEcho(echo))) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
             // Section 8.5.1 A: tag 0 is for INIT alone.
             Ok(_) if packet.header.vtag == Vtag::ZERO => {
                 self.counters.bad_tags += 1;
                 return;
             }
-            Ok(Chunk::InitAck(ack)) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
+            Ok(Some(Chunk::InitAck(ack))) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
             Ok(_) => {}
             Err(_) => return,
         }

@@ -18,7 +18,11 @@ const MAX_HMACS: usize = 32;
 /// The key vector of one side (RFC 4895 section 6.1): the parameters RANDOM, CHUNKS and HMAC-ALGO in this order, as they stand in INIT or
 /// INIT ACK, but without padding. Empty if there are none. At most 364 bytes.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct KeyVector(Box<[u8]>);
+pub(crate) struct KeyVector {
+    bytes: Box<[u8]>,
+    /// Which of the types 0 to 63 CHUNKS lists: each chunk of a peer is asked for, and nearly all are of these.
+    low: u64,
+}
 
 impl KeyVector {
     /// Our own, with a fresh Random Number: these chunks are to be authenticated, by one of these algorithms.
@@ -32,7 +36,7 @@ impl KeyVector {
             push(&mut all, kind::CHUNKS, &chunks.iter().collect::<Vec<_>>());
         }
         push(&mut all, kind::HMAC_ALGO, &hmacs.iter().flat_map(|h| h.number().to_be_bytes()).collect::<Vec<_>>());
-        Self(all.into_boxed_slice())
+        Self::of(all)
     }
 
     /// Takes in a parameter of the peer; of two of a type the first counts.
@@ -52,18 +56,24 @@ impl KeyVector {
         if self.get(kind).is_some() {
             return Ok(());
         }
-        let mut all = Vec::with_capacity(self.0.len() + 4 + value.len());
+        let mut all = Vec::with_capacity(self.bytes.len() + 4 + value.len());
         let later = self.items().take_while(|(k, _)| *k < kind).fold(0, |at, (_, v)| at + 4 + v.len());
-        let (before, behind) = self.0.split_at_checked(later).unwrap_or((&self.0, &[]));
+        let (before, behind) = self.bytes.split_at_checked(later).unwrap_or((&self.bytes, &[]));
         all.extend_from_slice(before);
         push(&mut all, kind, value);
         all.extend_from_slice(behind);
-        self.0 = all.into_boxed_slice();
+        *self = Self::of(all);
         Ok(())
     }
 
+    fn of(parameters: Vec<u8>) -> Self {
+        let all = Self { bytes: parameters.into_boxed_slice(), low: 0 };
+        let low = all.get(kind::CHUNKS).unwrap_or(&[]).iter().filter(|kind| **kind < 64).fold(0, |low, kind| low | 1 << kind);
+        Self { low, ..all }
+    }
+
     fn items(&self) -> impl Iterator<Item = (u16, &[u8])> {
-        let mut r = Reader::new(&self.0);
+        let mut r = Reader::new(&self.bytes);
         core::iter::from_fn(move || {
             let (kind, len) = (r.u16()?, r.u16()?);
             Some((kind, r.take(usize::from(len).checked_sub(4)?)?))
@@ -76,12 +86,12 @@ impl KeyVector {
 
     /// The bytes that go into the association shared key.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// Whether nothing was said.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     /// Whether chunks can be authenticated with this side: it gave a Random Number, and an algorithm that we have.
@@ -106,8 +116,11 @@ impl KeyVector {
     /// Whether this side takes a chunk of this type only if it is authenticated. Types that must not be listed count as not listed
     /// (section 3.2).
     pub(crate) fn requires(&self, chunk: u8) -> bool {
-        // Most associations list nothing.
-        !self.is_empty() && may_be_authenticated(chunk) && self.get(kind::CHUNKS).is_some_and(|list| list.contains(&chunk))
+        let listed = match chunk {
+            0..64 => self.low & 1 << chunk != 0,
+            _ => self.get(kind::CHUNKS).is_some_and(|list| list.contains(&chunk)),
+        };
+        listed && may_be_authenticated(chunk)
     }
 
     /// All chunk types that this side takes only if they are authenticated.
