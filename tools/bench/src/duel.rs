@@ -138,21 +138,14 @@ pub fn duel(a: &Args) {
             e("rx_cpu_s/GB", cpu(&rs) * 1e9 / bytes);
             e("user_s/GB", (g(&rc, "user") + g(&rs, "user")) * 1e9 / bytes);
             e("cpu_ns/msg", total * 1e9 / count as f64);
-            // What rulings on speed ask of each row: acknowledgements not saved, nothing lost.
-            for k in ["outpkts", "rtx", "t3", "outtrain", "cwnd", "syscalls"] {
-                if let Some(v) = rc.get(k) {
-                    e(&format!("tx_{k}"), *v);
-                }
-            }
-            if let (Some(data), Some(sacks)) = (rs.get("indata"), rs.get("outsacks")) {
-                e("sacks/data", sacks / data.max(1.0));
-            }
+            honest(&e, &rc, &rs);
         }
         "pingpong" => {
             e("rt/s", count as f64 / g(&rc, "wall"));
             e("p50_us", g(&rc, "p50"));
             e("p99_us", g(&rc, "p99"));
             e("cpu_us/rt", total * 1e6 / count as f64);
+            honest(&e, &rc, &rs);
         }
         "assoc" => {
             e("assoc/s", g(&rc, "msgs") / g(&rc, "wall"));
@@ -162,5 +155,17 @@ pub fn duel(a: &Args) {
             e("rss_bytes/end client", g(&rc, "rss_per"));
             e("rss_bytes/end server", g(&rs, "rss_per"));
         }
+    }
+}
+
+/// What each row tells beside its speed: acknowledgements not saved, nothing lost.
+fn honest(emit: &dyn Fn(&str, f64), client: &HashMap<String, f64>, server: &HashMap<String, f64>) {
+    for key in ["outpkts", "rtx", "t3", "outtrain", "cwnd", "syscalls"] {
+        if let Some(value) = client.get(key) {
+            emit(&format!("tx_{key}"), *value);
+        }
+    }
+    if let (Some(data), Some(sacks)) = (server.get("indata"), server.get("outsacks")) {
+        emit("sacks/data", sacks / data.max(1.0));
     }
 }

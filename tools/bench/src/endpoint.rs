@@ -38,6 +38,10 @@ pub struct Counters {
     pub t3: Option<u64>,
     /// Congestion window now, in bytes.
     pub cwnd: Option<u64>,
+    /// Packets with DATA that came in.
+    pub data_in: Option<u64>,
+    /// SACK chunks sent.
+    pub sacks_out: Option<u64>,
 }
 
 /// Receives the messages a stack delivers. A message may come in several pieces.

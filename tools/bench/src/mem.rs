@@ -83,6 +83,16 @@ impl<P: MemEndpoint> Pair<P> {
         }
         any
     }
+    /// How the client's sending went.
+    fn counters(&mut self, emit: &dyn Fn(&str, f64)) {
+        emit("largest_train", self.largest_train as f64);
+        let counters = self.a.counters();
+        for (name, value) in [("retransmissions", counters.rtx), ("t3", counters.t3), ("cwnd_end", counters.cwnd)] {
+            if let Some(value) = value {
+                emit(name, value as f64);
+            }
+        }
+    }
     pub fn timeouts(&mut self, now: Duration) {
         if self.a.poll_timeout().is_some_and(|t| t <= now) {
             self.a.handle_timeout(now);
@@ -190,13 +200,7 @@ pub fn bulk<P: MemEndpoint>(workload: &str, cfg: &Config, w: &Bulk) {
     e("overhead", (p.wire_bytes[0]) as f64 / v.bytes as f64);
     e("max_pkt", p.max_packet as f64);
     e("sacks/data_pkt", p.packets[1] as f64 / p.packets[0] as f64);
-    e("largest_train", p.largest_train as f64);
-    let counters = p.a.counters();
-    for (name, value) in [("retransmissions", counters.rtx), ("t3", counters.t3), ("cwnd_end", counters.cwnd)] {
-        if let Some(value) = value {
-            e(name, value as f64);
-        }
-    }
+    p.counters(&e);
     e("stalls", stalls as f64);
     e("skipped_ms", (c.skipped - skipped0).as_secs_f64() * 1e3);
 }
@@ -246,6 +250,11 @@ pub fn pingpong<P: MemEndpoint>(cfg: &Config, count: u32, size: usize) {
     e("p50_ns", percentile(&mut lat, 0.5) as f64);
     e("p99_ns", percentile(&mut lat, 0.99) as f64);
     e("pkts/rt", (p.packets[0] + p.packets[1]) as f64 / count as f64);
+    let server = p.b.counters();
+    if let (Some(data), Some(sacks)) = (server.data_in, server.sacks_out) {
+        e("sacks/data_pkt", sacks as f64 / data.max(1) as f64);
+    }
+    p.counters(&e);
     e("skipped_ms", (c.skipped - skipped0).as_secs_f64() * 1e3);
 }
 
@@ -253,7 +262,7 @@ pub fn pingpong<P: MemEndpoint>(cfg: &Config, count: u32, size: usize) {
 pub fn assoc<P: MemEndpoint>(cfg: &Config, count: u32) {
     let mut c = Clock::new();
     let (u0, t0) = (Usage::now(), Instant::now());
-    let (mut pkts, mut unclosed) = (0, 0u32);
+    let (mut pkts, mut largest_train, mut unclosed) = (0, 0, 0u32);
     for i in 0..count {
         let mut p = Pair::<P>::new(&Config { id: i as u64, ..*cfg }, c.now());
         establish(&mut p, &mut c);
@@ -272,12 +281,14 @@ pub fn assoc<P: MemEndpoint>(cfg: &Config, count: u32) {
             }
         }
         pkts += p.packets[0] + p.packets[1];
+        largest_train = largest_train.max(p.largest_train);
     }
     let (wall, u) = (t0.elapsed().as_secs_f64(), Usage::now().since(u0));
     let e = |m: &str, x: f64| emit("W3mem", P::NAME, "", m, x);
     e("assoc/s", count as f64 / wall);
     e("cpu_us/assoc", u.cpu() * 1e6 / count as f64);
     e("pkts/assoc", pkts as f64 / count as f64);
+    e("largest_train", largest_train as f64);
     e("unclosed", unclosed as f64);
     e("skipped_ms", c.skipped.as_secs_f64() * 1e3);
 }

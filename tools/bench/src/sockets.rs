@@ -183,14 +183,14 @@ fn linger(stream: SctpStream) {
 }
 
 fn serve_echo(w: &Program) -> io::Result<()> {
-    let (_host, listener) = ready(w)?;
+    let (host, listener) = ready(w)?;
     let (stream, _) = listener.accept()?;
     let u = Usage::now();
     while let Some((info, message)) = stream.recv()? {
         stream.send_bytes(message, &SndInfo::stream(info.sid).ppid(info.ppid))?;
     }
-    let u = Usage::now().since(u);
-    println!("RESULT ok=1 user={:.6} sys={:.6}", u.user, u.sys);
+    let (u, counters) = (Usage::now().since(u), host.counters()?);
+    println!("RESULT ok=1 user={:.6} sys={:.6}{counters}", u.user, u.sys);
     linger(stream);
     Ok(())
 }
@@ -288,8 +288,14 @@ fn pingpong(w: &Program) -> io::Result<()> {
     let (u, wall) = (Usage::now().since(u), t.elapsed().as_secs_f64());
     let ok = v.errors == 0 && v.msgs == w.count;
     let (p50, p99) = (percentile(&mut took, 0.5) as f64 / 1e3, percentile(&mut took, 0.99) as f64 / 1e3);
-    let counters = host.counters()?;
-    println!("RESULT ok={} msgs={} wall={wall:.6} user={:.6} sys={:.6} p50={p50} p99={p99}{counters}", u8::from(ok), v.msgs, u.user, u.sys);
+    let (cwnd, counters) = (stream.status()?.cwnd, host.counters()?);
+    println!(
+        "RESULT ok={} msgs={} wall={wall:.6} user={:.6} sys={:.6} p50={p50} p99={p99} cwnd={cwnd}{counters}",
+        u8::from(ok),
+        v.msgs,
+        u.user,
+        u.sys
+    );
     stream.close(Duration::from_secs(1))
 }
 

@@ -125,7 +125,7 @@ impl SharedPort {
             Message::Welcome { reign, id, table, refused } if !self.reign.beats(reign) => {
                 // We may have asked twice and closed the connection that told us of the dead: what the tables say cannot be missed.
                 let table = PortTable::load(&table, now);
-                let ports = self.table.bereaved(&table);
+                let ports = self.table.bereaved(&table, |slot| self.nobody_at(slot));
                 if !ports.is_empty() {
                     self.incoming.push_back(Incoming::PortsDied { ports });
                 }

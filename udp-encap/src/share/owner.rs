@@ -8,7 +8,7 @@ use super::conns::{Attach, Kind, PATIENCE};
 use super::local::{self, Name};
 use super::message::{Message, Reign};
 use super::table::{ClaimError, Fate, MemberId};
-use super::{BEAT, HUSH, Incoming, Request, SILENCE, SharedPort, State, route};
+use super::{BEAT, HUSH, Incoming, Local, Request, SILENCE, SharedPort, State, route};
 use crate::errors::NetError;
 use crate::meta::Received;
 
@@ -459,12 +459,15 @@ impl SharedPort {
             return;
         };
         expected.notice = None;
-        let (Some(local), Some(slot)) = (&self.local, self.table.slot(id)) else {
-            return;
-        };
-        if local.names.connect(Name::Slot(slot)).is_err_and(|error| local::nobody_there(&error)) {
+        if self.table.slot(id).is_some_and(|slot| self.nobody_at(slot)) {
             self.member_gone(id, Fate::Died, now);
         }
+    }
+
+    /// Whether no process is behind a slot.
+    pub(super) fn nobody_at(&self, slot: u16) -> bool {
+        let connect = |local: &Local| local.names.connect(Name::Slot(slot));
+        self.local.as_ref().is_some_and(|local| connect(local).is_err_and(|error| local::nobody_there(&error)))
     }
 
     /// Stops reading, because somebody else does.

@@ -186,11 +186,15 @@ impl PortTable {
         result
     }
 
-    /// The ports that nobody has any more according to `newer`, because their processes are not in it.
+    /// The ports whose processes died between this table and `newer`, of another reader. That reader need not have heard of all
+    /// processes, so a number that it does not list is no proof: its slot has to be another's, or `empty`.
     #[must_use]
-    pub fn bereaved(&self, newer: &Self) -> Vec<u16> {
-        let gone = |(port, id): &(&u16, &MemberId)| !newer.members.contains_key(id) && newer.holder(**port).is_none();
-        self.ports.iter().filter(gone).map(|(port, _)| *port).collect()
+    pub fn bereaved(&self, newer: &Self, empty: impl Fn(u16) -> bool) -> Vec<u16> {
+        let dead = |id: MemberId| {
+            self.slot(id).is_some_and(|slot| newer.slot(id).is_none() && (newer.members().any(|(_, s)| s == slot) || empty(slot)))
+        };
+        let lost = self.ports.iter().filter(|(port, _)| newer.holder(**port).is_none());
+        lost.filter(|(_, id)| dead(**id)).map(|(port, _)| *port).collect()
     }
 
     /// A copy for the wire, times relative to `now`.

@@ -357,6 +357,33 @@ fn everybody_learns_which_ports_died_with_the_reader_whoever_wakes_first() {
     }
 }
 
+/// A reader that slept while its predecessor took somebody on has not heard of that process, which lives all the same.
+#[test]
+fn nobody_is_called_dead_because_the_next_reader_does_not_know_it() {
+    let config = config(free_port());
+    let mut a = Peer::open(&config);
+    let mut b = join(&config, &mut [&mut a]);
+    let mut c = join(&config, &mut [&mut a, &mut b]);
+    let mut d = join(&config, &mut [&mut a, &mut b, &mut c]);
+    // `a` and `b` do not run while `c` takes over and serves a newcomer, and then ends.
+    drive(&mut [&mut c, &mut d], |peers| (roles(peers) == [Role::Reader, Role::Member] && peers[1].port.generation() == 2).then_some(()));
+    let mut e = join(&config, &mut [&mut c, &mut d]);
+    assert_eq!(claim(&mut [&mut c, &mut d, &mut e], 2, 14), Ok(14));
+    d.turn(Duration::from_millis(1));
+    drop(c);
+    // `d` turns to `b` before `e` does.
+    for _ in 0..3 {
+        d.turn(Duration::from_millis(1));
+    }
+    drive(&mut [&mut b, &mut d], |peers| (roles(peers) == [Role::Reader, Role::Member] && peers[1].port.generation() > 2).then_some(()));
+    let peers = &mut [&mut b, &mut d, &mut e];
+    drive(peers, |peers| (peers[2].port.generation() == peers[0].port.generation()).then_some(()));
+    check_delivery(peers, &[(14, 2)], 1);
+    for peer in peers.iter_mut() {
+        assert_eq!(peer.died(), None, "it lives");
+    }
+}
+
 #[test]
 fn a_reader_that_does_not_run_is_displaced_and_comes_back_as_a_member() {
     let config = config(free_port());

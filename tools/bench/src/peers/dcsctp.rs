@@ -115,6 +115,11 @@ impl MemEndpoint for Dcsctp {
     }
     fn counters(&mut self) -> Counters {
         let m = self.s.get_metrics();
-        Counters { rtx: m.as_ref().map(|m| m.rtx_packets_count as u64), t3: None, cwnd: m.map(|m| m.cwnd_bytes as u64) }
+        Counters {
+            rtx: m.as_ref().map(|m| m.rtx_packets_count as u64),
+            t3: None,
+            cwnd: m.map(|m| m.cwnd_bytes as u64),
+            ..Counters::default()
+        }
     }
 }

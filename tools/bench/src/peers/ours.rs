@@ -154,7 +154,13 @@ impl MemEndpoint for Ours {
     fn counters(&mut self) -> Counters {
         if let Some(a) = self.assoc.and_then(|id| self.stack.assoc(id)) {
             let (stats, status) = (a.stats(), a.status());
-            self.counters = Counters { rtx: Some(stats.rtx_chunks), t3: Some(stats.t3_expireds), cwnd: Some(status.cwnd as u64) };
+            self.counters = Counters {
+                rtx: Some(stats.rtx_chunks),
+                t3: Some(stats.t3_expireds),
+                cwnd: Some(status.cwnd as u64),
+                data_in: Some(stats.in_data_packs),
+                sacks_out: Some(stats.out_sacks),
+            };
         }
         self.counters
     }

@@ -200,6 +200,6 @@ impl MemEndpoint for Usrsctp {
         let mut c = [0u64; 3];
         let s = if self.client { self.listen } else { self.s };
         unsafe { shim_counters(s, c.as_mut_ptr()) };
-        Counters { rtx: Some(c[0]), t3: Some(c[1]), cwnd: Some(c[2]) }
+        Counters { rtx: Some(c[0]), t3: Some(c[1]), cwnd: Some(c[2]), ..Counters::default() }
     }
 }
