@@ -232,7 +232,7 @@ impl Core {
         buf: &mut Vec<u8>,
     ) -> Option<Built> {
         let path = way.path;
-        if self.control.front() == Some(&Control::Init) {
+        if matches!(self.control.front(), Some(Control::Init)) {
             self.control.pop_front();
             self.counters.out_ctrl_chunks += 1;
             return Some(Built { len: self.init_packet(limit, buf), ecn: None });
@@ -240,8 +240,10 @@ impl Core {
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let mut pkt = PacketWriter::new(buf, header, limit);
         pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(self)));
-        let echoes = self.control.front() == Some(&Control::CookieEcho);
-        self.put_control(ctx, way, &mut pkt);
+        let echoes = matches!(self.control.front(), Some(Control::CookieEcho));
+        if !self.control.is_empty() {
+            self.put_control(ctx, way, &mut pkt);
+        }
         let data = if echoes { self.tx.next_data(ctx.now, &self.paths) } else { data };
         // What is not HEARTBEAT leaves from the source that the path was confirmed with, or not at all (section 5.4).
         let settled = self.is_confirmed(path) && !self.is_stranded(path) && way == self.settled(path);

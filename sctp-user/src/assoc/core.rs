@@ -346,7 +346,7 @@ impl Core {
 
     /// The next message, or part of one.
     pub(crate) fn recv(&mut self) -> Option<Message> {
-        let message = self.rx.as_mut().and_then(Rx::pop);
+        let message = self.rx.as_mut().filter(|rx| !rx.is_empty()).and_then(Rx::pop);
         if message.is_none() {
             self.readable = false;
         }

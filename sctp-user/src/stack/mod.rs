@@ -339,6 +339,14 @@ impl Stack {
         }
     }
 
+    fn transmit_reply(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let reply = self.replies.pop_front()?;
+        buf.extend_from_slice(&reply.packet);
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += reply.packet.len() as u64;
+        Some(reply.transmit)
+    }
+
     /// After a message was handed in or read, which changes nothing that [`Self::touch`] has to look after if the association is
     /// about to send anyhow.
     fn touch_after_message(&mut self, id: AssocId) {
@@ -392,9 +400,12 @@ impl Stack {
 
     /// If the driver came back much later than it was asked to, timers that expired meanwhile run once more before they count.
     fn notice_clock_jump(&mut self, now: Time) {
-        if self.alarms.next().is_none_or(|due| now - due < CLOCK_JUMP) {
-            return;
+        if self.alarms.next().is_some_and(|due| now - due >= CLOCK_JUMP) {
+            self.forgive(now);
         }
+    }
+
+    fn forgive(&mut self, now: Time) {
         tracing::debug!(%now, "the clock jumped: timers start anew");
         for id in self.assocs.ids() {
             self.with_assoc(now, id, |a, _| {
@@ -409,6 +420,12 @@ impl Stack {
 impl Node for Stack {
     fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
         self.notice_clock_jump(now);
+        if train.stride >= train.bytes.len() && !train.bytes.is_empty() {
+            // A packet alone, as most acknowledgements and small messages come: nothing to cut.
+            self.handle_datagram(now, meta, train.bytes);
+            self.counters.largest_train_in = self.counters.largest_train_in.max(1);
+            return;
+        }
         let mut packets = 0;
         for packet in train.packets() {
             self.handle_datagram(now, meta, packet);
@@ -439,11 +456,8 @@ impl Node for Stack {
     }
 
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        if let Some(reply) = self.replies.pop_front() {
-            buf.extend_from_slice(&reply.packet);
-            self.counters.packets_out += 1;
-            self.counters.bytes_out += reply.packet.len() as u64;
-            return Some(reply.transmit);
+        if !self.replies.is_empty() {
+            return self.transmit_reply(buf);
         }
         while let Some(id) = self.sending.front().copied() {
             let Some(a) = self.assocs.get_mut(id) else {

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::responder::key_of;
-use super::{Stack, keys_of};
+use super::{Stack, exchange_if_unallocated, keys_of};
 use crate::assoc::state::State;
-use crate::assoc::{Admission, Association};
+use crate::assoc::{Admission, Association, Context};
 use crate::net::Meta;
 use crate::num::Vtag;
 use crate::time::Time;
@@ -99,16 +99,18 @@ impl Stack {
         }
         // The owner of an address that the peer only listed knows nothing of the association, and says so (section 8.4).
         let stranger = first.kind == kind::ABORT && first.flags & 1 != 0 && found.is_some_and(|id| !self.owns(id, meta.src));
-        let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
+        let holder = found.and_then(|id| self.assocs.get_mut(id).map(|a| (id, a)));
+        let admission = holder.as_ref().map(|(_, a)| match a.core.state {
             State::Closed => Admission::OutOfTheBlue,
             _ if stranger => Admission::Discard,
             _ if !a.is_local(now, meta.dst) => Admission::OutOfTheBlue,
             _ => a.core.admit(packet.header, &first),
         });
-        match (found, admission) {
-            (Some(id), Some(Admission::Accept)) => {
-                let opening = self.assocs.get(id).filter(|a| a.core.state == State::CookieWait).map(|a| keys_of(&a.core));
-                self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet));
+        match (holder, admission) {
+            (Some((id, a)), Some(Admission::Accept)) => {
+                let opening = (a.core.state == State::CookieWait).then(|| keys_of(&a.core));
+                exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
+                a.on_packet(&mut Context { now, entropy: &mut *self.entropy }, meta, bytes, packet);
                 if let Some(before) = opening {
                     // An INIT ACK may have listed further addresses, or not listed what the user gave.
                     for key in before {

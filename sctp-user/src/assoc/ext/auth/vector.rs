@@ -30,20 +30,20 @@ impl KeyVector {
         let mut random = [0; RANDOM_LEN];
         entropy.fill_secret(&mut random);
         let mut all = Vec::with_capacity(64);
-        push(&mut all, kind::RANDOM, &random);
+        push(&mut all, kind::RANDOM, random);
         // An empty list may be omitted (section 6.1).
         if !chunks.is_empty() {
-            push(&mut all, kind::CHUNKS, &chunks.iter().collect::<Vec<_>>());
+            push(&mut all, kind::CHUNKS, chunks.iter());
         }
-        push(&mut all, kind::HMAC_ALGO, &hmacs.iter().flat_map(|h| h.number().to_be_bytes()).collect::<Vec<_>>());
+        push(&mut all, kind::HMAC_ALGO, hmacs.iter().flat_map(|h| h.number().to_be_bytes()));
         Self::of(all)
     }
 
-    /// Takes in a parameter of the peer; of two of a type the first counts.
+    /// Takes in a parameter of the peer, and answers whether it told anything; of two of a type the first counts.
     ///
     /// # Errors
     /// The peer breaks the protocol: the association is to be aborted.
-    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<(), &'static str> {
+    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<bool, &'static str> {
         let (kind, value) = match param {
             Param::Random(v) if v.len() != RANDOM_LEN => return Err("RANDOM has not 32 bytes"),
             Param::Random(v) => (kind::RANDOM, v),
@@ -51,19 +51,19 @@ impl KeyVector {
             Param::Chunks(v) => (kind::CHUNKS, v),
             Param::HmacAlgo(v) if v.len() % 2 != 0 || v.len() > 2 * MAX_HMACS => return Err("HMAC-ALGO is malformed"),
             Param::HmacAlgo(v) => (kind::HMAC_ALGO, v),
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         if self.get(kind).is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let mut all = Vec::with_capacity(self.bytes.len() + 4 + value.len());
         let later = self.items().take_while(|(k, _)| *k < kind).fold(0, |at, (_, v)| at + 4 + v.len());
         let (before, behind) = self.bytes.split_at_checked(later).unwrap_or((&self.bytes, &[]));
         all.extend_from_slice(before);
-        push(&mut all, kind, value);
+        push(&mut all, kind, value.iter().copied());
         all.extend_from_slice(behind);
         *self = Self::of(all);
-        Ok(())
+        Ok(true)
     }
 
     fn of(parameters: Vec<u8>) -> Self {
@@ -150,11 +150,16 @@ impl fmt::Debug for KeyVector {
 }
 
 /// Appends a parameter without padding; what is read and what we say is shorter than 64 KiB.
-fn push(all: &mut Vec<u8>, kind: u16, value: &[u8]) {
+fn push(all: &mut Vec<u8>, kind: u16, value: impl IntoIterator<Item = u8>) {
+    let at = all.len();
     let mut w = Writer::new(all);
     w.u16(kind);
-    w.u16(u16::try_from(value.len() + 4).unwrap_or(u16::MAX));
-    w.bytes(value);
+    w.u16(0);
+    all.extend(value);
+    let len = u16::try_from(all.len() - at).unwrap_or(u16::MAX);
+    if let Some(field) = all.get_mut(at + 2..at + 4) {
+        field.copy_from_slice(&len.to_be_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +178,7 @@ mod tests {
             [Param::HmacAlgo(&hmacs), Param::Chunks(&[0, 6, 10]), Param::Random(&RANDOM), Param::Random(&[8; 32]), Param::EcnCapable];
         let mut v = KeyVector::default();
         assert!(!v.is_usable() && v.is_empty());
-        list.iter().for_each(|p| v.read(p).unwrap());
+        list.iter().for_each(|p| assert!(v.read(p).unwrap()));
         let expected = [&[0x80, 2, 0, 36], RANDOM.as_slice(), &[0x80, 3, 0, 7, 0, 6, 10], &[0x80, 4, 0, 8], &hmacs].concat();
         assert_eq!(v.bytes(), expected);
         assert!(v.is_usable() && v.lists(HmacId::Sha1) && v.hmac() == Some(HmacId::Sha256));
@@ -201,7 +206,7 @@ mod tests {
             [&[Param::Random(&RANDOM)][..], &[Param::HmacAlgo(&[0, 1])], &[Param::Random(&RANDOM), Param::HmacAlgo(&[0, 2, 0xff, 0xff])]]
         {
             let mut v = KeyVector::default();
-            list.iter().for_each(|p| v.read(p).unwrap());
+            list.iter().for_each(|p| assert!(v.read(p).unwrap()));
             assert!(!v.is_usable(), "{list:?}");
         }
     }
