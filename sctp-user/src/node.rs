@@ -37,6 +37,12 @@ pub trait Node {
         Vec::new()
     }
 
+    /// Whether anybody waits for what happens in it but callers that block: tasks, descriptors, or the node itself, which acts without
+    /// being asked. As long as nobody does, a runtime may leave it alone for some milliseconds between two calls.
+    fn is_awaited(&self) -> bool {
+        true
+    }
+
     /// The driver will never drive again: every task that waits is to be among [`Node::take_woken`].
     fn wake_everybody(&mut self) {}
 
@@ -112,6 +118,10 @@ impl<N: Node> Node for LateNode<N> {
 
     fn take_woken(&mut self) -> Vec<Waker> {
         self.node.as_mut().map(Node::take_woken).unwrap_or_default()
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.node.as_ref().is_none_or(Node::is_awaited)
     }
 
     fn wake_everybody(&mut self) {

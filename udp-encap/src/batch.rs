@@ -2,7 +2,8 @@
 //!
 //! A slot has room for the largest train (64 KiB). A large train is handed out as it lies in its slot, and the slot is used
 //! again as soon as all readers dropped it; small ones are copied out, side by side, into a shared block, because a reader
-//! that keeps 100 bytes must not keep 64 KiB alive.
+//! that keeps 100 bytes must not keep 64 KiB alive. Datagrams that lie there as in a train are handed out as one, so that it
+//! makes no difference to anybody above whether the kernel joins them.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -16,10 +17,13 @@ use crate::meta::{DatagramMeta, Ecn, Received, unmapped};
 const SLOT: usize = 65_536;
 /// Trains up to this size are copied out of their slot.
 const COPY_LIMIT: usize = 16_384;
-/// Slots offered to the kernel while little comes: preparing all of them costs more than the one train that they get.
+/// Slots offered to the kernel while little comes: preparing all of them costs more than the one train that they get. Else it is
+/// twice what came last, or all if that was all that was offered.
 const FEW: usize = 4;
 /// Size of the blocks that small trains are copied into.
 const BLOCK: usize = 65_536;
+/// Most bytes of a train, as of one that the kernel joins.
+const MAX_TRAIN: usize = 65_535;
 
 /// A buffer on its way round: ours, or filled and shared with the readers of its bytes.
 #[derive(Debug)]
@@ -67,6 +71,8 @@ pub struct RecvBatch {
     wanted: usize,
     meta: Vec<RecvMeta>,
     block: BytesMut,
+    /// What `block` begins with: a train that the next datagram may join, and its stride. Handed out before a read ends.
+    open: Option<(DatagramMeta, usize)>,
     /// At most what the reads of one call gave; emptied by [`RecvBatch::pop`].
     ready: VecDeque<Received>,
 }
@@ -86,6 +92,7 @@ impl RecvBatch {
             wanted: FEW.min(BATCH_SIZE),
             meta: vec![RecvMeta::default(); BATCH_SIZE],
             block: BytesMut::new(),
+            open: None,
             ready: VecDeque::with_capacity(BATCH_SIZE),
         }
     }
@@ -113,41 +120,55 @@ impl RecvBatch {
         let filled = result.as_ref().map_or(0, |n| *n);
         let before = self.ready.len();
         for i in 0..filled {
-            self.hand_out(i);
+            self.take_in(i);
         }
+        self.hand_out_open();
         // Elsewhere a read may bring less than there is.
         let whole = cfg!(any(target_os = "linux", target_os = "android"));
         let more = filled >= if whole { wanted } else { 1 };
-        self.wanted = if more { BATCH_SIZE } else { FEW.min(BATCH_SIZE) };
+        self.wanted = if more { BATCH_SIZE } else { filled.saturating_mul(2).clamp(FEW.min(BATCH_SIZE), BATCH_SIZE) };
         result.map(|_| Filled { trains: self.ready.len().saturating_sub(before), more })
     }
 
-    fn hand_out(&mut self, i: usize) {
+    fn take_in(&mut self, i: usize) {
         let (Some(slot), Some(meta)) = (self.slots.get_mut(i), self.meta.get(i)) else { return };
         let buffer = slot.reclaim();
         let len = meta.len.min(buffer.len());
         if len == 0 {
             return; // not even a port: nothing for SCTP
         }
-        let bytes = if len <= COPY_LIMIT {
+        let stride = if meta.stride == 0 { len } else { meta.stride.min(len) };
+        let meta = DatagramMeta {
+            src: unmapped(meta.addr),
+            dst_ip: meta.dst_ip.map(|ip| ip.to_canonical()),
+            ifindex: meta.interface_index.filter(|i| *i != 0),
+            ecn: meta.ecn.map(Ecn::from_quinn),
+        };
+        if len > COPY_LIMIT {
+            let bytes = slot.lend(len);
+            self.hand_out_open();
+            self.ready.push_back(Received { meta, bytes, stride });
+            return;
+        }
+        let joins = stride == len
+            && self.open.is_some_and(|(before, stride)| before == meta && len <= stride && self.block.len().is_multiple_of(stride))
+            && self.block.len().saturating_add(len) <= MAX_TRAIN.min(self.block.capacity());
+        if !joins {
+            // As `hand_out_open`, but the slot is in use.
+            if let Some((meta, stride)) = self.open.replace((meta, stride)) {
+                self.ready.push_back(Received { meta, bytes: self.block.split().freeze(), stride });
+            }
             if self.block.capacity() < len {
                 self.block.reserve(BLOCK);
             }
-            self.block.extend_from_slice(buffer.get(..len).unwrap_or_default());
-            self.block.split().freeze()
-        } else {
-            slot.lend(len)
-        };
-        self.ready.push_back(Received {
-            meta: DatagramMeta {
-                src: unmapped(meta.addr),
-                dst_ip: meta.dst_ip.map(|ip| ip.to_canonical()),
-                ifindex: meta.interface_index.filter(|i| *i != 0),
-                ecn: meta.ecn.map(Ecn::from_quinn),
-            },
-            stride: if meta.stride == 0 { len } else { meta.stride.min(len) },
-            bytes,
-        });
+        }
+        self.block.extend_from_slice(buffer.get(..len).unwrap_or_default());
+    }
+
+    fn hand_out_open(&mut self) {
+        if let Some((meta, stride)) = self.open.take() {
+            self.ready.push_back(Received { meta, bytes: self.block.split().freeze(), stride });
+        }
     }
 }
 
@@ -165,6 +186,27 @@ mod tests {
         drop(slot.lend(5_000));
         drop(held);
         assert_eq!(slot.reclaim().len(), SLOT);
+    }
+
+    #[test]
+    fn datagrams_join_as_in_a_train() {
+        let mut batch = RecvBatch::new();
+        let sizes = [100, 100, 40, 100, 100, 120, 7];
+        for (i, size) in sizes.into_iter().enumerate() {
+            batch.slots[i].free[..size].fill(u8::try_from(i).unwrap());
+            let src = "127.0.0.1:1".parse().unwrap();
+            (batch.meta[i].addr, batch.meta[i].len, batch.meta[i].stride) = (src, size, size);
+        }
+        // Another mark is another train.
+        batch.meta[1].ecn = Some(quinn_udp::EcnCodepoint::Ce);
+        batch.meta[2].ecn = Some(quinn_udp::EcnCodepoint::Ce);
+        (0..sizes.len()).for_each(|i| batch.take_in(i));
+        batch.hand_out_open();
+        let trains: Vec<_> = core::iter::from_fn(|| batch.pop()).collect();
+        let lengths: Vec<_> = trains.iter().map(|t| (t.stride, t.bytes.len())).collect();
+        assert_eq!(lengths, [(100, 100), (100, 140), (100, 200), (120, 127)], "a short one ends a train, a longer one begins one");
+        let order: Vec<_> = trains.iter().flat_map(|t| t.packets().map(|p| usize::from(p[0])).collect::<Vec<_>>()).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4, 5, 6]);
     }
 
     #[test]

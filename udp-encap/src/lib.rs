@@ -18,7 +18,7 @@
 //!   end
 //!   subgraph out [sent]
 //!     direction TB
-//!     T["SharedPort::send"] --> U[socket.rs<br>UdpEncap] -->|sendmsg, trains by GSO| K2[the same sockets]
+//!     T["SharedPort::send"] --> U[socket.rs<br>UdpEncap] -->|sendmsg with GSO, or sendmmsg| K2[the same sockets]
 //!   end
 //! ```
 //!
@@ -72,14 +72,17 @@
 //! # Ok(())
 //! # }
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod batch;
 mod errors;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod many;
 mod marks;
 mod meta;
 pub mod multicast;
 pub mod raw;
+mod send;
 pub mod share;
 mod socket;
 

@@ -18,7 +18,8 @@ use crate::batch::RecvBatch;
 use crate::errors::{self, NetError};
 use crate::marks::labelled;
 use crate::meta::{Ecn, Received};
-use crate::socket::{BUFFER_BYTES, MAX_ERRORS, SEND_ATTEMPTS, drain_errors, fragmenting, is_pending_icmp, set_up};
+use crate::send::{SEND_ATTEMPTS, fragmenting};
+use crate::socket::{BUFFER_BYTES, MAX_ERRORS, drain_errors, is_pending_icmp, set_up};
 
 /// The protocol number of SCTP in the IP header.
 pub const IPPROTO_SCTP: u8 = 132;

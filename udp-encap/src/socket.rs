@@ -17,15 +17,14 @@ use crate::batch::RecvBatch;
 use crate::errors::{self, NetError};
 use crate::marks;
 use crate::meta::{Ecn, unmapped};
+use crate::send::Sender;
 
 /// Asked for in both directions; the kernel grants what its limits allow.
 pub(crate) const BUFFER_BYTES: usize = 4 << 20;
 /// ICMP errors kept until [`UdpEncap::take_error`]; further ones are dropped, as the network may drop them too.
 pub(crate) const MAX_ERRORS: usize = 256;
-/// How often one datagram is sent again because an earlier one's ICMP error failed the call.
-pub(crate) const SEND_ATTEMPTS: usize = 4;
-/// Largest train given to the kernel in one call: an IP packet's 65,535 bytes less the headers of IPv6 and UDP.
-const MAX_TRAIN: usize = 65_535 - 40 - 8;
+/// Longest train whose datagrams are given to the kernel one by one: with one system call where there is one for many.
+pub(crate) const TRAIN_APART: usize = 64;
 /// How often both families are tried at a common free port.
 const FREE_PORT_ATTEMPTS: usize = 16;
 
@@ -79,7 +78,7 @@ pub struct Caps {
     pub ipv6: bool,
     /// ECN marks can be set and are reported.
     pub ecn: bool,
-    /// Most datagrams that one system call sends; 1 without segmentation offload. Longer trains are split.
+    /// Most datagrams that one system call sends. Longer trains are split, and so are all where the system has no such call.
     pub max_segments: usize,
     /// Datagrams leave unfragmented, so that the path MTU can be probed.
     pub df: bool,
@@ -93,18 +92,18 @@ pub fn is_too_big(error: &io::Error) -> bool {
 
 /// The socket of one IP family.
 #[derive(Debug)]
-struct Family {
-    socket: Socket,
-    state: UdpSocketState,
-    v4: bool,
+pub(crate) struct Family {
+    pub(crate) socket: Socket,
+    pub(crate) state: UdpSocketState,
+    pub(crate) v4: bool,
     /// Whether the kernel may cut trains and join what arrives.
-    offload: bool,
+    pub(crate) offload: bool,
     /// There may be something to read: an event said so, and no read has come back short since.
     readable: bool,
     /// There may be ICMP errors to read.
     erred: bool,
     /// The rest of a train that the kernel did not take; at most one train, sent before anything else.
-    unsent: Option<(Transmit, Vec<u8>)>,
+    pub(crate) unsent: Option<(Transmit, Vec<u8>)>,
 }
 
 /// Sets the options that quinn-udp works with, but without the time stamps that it asks the kernel for: nobody reads them,
@@ -143,19 +142,27 @@ impl Family {
         self.socket.local_addr()?.as_socket().map(|a| a.port()).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// Most datagrams of one system call.
-    fn max_segments(&self) -> usize {
+    /// Most datagrams of a train that the kernel cuts; 1 without segmentation offload.
+    pub(crate) fn segments_cut(&self) -> usize {
         if self.offload { self.state.max_gso_segments().max(1) } else { 1 }
     }
 
-    fn set_offload(&mut self, on: bool) -> io::Result<()> {
+    /// Most datagrams of one system call.
+    fn max_segments(&self) -> usize {
+        match self.segments_cut() {
+            1 => TRAIN_APART,
+            cut => cut,
+        }
+    }
+
+    pub(crate) fn set_offload(&mut self, on: bool) -> io::Result<()> {
         self.offload = on;
         #[cfg(any(target_os = "linux", target_os = "android"))]
         nix::sys::socket::setsockopt(&self.socket, nix::sys::socket::sockopt::UdpGroSegment, &on)?;
         Ok(())
     }
 
-    fn read_errors(&self, into: &mut VecDeque<NetError>) {
+    pub(crate) fn read_errors(&self, into: &mut VecDeque<NetError>) {
         drain_errors(&self.socket, self.v4, into);
     }
 }
@@ -329,7 +336,7 @@ impl UdpEncap {
         };
         let mut sender = Sender { family, errors: &mut self.errors, reads_errors: self.reads_errors };
         sender.flush()?;
-        sender.train(&Transmit { src, dst, ..*t }, bytes, false)
+        sender.train(&Transmit { src, dst, ..*t }, bytes)
     }
 
     /// Sends what was left of trains that the kernel did not take whole.
@@ -455,168 +462,6 @@ pub(crate) fn is_pending_icmp(error: &io::Error) -> bool {
     .iter()
     .any(|e| e.raw_os_error() == errno)
 }
-
-/// Whether the address is one of this host: the kernel lets us bind to it.
-fn is_local(ip: IpAddr) -> bool {
-    let domain = if ip.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
-    Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).and_then(|socket| socket.bind(&SockAddr::from(SocketAddr::new(ip, 0)))).is_ok()
-}
-
-/// The ways of sending on one socket.
-struct Sender<'a> {
-    family: &'a mut Family,
-    errors: &'a mut VecDeque<NetError>,
-    reads_errors: bool,
-}
-
-impl Sender<'_> {
-    fn flush(&mut self) -> io::Result<()> {
-        let Some((t, rest)) = self.family.unsent.take() else {
-            return Ok(());
-        };
-        match self.train(&t, &rest, false) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.family.unsent = Some((t, rest));
-                Err(error)
-            }
-            Err(error) => {
-                tracing::debug!(%error, dst = %t.dst, "rest of a train lost");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Sends in pieces as large as the kernel takes them; `singly`: one datagram each.
-    fn train(&mut self, t: &Transmit, bytes: &[u8], singly: bool) -> io::Result<()> {
-        let Some(segment) = t.segment_size.filter(|s| *s < bytes.len()) else {
-            return self.datagram(t, bytes);
-        };
-        let segments = if singly { 1 } else { self.family.max_segments().min(MAX_TRAIN / segment).max(1) };
-        let mut sent = 0usize;
-        for piece in bytes.chunks(segment.saturating_mul(segments)) {
-            let one = piece.len() <= segment;
-            let result = if one { self.once(t, None, piece) } else { self.once(t, Some(segment), piece) };
-            match result {
-                Ok(()) => sent = sent.saturating_add(piece.len()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if sent == 0 {
-                        return Err(error);
-                    }
-                    self.family.unsent = Some((*t, bytes.get(sent..).unwrap_or_default().to_vec()));
-                    return Ok(());
-                }
-                Err(error) if !one && refuses_train(&error) => {
-                    // Either the device cannot segment, or the segments exceed the MTU: datagrams alone tell which.
-                    self.train(t, piece, true).inspect_err(|e| self.forgive(t, e))?;
-                    if let Some((_, rest)) = &mut self.family.unsent {
-                        rest.extend_from_slice(bytes.get(sent.saturating_add(piece.len())..).unwrap_or_default());
-                        return Ok(());
-                    }
-                    sent = sent.saturating_add(piece.len());
-                }
-                Err(error) => return Err(self.judge(t, error)),
-            }
-        }
-        Ok(())
-    }
-
-    fn datagram(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        let result = if t.may_fragment {
-            fragmenting(&self.family.socket, self.family.v4, true);
-            let result = self.once(t, None, bytes);
-            fragmenting(&self.family.socket, self.family.v4, false);
-            result
-        } else {
-            self.once(t, None, bytes)
-        };
-        result.map_err(|error| self.judge(t, error))
-    }
-
-    /// One system call, repeated if it failed because of an earlier datagram's ICMP error.
-    fn once(&mut self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
-        let destination = marks::labelled(t.dst, t.flow_label);
-        let transmit = quinn_udp::Transmit { destination, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
-        let mut last = Ok(());
-        for _ in 0..SEND_ATTEMPTS {
-            last = match t.dscp {
-                #[cfg(any(target_os = "linux", target_os = "android"))]
-                1..=63 => marks::send(&self.family.socket, t, segment_size, contents),
-                _ => self.family.state.try_send(UdpSockRef::from(&self.family.socket), &transmit),
-            };
-            match &last {
-                Err(error) if is_pending_icmp(error) => {
-                    if self.reads_errors {
-                        self.family.read_errors(self.errors);
-                    }
-                }
-                _ => break,
-            }
-        }
-        last
-    }
-
-    /// Names the cause where it is ours: a source address that this host does not have. The kernel says EINVAL, or that the
-    /// network is unreachable, depending on family and routes.
-    fn judge(&mut self, t: &Transmit, error: io::Error) -> io::Error {
-        let suspicious =
-            [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-        if let Some(src) = t.src.filter(|_| suspicious)
-            && !is_local(src)
-        {
-            self.forgive(t, &error);
-            return io::ErrorKind::AddrNotAvailable.into();
-        }
-        error
-    }
-
-    /// quinn-udp takes one EINVAL as proof that the kernel knows neither ECN marks nor segmentation offload, and stops using
-    /// them for good. If the datagram itself was at fault, it gets to try again.
-    fn forgive(&mut self, t: &Transmit, error: &io::Error) {
-        match set_up(&self.family.socket) {
-            Ok(state) => {
-                self.family.state = state;
-                if !self.family.offload
-                    && let Err(again) = self.family.set_offload(false)
-                {
-                    tracing::warn!(%again, "offload is on again");
-                }
-            }
-            Err(reset) => {
-                tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again");
-            }
-        }
-    }
-}
-
-fn refuses_train(error: &io::Error) -> bool {
-    let errno = error.raw_os_error();
-    [Errno::INVAL, Errno::IO, Errno::MSGSIZE].iter().any(|e| errno == Some(e.raw_os_error()))
-}
-
-/// Allows or forbids IP fragmentation on the socket. Processes that share the socket share the option, too: a datagram sent
-/// by another one at this very moment may be fragmented as well, which costs nothing but a lost probe of the path MTU.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn fragmenting(socket: &Socket, v4: bool, allow: bool) {
-    use nix::sys::socket::{setsockopt, sockopt};
-    use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
-    let result = if v4 {
-        let mode = if allow { Ipv4PathMtuDiscovery::DONT } else { Ipv4PathMtuDiscovery::PROBE };
-        set_ip_mtu_discover(socket, mode).map_err(io::Error::from)
-    } else {
-        let mode = if allow { Ipv6PathMtuDiscovery::DONT } else { Ipv6PathMtuDiscovery::PROBE };
-        set_ipv6_mtu_discover(socket, mode)
-            .map_err(io::Error::from)
-            .and_then(|()| setsockopt(socket, sockopt::Ipv6DontFrag, &!allow).map_err(io::Error::from))
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, allow, "cannot switch fragmentation");
-    }
-}
-
-/// No portable switch: FreeBSD and macOS fragment IPv6 only when told, and IPv4 never while the option is set.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn fragmenting(_: &Socket, _: bool, _: bool) {}
 
 /// Both sockets under one token.
 impl event::Source for UdpEncap {

@@ -23,7 +23,7 @@ use crate::entropy::Entropy;
 use crate::error::{CloseReason, SendError};
 use crate::event::{AssocId, EndpointId, Event, Message, SendOptions};
 use crate::net::{Channel, Transmit, scoped};
-use crate::num::{Ppid, StreamId, Tsn, Vtag};
+use crate::num::{Ppid, Ssn, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
 use crate::stats::AssocStats;
 use crate::time::{Earliest, Time};
@@ -301,7 +301,17 @@ impl Core {
 
     /// The handshake told where the peer begins to count.
     pub(crate) fn establish_rx(&mut self, peer_tsn: Tsn) {
-        self.rx = Some(Rx::new(&self.cfg, peer_tsn, self.inbound, self.agreed().interleaving));
+        let agreed = self.agreed();
+        let mut rx = Rx::new(&self.cfg, peer_tsn, self.inbound, agreed.interleaving);
+        if agreed.partial_reliability {
+            rx.allow_breaking_off();
+        }
+        self.rx = Some(rx);
+    }
+
+    /// Messages of which the user has a part will not be completed.
+    pub(crate) fn tell_broken_off(&mut self, begun: Vec<(StreamId, Ssn, bool)>) {
+        self.events.extend(begun.into_iter().map(|(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered }));
     }
 
     /// The extensions that both sides have, once the peer has told.
@@ -341,7 +351,7 @@ impl Core {
     /// What is incomplete will never be complete; the user is told if that concerns a message that it has in part.
     pub(crate) fn give_up_partial(&mut self) {
         let begun = self.rx.as_mut().map(Rx::give_up).unwrap_or_default();
-        self.events.extend(begun.into_iter().map(|(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered }));
+        self.tell_broken_off(begun);
     }
 
     /// The next message, or part of one.

@@ -264,10 +264,13 @@ impl Core {
         // A duplicate may mean that SACKs do not arrive by that path (section 6.4).
         let vary = core::mem::take(&mut self.duplicate) && self.reply_path == path;
         self.reply_path = vary.then(|| self.paths.other(path)).flatten().unwrap_or(path);
-        let Some(rx) = &mut self.rx else { return };
-        if self.state.receives_data() {
-            rx.on_packet_end(ctx.now);
+        if self.state.receives_data()
+            && let Some(rx) = &mut self.rx
+        {
+            let broken_off = rx.on_packet_end(ctx.now);
+            self.tell_broken_off(broken_off);
         }
+        let Some(rx) = &mut self.rx else { return };
         if self.state == State::ShutdownSent {
             // Section 9.2: each packet with DATA is answered at once by SHUTDOWN and SACK, and T2 starts anew.
             rx.force_sack();

@@ -413,13 +413,18 @@ impl Runtime {
 
     /// Drives `node` in a thread of its own until the last [`Handle`] is dropped.
     ///
+    /// While a single caller blocks on a node that allows it ([`Node::is_awaited`]), as in a conversation of questions and answers, that caller receives
+    /// packets itself, and the thread only looks after it: what the caller leaves undone when it returns (an acknowledgement that rides
+    /// with an answer if one comes at once, timers, packets that arrive meanwhile) is done by the thread after two milliseconds
+    /// at most.
+    ///
     /// # Errors
     /// The operating system refuses another thread.
     pub fn spawn<N: Node + Send + 'static>(self, node: N) -> io::Result<Handle<N>> {
         Handle::spawn(self.engine, node)
     }
 
-    /// Drives `node` whenever the caller turns it or waits on one of its handles. No thread is started.
+    /// Drives `node` whenever the caller turns it or waits on one of its handles. No thread is started; see [`Driven`].
     #[must_use]
     pub fn drive<N: Node>(self, node: N) -> Driven<N> {
         Driven::new(self.engine, node)

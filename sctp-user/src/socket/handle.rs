@@ -82,6 +82,16 @@ impl<N: Node> Handle<N> {
         self.shared.wait(timeout, |state, now| f(&mut state.node, now))
     }
 
+    /// As [`Self::wait`]. If a packet or two brought the answer and `may_owe` agrees, the acknowledgement is left to the next call.
+    pub(super) fn wait_owing<T>(
+        &self,
+        timeout: Option<Duration>,
+        mut f: impl FnMut(&mut N, Time) -> Option<T>,
+        may_owe: impl Fn(&mut N, &T) -> bool,
+    ) -> io::Result<Option<T>> {
+        self.shared.wait_owing(timeout, |state, now| f(&mut state.node, now), may_owe)
+    }
+
     /// Claims an SCTP port among the processes that share the UDP port; 0 claims a free one from 49152 to 65535.
     ///
     /// To be called before the node opens the port. Blocks, for at most three seconds, if another process has to be asked.
@@ -136,7 +146,7 @@ impl<N: Node> Handle<N> {
     /// What a node needs to give ports back by itself, when their last association has ended.
     #[must_use]
     pub fn port_releaser(&self) -> PortReleaser {
-        PortReleaser { ports: Arc::clone(&self.shared.releases) }
+        PortReleaser { releases: Arc::clone(&self.shared.releases) }
     }
 
     /// Opens a socket for the node's transmits on [`crate::Channel::Datagram`] from this address and port.
@@ -185,7 +195,7 @@ impl<N: Node> Drop for Claim<'_, N> {
 
 impl<N: Node + Send + 'static> Handle<N> {
     pub(super) fn spawn(engine: Engine, node: N) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(engine, node, false));
+        let shared = Arc::new(Shared::new(engine, node, true));
         let stop = Arc::new(AtomicBool::new(false));
         let (theirs, flag) = (Arc::clone(&shared), Arc::clone(&stop));
         let join = thread::Builder::new().name("sctp-io".into()).spawn(move || theirs.run(&flag))?;
@@ -194,23 +204,44 @@ impl<N: Node + Send + 'static> Handle<N> {
     }
 }
 
+/// Claimed SCTP ports that a node has given back and the runtime has not; bounded by the number of ports claimed.
+#[derive(Default)]
+pub(super) struct Releases {
+    ports: Mutex<Vec<u16>>,
+    /// Whether there are any: each call asks.
+    any: AtomicBool,
+}
+
+impl Releases {
+    /// Takes them all.
+    pub(super) fn take(&self, mut give_back: impl FnMut(u16)) {
+        if self.any.load(Ordering::Acquire)
+            && let Ok(mut ports) = self.ports.lock()
+        {
+            self.any.store(false, Ordering::Release);
+            ports.drain(..).for_each(&mut give_back);
+        }
+    }
+}
+
 /// Gives claimed SCTP ports back from inside a node; the runtime does it after the current call.
 #[derive(Clone)]
 pub struct PortReleaser {
-    ports: Arc<Mutex<Vec<u16>>>,
+    releases: Arc<Releases>,
 }
 
 impl PortReleaser {
     /// For tests without a runtime: nobody takes the ports back.
     #[cfg(test)]
     pub(super) fn idle() -> Self {
-        Self { ports: Arc::default() }
+        Self { releases: Arc::default() }
     }
 
     /// Gives `port` back soon.
     pub fn release(&self, port: u16) {
-        if let Ok(mut ports) = self.ports.lock() {
+        if let Ok(mut ports) = self.releases.ports.lock() {
             ports.push(port);
+            self.releases.any.store(true, Ordering::Release);
         }
     }
 }

@@ -225,6 +225,14 @@ pub enum Received {
 }
 
 impl Received {
+    /// The association whose message this is.
+    pub(super) fn message_of(&self) -> Option<AssocId> {
+        match self {
+            Self::Message(info, _) => Some(info.assoc),
+            Self::Notification(_) => None,
+        }
+    }
+
     /// The association that this is about.
     #[must_use]
     pub fn assoc(&self) -> AssocId {

@@ -8,7 +8,7 @@ use std::path::Path;
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use crate::net::{Channel, Transmit};
+use crate::net::{Channel, Train, Transmit};
 use crate::node::Node;
 use crate::pcap::{Interface, PcapWriter};
 use crate::time::Time;
@@ -17,6 +17,8 @@ use crate::transport::clock::MonoClock;
 use crate::transport::ports::LocalPorts;
 use crate::transport::udp::{Sharing, UdpTransport};
 use crate::transport::{Input, Transport};
+use crate::wire::chunk::kind;
+use crate::wire::packet::COMMON_HEADER_LEN;
 
 /// Wakes the polling thread.
 pub(super) const WAKE: Token = Token(0);
@@ -53,6 +55,32 @@ pub(super) struct Progress {
     pub(super) any: bool,
     /// The budget is spent and more may be waiting.
     pub(super) more: bool,
+    /// Single packets with nothing but user data and acknowledgements, as far as their first chunks tell.
+    plain: u32,
+    /// Everything else.
+    other: u32,
+}
+
+impl Progress {
+    /// Whether no more came than a question or an answer: a packet with user data, perhaps behind one with the acknowledgement of
+    /// what was sent before.
+    pub(super) fn is_plain(&self) -> bool {
+        (1..=2).contains(&self.plain) && self.other == 0
+    }
+
+    fn count(&mut self, input: &Input<'_>) {
+        self.any = true;
+        match input {
+            Input::Packets(_, train) if is_plain(train) => self.plain += 1,
+            _ => self.other += 1,
+        }
+    }
+}
+
+/// Whether the train is a single packet that begins with user data or an acknowledgement: control chunks come first.
+fn is_plain(train: &Train) -> bool {
+    let first = train.bytes.get(COMMON_HEADER_LEN);
+    train.bytes.len() <= train.stride && first.is_some_and(|kind| matches!(*kind, kind::DATA | kind::SACK | kind::I_DATA))
 }
 
 impl Lower {
@@ -110,22 +138,22 @@ impl Lower {
         }
     }
 
-    /// Hands what has arrived to the node, and sends its answers after each batch.
+    /// Hands what has arrived to the node, and sends its answers after each batch but the last one.
     pub(super) fn receive<N: Node>(&mut self, node: &mut N, now: Time) -> Progress {
         let mut progress = Progress::default();
         let (clock, capture) = (self.clock, &mut self.capture);
         let announces_left = self.listeners.receive(|meta, train| {
             Capture::tap(capture, |c| c.writer.received(clock.wall_nanos(now), Interface::FIRST, meta, &train));
             node.handle_batch(now, meta, train);
-            progress.any = true;
+            (progress.any, progress.other) = (true, 1);
         });
+        let mut now = now;
         for _ in 0..BUDGET {
-            let now = clock.now();
             let capture = &mut self.capture;
             let mut again = false;
             for transport in each(&mut self.udp, &mut self.others) {
                 again |= transport.receive(now, &mut |input| {
-                    progress.any = true;
+                    progress.count(&input);
                     match input {
                         Input::Packets(meta, train) => {
                             Capture::tap(capture, |c| c.writer.received(clock.wall_nanos(now), Interface::FIRST, meta, &train));
@@ -137,11 +165,12 @@ impl Lower {
                     }
                 });
             }
-            self.flush(node, now);
             if !again {
                 progress.more = announces_left;
                 return progress;
             }
+            self.flush(node, now);
+            now = clock.now();
         }
         progress.more = true;
         progress

@@ -26,6 +26,7 @@ mod errno;
 mod handle;
 mod info;
 mod inspect;
+mod lead;
 mod listener;
 mod lower;
 mod mode;

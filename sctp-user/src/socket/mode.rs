@@ -10,6 +10,7 @@ use super::errno;
 use super::handle::Handle;
 use super::node::SocketNode;
 use super::readiness::ReadyFd;
+use crate::event::AssocId;
 use crate::time::Time;
 
 /// Whether calls block, and how long. A value that a panicking thread left behind is as good as any: poisoning is ignored.
@@ -66,6 +67,21 @@ impl Mode {
         f: impl FnMut(&mut SocketNode, Time) -> Option<io::Result<T>>,
     ) -> io::Result<T> {
         handle.wait(self.patience(direction), f)?.unwrap_or_else(|| Err(errno::would_block()))
+    }
+
+    /// As [`Self::call`] for a call that receives one message, which `of` finds the association of. The SACK may ride with what
+    /// the user sends next.
+    pub(super) fn receive<T>(
+        &self,
+        handle: &Handle<SocketNode>,
+        f: impl FnMut(&mut SocketNode, Time) -> Option<io::Result<T>>,
+        of: impl Fn(&T) -> Option<AssocId>,
+    ) -> io::Result<T> {
+        let may_owe = |node: &mut SocketNode, out: &io::Result<T>| {
+            let id = out.as_ref().ok().and_then(&of);
+            id.is_some_and(|id| node.sack_may_ride(id))
+        };
+        handle.wait_owing(self.patience(Direction::Read), f, may_owe)?.unwrap_or_else(|| Err(errno::would_block()))
     }
 }
 

@@ -133,7 +133,7 @@ impl SctpSocket {
     /// # Errors
     /// `WouldBlock` if there is none (non-blocking, or after the read time-out), and as [`Handle::with`].
     pub fn recv(&self) -> io::Result<Received> {
-        self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_many(now, self.ep, usize::MAX).map(Ok))
+        self.mode.receive(&self.handle, |node, now| node.recv_many(now, self.ep, usize::MAX).map(Ok), Received::message_of)
     }
 
     /// Ends an association gracefully: what was sent is delivered first. A notification tells the end.

@@ -153,7 +153,7 @@ impl SctpStream {
     /// `WouldBlock` if there is none (non-blocking, or after the read time-out); `ConnectionReset`, `TimedOut` and their
     /// like once the association is lost and its messages have been received.
     pub fn recv(&self) -> io::Result<Option<(RcvInfo, Bytes)>> {
-        self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_stream(now, self.id))
+        self.mode.receive(&self.handle, |node, now| node.recv_stream(now, self.id), |out| out.as_ref().map(|_| self.id))
     }
 
     /// The next message or notification; `None` after the peer's graceful shutdown. A one-to-one socket gets notifications only if
@@ -162,7 +162,8 @@ impl SctpStream {
     /// # Errors
     /// As [`Self::recv`].
     pub fn recv_any(&self) -> io::Result<Option<Received>> {
-        self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_stream_any(now, self.id, usize::MAX))
+        let of = |out: &Option<Received>| out.as_ref().and_then(Received::message_of);
+        self.mode.receive(&self.handle, |node, now| node.recv_stream_any(now, self.id, usize::MAX), of)
     }
 
     /// Ends the association gracefully: what was sent is delivered first. Messages of the peer can be received until it answers.

@@ -6,12 +6,14 @@ use core::task::Waker;
 use core::time::Duration;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError};
+use std::thread::Thread;
 
 use mio::{Events, Poll};
 
 use super::errno;
-use super::handle::Handle;
+use super::handle::{Handle, Releases};
+use super::lead::{Lead, Look, NAP};
 use super::lower::{Lower, WAKE, WATCH};
 use crate::node::Node;
 use crate::time::Time;
@@ -62,16 +64,33 @@ impl Engine {
 pub(super) struct State<N> {
     pub(super) node: N,
     pub(super) lower: Lower,
-    /// When the thread that polls will wake up by itself at the latest.
+    /// When whoever polls will wake up by itself at the latest; [`Time::ZERO`] while nobody polls: then nobody needs to be woken.
     planned: Time,
+    /// The deadline that a poller last went to sleep with. It is kept even if it moves away meanwhile: T3 starts and stops with each message, and one
+    /// wake-up in vain costs less than waking the poller whenever it starts anew.
+    due: Time,
     /// Whether input is left that no event will announce again.
     more: bool,
     /// Threads that wait on the condition variable.
     waiters: usize,
+    lead: Lead,
     /// Tasks that wait for the answer to a claim; woken whenever anything happens.
     pub(super) claimers: Vec<Waker>,
     /// The thread that polls has ended: nothing will ever happen again.
     pub(super) stopped: bool,
+}
+
+type Guard<'a, N> = MutexGuard<'a, State<N>>;
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug)]
+struct Turned {
+    /// When.
+    now: Time,
+    /// Something changed for those who wait.
+    acted: bool,
+    /// All that came is a packet or two with nothing but user data and acknowledgements, and no timer expired.
+    plain: bool,
 }
 
 /// What handles and the thread share.
@@ -82,34 +101,44 @@ pub(super) struct Shared<N> {
     changed: Condvar,
     poller: Mutex<Poller>,
     waker: mio::Waker,
+    /// The runtime's thread, once it runs.
+    thread: OnceLock<Thread>,
     pub(super) clock: MonoClock,
-    /// Whether callers turn the runtime (no thread does).
-    driven: bool,
-    /// Claimed SCTP ports to give back at the next occasion; bounded by the number of ports claimed.
-    pub(super) releases: Arc<Mutex<Vec<u16>>>,
+    /// Claimed SCTP ports to give back at the next occasion.
+    pub(super) releases: Arc<Releases>,
 }
 
 impl<N: Node> Shared<N> {
-    pub(super) fn new(engine: Engine, node: N, driven: bool) -> Self {
+    /// `thread`: one of the runtime's own will call [`Self::run`]; otherwise callers turn it.
+    pub(super) fn new(engine: Engine, node: N, thread: bool) -> Self {
         let Engine { lower, poller, waker, clock } = engine;
-        let mut state = State { node, lower, planned: Time::ZERO, more: true, waiters: 0, claimers: Vec::new(), stopped: false };
+        let mut state = State {
+            node,
+            lower,
+            planned: Time::ZERO,
+            due: Time::ZERO,
+            more: true,
+            waiters: 0,
+            lead: Lead::new(thread),
+            claimers: Vec::new(),
+            stopped: false,
+        };
         state.lower.set_addresses(poller.watcher.addresses());
         state.node.handle_addresses(clock.now(), poller.watcher.listable());
-        let releases = Arc::default();
         Self {
             state: Mutex::new(state),
             queue: AtomicUsize::new(0),
             changed: Condvar::new(),
             poller: Mutex::new(poller),
             waker,
+            thread: OnceLock::new(),
             clock,
-            driven,
-            releases,
+            releases: Arc::default(),
         }
     }
 
     /// Locks the state; a poisoned lock and an ended thread answer ECONNABORTED.
-    pub(super) fn lock(&self) -> io::Result<MutexGuard<'_, State<N>>> {
+    pub(super) fn lock(&self) -> io::Result<Guard<'_, N>> {
         let state = match self.state.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 self.queue.fetch_add(1, Ordering::Relaxed);
@@ -136,175 +165,281 @@ impl<N: Node> Shared<N> {
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<N>, Time) -> R) -> io::Result<R> {
         let _alarm = Alarm(self);
         let mut state = self.lock()?;
-        let out = f(&mut state, self.clock.now());
-        self.settle(&mut state);
+        let now = self.clock.now();
+        let out = f(&mut state, now);
+        self.settle(&mut state, now);
         self.notify(state);
         Ok(out)
     }
 
     /// Looks, and looks again whenever something happened, until `f` answers or `timeout` passes.
-    pub(super) fn wait<T>(&self, timeout: Option<Duration>, mut f: impl FnMut(&mut State<N>, Time) -> Option<T>) -> io::Result<Option<T>> {
-        let until = timeout.map_or(Time::MAX, |t| self.clock.now() + t);
+    pub(super) fn wait<T>(&self, timeout: Option<Duration>, f: impl FnMut(&mut State<N>, Time) -> Option<T>) -> io::Result<Option<T>> {
+        self.wait_owing(timeout, f, |_, _| false)
+    }
+
+    /// As [`Self::wait`]. If nothing but a plain packet or two came when the caller itself polled, which brought the answer, and `may_owe` agrees, what
+    /// is to be sent because of it is left to the next call: an acknowledgement then rides with the user's answer. If there is a
+    /// thread it comes to send it soon.
+    pub(super) fn wait_owing<T>(
+        &self,
+        timeout: Option<Duration>,
+        mut f: impl FnMut(&mut State<N>, Time) -> Option<T>,
+        may_owe: impl Fn(&mut N, &T) -> bool,
+    ) -> io::Result<Option<T>> {
         let _alarm = Alarm(self);
         let mut state = self.lock()?;
-        loop {
-            let mut out = f(&mut state, self.clock.now());
-            self.settle(&mut state);
+        let mut now = self.clock.now();
+        let until = timeout.map_or(Time::MAX, |t| now + t);
+        let (mut led, mut plain) = (false, false);
+        let out = loop {
+            let mut out = f(&mut state, now);
+            let owes = plain && out.as_ref().is_some_and(|out| may_owe(&mut state.node, out));
+            if !owes {
+                self.settle(&mut state, now);
+            }
             if out.is_none() {
                 // Sending may be what it waits for.
-                out = f(&mut state, self.clock.now());
-                self.settle(&mut state);
+                out = f(&mut state, now);
+                self.settle(&mut state, now);
             }
             if out.is_some() {
-                self.notify(state);
-                return Ok(out);
+                break out;
             }
             let woken = state.take_woken();
             if !woken.is_empty() {
                 drop(state);
                 woken.into_iter().for_each(Waker::wake);
-                state = self.lock()?;
+                (state, plain) = (self.lock()?, false);
                 continue;
             }
-            let left = until.saturating_since(self.clock.now());
-            if left.is_zero() {
-                return Ok(None);
+            if timeout.is_some() {
+                now = self.clock.now();
             }
-            state = if self.driven { self.turn_while_waiting(state, left)? } else { self.sleep(state, left)? };
+            let left = until.saturating_since(now);
+            if left.is_zero() {
+                break None;
+            }
+            let lead = if state.lead.is_open() { self.poller.try_lock() } else { Err(TryLockError::WouldBlock) };
+            match lead {
+                Ok(poller) => {
+                    let (guard, turned) = self.lead(poller, state, now, left)?;
+                    (state, now, plain, led) = (guard, turned.now, turned.plain, true);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    self.leave(&mut state, led);
+                    state = self.sleep(state, left)?;
+                    (now, plain, led) = (self.clock.now(), false, false);
+                }
+                Err(TryLockError::Poisoned(_)) => return Err(errno::aborted()),
+            }
+        };
+        self.leave(&mut state, led);
+        self.notify(state);
+        Ok(out)
+    }
+
+    /// Polls in place of the thread, once.
+    fn lead<'a>(
+        &'a self,
+        mut poller: MutexGuard<'a, Poller>,
+        mut state: Guard<'a, N>,
+        now: Time,
+        left: Duration,
+    ) -> io::Result<(Guard<'a, N>, Turned)> {
+        state.lead.begin();
+        let turned = self.turn(&mut poller, state, now, Some(left));
+        let (mut state, turned) = turned.inspect_err(|_| {
+            // The thread, if there is one, shall find out for itself.
+            if let Ok(mut state) = self.lock() {
+                state.lead.end();
+            }
+            self.wake();
+        })?;
+        state.lead.end();
+        if turned.acted && state.waiters > 0 {
+            self.changed.notify_all();
+        }
+        Ok((state, turned))
+    }
+
+    /// A caller that waits does not lead any more, if it did.
+    fn leave(&self, state: &mut State<N>, led: bool) {
+        if led && state.lead.leave() {
+            self.tell_thread();
         }
     }
 
-    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State<N>>, left: Duration) -> io::Result<MutexGuard<'a, State<N>>> {
+    fn sleep<'a>(&'a self, mut state: Guard<'a, N>, left: Duration) -> io::Result<Guard<'a, N>> {
         state.waiters += 1;
-        // Some systems refuse far time-outs: an hour, then look again.
-        let nap = left.min(Duration::from_secs(3600));
+        // Some systems refuse far time-outs: an hour, then look again. Without a thread, who turns the runtime may just stop.
+        let nap = left.min(if state.lead.has_thread() { Duration::from_secs(3600) } else { HAND_OVER });
         let (mut state, _) = self.changed.wait_timeout(state, nap).map_err(|_| errno::aborted())?;
         state.waiters -= 1;
         if state.stopped { Err(errno::aborted()) } else { Ok(state) }
     }
 
-    fn turn_while_waiting<'a>(&'a self, state: MutexGuard<'a, State<N>>, left: Duration) -> io::Result<MutexGuard<'a, State<N>>> {
-        match self.poller.try_lock() {
-            Ok(mut poller) => {
-                drop(state);
-                self.turn(&mut poller, Some(left))?;
-                self.lock()
-            }
-            Err(TryLockError::WouldBlock) => self.sleep(state, left.min(HAND_OVER)),
-            Err(TryLockError::Poisoned(_)) => Err(errno::aborted()),
-        }
-    }
-
-    /// Sends what the node has to say, and wakes the polling thread if it would sleep past the next deadline.
-    fn settle(&self, state: &mut State<N>) {
-        self.release_ports(state);
-        let now = self.clock.now();
+    /// Sends what the node has to say, and wakes whoever polls if it would sleep past the next deadline.
+    fn settle(&self, state: &mut State<N>, now: Time) {
+        self.releases.take(|port| state.lower.release(port));
         state.lower.flush(&mut state.node, now);
-        let next = state.next_deadline();
-        if next < state.planned {
-            state.planned = next;
-            if let Err(err) = self.waker.wake() {
-                tracing::error!(%err, "cannot wake the I/O thread");
+        // Nobody polls most of the time when a caller leads: it looks at the deadlines when it polls again.
+        if state.planned > Time::ZERO {
+            let next = state.next_deadline();
+            if next < state.planned {
+                state.planned = next;
+                self.wake_poller();
             }
         }
     }
 
-    fn release_ports(&self, state: &mut State<N>) {
-        if let Ok(mut ports) = self.releases.lock() {
-            for port in ports.drain(..) {
-                state.lower.release(port);
-            }
+    fn wake_poller(&self) {
+        if let Err(err) = self.waker.wake() {
+            tracing::error!(%err, "cannot wake the I/O thread");
+        }
+    }
+
+    fn tell_thread(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
         }
     }
 
     /// Something changed: whoever waits looks again.
-    fn notify(&self, mut state: MutexGuard<'_, State<N>>) {
+    fn notify(&self, mut state: Guard<'_, N>) {
         if state.waiters > 0 {
             self.changed.notify_all();
+        }
+        if state.node.is_awaited() && state.lead.recall() {
+            self.wake();
         }
         let woken = state.take_woken();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits at most `max_wait` for something to do, and does it.
-    fn turn(&self, poller: &mut Poller, max_wait: Option<Duration>) -> io::Result<()> {
-        let timeout = {
-            let mut state = self.lock()?;
-            let limit = max_wait.map_or(Time::MAX, |w| self.clock.now() + w);
-            let wake_at = state.next_deadline().min(limit).min(poller.watcher.next_deadline());
-            state.planned = wake_at;
-            if state.more { Duration::ZERO } else { wake_at.saturating_since(self.clock.now()) }
-        };
+    /// Waits at most `max_wait` for something to do, and does it. What is to be sent is left to the caller.
+    fn turn<'a>(
+        &'a self,
+        poller: &mut Poller,
+        mut state: Guard<'a, N>,
+        now: Time,
+        max_wait: Option<Duration>,
+    ) -> io::Result<(Guard<'a, N>, Turned)> {
+        let timeout = state.plan(now, poller.watcher.next_deadline(), max_wait);
+        drop(state);
         match poller.poll.poll(&mut poller.events, Some(timeout)) {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => poller.events.clear(),
             other => other?,
         }
+        let now = self.clock.now();
         if poller.events.iter().any(|e| e.token() == WATCH) {
-            poller.watcher.note_ready(self.clock.now());
+            poller.watcher.note_ready(now);
         }
-        let looked = poller.watcher.look(self.clock.now());
+        let looked = poller.watcher.look(now);
         self.let_callers_pass();
         let mut state = self.lock()?;
-        for event in poller.events.iter().filter(|e| e.token() != WATCH) {
-            state.lower.note_ready(event);
-        }
-        let mut acted = false;
-        let now = self.clock.now();
-        if let Some(changed) = looked {
-            state.lower.set_addresses(poller.watcher.addresses());
-            if changed {
-                state.node.handle_addresses(now, poller.watcher.listable());
-                acted = true;
-            }
-        }
-        let State { node, lower, more, .. } = &mut *state;
-        let progress = lower.receive(node, now);
-        *more = progress.more;
-        acted |= progress.any;
-        let now = self.clock.now();
-        if node.poll_timeout().is_some_and(|at| at <= now) {
-            node.handle_timeout(now);
-            acted = true;
-        }
         // From here on nobody needs to wake us: the next turn asks for the deadline anew.
         state.planned = Time::ZERO;
-        self.settle(&mut state);
-        if acted {
-            self.notify(state);
+        let State { node, lower, more, .. } = &mut *state;
+        for event in poller.events.iter().filter(|e| e.token() != WATCH) {
+            lower.note_ready(event);
         }
-        Ok(())
+        let mut turned = Turned { now, acted: false, plain: false };
+        if let Some(changed) = looked {
+            lower.set_addresses(poller.watcher.addresses());
+            if changed {
+                node.handle_addresses(now, poller.watcher.listable());
+                turned.acted = true;
+            }
+        }
+        let progress = lower.receive(node, now);
+        *more = progress.more;
+        turned.plain = progress.is_plain() && !turned.acted;
+        turned.acted |= progress.any;
+        if node.poll_timeout().is_some_and(|at| at <= now) {
+            node.handle_timeout(now);
+            (turned.acted, turned.plain) = (true, false);
+        }
+        Ok((state, turned))
     }
 
     /// The body of the I/O thread.
     pub(super) fn run(&self, stop: &AtomicBool) {
         // Also when the node panics: nobody may wait for ever for a thread that is gone.
         let _last_words = LastWords(self);
-        let Ok(mut poller) = self.poller.lock() else { return };
+        self.thread.get_or_init(std::thread::current);
         while !stop.load(Ordering::Acquire) {
-            if let Err(err) = self.turn(&mut poller, None) {
-                tracing::error!(%err, "the SCTP runtime has stopped");
-                return;
+            match self.poll_until_aside(stop) {
+                Ok(()) if self.stand_aside(stop) => {}
+                Ok(()) => return,
+                Err(err) => {
+                    tracing::error!(%err, "the SCTP runtime has stopped");
+                    return;
+                }
             }
         }
     }
 
+    /// Turns the runtime until a caller may lead.
+    fn poll_until_aside(&self, stop: &AtomicBool) -> io::Result<()> {
+        let mut poller = self.poller.lock().map_err(|_| errno::aborted())?;
+        let mut state = self.lock()?;
+        let mut now = self.clock.now();
+        // What a caller left.
+        self.settle(&mut state, now);
+        while !stop.load(Ordering::Acquire) {
+            let turned;
+            (state, turned) = self.turn(&mut poller, state, now, None)?;
+            now = turned.now;
+            self.settle(&mut state, now);
+            if turned.acted {
+                if state.waiters == 1 && !state.is_awaited() {
+                    state.lead.stand_aside();
+                    drop(poller);
+                    self.notify(state);
+                    return Ok(());
+                }
+                self.notify(state);
+                state = self.lock()?;
+                now = self.clock.now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sleeps while callers lead; whether to go on.
+    fn stand_aside(&self, stop: &AtomicBool) -> bool {
+        let mut look = Look::Nap;
+        while !stop.load(Ordering::Acquire) {
+            match look {
+                Look::Nap => std::thread::park_timeout(NAP),
+                Look::Sleep => std::thread::park(),
+                Look::TakeBack => return true,
+            }
+            let Ok(mut state) = self.lock() else { return false };
+            let wanted = state.is_awaited();
+            look = state.lead.look(wanted);
+        }
+        false
+    }
+
+    /// Wakes whoever polls, and the thread.
     pub(super) fn wake(&self) {
         // An error means that the poll is gone, and its thread with it.
         drop(self.waker.wake());
+        self.tell_thread();
     }
 }
 
 /// Tells all waiters when a caller panics inside the node. Made before the lock is taken, so that it is dropped after
 /// the lock was poisoned.
-struct Alarm<'a, N>(&'a Shared<N>);
+struct Alarm<'a, N: Node>(&'a Shared<N>);
 
-impl<N> Drop for Alarm<'_, N> {
+impl<N: Node> Drop for Alarm<'_, N> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.changed.notify_all();
-            // Without a poll there is no thread to wake.
-            drop(self.0.waker.wake());
+            self.0.wake();
         }
     }
 }
@@ -339,6 +474,19 @@ impl<N: Node> State<N> {
         self.lower.claim(port)
     }
 
+    /// Whether tasks or descriptors wait, which only a thread of the runtime serves at any time.
+    fn is_awaited(&self) -> bool {
+        self.node.is_awaited() || !self.claimers.is_empty()
+    }
+
+    /// How long to poll: until the next deadline, or that of the watcher, but no longer than `max_wait`.
+    fn plan(&mut self, now: Time, watcher: Time, max_wait: Option<Duration>) -> Duration {
+        let kept = if self.due > now { self.due } else { Time::MAX };
+        self.due = self.next_deadline().min(watcher).min(kept);
+        self.planned = self.due.min(max_wait.map_or(Time::MAX, |w| now + w));
+        if self.more { Duration::ZERO } else { self.planned.saturating_since(now) }
+    }
+
     fn next_deadline(&self) -> Time {
         let node = self.node.poll_timeout().unwrap_or(Time::MAX);
         node.min(self.lower.next_deadline().unwrap_or(Time::MAX))
@@ -348,7 +496,9 @@ impl<N: Node> State<N> {
 /// A caller-driven runtime: no thread of its own, it acts while [`Driven::turn`] or a blocking call on a handle runs.
 ///
 /// A program that does not turn it does not answer its peers; after 300 ms other programs stop waiting for it to read a
-/// shared port.
+/// shared port. The acknowledgement of a message that a blocking call received and returned leaves with the next call on any handle, or the next
+/// [`Driven::turn`]: it rides with an answer, if there is one. RFC 9260 section 6.2 allows no more than 500 ms, so a program that
+/// works longer on a message should call [`Driven::turn`] with a time of zero first.
 pub struct Driven<N: Node> {
     shared: Arc<Shared<N>>,
 }
@@ -361,7 +511,7 @@ impl<N: Node> fmt::Debug for Driven<N> {
 
 impl<N: Node> Driven<N> {
     pub(super) fn new(engine: Engine, node: N) -> Self {
-        Self { shared: Arc::new(Shared::new(engine, node, true)) }
+        Self { shared: Arc::new(Shared::new(engine, node, false)) }
     }
 
     /// Waits for something to do, at most `max_wait` (without limit if `None`), and does it.
@@ -369,8 +519,18 @@ impl<N: Node> Driven<N> {
     /// # Errors
     /// The operating system cannot wait, or a thread panicked inside the node.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<()> {
-        let mut poller = self.shared.poller.lock().map_err(|_| errno::aborted())?;
-        self.shared.turn(&mut poller, max_wait)
+        let shared = &*self.shared;
+        let mut poller = shared.poller.lock().map_err(|_| errno::aborted())?;
+        let mut state = shared.lock()?;
+        let now = shared.clock.now();
+        // What a caller left.
+        shared.settle(&mut state, now);
+        let (mut state, turned) = shared.turn(&mut poller, state, now, max_wait)?;
+        shared.settle(&mut state, turned.now);
+        // Also if nothing happened: callers that wait are to turn it from here on.
+        drop(poller);
+        shared.notify(state);
+        Ok(())
     }
 
     /// A handle. Its blocking calls turn the runtime themselves.

@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod document;
+mod leading;
 mod partial_reliability;
 mod streams;
 mod tasks;

@@ -25,7 +25,7 @@ impl Wake for Unpark {
 }
 
 /// Polls until the future is ready; nothing but its waker has it polled again.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut future = pin!(future);
     let until = Instant::now() + PATIENCE;

@@ -165,6 +165,9 @@ fn honest(emit: &dyn Fn(&str, f64), client: &HashMap<String, f64>, server: &Hash
             emit(&format!("tx_{key}"), *value);
         }
     }
+    if let Some(refused) = server.get("noroom") {
+        emit("rx_noroom", *refused);
+    }
     if let (Some(data), Some(sacks)) = (server.get("indata"), server.get("outsacks")) {
         emit("sacks/data", sacks / data.max(1.0));
     }

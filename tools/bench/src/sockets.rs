@@ -90,7 +90,7 @@ impl Host {
         let s = self.handle.with(|node, _| node.stack_mut().stats())?;
         let a = s.assocs;
         Ok(format!(
-            " outpkts={} inpkts={} outdata={} indata={} outsacks={} insacks={} outtrain={} intrain={} rtx={} t3={}",
+            " outpkts={} inpkts={} outdata={} indata={} outsacks={} insacks={} outtrain={} intrain={} rtx={} t3={} noroom={}",
             a.out_sctp_packs,
             a.in_sctp_packs,
             a.out_data_packs,
@@ -100,7 +100,8 @@ impl Host {
             a.largest_train_out,
             s.stack.largest_train_in,
             a.rtx_chunks,
-            a.t3_expireds
+            a.t3_expireds,
+            a.no_room_chunks
         ))
     }
 }

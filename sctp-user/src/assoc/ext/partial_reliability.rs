@@ -5,7 +5,6 @@
 
 use super::Capabilities;
 use crate::assoc::core::Core;
-use crate::event::Event;
 use crate::time::Time;
 use crate::wire::{Cause, Chunk, PacketWriter};
 
@@ -36,10 +35,7 @@ impl PartialReliability {
         };
         core.counters.in_forward_tsns += 1;
         match begun {
-            Ok(begun) => {
-                let aborted = |(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered };
-                core.events.extend(begun.into_iter().map(aborted));
-            }
+            Ok(begun) => core.tell_broken_off(begun),
             Err(what) => core.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
         }
     }

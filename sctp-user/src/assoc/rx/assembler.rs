@@ -148,6 +148,21 @@ impl Assembler {
         }
     }
 
+    /// Partial reliability was agreed on, see [`Reassembly::allow_breaking_off`]. The messages of I-DATA have numbers, which tell all.
+    pub(super) fn allow_breaking_off(&mut self) {
+        if let Self::Data(r) = self {
+            r.allow_breaking_off();
+        }
+    }
+
+    /// See [`Reassembly::drop_broken_off`].
+    pub(super) fn drop_broken_off(&mut self, cum: Tsn) -> Skipped {
+        match self {
+            Self::Data(r) => r.drop_broken_off(cum),
+            Self::IData(_) => Skipped::default(),
+        }
+    }
+
     /// Gives back memory that is not used.
     pub(super) fn release(&mut self) {
         match self {

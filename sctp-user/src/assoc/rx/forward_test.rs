@@ -286,3 +286,76 @@ fn one_at_the_cumulative_tsn_ends_a_message_whose_rest_was_never_sent() {
     assert_eq!(forward(&mut rx, 101, &[(1, 0)]), None);
     drained(&mut rx);
 }
+
+/// All orders of `n` things.
+fn orders(n: usize) -> Vec<Vec<usize>> {
+    let Some(last) = n.checked_sub(1) else { return vec![vec![]] };
+    let shorter = orders(last);
+    let with = |at: usize| shorter.iter().map(move |o| [&o[..at], &[last], &o[at..]].concat());
+    (0..n).flat_map(with).collect()
+}
+
+/// Linux gives no TSNs to the unsent rest of a message that it gives up, and its FORWARD TSN may get lost.
+#[test]
+fn a_message_that_breaks_off_is_dropped_and_the_next_one_delivered_in_whatever_order_they_come() {
+    for (broken, next) in [(Some(0), Some(1)), (None, None), (Some(0), None)] {
+        let chunks = [
+            (101, broken, 'B', &b"be"[..]),
+            (102, broken, 'M', b"gi"),
+            (103, broken, 'M', b"n"),
+            (104, next, 'B', b"ne"),
+            (105, next, 'E', b"xt"),
+        ];
+        for order in orders(chunks.len()) {
+            let mut rx = rx();
+            rx.allow_breaking_off();
+            for at in &order {
+                let (tsn, ssn, which, payload) = chunks[*at];
+                assert!(accepted(give(&mut rx, tsn, 1, ssn, which, payload)), "{order:?}");
+            }
+            assert_eq!(read(&mut rx), [b"next"], "{order:?}");
+            assert_eq!(rx.cum_tsn(), Tsn(105));
+            drained(&mut rx);
+            // What is said of it later changes nothing, and the stream goes on.
+            forward(&mut rx, 103, &[(1, 0)]);
+            let following = Some(if next.is_some() { 2 } else { u16::from(broken.is_some()) });
+            assert!(accepted(give(&mut rx, 106, 1, following, 'W', b"more")));
+            assert_eq!(read(&mut rx), [b"more"], "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn of_a_message_that_breaks_off_nothing_is_dropped_before_what_precedes_it_is_here() {
+    let mut rx = rx();
+    rx.allow_breaking_off();
+    assert!(accepted(give(&mut rx, 102, 1, Some(1), 'B', b"begin")));
+    assert!(accepted(give(&mut rx, 103, 1, Some(2), 'W', b"two")));
+    assert!(!rx.has_message(), "the turn is that of a message which may come yet");
+    assert!(accepted(give(&mut rx, 101, 1, Some(0), 'W', b"zero")));
+    assert_eq!(read(&mut rx), [&b"zero"[..], b"two"]);
+    drained(&mut rx);
+}
+
+#[test]
+fn the_user_is_told_when_a_message_breaks_off_of_which_a_part_was_handed_out() {
+    let mut rx = rx_with(|cfg| (cfg.partial_delivery, cfg.partial_delivery_point) = (true, Some(4)));
+    rx.allow_breaking_off();
+    assert!(accepted(give(&mut rx, 101, 1, Some(0), 'B', b"begin")));
+    assert_eq!(read(&mut rx), [b"begin"]);
+    let packet = Bytes::from_static(b"next");
+    let (sid, ssn, ppid) = (StreamId(1), Ssn(1), Ppid(9));
+    let data = Data { immediate: false, unordered: false, begin: true, end: true, tsn: Tsn(102), sid, ssn, ppid, payload: &packet };
+    assert!(accepted(rx.on_data(&data, &packet)));
+    assert_eq!(rx.on_packet_end(Time::ZERO), [(StreamId(1), Ssn(0), false)]);
+    assert_eq!(read(&mut rx), [b"next"]);
+    drained(&mut rx);
+}
+
+/// RFC 9260 section 6.9.
+#[test]
+fn without_partial_reliability_no_message_may_break_off() {
+    let mut rx = rx();
+    assert!(accepted(give(&mut rx, 101, 1, Some(0), 'B', b"begin")));
+    assert!(matches!(give(&mut rx, 102, 1, Some(1), 'W', b"next"), DataOutcome::Violation(_)));
+}

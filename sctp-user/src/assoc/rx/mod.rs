@@ -30,6 +30,7 @@ use bytes::Bytes;
 use self::assembler::Assembler;
 pub(crate) use self::assembler::UserData;
 use self::deferred::Deferred;
+use self::reassembly::Skipped;
 use self::sack_out::SackOut;
 use self::tracker::{Seen, Tracker};
 use self::window::{Position, Window};
@@ -275,10 +276,21 @@ impl Rx {
         self.sacks.has_data()
     }
 
-    /// To be called after the last chunk of each packet: decides on its SACK.
-    pub(crate) fn on_packet_end(&mut self, now: Time) {
+    /// The peer may give messages up (RFC 3758), also in their middle.
+    pub(crate) fn allow_breaking_off(&mut self) {
+        self.assembler.allow_breaking_off();
+    }
+
+    /// To be called after the last chunk of each packet: decides on its SACK. Answers which messages were handed out in part and broke
+    /// off, as [`Rx::on_forward_tsn`] does.
+    pub(crate) fn on_packet_end(&mut self, now: Time) -> Vec<(StreamId, Ssn, bool)> {
+        // What is held for a stream that begins anew is not at its place yet.
+        let broken_off = if self.deferred.is_none() { self.assembler.drop_broken_off(self.tracker.cum()) } else { Skipped::default() };
+        self.window.release(broken_off.bytes, broken_off.pieces);
         let a_rwnd = self.window.a_rwnd(self.starving());
+        self.window.promise(a_rwnd);
         self.sacks.on_packet_end(now, &mut self.tracker, a_rwnd);
+        broken_off.begun
     }
 
     /// The next message, or the next part of one. The room that it leaves may cause a SACK to tell the peer.
@@ -325,7 +337,7 @@ impl Rx {
     /// else of its stream.
     fn turn(&self) -> Option<Turn> {
         // A gap fills even if the window is closed; what is behind it may complete the message.
-        let stuck = || !self.tracker.has_gaps() && self.window.a_rwnd(false) == 0;
+        let stuck = || !self.tracker.has_gaps() && self.window.is_full();
         let head = match &self.assembler {
             Assembler::Data(reassembly) => reassembly.head(self.tracker.cum()),
             Assembler::IData(interleaved) => return interleaved.turn(|| self.partial.on && stuck()),
@@ -372,6 +384,7 @@ impl Rx {
     /// One SACK a packet: while [`Self::sack_due`] stays true, further packets follow.
     pub(crate) fn push_sack(&mut self, pkt: &mut PacketWriter<'_>) -> bool {
         let a_rwnd = self.window.a_rwnd(self.starving());
+        self.window.promise(a_rwnd);
         match self.sacks.write(&mut self.tracker, a_rwnd, pkt) {
             Some(advertised) => {
                 self.window.advertise(advertised);

@@ -106,6 +106,8 @@ pub(crate) struct Inserted {
 #[derive(Clone, Debug)]
 pub(crate) struct Reassembly {
     max_message: usize,
+    /// Whether the peer may begin a message in the middle of another one, whose rest it has given up.
+    breaks_off: bool,
     /// Ascending by TSN; every piece counts against the window.
     runs: VecDeque<Run>,
     order: Order<Ssn>,
@@ -139,7 +141,28 @@ impl Skipped {
 impl Reassembly {
     /// Nothing received; longer messages than `max_message` are refused.
     pub(crate) fn new(max_message: usize) -> Self {
-        Self { max_message, runs: VecDeque::new(), order: Order::default(), skipped: None }
+        Self { max_message, breaks_off: false, runs: VecDeque::new(), order: Order::default(), skipped: None }
+    }
+
+    /// Partial reliability was agreed on: messages may break off.
+    ///
+    /// Linux gives no TSNs to what it has not sent of a message when it gives that up, so that the next message follows at once. Its
+    /// FORWARD TSN says so, but may get lost, and need not come again once what follows has been acknowledged.
+    pub(crate) fn allow_breaking_off(&mut self) {
+        self.breaks_off = true;
+    }
+
+    /// Drops the messages that broke off before `cum`, the cumulative TSN: what follows them is here, so all is that was sent of them.
+    pub(crate) fn drop_broken_off(&mut self, cum: Tsn) -> Skipped {
+        let mut all = Skipped::default();
+        while let Some(run) = self.runs.pop_front_if(|r| self.breaks_off && r.last.before(cum)) {
+            all.add(&run);
+            if !run.unordered {
+                // Nothing before it is missing, so its turn has come.
+                self.order.skip(run.sid, run.ssn);
+            }
+        }
+        all
     }
 
     /// Gives back memory that is not used.
@@ -261,7 +284,7 @@ impl Reassembly {
         self.check(data, left.filter(|_| before), right.filter(|_| after), before, after)?;
 
         let left = left.filter(|_| !data.begin);
-        let right = right.filter(|_| !data.end);
+        let right = right.filter(|&i| !data.end && self.runs.get(i).is_some_and(|r| !r.begin));
         if left.is_none() && right.is_none() && data.begin && data.end {
             return self.take_whole(data, payload);
         }
@@ -295,6 +318,7 @@ impl Reassembly {
     /// The rules of section 6.9. A neighbour that was received, but is in no run, belongs to a message of its own.
     fn check(&self, data: &Data<'_>, left: Option<usize>, right: Option<usize>, before: bool, after: bool) -> Result<(), &'static str> {
         match left.and_then(|i| self.runs.get(i)).filter(|r| !r.end) {
+            Some(_) if data.begin && self.breaks_off => {}
             Some(_) if data.begin => return Err("first fragment inside an unfinished message"),
             Some(r) if !r.matches(data) => return Err("fragment of another message inside a message"),
             None if before && !data.begin => return Err("middle fragment without a first one"),
@@ -303,7 +327,7 @@ impl Reassembly {
         match right.and_then(|i| self.runs.get(i)).filter(|r| !r.begin) {
             Some(_) if data.end => Err("middle fragment behind the last one"),
             Some(r) if !r.matches(data) => Err("fragment of another message inside a message"),
-            None if after && !data.end => Err("first fragment inside an unfinished message"),
+            None if after && !data.end && !self.breaks_off => Err("first fragment inside an unfinished message"),
             _ => Ok(()),
         }
     }

@@ -2,9 +2,17 @@
 //!
 //! Two budgets: user data may fill the configured buffer, which is what a sender can reckon with; and the memory it really
 //! takes, bookkeeping included, may be twice that, so that a flood of tiny messages closes the window, too.
+//!
+//! What was promised is kept: the right edge of the window does not move back (RFC 1122 section 4.2.2.16), because what the peer
+//! was allowed to send may be on its way. Small messages take more memory than the peer can reckon with, and would be dropped.
 
 /// Bookkeeping memory of one chunk or message, in bytes.
 const OVERHEAD: usize = 128;
+
+/// As a_rwnd is on the wire; there are many associations.
+fn narrow(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
 
 /// Why a chunk might be taken in although the window is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,8 +29,10 @@ pub(crate) enum Position {
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     buffer: usize,
-    /// A smaller window is advertised as zero (silly window avoidance).
+    /// The window does not open for less (silly window avoidance).
     smallest: usize,
+    /// The most user data of a chunk so far: less than that is of no use to the peer.
+    largest_chunk: u32,
     /// What stays open while a message that nothing else waits for is put together.
     floor: usize,
     /// No more memory than this, whatever fills gaps: four times the largest buffer so far, and what one message may add.
@@ -30,6 +40,8 @@ pub(crate) struct Window {
     payload: usize,
     memory: usize,
     advertised: usize,
+    /// User data that may still come by what was advertised.
+    promised: u32,
 }
 
 impl Window {
@@ -39,33 +51,39 @@ impl Window {
         Self {
             buffer,
             smallest: mtu.min(buffer / 2),
+            largest_chunk: 0,
             floor: (buffer / 2).max(2 * mtu).min(buffer),
             hard_limit: buffer.saturating_mul(4).saturating_add(growth),
             payload: 0,
             memory: 0,
             advertised: buffer,
+            promised: narrow(buffer),
         }
     }
 
-    /// Changes the buffer; what is held and what was advertised stay. The limit for the very next TSN never shrinks: if what is held
-    /// above it were beyond a smaller one, it could never be let go.
+    /// Changes the buffer; what is held and what was advertised stay, but no more is promised than the buffer. The limit for the very
+    /// next TSN never shrinks: if what is held above it were beyond a smaller one, it could never be let go.
     pub(crate) fn resize(&mut self, buffer: usize, growth: usize, mtu: usize) {
         let (payload, memory, advertised) = (self.payload, self.memory, self.advertised);
         let new = Self::new(buffer, growth, mtu);
         let smallest = self.smallest.max(new.smallest).min(buffer / 2);
-        *self = Self { payload, memory, advertised, smallest, hard_limit: new.hard_limit.max(self.hard_limit), ..new };
+        let (largest_chunk, promised) = (self.largest_chunk, self.promised.min(narrow(buffer)));
+        let hard_limit = new.hard_limit.max(self.hard_limit);
+        *self = Self { payload, memory, advertised, smallest, largest_chunk, promised, hard_limit, ..new };
     }
 
     /// A chunk with `bytes` of user data came. Where the path MTU is larger than was thought, so is the smallest window that is of
     /// use: the peer never cuts a chunk to what is left, and would wait for one that it can fill.
     pub(crate) fn learn_chunk(&mut self, bytes: usize) {
         self.smallest = self.smallest.max(bytes).min(self.buffer / 2);
+        self.largest_chunk = self.largest_chunk.max(narrow(bytes));
     }
 
     /// Takes in `chunks` pieces with `bytes` of user data in all.
     pub(crate) fn charge(&mut self, bytes: usize, chunks: usize) {
         self.payload += bytes;
         self.memory += bytes + chunks * OVERHEAD;
+        self.promised = self.promised.saturating_sub(narrow(bytes));
     }
 
     /// Gives back what was charged.
@@ -91,13 +109,30 @@ impl Window {
         (self.payload, self.memory, self.buffer)
     }
 
+    /// What the peer was promised and can use, as long as the memory for it is no more than what gaps may take.
+    fn kept_open(&self) -> usize {
+        let kept = self.promised >= self.largest_chunk && self.memory < self.buffer.saturating_mul(4);
+        if kept { self.promised as usize } else { 0 }
+    }
+
+    /// Whether there is no room for a packet, though some may be promised.
+    pub(crate) fn is_full(&self) -> bool {
+        self.room(false) < self.smallest
+    }
+
     /// The a_rwnd to advertise now.
     pub(crate) fn a_rwnd(&self, starving: bool) -> usize {
         let room = self.room(starving);
-        if room < self.smallest { 0 } else { room }
+        let opened = if room < self.smallest { 0 } else { room };
+        opened.max(self.kept_open())
     }
 
-    /// Remembers what a SACK advertised.
+    /// The present [`Self::a_rwnd`] stands in a SACK that is written or will be.
+    pub(crate) fn promise(&mut self, a_rwnd: usize) {
+        self.promised = self.promised.max(narrow(a_rwnd));
+    }
+
+    /// Remembers what a SACK advertised, perhaps as it was some packets ago.
     pub(crate) fn advertise(&mut self, a_rwnd: usize) {
         self.advertised = a_rwnd;
     }
@@ -112,7 +147,7 @@ impl Window {
         let memory = self.memory + bytes + OVERHEAD;
         match at {
             // The last chunk may exceed what is left; a window that is shut on both sides takes nothing.
-            Position::Highest => self.room(starving) > 0 && (self.advertised > 0 || self.a_rwnd(starving) > 0),
+            Position::Highest => self.room(starving).max(self.kept_open()) > 0 && (self.advertised > 0 || self.a_rwnd(starving) > 0),
             Position::FillsGap => memory <= self.hard_limit.min(self.buffer.saturating_mul(4)),
             Position::Next => memory <= self.hard_limit,
         }
@@ -131,6 +166,7 @@ mod tests {
             assert!(w.admits(1444, Position::Highest, false));
             assert_eq!(w.a_rwnd(false), 100_000 - 1444 * n);
             w.charge(1444, 1);
+            w.learn_chunk(1444);
         }
         w.charge(1444, 1);
         assert_eq!(w.a_rwnd(false), 0, "364 bytes are left: silly");
@@ -164,11 +200,46 @@ mod tests {
             w.charge(1, 1);
             n += 1;
         }
-        assert_eq!(n, 20_000_usize.div_ceil(1 + OVERHEAD));
+        assert_eq!(n, 40_000_usize.div_ceil(1 + OVERHEAD), "more than the 10,000 bytes promised may take");
+        w.promise(w.a_rwnd(false));
+        while w.memory >= 20_000 {
+            assert_eq!(
+                w.a_rwnd(false),
+                if w.memory < 40_000 { 10_000 - n } else { 0 },
+                "nothing new before it is back at twice the buffer"
+            );
+            w.release(1, 1);
+        }
+        while w.admits(1, Position::FillsGap, false) {
+            w.charge(1, 1);
+        }
         while w.admits(1, Position::Next, false) {
             w.charge(1, 1);
         }
         assert!(w.memory <= 42_000);
+    }
+
+    #[test]
+    fn what_was_promised_is_kept_though_small_messages_take_more() {
+        let mut w = Window::new(100_000, 1000, 1500);
+        let mut sent = 0;
+        // As a peer that uses the window up at once, and reads no SACK before.
+        while sent + 64 <= 100_000 {
+            assert!(w.admits(64, Position::Highest, false), "{sent}");
+            w.charge(64, 1);
+            w.learn_chunk(64);
+            sent += 64;
+            w.promise(w.a_rwnd(false));
+            w.advertise(w.a_rwnd(false));
+        }
+        assert_eq!(w.a_rwnd(false), 0);
+        assert!(!w.admits(64, Position::Highest, false));
+        // Nothing more is promised before the memory is back at twice the buffer.
+        while w.memory > 200_000 - 1500 {
+            assert_eq!(w.a_rwnd(false), 0);
+            w.release(64, 1);
+        }
+        assert_eq!(w.a_rwnd(false), 200_000 - w.memory);
     }
 
     #[test]

@@ -97,6 +97,9 @@ pub struct SocketNode {
     always_ready: Arc<ReadyFd>,
     /// Tasks that are to be woken when nobody holds the node any more; no more than had been waiting.
     woken: Vec<Waker>,
+    /// Tasks or descriptors have waited: the program may not be one that blocks. Never reset, for it is known when a task begins to
+    /// wait, but not when a program has closed its last descriptor.
+    awaited: bool,
 }
 
 impl fmt::Debug for SocketNode {
@@ -121,7 +124,7 @@ impl SocketNode {
     /// The operating system has no descriptor to give.
     pub fn with_stack(stack: Stack) -> io::Result<Self> {
         let always_ready = Arc::new(ReadyFd::always()?);
-        Ok(Self { stack, sockets: BTreeMap::new(), links: BTreeMap::new(), always_ready, woken: Vec::new() })
+        Ok(Self { stack, sockets: BTreeMap::new(), links: BTreeMap::new(), always_ready, woken: Vec::new(), awaited: false })
     }
 
     /// The stack below, for what sockets do not offer. Endpoints and associations of sockets must not be opened or closed by it.
@@ -279,6 +282,10 @@ impl Node for SocketNode {
 
     fn take_woken(&mut self) -> Vec<Waker> {
         core::mem::take(&mut self.woken)
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.awaited
     }
 
     fn wake_everybody(&mut self) {

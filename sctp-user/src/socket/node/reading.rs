@@ -199,6 +199,11 @@ impl SocketNode {
         self.links.get(&id).is_some_and(|l| l.next.is_some())
     }
 
+    /// Whether the acknowledgement of what was received may wait a moment for data to ride with.
+    pub(in crate::socket) fn sack_may_ride(&mut self, id: AssocId) -> bool {
+        self.stack.assoc(id).is_some_and(|assoc| assoc.sack_may_ride())
+    }
+
     /// Whether a reader of the socket will still come across the end of an association.
     pub(super) fn end_is_unread(&self, id: AssocId) -> bool {
         let ep = self.links.get(&id).map(|l| l.ep);

@@ -52,6 +52,7 @@ impl SocketNode {
 
     /// Has a task woken when it is worth looking again. If nothing will ever change, at once.
     pub(in crate::socket) fn wait_for(&mut self, what: Waiter, waker: &Waker) {
+        self.awaited = true;
         let list = match what {
             Waiter::Socket(ep) => self.sockets.get_mut(&ep).map(|s| &mut s.readers),
             Waiter::Closing(ep) => self.sockets.get_mut(&ep).map(|s| &mut s.closers),
@@ -77,10 +78,12 @@ impl SocketNode {
     }
 
     pub(in crate::socket) fn socket_fd(&mut self, ep: EndpointId) -> io::Result<Arc<ReadyFd>> {
+        self.awaited = true;
         self.sockets.get_mut(&ep).ok_or_else(errno::gone)?.readiness.fd()
     }
 
     pub(in crate::socket) fn stream_fd(&mut self, id: AssocId) -> io::Result<Arc<ReadyFd>> {
+        self.awaited = true;
         self.links.get_mut(&id).ok_or_else(errno::gone)?.readiness.fd()
     }
 
