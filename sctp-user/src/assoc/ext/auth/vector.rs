@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::config::{HmacId, may_be_authenticated};
 use crate::entropy::Entropy;
-use crate::wire::chunk::ChunkTypes;
+use crate::wire::chunk::{ChunkTypes, kind as chunk};
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param::{Param, kind};
 
@@ -18,11 +18,13 @@ const MAX_HMACS: usize = 32;
 /// The key vector of one side (RFC 4895 section 6.1): the parameters RANDOM, CHUNKS and HMAC-ALGO in this order, as they stand in INIT or
 /// INIT ACK, but without padding. Empty if there are none. At most 364 bytes.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct KeyVector {
-    bytes: Box<[u8]>,
-    /// Which of the types 0 to 63 CHUNKS lists: each chunk of a peer is asked for, and nearly all are of these.
-    low: u64,
-}
+pub(crate) struct KeyVector(
+    /// With one more byte behind them, if there are any: which of [`USUAL`] are in CHUNKS.
+    Box<[u8]>,
+);
+
+/// The types of nearly all chunks of a peer, about each of which it is asked. The first is bit 0.
+const USUAL: [u8; 2] = [chunk::DATA, chunk::SACK];
 
 impl KeyVector {
     /// Our own, with a fresh Random Number: these chunks are to be authenticated, by one of these algorithms.
@@ -56,9 +58,9 @@ impl KeyVector {
         if self.get(kind).is_some() {
             return Ok(false);
         }
-        let mut all = Vec::with_capacity(self.bytes.len() + 4 + value.len());
+        let mut all = Vec::with_capacity(self.bytes().len() + 4 + value.len() + 1);
         let later = self.items().take_while(|(k, _)| *k < kind).fold(0, |at, (_, v)| at + 4 + v.len());
-        let (before, behind) = self.bytes.split_at_checked(later).unwrap_or((&self.bytes, &[]));
+        let (before, behind) = self.bytes().split_at_checked(later).unwrap_or((self.bytes(), &[]));
         all.extend_from_slice(before);
         push(&mut all, kind, value.iter().copied());
         all.extend_from_slice(behind);
@@ -66,18 +68,15 @@ impl KeyVector {
         Ok(true)
     }
 
-    fn of(parameters: Vec<u8>) -> Self {
-        let all = Self { bytes: parameters.into_boxed_slice(), low: 0 };
-        let low = all.get(kind::CHUNKS).unwrap_or(&[]).iter().filter(|kind| **kind < 64).fold(0, |low, kind| low | 1 << kind);
-        Self { low, ..all }
+    fn of(mut parameters: Vec<u8>) -> Self {
+        let list = items(&parameters).find(|(k, _)| *k == kind::CHUNKS).map_or(&[][..], |(_, v)| v);
+        let usual = (0..).zip(USUAL).filter(|(_, kind)| list.contains(kind)).fold(0, |bits, (at, _)| bits | 1 << at);
+        parameters.push(usual);
+        Self(parameters.into_boxed_slice())
     }
 
     fn items(&self) -> impl Iterator<Item = (u16, &[u8])> {
-        let mut r = Reader::new(&self.bytes);
-        core::iter::from_fn(move || {
-            let (kind, len) = (r.u16()?, r.u16()?);
-            Some((kind, r.take(usize::from(len).checked_sub(4)?)?))
-        })
+        items(self.bytes())
     }
 
     fn get(&self, kind: u16) -> Option<&[u8]> {
@@ -86,12 +85,12 @@ impl KeyVector {
 
     /// The bytes that go into the association shared key.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.0.split_last().map_or(&[], |(_, parameters)| parameters)
     }
 
     /// Whether nothing was said.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.0.is_empty()
     }
 
     /// Whether chunks can be authenticated with this side: it gave a Random Number, and an algorithm that we have.
@@ -116,9 +115,9 @@ impl KeyVector {
     /// Whether this side takes a chunk of this type only if it is authenticated. Types that must not be listed count as not listed
     /// (section 3.2).
     pub(crate) fn requires(&self, chunk: u8) -> bool {
-        let listed = match chunk {
-            0..64 => self.low & 1 << chunk != 0,
-            _ => self.get(kind::CHUNKS).is_some_and(|list| list.contains(&chunk)),
+        let listed = match USUAL.iter().position(|usual| *usual == chunk) {
+            Some(at) => self.0.last().is_some_and(|bits| bits & 1 << at != 0),
+            None => self.get(kind::CHUNKS).is_some_and(|list| list.contains(&chunk)),
         };
         listed && may_be_authenticated(chunk)
     }
@@ -147,6 +146,15 @@ impl fmt::Debug for KeyVector {
             .field("hmacs", &self.hmacs().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
+}
+
+/// Parameters without padding.
+fn items(parameters: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut r = Reader::new(parameters);
+    core::iter::from_fn(move || {
+        let (kind, len) = (r.u16()?, r.u16()?);
+        Some((kind, r.take(usize::from(len).checked_sub(4)?)?))
+    })
 }
 
 /// Appends a parameter without padding; what is read and what we say is shorter than 64 KiB.
@@ -178,7 +186,7 @@ mod tests {
             [Param::HmacAlgo(&hmacs), Param::Chunks(&[0, 6, 10]), Param::Random(&RANDOM), Param::Random(&[8; 32]), Param::EcnCapable];
         let mut v = KeyVector::default();
         assert!(!v.is_usable() && v.is_empty());
-        list.iter().for_each(|p| assert!(v.read(p).unwrap()));
+        list.iter().for_each(|p| assert!(v.read(p).is_ok()));
         let expected = [&[0x80, 2, 0, 36], RANDOM.as_slice(), &[0x80, 3, 0, 7, 0, 6, 10], &[0x80, 4, 0, 8], &hmacs].concat();
         assert_eq!(v.bytes(), expected);
         assert!(v.is_usable() && v.lists(HmacId::Sha1) && v.hmac() == Some(HmacId::Sha256));
