@@ -265,7 +265,8 @@ impl Secret {
     fn fresh(entropy: &mut dyn Entropy) -> Self {
         // HMAC wants keys as long as a block of its hash; a shorter one is filled up with zeros (RFC 2104 section 2).
         let mut key = Zeroizing::new([0; BLOCK_LEN]);
-        entropy.fill_secret(&mut key[..SECRET_LEN]);
+        let (secret, _) = key.split_at_mut(SECRET_LEN);
+        entropy.fill_secret(secret);
         Self(Hmac::new((&*key).into()))
     }
 
