@@ -25,8 +25,7 @@ fn heartbeat(info: usize) -> Vec<u8> {
     p.extend_from_slice(&[0, 1]);
     p.extend_from_slice(&(len - 4).to_be_bytes());
     p.extend((0..info).map(|i| u8::try_from(i % 251).unwrap()));
-    let crc = crc32c::crc32c(&p);
-    p[8..12].copy_from_slice(&crc.to_le_bytes());
+    crate::wire::checksum::seal(&mut p);
     p
 }
 

@@ -1,16 +1,30 @@
 //! CRC32c of a packet (RFC 9260 section 6.8 and Appendix A).
 
+use crc_fast::CrcAlgorithm::Crc32Iscsi;
+use crc_fast::{Digest, checksum};
+
 /// The checksum of `packet` with its checksum field (bytes 8 to 11) taken as zero, as a number.
 ///
 /// On the wire it stands least significant byte first: the bits of each byte are reflected, and so is their order.
 #[must_use]
 pub fn crc32c(packet: &[u8]) -> u32 {
     let Some((head, rest)) = packet.split_first_chunk::<12>() else {
-        return crc32c::crc32c(packet.get(..8).unwrap_or(packet));
+        return narrow(checksum(Crc32Iscsi, packet.get(..8).unwrap_or(packet)));
     };
     let mut head = *head;
     head[8..].fill(0);
-    crc32c::crc32c_append(crc32c::crc32c(&head), rest)
+    let mut digest = Digest::new(Crc32Iscsi);
+    digest.update(&head);
+    digest.update(rest);
+    narrow(digest.finalize())
+}
+
+/// The crate has checksums of up to 64 bits.
+const fn narrow(checksum: u64) -> u32 {
+    #[allow(clippy::cast_possible_truncation, reason = "this one has 32")]
+    {
+        checksum as u32
+    }
 }
 
 /// What the checksum of a packet to be sent is.
@@ -44,7 +58,7 @@ pub fn seal(packet: &mut [u8]) {
     // In one pass, which is cheaper than going around the field.
     let Some(field) = packet.get_mut(8..12) else { return };
     field.fill(0);
-    let crc = crc32c::crc32c(packet);
+    let crc = narrow(checksum(Crc32Iscsi, packet));
     if let Some(field) = packet.get_mut(8..12) {
         field.copy_from_slice(&crc.to_le_bytes());
     }
