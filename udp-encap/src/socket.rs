@@ -25,6 +25,9 @@ pub(crate) const BUFFER_BYTES: usize = 4 << 20;
 pub(crate) const MAX_ERRORS: usize = 256;
 /// Longest train whose datagrams are given to the kernel one by one: with one system call where there is one for many.
 pub(crate) const TRAIN_APART: usize = 64;
+/// Longest train asked for where the kernel cuts it: so many packets of an Ethernet's 1,500 bytes fit into the 64 KiB of one call. A
+/// longer one would take two calls, and come as two trains.
+const TRAIN_CUT: usize = 44;
 /// How often both families are tried at a common free port.
 const FREE_PORT_ATTEMPTS: usize = 16;
 
@@ -151,7 +154,7 @@ impl Family {
     fn max_segments(&self) -> usize {
         match self.segments_cut() {
             1 => TRAIN_APART,
-            cut => cut,
+            cut => cut.min(TRAIN_CUT),
         }
     }
 
