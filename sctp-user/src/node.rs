@@ -21,7 +21,8 @@ pub trait Node {
     /// Appends the next packet, or a train of at most `max_segments` equal packets, to `buf`.
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit>;
 
-    /// When [`Node::handle_timeout`] wants to be called next.
+    /// When [`Node::handle_timeout`] wants to be called next, as of the last time that [`Node::poll_transmit`] was drained. It may be
+    /// earlier than anything is to be done, but not later.
     fn poll_timeout(&self) -> Option<Time>;
 
     /// The host's own addresses changed.

@@ -52,6 +52,34 @@ impl Time {
     }
 }
 
+/// The earliest of many times, of which each may be none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Earliest(
+    /// The far future stands for none: nothing waits for it.
+    Time,
+);
+
+impl Earliest {
+    /// Of none.
+    pub(crate) const fn new() -> Self {
+        Self(Time::MAX)
+    }
+
+    /// Of one more.
+    pub(crate) fn note(&mut self, at: Option<Time>) {
+        if let Some(at) = at
+            && at < self.0
+        {
+            self.0 = at;
+        }
+    }
+
+    /// Which it is.
+    pub(crate) fn get(self) -> Option<Time> {
+        (self.0 < Time::MAX).then_some(self.0)
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
 

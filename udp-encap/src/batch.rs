@@ -19,7 +19,7 @@ const SLOT: usize = 65_536;
 const COPY_LIMIT: usize = 16_384;
 /// Slots offered to the kernel while little comes: preparing all of them costs more than the one train that they get. Else it is
 /// twice what came last, or all if that was all that was offered.
-const FEW: usize = 4;
+const FEW: usize = 2;
 /// Size of the blocks that small trains are copied into.
 const BLOCK: usize = 65_536;
 /// Most bytes of a train, as of one that the kernel joins.
@@ -108,26 +108,38 @@ impl RecvBatch {
         self.ready.is_empty()
     }
 
-    /// Reads one batch from a socket.
-    pub(crate) fn fill(&mut self, state: &UdpSocketState, socket: UdpSockRef<'_>) -> io::Result<Filled> {
+    /// Reads one batch from a socket. `join`: equal datagrams of one sender become a train; those of raw sockets cannot, for on IPv4 each
+    /// begins with a header that is taken off.
+    pub(crate) fn fill(&mut self, state: &UdpSocketState, socket: UdpSockRef<'_>, join: bool) -> io::Result<Filled> {
         let wanted = self.wanted;
-        let result = {
-            let mut slots = self.slots.iter_mut().take(wanted);
-            let mut iov: [IoSliceMut<'_>; BATCH_SIZE] =
-                std::array::from_fn(|_| IoSliceMut::new(slots.next().map_or(&mut [][..], |slot| &mut slot.reclaim()[..])));
-            state.recv(socket, iov.get_mut(..wanted).unwrap_or_default(), &mut self.meta)
-        };
+        let result = if wanted <= FEW { self.read::<FEW>(state, socket) } else { self.read::<BATCH_SIZE>(state, socket) };
         let filled = result.as_ref().map_or(0, |n| *n);
         let before = self.ready.len();
-        for i in 0..filled {
-            self.take_in(i);
-        }
-        self.hand_out_open();
+        self.take_all(filled, join);
         // Elsewhere a read may bring less than there is.
         let whole = cfg!(any(target_os = "linux", target_os = "android"));
         let more = filled >= if whole { wanted } else { 1 };
         self.wanted = if more { BATCH_SIZE } else { filled.saturating_mul(2).clamp(FEW.min(BATCH_SIZE), BATCH_SIZE) };
         result.map(|_| Filled { trains: self.ready.len().saturating_sub(before), more })
+    }
+
+    /// Offers as many slots as are wanted, at most `N`.
+    fn read<const N: usize>(&mut self, state: &UdpSocketState, socket: UdpSockRef<'_>) -> io::Result<usize> {
+        let wanted = self.wanted;
+        let mut slots = self.slots.iter_mut().take(wanted);
+        let mut iov: [IoSliceMut<'_>; N] =
+            std::array::from_fn(|_| IoSliceMut::new(slots.next().map_or(&mut [][..], |slot| &mut slot.reclaim()[..])));
+        state.recv(socket, iov.get_mut(..wanted).unwrap_or_default(), &mut self.meta)
+    }
+
+    fn take_all(&mut self, filled: usize, join: bool) {
+        for i in 0..filled {
+            self.take_in(i);
+            if !join {
+                self.hand_out_open();
+            }
+        }
+        self.hand_out_open();
     }
 
     fn take_in(&mut self, i: usize) {
@@ -200,13 +212,15 @@ mod tests {
         // Another mark is another train.
         batch.meta[1].ecn = Some(quinn_udp::EcnCodepoint::Ce);
         batch.meta[2].ecn = Some(quinn_udp::EcnCodepoint::Ce);
-        (0..sizes.len()).for_each(|i| batch.take_in(i));
-        batch.hand_out_open();
+        batch.take_all(sizes.len(), true);
         let trains: Vec<_> = core::iter::from_fn(|| batch.pop()).collect();
         let lengths: Vec<_> = trains.iter().map(|t| (t.stride, t.bytes.len())).collect();
         assert_eq!(lengths, [(100, 100), (100, 140), (100, 200), (120, 127)], "a short one ends a train, a longer one begins one");
         let order: Vec<_> = trains.iter().flat_map(|t| t.packets().map(|p| usize::from(p[0])).collect::<Vec<_>>()).collect();
         assert_eq!(order, [0, 1, 2, 3, 4, 5, 6]);
+        batch.take_all(sizes.len(), false);
+        let apart: Vec<_> = core::iter::from_fn(|| batch.pop()).map(|t| (t.stride, t.bytes.len())).collect();
+        assert_eq!(apart, sizes.map(|size| (size, size)), "packets of raw sockets stay apart");
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl RawSocket {
     pub fn recv(&mut self, buffers: &mut RecvBatch, mut sink: impl FnMut(Received)) -> io::Result<usize> {
         let v4 = self.addr.is_ipv4();
         for _ in 0..MAX_ERRORS {
-            match buffers.fill(&self.state, UdpSockRef::from(&self.socket)) {
+            match buffers.fill(&self.state, UdpSockRef::from(&self.socket), false) {
                 Ok(filled) if filled.trains == 0 => {}
                 Ok(filled) => {
                     while let Some(received) = buffers.pop() {

@@ -379,6 +379,11 @@ impl UdpEncap {
         }
     }
 
+    /// Whether [`UdpEncap::recv_ready`] or [`UdpEncap::take_error`] may have something.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.errors.is_empty() || self.families().any(|family| family.readable || family.erred)
+    }
+
     /// Like [`UdpEncap::recv`], from the sockets only that events told of. A read that comes back short has emptied its socket, and
     /// whatever comes later makes an event of its own: nothing is read in vain to learn what is known.
     pub(crate) fn recv_ready(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
@@ -386,7 +391,7 @@ impl UdpEncap {
         let order = if self.v6_first { [&mut self.v6, &mut self.v4] } else { [&mut self.v4, &mut self.v6] };
         for family in order.into_iter().flatten().filter(|family| family.readable) {
             for _ in 0..MAX_ERRORS {
-                match batch.fill(&family.state, UdpSockRef::from(&family.socket)) {
+                match batch.fill(&family.state, UdpSockRef::from(&family.socket), true) {
                     Ok(filled) => {
                         family.readable = filled.more;
                         if filled.trains > 0 {

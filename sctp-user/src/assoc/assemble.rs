@@ -8,6 +8,7 @@ use super::ext::{Extensions, PartialReliability};
 use super::path::{HEARTBEAT_TLV_LEN, HeartbeatKind, PathId, source};
 use super::rx::Rx;
 use super::state::State;
+use super::tx::Plan;
 use crate::event::PathState;
 use crate::net::{Ecn, Transmit};
 use crate::num::Vtag;
@@ -22,6 +23,24 @@ struct Way {
     source: Option<IpAddr>,
 }
 
+/// What there is to send next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Occasion {
+    /// Where the next packet goes.
+    way: Way,
+    /// The path that DATA may leave by now, and which.
+    data: Option<(PathId, Plan)>,
+}
+
+/// What came of a turn to transmit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Turn {
+    /// A packet or a train that was built.
+    pub(crate) transmit: Option<Transmit>,
+    /// Whether nothing more may be sent now.
+    pub(crate) over: bool,
+}
+
 /// A packet that was built.
 #[derive(Clone, Copy, Debug)]
 struct Built {
@@ -31,39 +50,58 @@ struct Built {
 
 impl Association {
     /// Appends the next packet to `buf`, or a train of at most `max_segments` packets of which only the last may be shorter.
-    /// `None` when nothing may be sent now.
-    pub(crate) fn poll_transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let Self { core, ext } = self;
-        if core.state == State::Closed {
-            return None;
+    pub(crate) fn poll_transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Turn {
+        let mut turn = Turn { transmit: None, over: true };
+        if self.core.state == State::Closed {
+            return turn;
         }
+        if !self.is_silent() {
+            turn = self.transmit(ctx, max_segments, buf);
+        }
+        if turn.over {
+            self.core.tx.end_opportunities(ctx.now, &mut self.core.paths);
+        }
+        turn
+    }
+
+    /// Whether there is nothing to say, which is seen at a glance: so most turns end, and those that follow a single SACK begin.
+    fn is_silent(&self) -> bool {
+        let Self { core, ext } = self;
+        core.control.is_empty()
+            && core.tx.is_silent()
+            && !core.rx.as_ref().is_some_and(Rx::sack_due)
+            && !ext.is_waiting()
+            && !core.paths.may_be_probed()
+    }
+
+    fn transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Turn {
+        let Self { core, ext } = self;
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
         core.prune(ctx);
         ext.advance(core, ctx);
         let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
-            if let Some(probe) = core.probe_packet(ctx, ext, buf) {
-                return Some(probe);
-            }
-            core.tx.end_opportunities(ctx.now, &mut core.paths);
-            return None;
+            let probe = core.probe_packet(ctx, ext, buf);
+            return Turn { transmit: probe, over: probe.is_none() };
         };
         core.tell_abandoned(ctx);
         let path = way.path;
         let mut last = first;
         let mut segments = 1;
+        let mut over = self.is_silent();
+        let Self { core, ext } = self;
         // An oversized packet goes alone, to be fragmented by IP; equal ones go out in one system call.
         // A control chunk may be longer than the first packet, and ends a train.
         // All packets of a train have the same ECN mark.
-        while last == first
-            && first <= limit
-            && segments < max_segments
-            && core.next_control().is_none()
-            && core.next_way(ctx) == Some(way)
-            && !core.tx.is_oversized_next(path, &core.paths)
-            && core.is_markable(ctx, ext, way) == ecn.is_some()
-        {
-            let Some(built) = core.next_packet(ctx, ext, way, first, buf) else { break };
+        while !over && last == first && first <= limit && segments < max_segments && core.next_control().is_none() {
+            let Some(next) = core.next_occasion(ctx) else {
+                over = !ext.is_waiting() && !core.paths.may_be_probed();
+                break;
+            };
+            if next.way != way || core.tx.is_oversized_next(path, &core.paths) || core.is_markable(ext, next) != ecn.is_some() {
+                break;
+            }
+            let Some(built) = core.next_packet(ctx, ext, next, first, buf) else { break };
             core.tell_abandoned(ctx);
             last = built.len;
             segments += 1;
@@ -71,7 +109,7 @@ impl Association {
         if first <= limit {
             core.paths.on_data_sent(path, first);
         }
-        let p = core.paths.get(path)?;
+        let Some(p) = core.paths.get(path) else { return Turn { transmit: None, over: true } };
         let transmit = Transmit {
             size: buf.len() - start,
             segment_size: (segments > 1).then_some(first),
@@ -81,30 +119,34 @@ impl Association {
             ..p.transmit()
         };
         core.count_transmit(path, &transmit);
-        Some(transmit)
+        Turn { transmit: Some(transmit), over }
     }
 }
 
 impl Core {
     /// Builds the first packet of a train: where it goes, how long packets there may be, and how long it is.
     fn first_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, buf: &mut Vec<u8>) -> Option<(Way, usize, Built)> {
-        let way = self.next_way(ctx)?;
-        let limit = self.paths.get(way.path)?.max_packet();
-        Some((way, limit, self.next_packet(ctx, ext, way, limit, buf)?))
+        let next = self.next_occasion(ctx)?;
+        let limit = self.paths.get(next.way.path)?.max_packet();
+        Some((next.way, limit, self.next_packet(ctx, ext, next, limit, buf)?))
     }
 
-    /// Where the next packet goes, if there is one.
-    fn next_way(&self, ctx: &Context<'_>) -> Option<Way> {
-        if let Some(c) = self.next_control() {
-            return Some(self.way_of(c));
-        }
-        if self.rx.as_ref().is_some_and(Rx::sack_due) && !self.is_stranded(self.sack_path()) {
-            return Some(self.settled(self.sack_path()));
-        }
-        if self.forward_due() && !self.is_stranded(self.paths.data_path()) {
-            return Some(self.settled(self.paths.data_path()));
-        }
-        self.data_path(ctx).map(|path| self.settled(path))
+    /// What the next packet is for, and where it goes, if there is one.
+    fn next_occasion(&self, ctx: &Context<'_>) -> Option<Occasion> {
+        let data = self.data_path(ctx);
+        let way = if let Some(c) = self.next_control() {
+            self.way_of(c)
+        } else if self.rx.as_ref().is_some_and(Rx::sack_due)
+            && let path = self.sack_path()
+            && !self.is_stranded(path)
+        {
+            self.settled(path)
+        } else if self.forward_due() && !self.is_stranded(self.paths.data_path()) {
+            self.settled(self.paths.data_path())
+        } else {
+            self.settled(data?.0)
+        };
+        Some(Occasion { way, data })
     }
 
     /// The first control chunk that can go. One whose path none of our addresses reaches waits, but holds up no other.
@@ -158,10 +200,12 @@ impl Core {
     }
 
     /// The path that DATA may leave by now.
-    fn data_path(&self, ctx: &Context<'_>) -> Option<PathId> {
+    fn data_path(&self, ctx: &Context<'_>) -> Option<(PathId, Plan)> {
         // In COOKIE-ECHOED, DATA only rides behind the COOKIE ECHO.
-        let may = self.state.sends_data() && self.state != State::CookieEchoed;
-        may.then(|| self.tx.wants_to_send(ctx.now, &self.paths)).flatten().filter(|path| !self.is_stranded(*path))
+        if !self.state.sends_data() || self.state == State::CookieEchoed {
+            return None;
+        }
+        self.tx.next_data(ctx.now, &self.paths).filter(|(path, _)| !self.is_stranded(*path))
     }
 
     /// Whether a FORWARD TSN is to be sent: as DATA, but never with a COOKIE ECHO.
@@ -170,18 +214,25 @@ impl Core {
     }
 
     /// Whether the next packet has new DATA and nothing else, so that it may say that it is ECN-capable.
-    fn is_markable(&self, ctx: &Context<'_>, ext: &Extensions, way: Way) -> bool {
+    fn is_markable(&self, ext: &Extensions, Occasion { way, data }: Occasion) -> bool {
         ext.ecn.is_some_and(|e| !e.has_answer())
-            && self.data_path(ctx) == Some(way.path)
+            && data.is_some_and(|(path, _)| path == way.path)
             && !self.rx.as_ref().is_some_and(Rx::sack_pending)
             && !self.forward_due()
             && self.tx.sends_only_new(&self.paths)
     }
 
     /// Builds one packet of at most `limit` bytes, unless a single control chunk is longer.
-    fn next_packet(&mut self, ctx: &mut Context<'_>, ext: &mut Extensions, way: Way, limit: usize, buf: &mut Vec<u8>) -> Option<Built> {
+    fn next_packet(
+        &mut self,
+        ctx: &mut Context<'_>,
+        ext: &mut Extensions,
+        Occasion { way, data }: Occasion,
+        limit: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Built> {
         let path = way.path;
-        if self.control.front() == Some(&Control::Init) {
+        if matches!(self.control.front(), Some(Control::Init)) {
             self.control.pop_front();
             self.counters.out_ctrl_chunks += 1;
             return Some(Built { len: self.init_packet(limit, buf), ecn: None });
@@ -189,12 +240,14 @@ impl Core {
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let mut pkt = PacketWriter::new(buf, header, limit);
         pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(self)));
-        let echoes = self.control.front() == Some(&Control::CookieEcho);
-        self.put_control(ctx, way, &mut pkt);
-        let data = if echoes { self.tx.wants_to_send(ctx.now, &self.paths) } else { self.data_path(ctx) } == Some(path);
+        let echoes = matches!(self.control.front(), Some(Control::CookieEcho));
+        if !self.control.is_empty() {
+            self.put_control(ctx, way, &mut pkt);
+        }
+        let data = if echoes { self.tx.next_data(ctx.now, &self.paths) } else { data };
         // What is not HEARTBEAT leaves from the source that the path was confirmed with, or not at all (section 5.4).
         let settled = self.is_confirmed(path) && !self.is_stranded(path) && way == self.settled(path);
-        let data = data && settled;
+        let data = data.filter(|(id, _)| settled && *id == path);
         // Retransmissions and probes of a closed window are not ECN-capable (RFC 3168 sections 6.1.5 and 6.1.6).
         let markable = ext.ecn.is_some() && !echoes && self.tx.sends_only_new(&self.paths);
         let mut marked = false;
@@ -202,13 +255,13 @@ impl Core {
             PartialReliability::emit(self, ctx.now, &mut pkt);
         }
         if settled {
-            self.put_sack(ext, path, data, &mut pkt);
+            self.put_sack(ext, path, data.is_some(), &mut pkt);
         }
-        if data {
+        if let Some((_, plan)) = data {
             if let Some(ecn) = &mut ext.ecn {
                 ecn.emit_with_data(&mut self.counters, &mut pkt);
             }
-            let chunks = self.tx.fill(ctx.now, path, &mut self.paths, &mut pkt);
+            let chunks = self.tx.fill(ctx.now, (path, plan), &mut self.paths, &mut pkt);
             self.counters.out_data_packs += u64::from(chunks > 0);
             marked = markable && chunks > 0;
         }

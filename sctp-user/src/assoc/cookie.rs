@@ -22,6 +22,10 @@ use crate::wire::cursor::{Reader, Writer};
 pub const MAX_ADDRS: usize = 64;
 /// Number of the layout below; another one's cookies are nobody's. What extensions add goes behind what is there, under a new number.
 const LAYOUT: u16 = 2;
+/// Length of the secret that they are signed by, in bytes.
+const SECRET_LEN: usize = 32;
+/// Length of a block of the hash in bytes.
+const BLOCK_LEN: usize = 64;
 /// Length of the signature in bytes.
 const MAC_LEN: usize = 32;
 /// The longest Cookie Preservative that is granted (RFC 9260 section 5.2.6 leaves the bound to us).
@@ -182,8 +186,8 @@ fn decode_addr(r: &mut Reader<'_>) -> Option<IpAddr> {
 
 /// Signs and checks cookies under a secret that rotates; cookies of the secret before it are still accepted.
 pub struct CookieJar {
-    current: Zeroizing<[u8; 32]>,
-    previous: Option<Zeroizing<[u8; 32]>>,
+    current: Secret,
+    previous: Option<Secret>,
     rotated: Time,
     /// The longest life of any cookie sealed so far: endpoints may differ, and a secret must outlive them all.
     longest: Duration,
@@ -198,7 +202,7 @@ impl fmt::Debug for CookieJar {
 impl CookieJar {
     /// A jar with a fresh secret.
     pub fn new(now: Time, entropy: &mut dyn Entropy) -> Self {
-        Self { current: fresh_key(entropy), previous: None, rotated: now, longest: Duration::from_secs(60) }
+        Self { current: Secret::fresh(entropy), previous: None, rotated: now, longest: Duration::from_secs(60) }
     }
 
     /// How long a cookie with Valid.Cookie.Life `life` may live if its peer asks for `preservative` more.
@@ -211,7 +215,7 @@ impl CookieJar {
     pub fn seal(&mut self, now: Time, entropy: &mut dyn Entropy, cookie: &StateCookie) -> Vec<u8> {
         self.longest = self.longest.max(cookie.life);
         if now - self.rotated >= self.longest + MAX_PRESERVATIVE {
-            self.previous = Some(core::mem::replace(&mut self.current, fresh_key(entropy)));
+            self.previous = Some(core::mem::replace(&mut self.current, Secret::fresh(entropy)));
             self.rotated = now;
         }
         let mut contents = Vec::with_capacity(128);
@@ -221,9 +225,8 @@ impl CookieJar {
         w.u16(LAYOUT);
         w.u16(u16::try_from(contents.len()).unwrap_or(0));
         w.bytes(&contents);
-        if let Some(mac) = mac(&self.current, &bytes) {
-            bytes.extend_from_slice(&mac.finalize().into_bytes());
-        }
+        let mac = self.current.mac(&bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&mac);
         bytes
     }
 
@@ -234,8 +237,8 @@ impl CookieJar {
     pub fn open(&self, now: Time, bytes: &[u8]) -> Result<StateCookie, (CookieError, Option<Box<StateCookie>>)> {
         let forged = (CookieError::Forged, None);
         let Some((body, tag)) = bytes.split_last_chunk::<MAC_LEN>() else { return Err(forged) };
-        let right = |key: &[u8; 32]| mac(key, body).is_some_and(|m| m.verify_slice(tag).is_ok());
-        if !right(&self.current) && !self.previous.as_deref().is_some_and(right) {
+        let right = |secret: &Secret| secret.mac(body).verify_slice(tag).is_ok();
+        if !right(&self.current) && !self.previous.as_ref().is_some_and(right) {
             return Err(forged);
         }
         // Signed or not, it is read as strictly as anything that comes from outside.
@@ -255,17 +258,23 @@ fn contents(body: &[u8]) -> Option<&[u8]> {
     (layout == LAYOUT && len == r.rest().len()).then(|| r.rest())
 }
 
-fn fresh_key(entropy: &mut dyn Entropy) -> Zeroizing<[u8; 32]> {
-    let mut key = Zeroizing::new([0; 32]);
-    entropy.fill_secret(key.as_mut_slice());
-    key
-}
+/// A secret, as an HMAC that has its key taken in already, which is as much work as half a cookie. The state is wiped when it is dropped.
+struct Secret(Hmac<Sha256>);
 
-fn mac(key: &[u8; 32], body: &[u8]) -> Option<Hmac<Sha256>> {
-    // HMAC takes keys of any length, so there is always one.
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
-    mac.update(body);
-    Some(mac)
+impl Secret {
+    fn fresh(entropy: &mut dyn Entropy) -> Self {
+        // HMAC wants keys as long as a block of its hash; a shorter one is filled up with zeros (RFC 2104 section 2).
+        let mut key = Zeroizing::new([0; BLOCK_LEN]);
+        let (secret, _) = key.split_at_mut(SECRET_LEN);
+        entropy.fill_secret(secret);
+        Self(Hmac::new((&*key).into()))
+    }
+
+    fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(body);
+        mac
+    }
 }
 
 #[cfg(test)]

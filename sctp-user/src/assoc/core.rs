@@ -26,7 +26,7 @@ use crate::net::{Channel, Transmit, scoped};
 use crate::num::{Ppid, Ssn, StreamId, Tsn, Vtag};
 use crate::stack::AssocStatus;
 use crate::stats::AssocStats;
-use crate::time::Time;
+use crate::time::{Earliest, Time};
 
 /// Most control chunks that wait for transmission; answers beyond are dropped, the peer asks again.
 const MAX_CONTROL: usize = 64;
@@ -200,6 +200,8 @@ pub(crate) struct Core {
     pub(crate) buffer_reduced: bool,
     /// Whether the stack has it in its queue of associations to transmit.
     pub(crate) queued: bool,
+    /// What the stack has among its deadlines for it: no later than its own deadline, while that is.
+    pub(crate) alarm: Option<Time>,
 }
 
 impl Core {
@@ -256,6 +258,7 @@ impl Core {
             notices: 0,
             buffer_reduced: false,
             queued: false,
+            alarm: None,
             cfg,
         }
     }
@@ -353,7 +356,7 @@ impl Core {
 
     /// The next message, or part of one.
     pub(crate) fn recv(&mut self) -> Option<Message> {
-        let message = self.rx.as_mut().and_then(Rx::pop);
+        let message = self.rx.as_mut().filter(|rx| !rx.is_empty()).and_then(Rx::pop);
         if message.is_none() {
             self.readable = false;
         }
@@ -387,10 +390,10 @@ impl Core {
 
     /// The user is told of the messages that were given up; answers whether there were any.
     fn report_abandoned(&mut self) -> bool {
-        let abandoned = self.tx.take_abandoned();
-        if abandoned.is_empty() {
+        if !self.tx.has_abandoned() {
             return false;
         }
+        let abandoned = self.tx.take_abandoned();
         self.events.extend(abandoned.into_iter().map(Event::from));
         if self.tx.is_writable_again() {
             self.events.push_back(Event::Writable);
@@ -482,20 +485,21 @@ impl Core {
         self.peer_port == port && same_udp && path.is_some_and(|p| here(p.addr))
     }
 
-    /// When the timers of the core want to be served.
-    pub(crate) fn next_deadline(&self) -> Option<Time> {
-        if self.state == State::Closed {
-            return None;
-        }
+    /// Tells when the timers of the core want to be served.
+    pub(crate) fn note_deadlines(&self, next: &mut Earliest) {
         let sack = self.rx.as_ref().and_then(Rx::sack_deadline);
-        let t3 = self.paths.next_t3().map(|(at, _)| at);
-        let heartbeat = self
-            .state
-            .sends_heartbeats()
-            .then(|| self.paths.iter().flat_map(|(_, p)| [p.heartbeat.deadline(), p.pmtu_deadline()]).flatten().min())
-            .flatten();
         let trial = self.trial.as_ref().and_then(|t| t.deadline());
-        [self.timers.next(), trial, sack, t3, heartbeat, self.tx.release()].into_iter().flatten().min()
+        self.timers.note_all(next);
+        next.note(sack);
+        next.note(trial);
+        next.note(self.tx.release());
+        for (_, p) in self.paths.iter() {
+            next.note(p.t3);
+            if self.state.sends_heartbeats() {
+                p.heartbeat.note_deadlines(next);
+                next.note(p.pmtu_deadline());
+            }
+        }
     }
 
     /// The peer's addresses with its SCTP port, the primary path's first.

@@ -26,6 +26,16 @@ pub(super) struct Arrival<'a> {
     pub(super) after_asconf: bool,
 }
 
+/// The lowest TSN of a packet, if it has any.
+#[derive(Clone, Copy, Default, Debug)]
+struct Lowest(Option<Tsn>);
+
+impl Lowest {
+    fn note(&mut self, tsn: Tsn) {
+        self.0 = Some(self.0.filter(|lowest| lowest.before(tsn)).unwrap_or(tsn));
+    }
+}
+
 /// Whether a packet may touch the association.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Admission {
@@ -89,12 +99,12 @@ impl Association {
         let was_waiting = core.state == State::ShutdownSent;
         core.complaints.next_packet();
         core.count_packet(from, bytes.len());
-        let alone = packet.chunks().nth(1).is_none();
-        let mut lowest: Option<Tsn> = None;
+        let alone = || packet.chunks().nth(1).is_none();
+        let mut lowest = Lowest::default();
         for raw in packet.chunks().skip(skip) {
             let Ok(raw) = raw else { break };
             // RFC 9260 section 6.10: these are never bundled, so the packet is not to be trusted.
-            if !alone && matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) {
+            if matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) && !alone() {
                 break;
             }
             match gate.enter(ext.auth.as_mut(), core, ctx, bytes, &raw) {
@@ -102,11 +112,17 @@ impl Association {
                 Entry::Skip => continue,
                 Entry::Stop => break,
             }
-            // Most chunks are user data, which concerns no extension and opens nothing: they need not pass by all that follows.
-            if raw.kind == kind::DATA && from.is_some() {
-                let Some(data) = Data::decode(&raw) else { break };
-                lowest = Some(lowest.filter(|lowest| lowest.before(data.tsn)).unwrap_or(data.tsn));
-                core.on_data(ctx.now, &data, bytes);
+            // Most chunks are DATA and SACK, which concern no extension and open nothing: they need not pass by all that follows.
+            if from.is_some() && matches!(raw.kind, kind::DATA | kind::SACK) {
+                if raw.kind == kind::DATA {
+                    let Some(data) = Data::decode(&raw) else { break };
+                    lowest.note(data.tsn);
+                    core.on_data(ctx.now, &data, bytes);
+                } else {
+                    let Some(sack) = Sack::decode(&raw) else { break };
+                    core.counters.in_ctrl_chunks += 1;
+                    core.on_sack(ctx, &sack);
+                }
                 if core.state == State::Closed {
                     break;
                 }
@@ -124,9 +140,7 @@ impl Association {
                 break;
             };
             match &chunk {
-                Chunk::Data(Data { tsn, .. }) | Chunk::IData(IData { tsn, .. }) => {
-                    lowest = Some(lowest.filter(|lowest| lowest.before(*tsn)).unwrap_or(*tsn));
-                }
+                Chunk::Data(Data { tsn, .. }) | Chunk::IData(IData { tsn, .. }) => lowest.note(*tsn),
                 _ => core.counters.in_ctrl_chunks += 1,
             }
             if from.is_none() && !matches!(raw.kind, kind::AUTH | kind::ASCONF) {
@@ -160,6 +174,7 @@ impl Association {
                 break;
             }
         }
+        let Lowest(lowest) = lowest;
         core.counters.in_data_packs += u64::from(lowest.is_some());
         if let Some(lowest) = lowest.filter(|_| core.state != State::Closed) {
             ext.on_data_packet(core, lowest, meta.ecn);
@@ -248,7 +263,7 @@ impl Core {
     fn after_data(&mut self, ctx: &mut Context<'_>, path: PathId) {
         // A duplicate may mean that SACKs do not arrive by that path (section 6.4).
         let vary = core::mem::take(&mut self.duplicate) && self.reply_path == path;
-        self.reply_path = self.paths.other(path).filter(|_| vary).unwrap_or(path);
+        self.reply_path = vary.then(|| self.paths.other(path)).flatten().unwrap_or(path);
         if self.state.receives_data()
             && let Some(rx) = &mut self.rx
         {

@@ -34,7 +34,7 @@ pub(crate) use self::dispatch::Admission;
 pub(crate) use self::ext::{Extensions, Gate, Goal, Rejection, Terms, What, verify_auth};
 pub(crate) use self::streams::Streams;
 pub(crate) use self::trial::Trial;
-use crate::time::Time;
+use crate::time::{Earliest, Time};
 
 /// An association: what RFC 9260 needs, and its extensions, which may take the former whole.
 #[derive(Debug)]
@@ -49,7 +49,10 @@ impl Association {
         if self.core.state == state::State::Closed {
             return None;
         }
-        [self.core.next_deadline(), self.ext.next_deadline()].into_iter().flatten().min()
+        let mut next = Earliest::new();
+        self.core.note_deadlines(&mut next);
+        self.ext.note_deadlines(&mut next);
+        next.get()
     }
 
     /// Whether packets to `ip` belong to the association: it is our end, or will be, or was until just now.

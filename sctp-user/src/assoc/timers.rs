@@ -1,6 +1,6 @@
 //! The timers of an association that belong to no path.
 
-use crate::time::Time;
+use crate::time::{Earliest, Time};
 
 /// A timer of the association; T3-rtx and the heartbeat timer belong to the paths, the SACK timer to the receive side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,9 +71,9 @@ impl TimerTable {
         }
     }
 
-    /// The earliest expiry.
-    pub(crate) fn next(&self) -> Option<Time> {
-        self.at.iter().flatten().min().copied()
+    /// Tells when they expire.
+    pub(crate) fn note_all(&self, next: &mut Earliest) {
+        self.at.iter().for_each(|at| next.note(*at));
     }
 
     /// Takes a timer that has expired, in a fixed order.

@@ -82,14 +82,15 @@ impl<N: Node> Handle<N> {
         self.shared.wait(timeout, |state, now| f(&mut state.node, now))
     }
 
-    /// As [`Self::wait`]. If a packet or two brought the answer and `may_owe` agrees, the acknowledgement is left to the next call.
-    pub(super) fn wait_owing<T>(
+    /// As [`Self::wait`] for an `f` that only reads. If a packet or two brought the answer and `may_owe` agrees, the
+    /// acknowledgement is left to the next call.
+    pub(super) fn wait_reading<T>(
         &self,
         timeout: Option<Duration>,
         mut f: impl FnMut(&mut N, Time) -> Option<T>,
         may_owe: impl Fn(&mut N, &T) -> bool,
     ) -> io::Result<Option<T>> {
-        self.shared.wait_owing(timeout, |state, now| f(&mut state.node, now), may_owe)
+        self.shared.wait_reading(timeout, |state, now| f(&mut state.node, now), may_owe)
     }
 
     /// Claims an SCTP port among the processes that share the UDP port; 0 claims a free one from 49152 to 65535.

@@ -125,12 +125,12 @@ impl Lower {
     }
 
     /// Remembers that a socket has something to do.
-    pub(super) fn note_ready(&mut self, event: &Event) {
+    pub(super) fn note_ready(&mut self, event: &Event, now: Time) {
         let Token(token) = event.token();
         match (token / TRANSPORTS).checked_sub(1) {
             Some(i) => {
                 if let Some(transport) = self.transports_mut().nth(i) {
-                    transport.note_ready(event);
+                    transport.note_ready(event, now);
                 }
             }
             None if token >= LISTENERS => self.listeners.note_ready(token - LISTENERS),
@@ -176,8 +176,8 @@ impl Lower {
         progress
     }
 
-    /// Sends what the node has to say, until it falls silent or a socket has no room for more.
-    pub(super) fn flush<N: Node>(&mut self, node: &mut N, now: Time) {
+    /// Sends what the node has to say, until it falls silent or a socket has no room for more; whether it fell silent.
+    pub(super) fn flush<N: Node>(&mut self, node: &mut N, now: Time) -> bool {
         let clock = self.clock;
         let capture = &mut self.capture;
         let mut full = false;
@@ -193,6 +193,7 @@ impl Lower {
             full = self.send(now, &transmit, &buf);
         }
         self.buf = buf;
+        !full
     }
 
     /// Sends, or keeps until there is room; whether the node should not be asked for more at present.

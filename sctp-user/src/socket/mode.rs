@@ -81,7 +81,7 @@ impl Mode {
             let id = out.as_ref().ok().and_then(&of);
             id.is_some_and(|id| node.sack_may_ride(id))
         };
-        handle.wait_owing(self.patience(Direction::Read), f, may_owe)?.unwrap_or_else(|| Err(errno::would_block()))
+        handle.wait_reading(self.patience(Direction::Read), f, may_owe)?.unwrap_or_else(|| Err(errno::would_block()))
     }
 }
 

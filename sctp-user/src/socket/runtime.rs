@@ -71,6 +71,8 @@ pub(super) struct State<N> {
     due: Time,
     /// Whether input is left that no event will announce again.
     more: bool,
+    /// The node has said that it has nothing to send, and nobody has touched it since.
+    silent: bool,
     /// Threads that wait on the condition variable.
     waiters: usize,
     lead: Lead,
@@ -118,6 +120,7 @@ impl<N: Node> Shared<N> {
             planned: Time::ZERO,
             due: Time::ZERO,
             more: true,
+            silent: false,
             waiters: 0,
             lead: Lead::new(thread),
             claimers: Vec::new(),
@@ -174,15 +177,27 @@ impl<N: Node> Shared<N> {
 
     /// Looks, and looks again whenever something happened, until `f` answers or `timeout` passes.
     pub(super) fn wait<T>(&self, timeout: Option<Duration>, f: impl FnMut(&mut State<N>, Time) -> Option<T>) -> io::Result<Option<T>> {
-        self.wait_owing(timeout, f, |_, _| false)
+        self.wait_as(timeout, false, f, |_, _| false)
     }
 
-    /// As [`Self::wait`]. If nothing but a plain packet or two came when the caller itself polled, which brought the answer, and `may_owe` agrees, what
+    /// As [`Self::wait`] for an `f` that only reads: as long as it does not answer, it leaves nothing to send.
+    ///
+    /// If nothing but a plain packet or two came when the caller itself polled, which brought the answer, and `may_owe` agrees, what
     /// is to be sent because of it is left to the next call: an acknowledgement then rides with the user's answer. If there is a
     /// thread it comes to send it soon.
-    pub(super) fn wait_owing<T>(
+    pub(super) fn wait_reading<T>(
         &self,
         timeout: Option<Duration>,
+        f: impl FnMut(&mut State<N>, Time) -> Option<T>,
+        may_owe: impl Fn(&mut N, &T) -> bool,
+    ) -> io::Result<Option<T>> {
+        self.wait_as(timeout, true, f, may_owe)
+    }
+
+    fn wait_as<T>(
+        &self,
+        timeout: Option<Duration>,
+        reads: bool,
         mut f: impl FnMut(&mut State<N>, Time) -> Option<T>,
         may_owe: impl Fn(&mut N, &T) -> bool,
     ) -> io::Result<Option<T>> {
@@ -193,14 +208,19 @@ impl<N: Node> Shared<N> {
         let (mut led, mut plain) = (false, false);
         let out = loop {
             let mut out = f(&mut state, now);
-            let owes = plain && out.as_ref().is_some_and(|out| may_owe(&mut state.node, out));
-            if !owes {
-                self.settle(&mut state, now);
+            state.silent &= reads && out.is_none();
+            if plain && out.as_ref().is_some_and(|out| may_owe(&mut state.node, out)) {
+                break out;
             }
-            if out.is_none() {
-                // Sending may be what it waits for.
-                out = f(&mut state, now);
+            if !state.silent {
                 self.settle(&mut state, now);
+                if out.is_none() {
+                    // Sending may be what it waits for.
+                    out = f(&mut state, now);
+                    if !reads || out.is_some() {
+                        self.settle(&mut state, now);
+                    }
+                }
             }
             if out.is_some() {
                 break out;
@@ -281,7 +301,7 @@ impl<N: Node> Shared<N> {
     /// Sends what the node has to say, and wakes whoever polls if it would sleep past the next deadline.
     fn settle(&self, state: &mut State<N>, now: Time) {
         self.releases.take(|port| state.lower.release(port));
-        state.lower.flush(&mut state.node, now);
+        state.silent = state.lower.flush(&mut state.node, now);
         // Nobody polls most of the time when a caller leads: it looks at the deadlines when it polls again.
         if state.planned > Time::ZERO {
             let next = state.next_deadline();
@@ -339,10 +359,10 @@ impl<N: Node> Shared<N> {
         self.let_callers_pass();
         let mut state = self.lock()?;
         // From here on nobody needs to wake us: the next turn asks for the deadline anew.
-        state.planned = Time::ZERO;
+        (state.planned, state.silent) = (Time::ZERO, false);
         let State { node, lower, more, .. } = &mut *state;
         for event in poller.events.iter().filter(|e| e.token() != WATCH) {
-            lower.note_ready(event);
+            lower.note_ready(event, now);
         }
         let mut turned = Turned { now, acted: false, plain: false };
         if let Some(changed) = looked {

@@ -41,7 +41,10 @@ impl Assoc<'_> {
         let core = &mut self.stack.assocs.get_mut(self.id)?.core;
         let message = core.recv();
         if core.state != State::Closed {
-            self.stack.touch_after_message(self.id);
+            // Nothing read, nothing changed.
+            if message.is_some() {
+                self.stack.touch_after_message(self.id);
+            }
         } else if message.is_none() && !self.stack.events.iter().any(|(_, id, _)| *id == self.id) {
             self.stack.forget(self.id);
         }

@@ -1,4 +1,4 @@
-//! Deadlines of many things, one each, in the order of time.
+//! Deadlines of many things, one each, in the order of time: for what is built on a stack, which has alarms of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 

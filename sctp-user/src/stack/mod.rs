@@ -3,9 +3,12 @@
 //! # Contract
 //! Time never goes backwards. After one or more calls that take `now` (a whole received batch, then), drain
 //! [`Node::poll_transmit`], then [`Stack::poll_event`], then read [`Node::poll_timeout`]. Nothing is emitted eagerly: packets are
-//! built in `poll_transmit`, so several calls before a drain are fine and let chunks share packets.
+//! built in `poll_transmit`, so several calls before a drain are fine and let chunks share packets. What changes timers is such a call,
+//! and the drain behind it is what `poll_timeout` goes by: it may answer a time too late for what was not drained, and in any case may
+//! answer one that is too early, at which nothing happens.
 
 mod addresses;
+mod alarms;
 mod arena;
 mod assoc;
 pub mod deadline;
@@ -30,9 +33,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::alarms::Alarms;
 use self::arena::Arena;
 pub use self::assoc::Assoc;
-use self::deadline::DeadlineSet;
 use self::limiter::Limiter;
 use self::lookup::{Key, Lookup};
 use self::ports::Ports;
@@ -89,7 +92,7 @@ pub struct Stack {
     assocs: Arena,
     lookup: Lookup,
     cookies: CookieJar,
-    deadlines: DeadlineSet<AssocId>,
+    alarms: Alarms,
     /// Associations that may have something to send, each at most once.
     sending: VecDeque<AssocId>,
     /// At most [`MAX_REPLIES`], and one more for each association that ends.
@@ -120,7 +123,7 @@ impl Stack {
             assocs: Arena::default(),
             lookup: Lookup::new(&mut *entropy),
             cookies: CookieJar::new(Time::ZERO, &mut *entropy),
-            deadlines: DeadlineSet::default(),
+            alarms: Alarms::default(),
             sending: VecDeque::new(),
             replies: VecDeque::new(),
             spare_events: VecDeque::new(),
@@ -271,13 +274,13 @@ impl Stack {
 
     /// Drops an association that is lost, with the messages that nobody read. A living one is aborted in silence.
     pub fn forget(&mut self, id: AssocId) {
-        let Some(a) = self.assocs.remove(id) else { return };
+        let Some(mut a) = self.assocs.remove(id) else { return };
+        self.alarms.cancel(id, &mut a.core.alarm);
         self.leave_addresses(&a);
         self.retired.add(&a.core.stats());
         if a.core.unnoticed {
             self.ports.noticed(a.core.ep);
         }
-        self.deadlines.set(id, None);
     }
 
     /// Counters since the start. This visits every association: for reports, not for each packet.
@@ -302,9 +305,7 @@ impl Stack {
     fn with_assoc<R>(&mut self, now: Time, id: AssocId, f: impl FnOnce(&mut Association, &mut Context<'_>) -> R) -> Option<R> {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
         let a = self.assocs.get_mut(id)?;
-        if a.core.events.capacity() == 0 {
-            core::mem::swap(&mut a.core.events, &mut self.spare_events);
-        }
+        exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
         Some(f(a, &mut ctx))
     }
 
@@ -314,28 +315,36 @@ impl Stack {
         let Some(a) = self.assocs.get_mut(id) else { return };
         a.ext.settle(&mut a.core);
         a.core.settle_paths();
-        let farewell = a.take_farewell();
-        self.pass_on_events(id);
-        let Some(a) = self.assocs.get_mut(id) else { return };
-        let core = &mut a.core;
-        let closed = core.state == State::Closed;
-        if !closed && !core.queued {
-            core.queued = true;
+        let closed = a.core.state == State::Closed;
+        if !closed && !core::mem::replace(&mut a.core.queued, true) {
             self.sending.push_back(id);
         }
-        if closed {
-            self.deadlines.set(id, None);
-        }
+        let farewell = a.take_farewell();
+        self.pass_on_events(id);
         if let Some((transmit, packet)) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.
             self.replies.push_back(Reply::new(transmit, Bytes::from(packet)));
         }
-        if closed && let Some(a) = self.assocs.get(id) {
-            let keys = keys_of(&a.core);
-            for key in keys {
-                self.lookup.remove(&key, id);
-            }
+        if closed {
+            self.bury(id);
         }
+    }
+
+    /// An association has ended: nothing finds or wakes it any more.
+    fn bury(&mut self, id: AssocId) {
+        let Some(a) = self.assocs.get_mut(id) else { return };
+        self.alarms.cancel(id, &mut a.core.alarm);
+        for key in keys_of(&a.core) {
+            self.lookup.remove(&key, id);
+        }
+    }
+
+    fn transmit_reply(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let reply = self.replies.pop_front()?;
+        buf.extend_from_slice(&reply.packet);
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += reply.packet.len() as u64;
+        Some(reply.transmit)
     }
 
     /// After a message was handed in or read, which changes nothing that [`Self::touch`] has to look after if the association is
@@ -350,8 +359,8 @@ impl Stack {
     /// Takes what an association wants to tell the user.
     fn pass_on_events(&mut self, id: AssocId) {
         let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
-        let ep = core.ep;
         if !core.events.is_empty() {
+            let ep = core.ep;
             core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
             for e in core.events.drain(..) {
                 count_event(&mut self.counters, &e);
@@ -366,9 +375,7 @@ impl Stack {
                 self.events.push_back((ep, id, e));
             }
         }
-        if self.spare_events.capacity() == 0 {
-            core::mem::swap(&mut core.events, &mut self.spare_events);
-        }
+        exchange_if_unallocated(&mut self.spare_events, &mut core.events);
     }
 
     /// Enters all addresses of an association into the lookup table.
@@ -393,9 +400,12 @@ impl Stack {
 
     /// If the driver came back much later than it was asked to, timers that expired meanwhile run once more before they count.
     fn notice_clock_jump(&mut self, now: Time) {
-        if self.deadlines.next().is_none_or(|due| now - due < CLOCK_JUMP) {
-            return;
+        if self.alarms.next().is_some_and(|due| now - due >= CLOCK_JUMP) {
+            self.forgive(now);
         }
+    }
+
+    fn forgive(&mut self, now: Time) {
         tracing::debug!(%now, "the clock jumped: timers start anew");
         for id in self.assocs.ids() {
             self.with_assoc(now, id, |a, _| {
@@ -410,6 +420,12 @@ impl Stack {
 impl Node for Stack {
     fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
         self.notice_clock_jump(now);
+        if train.stride >= train.bytes.len() && !train.bytes.is_empty() {
+            // A packet alone, as most acknowledgements and small messages come: nothing to cut.
+            self.handle_datagram(now, meta, train.bytes);
+            self.counters.largest_train_in = self.counters.largest_train_in.max(1);
+            return;
+        }
         let mut packets = 0;
         for packet in train.packets() {
             self.handle_datagram(now, meta, packet);
@@ -425,44 +441,56 @@ impl Node for Stack {
     fn handle_timeout(&mut self, now: Time) {
         self.notice_clock_jump(now);
         // Each association once: a timer that were due again at once must not keep the others waiting.
-        let expired: Vec<_> = core::iter::from_fn(|| self.deadlines.pop_expired(now)).collect();
+        let expired: Vec<_> = core::iter::from_fn(|| self.alarms.pop_expired(now)).collect();
         for id in expired {
-            self.with_assoc(now, id, |a, ctx| a.on_timeout(ctx));
-            self.touch(id);
-            let deadline = self.assocs.get(id).and_then(Association::next_deadline);
-            self.deadlines.set(id, deadline);
+            let Some(a) = self.assocs.get_mut(id) else { continue };
+            a.core.alarm = None;
+            if a.next_deadline().is_some_and(|at| at <= now) {
+                self.with_assoc(now, id, |a, ctx| a.on_timeout(ctx));
+                self.touch(id);
+            }
+            if let Some(a) = self.assocs.get_mut(id) {
+                set_alarm(&mut self.alarms, id, a);
+            }
         }
     }
 
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        if let Some(reply) = self.replies.pop_front() {
-            buf.extend_from_slice(&reply.packet);
-            self.counters.packets_out += 1;
-            self.counters.bytes_out += reply.packet.len() as u64;
-            return Some(reply.transmit);
+        if !self.replies.is_empty() {
+            return self.transmit_reply(buf);
         }
         while let Some(id) = self.sending.front().copied() {
-            let sent = self.with_assoc(now, id, |a, ctx| a.poll_transmit(ctx, max_segments, buf)).flatten();
+            let Some(a) = self.assocs.get_mut(id) else {
+                self.sending.pop_front();
+                continue;
+            };
+            exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
+            let turn = a.poll_transmit(&mut Context { now, entropy: &mut *self.entropy }, max_segments, buf);
             // Messages may be given up when their turn has come.
-            self.pass_on_events(id);
-            if let Some(transmit) = sent {
+            let silent = a.core.events.is_empty();
+            if silent {
+                exchange_if_unallocated(&mut self.spare_events, &mut a.core.events);
+            }
+            if turn.over {
+                self.sending.pop_front();
+                a.core.queued = false;
+                a.core.rest();
+                set_alarm(&mut self.alarms, id, a);
+            }
+            if !silent {
+                self.pass_on_events(id);
+            }
+            if let Some(transmit) = turn.transmit {
                 self.counters.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
                 self.counters.bytes_out += transmit.size as u64;
                 return Some(transmit);
-            }
-            self.sending.pop_front();
-            if let Some(a) = self.assocs.get_mut(id) {
-                a.core.queued = false;
-                a.core.rest();
-                let deadline = a.next_deadline();
-                self.deadlines.set(id, deadline);
             }
         }
         None
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        self.deadlines.next()
+        self.alarms.next()
     }
 
     fn handle_addresses(&mut self, now: Time, change: AddrChange) {
@@ -479,6 +507,19 @@ impl Node for Stack {
                 self.touch(id);
             }
         }
+    }
+}
+
+/// An association has had its turn to transmit, or its timers were served: its alarm is for what comes next.
+fn set_alarm(alarms: &mut Alarms, id: AssocId, a: &mut Association) {
+    let (deadline, lazy) = (a.next_deadline(), a.core.state == State::Established);
+    alarms.follow(id, &mut a.core.alarm, deadline, lazy);
+}
+
+/// Gives `borrower` the memory of `lender`, if it has none itself.
+fn exchange_if_unallocated(borrower: &mut VecDeque<Event>, lender: &mut VecDeque<Event>) {
+    if borrower.capacity() == 0 {
+        core::mem::swap(borrower, lender);
     }
 }
 

@@ -5,6 +5,7 @@ use super::reconfig_test::{T, reset, stream};
 use super::*;
 use crate::error::ReconfigError;
 use crate::event::ReconfigOutcome::Performed;
+use crate::time::Earliest;
 use crate::wire::chunk::{Reconfig, ReconfigParam as P, ReconfigParams, ReconfigResult as R, StreamList};
 use crate::wire::{Chunk, CommonHeader, Packet, PacketWriter, Param};
 
@@ -73,7 +74,11 @@ fn the_timer_backs_off() {
         t.p.a.stack.handle_timeout(t.p.now);
     }
     assert_eq!(sent, [0, 1, 3, 7]);
-    let timer = |s: &Stack, id| s.assocs.get(id).unwrap().ext.next_deadline();
+    let timer = |s: &Stack, id| {
+        let mut next = Earliest::new();
+        s.assocs.get(id).unwrap().ext.note_deadlines(&mut next);
+        next.get()
+    };
     assert!(timer(&t.p.a.stack, t.a).is_some());
     // Answers alone start no timer, and the last one stops it.
     t.p.now = t.p.a.stack.poll_timeout().unwrap();

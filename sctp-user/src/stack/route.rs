@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::responder::key_of;
-use super::{Stack, keys_of};
+use super::{Stack, exchange_if_unallocated, keys_of};
 use crate::assoc::state::State;
-use crate::assoc::{Admission, Association};
+use crate::assoc::{Admission, Association, Context};
 use crate::net::Meta;
 use crate::num::Vtag;
 use crate::time::Time;
-use crate::wire::chunk::kind;
+use crate::wire::chunk::{Data, Sack, kind};
 use crate::wire::{Chunk, Packet, PacketError, checksum};
 
 impl Stack {
@@ -70,21 +70,27 @@ impl Stack {
             }
         }
         let mut found = self.lookup.of_packet(&key_of(meta, packet.header));
-        match first.decode() {
+        // Most begin with one of these, which belong to an association, or to none; there is nothing to be told from what they hold.
+        let usual = match first.kind {
+            kind::DATA => Data::decode(&first).is_some(),
+            kind::SACK => Sack::decode(&first).is_some(),
+            _ => false,
+        };
+        match if usual { Ok(None) } else { first.decode().map(Some) } {
             // Section 6.10: an INIT that is not alone is discarded with its packet.
-            Ok(Chunk::Init(init)) => {
+            Ok(Some(Chunk::Init(init))) => {
                 if auth.is_none() && chunks.next().is_none() {
                     self.on_init(now, meta, packet, &init);
                 }
                 return;
             }
-            Ok(Chunk::CookieEcho(echo)) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
+            Ok(Some(Chunk::CookieEcho(echo))) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
             // Section 8.5.1 A: tag 0 is for INIT alone.
             Ok(_) if packet.header.vtag == Vtag::ZERO => {
                 self.counters.bad_tags += 1;
                 return;
             }
-            Ok(Chunk::InitAck(ack)) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
+            Ok(Some(Chunk::InitAck(ack))) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
             Ok(_) => {}
             Err(_) => return,
         }
@@ -93,16 +99,18 @@ impl Stack {
         }
         // The owner of an address that the peer only listed knows nothing of the association, and says so (section 8.4).
         let stranger = first.kind == kind::ABORT && first.flags & 1 != 0 && found.is_some_and(|id| !self.owns(id, meta.src));
-        let admission = found.and_then(|id| self.assocs.get(id)).map(|a| match a.core.state {
+        let holder = found.and_then(|id| self.assocs.get_mut(id).map(|a| (id, a)));
+        let admission = holder.as_ref().map(|(_, a)| match a.core.state {
             State::Closed => Admission::OutOfTheBlue,
             _ if stranger => Admission::Discard,
             _ if !a.is_local(now, meta.dst) => Admission::OutOfTheBlue,
             _ => a.core.admit(packet.header, &first),
         });
-        match (found, admission) {
-            (Some(id), Some(Admission::Accept)) => {
-                let opening = self.assocs.get(id).filter(|a| a.core.state == State::CookieWait).map(|a| keys_of(&a.core));
-                self.with_assoc(now, id, |a, ctx| a.on_packet(ctx, meta, bytes, packet));
+        match (holder, admission) {
+            (Some((id, a)), Some(Admission::Accept)) => {
+                let opening = (a.core.state == State::CookieWait).then(|| keys_of(&a.core));
+                exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
+                a.on_packet(&mut Context { now, entropy: &mut *self.entropy }, meta, bytes, packet);
                 if let Some(before) = opening {
                     // An INIT ACK may have listed further addresses, or not listed what the user gave.
                     for key in before {

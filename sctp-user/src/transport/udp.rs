@@ -88,6 +88,11 @@ impl UdpTransport {
         Ok(Self { port, claims: Vec::new(), next_ticket: 0, outbox: Outbox::default(), clock })
     }
 
+    /// What the shared port calls the time.
+    fn instant(&self, now: Time) -> Instant {
+        self.clock.instant(now).unwrap_or_else(Instant::now)
+    }
+
     pub(crate) fn local_port(&self) -> u16 {
         self.port.udp_port()
     }
@@ -176,15 +181,15 @@ impl Transport for UdpTransport {
         self.port.register(registry.try_clone()?, Token(first))
     }
 
-    fn note_ready(&mut self, event: &Event) {
+    fn note_ready(&mut self, event: &Event, now: Time) {
         if self.port.owns(event.token()) {
-            self.port.handle_event(event, Instant::now());
+            self.port.handle_event(event, self.instant(now));
         }
     }
 
     /// Looks after the shared port, too.
-    fn receive(&mut self, _now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool {
-        let now = Instant::now();
+    fn receive(&mut self, now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool {
+        let now = self.instant(now);
         if self.port.next_deadline().is_some_and(|at| at <= now) {
             self.port.handle_timeout(now);
         }

@@ -211,11 +211,11 @@ impl<'a> PacketWriter<'a> {
     /// Begins a packet of at most `max` bytes (common header included) behind what `buf` holds.
     pub fn new(buf: &'a mut Vec<u8>, header: CommonHeader, max: usize) -> Self {
         let start = buf.len();
-        let mut w = Writer::new(buf);
-        w.u16(header.src_port);
-        w.u16(header.dst_port);
-        w.u32(header.vtag.0);
-        w.u32(0);
+        let mut bytes = [0; COMMON_HEADER_LEN];
+        bytes[..2].copy_from_slice(&header.src_port.to_be_bytes());
+        bytes[2..4].copy_from_slice(&header.dst_port.to_be_bytes());
+        bytes[4..8].copy_from_slice(&header.vtag.0.to_be_bytes());
+        buf.extend_from_slice(&bytes);
         Self { buf, start, max, guard: None, checksum: ChecksumMode::Crc32c, checked: false }
     }
 

@@ -156,6 +156,10 @@ impl Conns {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
+    }
+
     /// The readable connections that are strangers' or not.
     pub(super) fn readable(&self, strangers: bool) -> Vec<usize> {
         let stranger = |conn: &Conn| matches!(conn.kind, Kind::Stranger { .. });

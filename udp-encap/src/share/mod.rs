@@ -323,6 +323,9 @@ impl SharedPort {
             if let Some(incoming) = self.incoming.pop_front() {
                 return Ok(Some(incoming));
             }
+            if self.is_idle() {
+                return Ok(None);
+            }
             let mut progress = self.pump(now);
             if matches!(self.state, State::Reader(_)) && self.incoming.is_empty() {
                 progress |= self.receive(now)?;
@@ -332,6 +335,14 @@ impl SharedPort {
             }
         }
         Ok(Some(self.incoming.pop_front().unwrap_or(Incoming::Busy)))
+    }
+
+    /// Whether it is plain that there is nothing: no other process is connected or knocks, and the UDP sockets were read empty. Most
+    /// reads bring a train or two, and are followed by a look that finds nothing.
+    fn is_idle(&self) -> bool {
+        let strangers = self.local.as_ref().is_some_and(|local| local.accept) || !self.conns.is_empty();
+        let alone = matches!(&self.state, State::Reader(reader) if reader.alone());
+        alone && !strangers && self.batch.is_empty() && !self.udp.is_ready()
     }
 
     /// Sends a datagram or a train, straight from this process. See [`UdpEncap::send`].

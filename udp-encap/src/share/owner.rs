@@ -57,7 +57,7 @@ impl Reader {
         Self { beaten: now, quiet_until: now, answered: BTreeSet::new(), links: BTreeMap::new(), expected: BTreeMap::new() }
     }
 
-    fn alone(&self) -> bool {
+    pub(super) fn alone(&self) -> bool {
         self.links.is_empty() && self.expected.is_empty()
     }
 

@@ -30,7 +30,7 @@ use super::path::source;
 use super::state::State;
 use crate::config::AssocConfig;
 use crate::num::Tsn;
-use crate::time::Time;
+use crate::time::{Earliest, Time};
 use crate::wire::Chunk;
 use crate::wire::chunk::kind;
 
@@ -129,6 +129,11 @@ impl Extensions {
         }
     }
 
+    /// Whether [`Self::advance`] may have something to do.
+    pub(in crate::assoc) fn is_waiting(&self) -> bool {
+        self.reconfig.as_ref().and_then(LazyReconfig::used).is_some_and(Reconfig::is_busy)
+    }
+
     /// TSNs may have begun anew, and who keeps some has to forget them.
     fn settle_tsns(&mut self) {
         if self.reconfig.as_mut().and_then(LazyReconfig::used_mut).is_some_and(Reconfig::take_renumbered)
@@ -152,11 +157,10 @@ impl Extensions {
         }
     }
 
-    /// When [`Self::on_timeout`] wants to be called.
-    pub(crate) fn next_deadline(&self) -> Option<Time> {
-        let asconf = self.asconf.as_ref().and_then(|a| a.next_deadline());
-        let reconfig = self.reconfig.as_ref().and_then(LazyReconfig::used).and_then(Reconfig::next_deadline);
-        [asconf, reconfig].into_iter().flatten().min()
+    /// Tells when [`Self::on_timeout`] wants to be called.
+    pub(crate) fn note_deadlines(&self, next: &mut Earliest) {
+        next.note(self.asconf.as_ref().and_then(|a| a.next_deadline()));
+        next.note(self.reconfig.as_ref().and_then(LazyReconfig::used).and_then(Reconfig::next_deadline));
     }
 
     /// Serves the timers of extensions that have expired.

@@ -158,10 +158,12 @@ impl Terms {
     /// # Errors
     /// The peer breaks the protocol: the association is to be aborted.
     pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<(), &'static str> {
-        self.auth.read(param)?;
+        let before = self.capabilities;
         let c = &mut self.capabilities;
-        // Whether it is listed among the extensions matters not: without these parameters there are no keys.
-        c.auth = self.auth.is_usable();
+        if self.auth.read(param)? {
+            // Whether it is listed among the extensions matters not: without these parameters there are no keys.
+            c.auth = self.auth.is_usable();
+        }
         match param {
             Param::EcnCapable => c.ecn = true,
             Param::ZeroChecksum(method) => {
@@ -182,7 +184,9 @@ impl Terms {
             }
             _ => {}
         }
-        self.listed = self.capabilities.chunk_types();
+        if self.capabilities != before {
+            self.listed = self.capabilities.chunk_types();
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use super::PathId;
 use crate::entropy::Entropy;
 use crate::stack::HeartbeatAnswer;
-use crate::time::Time;
+use crate::time::{Earliest, Time};
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param;
 
@@ -103,10 +103,17 @@ impl Heartbeat {
         self.due = Some(now + interval + jitter);
     }
 
-    /// When [`Self::on_overdue`] or a periodic HEARTBEAT is to be asked for.
+    /// Tells when [`Self::on_overdue`] or a periodic HEARTBEAT is to be asked for.
+    pub(crate) fn note_deadlines(&self, next: &mut Earliest) {
+        next.note(self.due);
+        self.probes.iter().for_each(|p| next.note(p.overdue));
+    }
+
+    /// The first of these times.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let overdue = self.probes.iter().filter_map(|p| p.overdue).min();
-        self.due.into_iter().chain(overdue).min()
+        let mut next = Earliest::new();
+        self.note_deadlines(&mut next);
+        next.get()
     }
 
     /// What is overdue or due at `now` gets another `grace`.

@@ -14,6 +14,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
+use self::mtu::Room;
 use self::pmtu::Pmtu;
 pub(crate) use self::rtt::RttEstimator;
 pub(crate) use self::state::Limits;
@@ -107,8 +108,8 @@ pub(crate) struct Path {
     told: (PathState, bool),
     /// Whether the address is known to belong to the peer (RFC 9260 section 5.4).
     pub(crate) confirmed: bool,
-    /// Path MTU in bytes, IP header included: what the search came to, as congestion control was told.
-    mtu: usize,
+    /// What fits, as congestion control was told.
+    room: Room,
     /// The search for it.
     pmtu: Pmtu,
     /// DSCP of packets on this path.
@@ -139,7 +140,7 @@ impl Path {
     /// A path to `addr` of which nothing is known yet: active, unconfirmed.
     pub(crate) fn new(cfg: &AssocConfig, now: Time, addr: IpAddr, local: Option<IpAddr>, channel: Channel) -> Self {
         let pmtu = Pmtu::new(cfg, addr);
-        let pmdcs = chunk_room(pmtu.size(), addr, channel);
+        let room = Room::of(pmtu.size(), addr, channel);
         Self {
             addr,
             link: 0,
@@ -149,7 +150,7 @@ impl Path {
             stranded: false,
             rtt: configure::estimator(cfg),
             rto: cfg.rto_initial,
-            cc: cc::new(cfg, pmdcs, addr.is_ipv6()),
+            cc: cc::new(cfg, room.chunks(), addr.is_ipv6()),
             rate: RateSampler::default(),
             in_flight: 0,
             outstanding: 0,
@@ -157,7 +158,7 @@ impl Path {
             limits: Limits::of(cfg),
             told: (PathState::Unconfirmed, false),
             confirmed: false,
-            mtu: pmtu.size(),
+            room,
             pmtu,
             dscp: cfg.dscp,
             flow_label: cfg.flow_label,
@@ -180,7 +181,7 @@ impl Path {
 
     /// Path MTU in bytes, IP header included.
     pub(crate) fn mtu(&self) -> usize {
-        self.mtu
+        self.room.mtu()
     }
 
     /// Longest SCTP packet in bytes, common header included, that fits the path MTU.
@@ -190,7 +191,7 @@ impl Path {
 
     /// PMDCS: room for chunks in a packet, in bytes; a multiple of four.
     pub(crate) fn pmdcs(&self) -> usize {
-        chunk_room(self.mtu, self.addr, self.channel)
+        self.room.chunks()
     }
 
     /// Takes in a measurement of the round-trip time; ends the back-off.
@@ -297,6 +298,7 @@ impl Path {
     pub(crate) fn set_channel(&mut self, channel: Channel) {
         let before = self.pmdcs();
         self.channel = channel;
+        self.room = Room::of(self.mtu(), self.addr, channel);
         if self.pmdcs() != before {
             self.cc.on_mtu(self.pmdcs());
         }
@@ -435,12 +437,6 @@ impl Path {
         }
         self.heartbeat.forgive(now, self.rto);
     }
-}
-
-/// Room for chunks in a packet of `mtu` bytes to `addr`: without IP header, encapsulation and common header.
-fn chunk_room(mtu: usize, addr: IpAddr, channel: Channel) -> usize {
-    // Even a nonsensical MTU leaves room for one small chunk.
-    mtu.saturating_sub(mtu::lower_headers(addr, channel) + COMMON_HEADER_LEN).max(64) & !3
 }
 
 /// All paths of an association.

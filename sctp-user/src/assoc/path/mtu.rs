@@ -4,28 +4,63 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use super::pmtu::Pmtu;
-use super::{HeartbeatInfo, Path, PathId, Paths, chunk_room};
+use super::{HeartbeatInfo, Path, PathId, Paths};
 use crate::config::AssocConfig;
 use crate::net::Channel;
 use crate::time::Time;
 use crate::wire::packet::COMMON_HEADER_LEN;
 
+/// What fits into a packet on a path; it is asked for many times for each. None is longer than 64 KiB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Room {
+    mtu: u32,
+    chunks: u32,
+    /// What the layers below take of the MTU.
+    lower: u16,
+}
+
+impl Room {
+    /// In packets of `mtu` bytes, IP header included, to `addr`.
+    pub(super) fn of(mtu: usize, addr: IpAddr, channel: Channel) -> Self {
+        let lower = lower_headers(addr, channel);
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        // Even a nonsensical MTU leaves room for one small chunk.
+        let chunks = number(mtu.saturating_sub(usize::from(lower) + COMMON_HEADER_LEN).max(64)) & !3;
+        Self { mtu: number(mtu), chunks, lower }
+    }
+
+    /// The path MTU.
+    pub(super) fn mtu(self) -> usize {
+        self.mtu as usize
+    }
+
+    /// PMDCS.
+    pub(super) fn chunks(self) -> usize {
+        self.chunks as usize
+    }
+
+    /// Length of the IP packet that an SCTP packet of `len` bytes becomes.
+    fn with_lower(self, len: usize) -> usize {
+        len + usize::from(self.lower)
+    }
+}
+
 impl Path {
     /// Sets the path MTU as a search would.
     #[cfg(test)]
     pub(crate) fn set_mtu(&mut self, mtu: usize) {
-        self.mtu = mtu;
+        self.room = Room::of(mtu, self.addr, self.channel);
         self.cc.on_mtu(self.pmdcs());
     }
 
     /// Takes over what the search came to; answers the new path MTU if it changed.
     pub(crate) fn take_mtu(&mut self) -> Option<usize> {
-        if self.mtu == self.pmtu.size() {
+        if self.mtu() == self.pmtu.size() {
             return None;
         }
-        self.mtu = self.pmtu.size();
+        self.room = Room::of(self.pmtu.size(), self.addr, self.channel);
         self.cc.on_mtu(self.pmdcs());
-        Some(self.mtu)
+        Some(self.mtu())
     }
 
     /// The path MTU, if it is not searched for.
@@ -43,6 +78,11 @@ impl Path {
     /// Whether the search may send: the address is the peer's, and somebody seems to be there.
     fn may_probe(&self) -> bool {
         self.confirmed && !self.stranded && !self.has_failed()
+    }
+
+    /// Whether [`Path::send_probe`] may have one to send.
+    fn may_be_probed(&self) -> bool {
+        self.pmtu.may_be_due() && self.may_probe()
     }
 
     /// When [`Path::on_pmtu_timer`] is to be called.
@@ -64,7 +104,7 @@ impl Path {
         let nonce = nonce();
         self.pmtu.on_probe_sent(now, nonce, self.rto);
         self.stats.out_heartbeats += 1;
-        Some((HeartbeatInfo::new(id, nonce, now), COMMON_HEADER_LEN + chunk_room(size, self.addr, self.channel)))
+        Some((HeartbeatInfo::new(id, nonce, now), COMMON_HEADER_LEN + Room::of(size, self.addr, self.channel).chunks()))
     }
 
     /// A HEARTBEAT ACK came: if it answers a probe, the round-trip time, and where the probe had left from.
@@ -74,7 +114,7 @@ impl Path {
 
     /// A DATA chunk arrived that left in an SCTP packet of `len` bytes and was never sent again.
     pub(crate) fn on_data_arrived(&mut self, len: usize) {
-        self.pmtu.on_data_acked(len + lower_headers(self.addr, self.channel));
+        self.pmtu.on_data_acked(self.room.with_lower(len));
     }
 
     /// A validated report of a link that carries `mtu` bytes at most; whether anything came of it.
@@ -84,10 +124,15 @@ impl Path {
 }
 
 impl Paths {
+    /// Whether one of them may have a probe to send.
+    pub(crate) fn may_be_probed(&self) -> bool {
+        self.iter().any(|(_, p)| p.may_be_probed())
+    }
+
     /// DATA leaves on path `id` in an SCTP packet of `len` bytes that IP may not fragment.
     pub(crate) fn on_data_sent(&mut self, id: PathId, len: usize) {
         let Some(p) = self.get_mut(id) else { return };
-        p.pmtu.on_data_sent(len + lower_headers(p.addr, p.channel));
+        p.pmtu.on_data_sent(p.room.with_lower(len));
         let full = len + 4 > p.max_packet();
         if full && !p.pmtu.is_wanted() {
             self.iter_mut().for_each(|(_, p)| p.pmtu.want());
@@ -103,7 +148,7 @@ impl Paths {
 }
 
 /// Length of the headers below SCTP on packets to `addr`.
-pub(super) fn lower_headers(addr: IpAddr, channel: Channel) -> usize {
+fn lower_headers(addr: IpAddr, channel: Channel) -> u16 {
     let ip = if addr.is_ipv6() { 40 } else { 20 };
     match channel {
         Channel::Udp { .. } | Channel::Datagram { .. } => ip + 8,
@@ -135,7 +180,7 @@ mod tests {
     /// Sends the probe that is due; answers its size on IPv4 and what its HEARTBEAT carries.
     fn probe(p: &mut Path, now: Time) -> Option<(usize, HeartbeatInfo)> {
         let (info, len) = p.send_probe(now, PathId(0), || now.as_nanos() + 1)?;
-        Some((len + lower_headers(p.addr, p.channel), info))
+        Some((p.room.with_lower(len), info))
     }
 
     /// What is known of the path apart from its MTU.

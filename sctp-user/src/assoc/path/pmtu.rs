@@ -29,7 +29,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use crate::config::AssocConfig;
-use crate::time::Time;
+use crate::time::{Earliest, Time};
 
 /// MAX_PROBES: so many probes of one size are lost before it counts as too large.
 const MAX_PROBES: u32 = 3;
@@ -163,13 +163,20 @@ impl Pmtu {
 
     /// When [`Pmtu::on_timer`] is to be called.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let raise = self.raise_at.filter(|_| self.wanted);
-        self.probe.map(|p| p.expires).into_iter().chain(raise).min()
+        let mut next = Earliest::new();
+        next.note(self.probe.map(|p| p.expires));
+        next.note(self.raise_at.filter(|_| self.wanted));
+        next.get()
+    }
+
+    /// Whether [`Pmtu::due`] may have an answer.
+    pub(crate) fn may_be_due(&self) -> bool {
+        self.wanted && self.probe.is_none() && self.raise_at.is_none()
     }
 
     /// The size of the probe to send now, if one is due.
     pub(crate) fn due(&mut self, now: Time) -> Option<usize> {
-        if !self.wanted || self.probe.is_some() || self.raise_at.is_some() {
+        if !self.may_be_due() {
             return None;
         }
         if self.trying.is_none() {

@@ -171,6 +171,14 @@ impl Assembler {
         }
     }
 
+    /// Whether there is nothing to read, nor a part of anything, which of DATA is seen at a glance.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Data(r) => r.is_empty(),
+            Self::IData(_) => false,
+        }
+    }
+
     /// Messages that can be read.
     pub(super) fn ready(&self) -> &VecDeque<Message> {
         match self {

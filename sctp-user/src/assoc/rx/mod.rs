@@ -311,6 +311,11 @@ impl Rx {
         Some(message)
     }
 
+    /// Whether nothing is here, complete or not: what most calls of [`Self::pop`] find that follow the last message.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.assembler.is_empty()
+    }
+
     /// Whether [`Self::pop`] has something.
     pub(crate) fn has_message(&self) -> bool {
         match self.turn() {

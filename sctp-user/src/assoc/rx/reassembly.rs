@@ -240,6 +240,11 @@ impl Reassembly {
         Some(all)
     }
 
+    /// Whether there is nothing to read, nor a part of anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.ready.is_empty() && self.runs.is_empty()
+    }
+
     /// Messages that can be read.
     pub(crate) fn ready(&self) -> &VecDeque<Message> {
         &self.order.ready

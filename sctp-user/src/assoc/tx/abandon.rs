@@ -10,12 +10,17 @@ use crate::stats::Abandoned;
 use crate::time::Time;
 
 impl Tx {
-    /// Gives up what must not go any more of what would go next: to be asked before [`Self::wants_to_send`].
+    /// Gives up what must not go any more of what would go next: to be asked before [`Self::next_data`].
     pub(crate) fn prune(&mut self, now: Time, paths: &mut Paths) {
         while let Some(index) = self.out.first_marked().filter(|index| self.is_spent(now, *index)) {
             self.abandon(now, index, paths);
         }
         while self.abandon_expired_head(now, paths) {}
+    }
+
+    /// Whether [`Self::take_abandoned`] has any.
+    pub(crate) fn has_abandoned(&self) -> bool {
+        self.forward.past.as_ref().is_some_and(|p| !p.failed.is_empty())
     }
 
     /// The messages that were given up since the last call.

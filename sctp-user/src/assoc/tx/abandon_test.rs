@@ -139,7 +139,7 @@ fn a_lifetime_ends_in_the_queue_and_before_each_retransmission() {
     assert!(t.abandoned().is_empty());
     t.tx.begin_opportunity();
     t.tx.prune(at(2000), &mut t.paths);
-    assert_eq!((t.tx.wants_to_send(at(2000), &t.paths), t.abandoned()), (None, vec![(1, true)]));
+    assert_eq!((t.tx.next_data(at(2000), &t.paths), t.abandoned()), (None, vec![(1, true)]));
 }
 
 /// RFC 3758 rows: 3.5-5. Pitfall 91: a message of which a part was sent is given up whole.

@@ -125,16 +125,16 @@ impl Side {
             let max = self.paths.get(self.paths.data_path()).unwrap().max_packet();
             let mut pkt = PacketWriter::new(&mut buf, HEADER, max);
             self.tx.prune(now, &mut self.paths);
-            let path = self.tx.wants_to_send(now, &self.paths);
+            let next = self.tx.next_data(now, &self.paths);
             let to = self.paths.data_path();
             self.forwards += u64::from(self.tx.push_forward(now, to, &mut self.paths, &mut pkt));
-            if self.rx.sack_due() || (path.is_some() && self.rx.sack_pending()) {
+            if self.rx.sack_due() || (next.is_some() && self.rx.sack_pending()) {
                 assert!(self.rx.push_sack(&mut pkt));
                 self.sack_packets += 1;
             }
-            if let Some(path) = path {
+            if let Some(next) = next {
                 let had_others = !pkt.is_empty();
-                let n = self.tx.fill(now, path, &mut self.paths, &mut pkt);
+                let n = self.tx.fill(now, next, &mut self.paths, &mut pkt);
                 assert!(n > 0 || had_others, "wanted to send, but did not");
                 self.data_packets += u64::from(n > 0);
             }

@@ -43,6 +43,7 @@ use self::pause::Pause;
 use self::policy::Policy;
 use self::queue::SendQueue;
 use self::rwnd::PeerWindow;
+pub(crate) use self::send::Plan;
 use crate::config::AssocConfig;
 use crate::error::SendError;
 use crate::event::{SendOptions, Undelivered};

@@ -11,9 +11,9 @@ use crate::wire::PacketWriter;
 /// The room left in a packet is used for a fragment if it is at least this fraction of a full one: each chunk costs a header.
 const MIN_FILL: usize = 8;
 
-/// What may go on a path now.
+/// What may go on a path now: at least one of both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Plan {
+pub(crate) struct Plan {
     /// Chunks that are sent again.
     again: bool,
     /// Chunks that were never sent, once nothing is to be sent again.
@@ -35,7 +35,7 @@ impl Tx {
         if self.queue.is_empty() && self.out.first_marked().is_none() && path.in_flight < path.cc.window() {
             path.rate.set_app_limited(path.in_flight);
         }
-        let paced = path.paced_until().filter(|&release| release > now && self.wants_to_send(release, paths).is_some());
+        let paced = path.paced_until().filter(|&release| release > now && self.next_data(release, paths).is_some());
         self.release = paced;
         self.burst = 0;
     }
@@ -52,14 +52,19 @@ impl Tx {
         }
     }
 
-    /// The path on which a packet with DATA may go now, if there is any.
-    pub(crate) fn wants_to_send(&self, now: Time, paths: &Paths) -> Option<PathId> {
+    /// Whether there is no DATA and no FORWARD TSN to send, whatever may go now.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.queue.is_empty() && self.out.first_marked().is_none() && !self.forward_due()
+    }
+
+    /// The path on which a packet with DATA may go now, if there is any, and what may go.
+    pub(crate) fn next_data(&self, now: Time, paths: &Paths) -> Option<(PathId, Plan)> {
         if self.queue.is_empty() && self.out.first_marked().is_none() {
             return None;
         }
         let id = self.next_path(paths);
         let plan = self.plan(now, paths.get(id)?);
-        (plan.again || plan.new).then_some(id)
+        (plan.again || plan.new).then_some((id, plan))
     }
 
     /// Where the next chunk goes.
@@ -110,19 +115,13 @@ impl Tx {
                 || full)
     }
 
-    /// Adds DATA chunks to `pkt`, which goes on `path`: first what is sent again, then new data. Answers how many.
+    /// Adds DATA chunks to `pkt`, which goes where [`Self::next_data`] says, and as it says: first what is sent again, then new data. Answers
+    /// how many.
     ///
     /// Nothing may fit behind the control chunks that `pkt` holds already: then a packet of its own is called for. A chunk that
     /// was made for a larger path MTU goes alone, in a packet longer than the path MTU.
-    pub(crate) fn fill(&mut self, now: Time, path: PathId, paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
-        let Some(p) = paths.get(path) else {
-            return 0;
-        };
-        let plan = self.plan(now, p);
-        let before = p.in_flight;
-        if !plan.again && !plan.new {
-            return 0;
-        }
+    pub(crate) fn fill(&mut self, now: Time, (path, plan): (PathId, Plan), paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
+        let before = paths.get(path).map_or(0, |p| p.in_flight);
         let (mut count, sid) = if plan.again { self.fill_again(now, path, paths, pkt) } else { (0, None) };
         let alone = count > 0 && paths.get(path).is_some_and(|p| p.one_packet);
         if plan.new && !alone && self.out.first_marked().is_none() {

@@ -67,11 +67,11 @@ impl T {
 
     /// One packet, if one may go.
     pub(super) fn packet(&mut self, now: Time) -> Option<Vec<Sent>> {
-        let path = self.tx.wants_to_send(now, &self.paths)?;
+        let next = self.tx.next_data(now, &self.paths)?;
         let mut buf = Vec::new();
         let header = CommonHeader { src_port: 1, dst_port: 2, vtag: Vtag(3) };
-        let mut pkt = PacketWriter::new(&mut buf, header, self.paths.get(path).unwrap().max_packet());
-        assert!(self.tx.fill(now, path, &mut self.paths, &mut pkt) > 0);
+        let mut pkt = PacketWriter::new(&mut buf, header, self.paths.get(next.0).unwrap().max_packet());
+        assert!(self.tx.fill(now, next, &mut self.paths, &mut pkt) > 0);
         pkt.finish();
         let first = self.first;
         let chunks = Packet::parse(&buf).unwrap().chunks().map(|c| match c.unwrap().decode().unwrap() {
@@ -146,7 +146,7 @@ fn max_burst_limits_what_one_opportunity_sends() {
     t.tx.begin_opportunity();
     t.tx.begin_opportunity();
     assert_eq!(t.flush(at(0)).len(), 12, "opportunities of one batch add up");
-    assert!(t.tx.wants_to_send(at(0), &t.paths).is_none(), "none is carried over");
+    assert!(t.tx.next_data(at(0), &t.paths).is_none(), "none is carried over");
 }
 
 /// Pitfall 47.

@@ -72,7 +72,8 @@ impl<'a> Sack<'a> {
     /// Gap ack blocks and duplicates that fit into one chunk together.
     pub const MAX_ENTRIES: usize = (u16::MAX as usize - Self::FIXED_LEN) / 4;
 
-    pub(super) fn decode(raw: &RawChunk<'a>) -> Option<Self> {
+    /// Reads the chunk, which is of this type; `None` if it is too short.
+    pub(crate) fn decode(raw: &RawChunk<'a>) -> Option<Self> {
         let mut r = Reader::new(raw.value);
         let (cum_tsn, a_rwnd) = (Tsn(r.u32()?), r.u32()?);
         let (gaps, dups) = (usize::from(r.u16()?), usize::from(r.u16()?));
@@ -85,13 +86,17 @@ impl Encode for Sack<'_> {
         // The counts must agree with what the 16-bit chunk length can cover, whatever list the caller brings.
         let gaps = self.gaps.len().min(Self::MAX_ENTRIES);
         let dups = self.dups.len().min(Self::MAX_ENTRIES - gaps);
-        w.chunk(kind::SACK, 0, |w| {
-            w.u32(self.cum_tsn.0);
-            w.u32(self.a_rwnd);
-            w.u16(u16::try_from(gaps).unwrap_or(u16::MAX));
-            w.u16(u16::try_from(dups).unwrap_or(u16::MAX));
-            self.gaps.encode(gaps, w);
-            self.dups.encode(dups, w);
-        });
+        // As with DATA, what is always there is put together first and written at once.
+        let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
+        let mut head = [0; Self::FIXED_LEN];
+        head[0] = kind::SACK;
+        head[2..4].copy_from_slice(&number(Self::FIXED_LEN + 4 * (gaps + dups)));
+        head[4..8].copy_from_slice(&self.cum_tsn.0.to_be_bytes());
+        head[8..12].copy_from_slice(&self.a_rwnd.to_be_bytes());
+        head[12..14].copy_from_slice(&number(gaps));
+        head[14..].copy_from_slice(&number(dups));
+        w.bytes(&head);
+        self.gaps.encode(gaps, w);
+        self.dups.encode(dups, w);
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::config::{HmacId, may_be_authenticated};
 use crate::entropy::Entropy;
-use crate::wire::chunk::ChunkTypes;
+use crate::wire::chunk::{ChunkTypes, kind as chunk};
 use crate::wire::cursor::{Reader, Writer};
 use crate::wire::param::{Param, kind};
 
@@ -18,7 +18,13 @@ const MAX_HMACS: usize = 32;
 /// The key vector of one side (RFC 4895 section 6.1): the parameters RANDOM, CHUNKS and HMAC-ALGO in this order, as they stand in INIT or
 /// INIT ACK, but without padding. Empty if there are none. At most 364 bytes.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct KeyVector(Box<[u8]>);
+pub(crate) struct KeyVector(
+    /// With one more byte behind them, if there are any: which of [`USUAL`] are in CHUNKS.
+    Box<[u8]>,
+);
+
+/// The types of nearly all chunks of a peer, about each of which it is asked. The first is bit 0.
+const USUAL: [u8; 2] = [chunk::DATA, chunk::SACK];
 
 impl KeyVector {
     /// Our own, with a fresh Random Number: these chunks are to be authenticated, by one of these algorithms.
@@ -26,20 +32,20 @@ impl KeyVector {
         let mut random = [0; RANDOM_LEN];
         entropy.fill_secret(&mut random);
         let mut all = Vec::with_capacity(64);
-        push(&mut all, kind::RANDOM, &random);
+        push(&mut all, kind::RANDOM, random);
         // An empty list may be omitted (section 6.1).
         if !chunks.is_empty() {
-            push(&mut all, kind::CHUNKS, &chunks.iter().collect::<Vec<_>>());
+            push(&mut all, kind::CHUNKS, chunks.iter());
         }
-        push(&mut all, kind::HMAC_ALGO, &hmacs.iter().flat_map(|h| h.number().to_be_bytes()).collect::<Vec<_>>());
-        Self(all.into_boxed_slice())
+        push(&mut all, kind::HMAC_ALGO, hmacs.iter().flat_map(|h| h.number().to_be_bytes()));
+        Self::of(all)
     }
 
-    /// Takes in a parameter of the peer; of two of a type the first counts.
+    /// Takes in a parameter of the peer, and answers whether it told anything; of two of a type the first counts.
     ///
     /// # Errors
     /// The peer breaks the protocol: the association is to be aborted.
-    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<(), &'static str> {
+    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<bool, &'static str> {
         let (kind, value) = match param {
             Param::Random(v) if v.len() != RANDOM_LEN => return Err("RANDOM has not 32 bytes"),
             Param::Random(v) => (kind::RANDOM, v),
@@ -47,27 +53,30 @@ impl KeyVector {
             Param::Chunks(v) => (kind::CHUNKS, v),
             Param::HmacAlgo(v) if v.len() % 2 != 0 || v.len() > 2 * MAX_HMACS => return Err("HMAC-ALGO is malformed"),
             Param::HmacAlgo(v) => (kind::HMAC_ALGO, v),
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         if self.get(kind).is_some() {
-            return Ok(());
+            return Ok(false);
         }
-        let mut all = Vec::with_capacity(self.0.len() + 4 + value.len());
+        let mut all = Vec::with_capacity(self.bytes().len() + 4 + value.len() + 1);
         let later = self.items().take_while(|(k, _)| *k < kind).fold(0, |at, (_, v)| at + 4 + v.len());
-        let (before, behind) = self.0.split_at_checked(later).unwrap_or((&self.0, &[]));
+        let (before, behind) = self.bytes().split_at_checked(later).unwrap_or((self.bytes(), &[]));
         all.extend_from_slice(before);
-        push(&mut all, kind, value);
+        push(&mut all, kind, value.iter().copied());
         all.extend_from_slice(behind);
-        self.0 = all.into_boxed_slice();
-        Ok(())
+        *self = Self::of(all);
+        Ok(true)
+    }
+
+    fn of(mut parameters: Vec<u8>) -> Self {
+        let list = items(&parameters).find(|(k, _)| *k == kind::CHUNKS).map_or(&[][..], |(_, v)| v);
+        let usual = (0..).zip(USUAL).filter(|(_, kind)| list.contains(kind)).fold(0, |bits, (at, _)| bits | 1 << at);
+        parameters.push(usual);
+        Self(parameters.into_boxed_slice())
     }
 
     fn items(&self) -> impl Iterator<Item = (u16, &[u8])> {
-        let mut r = Reader::new(&self.0);
-        core::iter::from_fn(move || {
-            let (kind, len) = (r.u16()?, r.u16()?);
-            Some((kind, r.take(usize::from(len).checked_sub(4)?)?))
-        })
+        items(self.bytes())
     }
 
     fn get(&self, kind: u16) -> Option<&[u8]> {
@@ -76,7 +85,7 @@ impl KeyVector {
 
     /// The bytes that go into the association shared key.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        self.0.split_last().map_or(&[], |(_, parameters)| parameters)
     }
 
     /// Whether nothing was said.
@@ -106,8 +115,11 @@ impl KeyVector {
     /// Whether this side takes a chunk of this type only if it is authenticated. Types that must not be listed count as not listed
     /// (section 3.2).
     pub(crate) fn requires(&self, chunk: u8) -> bool {
-        // Most associations list nothing.
-        !self.is_empty() && may_be_authenticated(chunk) && self.get(kind::CHUNKS).is_some_and(|list| list.contains(&chunk))
+        let listed = match USUAL.iter().position(|usual| *usual == chunk) {
+            Some(at) => self.0.last().is_some_and(|bits| bits & 1 << at != 0),
+            None => self.get(kind::CHUNKS).is_some_and(|list| list.contains(&chunk)),
+        };
+        listed && may_be_authenticated(chunk)
     }
 
     /// All chunk types that this side takes only if they are authenticated.
@@ -136,12 +148,26 @@ impl fmt::Debug for KeyVector {
     }
 }
 
+/// Parameters without padding.
+fn items(parameters: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut r = Reader::new(parameters);
+    core::iter::from_fn(move || {
+        let (kind, len) = (r.u16()?, r.u16()?);
+        Some((kind, r.take(usize::from(len).checked_sub(4)?)?))
+    })
+}
+
 /// Appends a parameter without padding; what is read and what we say is shorter than 64 KiB.
-fn push(all: &mut Vec<u8>, kind: u16, value: &[u8]) {
+fn push(all: &mut Vec<u8>, kind: u16, value: impl IntoIterator<Item = u8>) {
+    let at = all.len();
     let mut w = Writer::new(all);
     w.u16(kind);
-    w.u16(u16::try_from(value.len() + 4).unwrap_or(u16::MAX));
-    w.bytes(value);
+    w.u16(0);
+    all.extend(value);
+    let len = u16::try_from(all.len() - at).unwrap_or(u16::MAX);
+    if let Some(field) = all.get_mut(at + 2..at + 4) {
+        field.copy_from_slice(&len.to_be_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +186,7 @@ mod tests {
             [Param::HmacAlgo(&hmacs), Param::Chunks(&[0, 6, 10]), Param::Random(&RANDOM), Param::Random(&[8; 32]), Param::EcnCapable];
         let mut v = KeyVector::default();
         assert!(!v.is_usable() && v.is_empty());
-        list.iter().for_each(|p| v.read(p).unwrap());
+        list.iter().for_each(|p| assert!(v.read(p).is_ok()));
         let expected = [&[0x80, 2, 0, 36], RANDOM.as_slice(), &[0x80, 3, 0, 7, 0, 6, 10], &[0x80, 4, 0, 8], &hmacs].concat();
         assert_eq!(v.bytes(), expected);
         assert!(v.is_usable() && v.lists(HmacId::Sha1) && v.hmac() == Some(HmacId::Sha256));
@@ -188,7 +214,7 @@ mod tests {
             [&[Param::Random(&RANDOM)][..], &[Param::HmacAlgo(&[0, 1])], &[Param::Random(&RANDOM), Param::HmacAlgo(&[0, 2, 0xff, 0xff])]]
         {
             let mut v = KeyVector::default();
-            list.iter().for_each(|p| v.read(p).unwrap());
+            list.iter().for_each(|p| assert!(v.read(p).unwrap()));
             assert!(!v.is_usable(), "{list:?}");
         }
     }
