@@ -13,7 +13,8 @@
 //! * A thread that finds the same leader polling as at its last look need not look any more, for it would wake up in vain: it sleeps until
 //!   that leader returns, and is woken by it.
 //! * Callers that wait while another one leads sleep. Whoever returns wakes them, and one of them leads.
-//! * Once tasks or descriptors wait, the thread is *recalled*: a leader is woken, lets go and sleeps like the others.
+//! * Once tasks or descriptors wait, the thread is *recalled*: a leader is woken, lets go and sleeps like the others. So it is when it is time to
+//!   read the list of the host's addresses, which is another one in another network namespace.
 //!
 //! All of this is decided under the lock of the state. The poller's own lock is taken and given back by leaders and by the
 //! thread while they hold that of the state, so that who finds nobody leading finds it free. ([`Driven::turn`](super::Driven::turn) is the exception; there callers
@@ -90,8 +91,7 @@ impl Lead {
     }
 
     /// Whether a caller leads.
-    #[cfg(test)]
-    const fn is_led(&self) -> bool {
+    pub(super) const fn is_led(&self) -> bool {
         self.leading
     }
 
@@ -216,6 +216,12 @@ mod tests {
                             w.wait(i, true);
                         });
                         add(&|w| {
+                            w.end_turn();
+                            w.wait(i, true);
+                        });
+                        // It is time to read the list of addresses.
+                        add(&|w| {
+                            w.told |= w.lead.recall();
                             w.end_turn();
                             w.wait(i, true);
                         });

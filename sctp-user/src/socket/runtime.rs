@@ -346,6 +346,8 @@ impl<N: Node> Shared<N> {
         max_wait: Option<Duration>,
     ) -> io::Result<(Guard<'a, N>, Turned)> {
         let timeout = state.plan(now, poller.watcher.next_deadline(), max_wait);
+        // What a thread sees of the host depends on its network namespace: a caller that leads may be in another one than the thread.
+        let looks = !state.lead.is_led() || !state.lead.has_thread();
         drop(state);
         match poller.poll.poll(&mut poller.events, Some(timeout)) {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => poller.events.clear(),
@@ -355,9 +357,12 @@ impl<N: Node> Shared<N> {
         if poller.events.iter().any(|e| e.token() == WATCH) {
             poller.watcher.note_ready(now);
         }
-        let looked = poller.watcher.look(now);
+        let looked = if looks { poller.watcher.look(now) } else { None };
         self.let_callers_pass();
         let mut state = self.lock()?;
+        if !looks && poller.watcher.next_deadline() <= now && state.lead.recall() {
+            self.tell_thread();
+        }
         // From here on nobody needs to wake us: the next turn asks for the deadline anew.
         (state.planned, state.silent) = (Time::ZERO, false);
         let State { node, lower, more, .. } = &mut *state;
