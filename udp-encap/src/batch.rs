@@ -144,8 +144,7 @@ impl RecvBatch {
 
     fn take_in(&mut self, i: usize) {
         let (Some(slot), Some(meta)) = (self.slots.get_mut(i), self.meta.get(i)) else { return };
-        let buffer = slot.reclaim();
-        let len = meta.len.min(buffer.len());
+        let len = meta.len.min(slot.reclaim().len());
         if len == 0 {
             return; // not even a port: nothing for SCTP
         }
@@ -166,15 +165,14 @@ impl RecvBatch {
             && self.open.is_some_and(|(before, stride)| before == meta && len <= stride && self.block.len().is_multiple_of(stride))
             && self.block.len().saturating_add(len) <= MAX_TRAIN.min(self.block.capacity());
         if !joins {
-            // As `hand_out_open`, but the slot is in use.
-            if let Some((meta, stride)) = self.open.replace((meta, stride)) {
-                self.ready.push_back(Received { meta, bytes: self.block.split().freeze(), stride });
-            }
+            self.hand_out_open();
+            self.open = Some((meta, stride));
             if self.block.capacity() < len {
                 self.block.reserve(BLOCK);
             }
         }
-        self.block.extend_from_slice(buffer.get(..len).unwrap_or_default());
+        let received = self.slots.get_mut(i).and_then(|slot| slot.reclaim().get(..len));
+        self.block.extend_from_slice(received.unwrap_or_default());
     }
 
     fn hand_out_open(&mut self) {

@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd as _;
 use nix::libc;
 use socket2::{SockAddr, Socket};
 
-use crate::marks::labelled;
+use crate::marks::{labelled, octet};
 use crate::socket::{TRAIN_APART, Transmit};
 
 /// Sends `contents` as datagrams of `segment` bytes, the last one perhaps shorter, at most [`TRAIN_APART`] of them. Answers how
@@ -57,7 +57,7 @@ pub(crate) fn send(socket: &Socket, t: &Transmit, segment: usize, contents: &[u8
 /// zero, and the source address.
 fn control(t: &Transmit) -> Vec<u8> {
     let mut all = Vec::with_capacity(64);
-    let tos = (t.dscp << 2) | t.ecn.map_or(0, |mark| mark as u8);
+    let tos = octet(t);
     if tos != 0 {
         let (level, kind) = if t.dst.is_ipv4() { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
         push(&mut all, level, kind, &i32::from(tos).to_ne_bytes());

@@ -48,9 +48,14 @@ mod linux {
         if socket.domain()? == Domain::IPV6 { setsockopt(socket, FlowInfoSend, &true).map_err(io::Error::from) } else { Ok(()) }
     }
 
+    /// The octet of the IP header that has DSCP and ECN mark: type of service, or traffic class.
+    pub(crate) fn octet(t: &Transmit) -> u8 {
+        (t.dscp << 2) | t.ecn.map_or(0, |mark| mark as u8)
+    }
+
     /// One system call for a datagram or train whose TOS or traffic class octet holds more than an ECN mark.
     pub(crate) fn send(socket: &Socket, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
-        let tos = (t.dscp << 2) | t.ecn.map_or(0, |e| e as u8);
+        let tos = octet(t);
         let class = i32::from(tos);
         let (v4, v6);
         let mut control = Vec::with_capacity(3);
@@ -81,7 +86,7 @@ mod linux {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use linux::{heed_labels, send};
+pub(crate) use linux::{heed_labels, octet, send};
 
 /// No portable way to have labels heeded, nor to name the octet for a single datagram: both stay zero.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
