@@ -15,7 +15,6 @@ use crate::event::{AssocId, EndpointId, Message, PrPolicy, SendOptions};
 use crate::num::{Ppid, StreamId, Tsn};
 use crate::stats::{Abandoned, AssocStats};
 use crate::time::Time;
-use crate::wire::chunk::Sack;
 
 /// A short-lived handle on one association.
 #[derive(Debug)]
@@ -64,9 +63,9 @@ impl Assoc<'_> {
         self.core().and_then(|c| c.rx.as_ref()).map(Rx::cum_tsn)
     }
 
-    /// Whether a SACK, if one is owed, may wait a moment for data to ride with: it tells of neither a gap nor a duplicate.
+    /// Whether a SACK, if one is owed, may wait a moment for data to ride with.
     pub(crate) fn sack_may_ride(&self) -> bool {
-        self.core().and_then(|c| c.rx.as_ref()).is_none_or(|rx| rx.sack_len() == Sack::FIXED_LEN)
+        self.core().and_then(|c| c.rx.as_ref()).is_none_or(Rx::sack_may_ride)
     }
 
     /// Closes gracefully: what was accepted for sending is delivered first.

@@ -39,7 +39,7 @@ use crate::event::Message;
 use crate::num::{Ssn, StreamId, Tsn};
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{ForwardTsn, IForwardTsn};
+use crate::wire::chunk::{ForwardTsn, IForwardTsn, Sack};
 
 /// Shorter payloads are copied, so that a few bytes do not keep a whole receive buffer alive.
 const COPY_BELOW: usize = 256;
@@ -397,6 +397,11 @@ impl Rx {
     /// Length of the SACK that [`Self::push_sack`] would write with room for everything.
     pub(crate) fn sack_len(&self) -> usize {
         self.sacks.next_len(&self.tracker)
+    }
+
+    /// Whether a SACK, if one is owed, may wait a moment for data to ride with: it tells of neither a gap nor a duplicate.
+    pub(crate) fn sack_may_ride(&self) -> bool {
+        self.sack_len() == Sack::FIXED_LEN
     }
 
     /// Messages put together from fragments.

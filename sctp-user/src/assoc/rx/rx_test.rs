@@ -114,8 +114,10 @@ fn riding_along_ends_the_delay() {
 fn gaps_duplicates_and_the_i_bit_are_answered_at_once() {
     let mut rx = started(10_000);
     packet(&mut rx, at(1), &Data { immediate: true, ..whole(2, b"x") });
+    assert!(rx.sack_may_ride(), "with an answer that is made at once");
     assert_eq!(told(&mut rx).0, 2);
     assert_eq!(packet(&mut rx, at(2), &whole(4, b"x")), HELD);
+    assert!(!rx.sack_may_ride(), "a gap");
     assert_eq!(told(&mut rx).2, [(2, 2)]);
     packet(&mut rx, at(3), &whole(6, b"x"));
     assert_eq!(told(&mut rx).2, [(2, 2), (4, 4)]);
@@ -127,6 +129,9 @@ fn gaps_duplicates_and_the_i_bit_are_answered_at_once() {
     assert_eq!(packet(&mut rx, at(6), &whole(3, b"x")), READABLE);
     let (cum, _, gaps, dups) = told(&mut rx);
     assert_eq!((cum, gaps.len(), dups.len()), (6, 0, 0), "the gap just closed; duplicates are told once");
+    assert_eq!(packet(&mut rx, at(6), &whole(3, b"x")), DataOutcome::Duplicate);
+    assert!(!rx.sack_may_ride(), "a duplicate");
+    assert_eq!(told(&mut rx).3, [3]);
     packet(&mut rx, at(7), &whole(7, b"x"));
     assert!(!rx.sack_due(), "back to normal");
 }
