@@ -275,10 +275,12 @@ impl Core {
     /// Finishes a packet.
     pub(super) fn seal(&mut self, ext: &mut Extensions, mut pkt: PacketWriter<'_>) -> usize {
         pkt.set_checksum(ext.checksum_mode());
-        self.counters.out_zero_checksums += u64::from(pkt.has_zero_checksum());
+        if pkt.has_zero_checksum() {
+            self.counters.rare().out_zero_checksums += 1;
+        }
         let Some(auth) = &mut ext.auth else { return pkt.finish() };
         pkt.finish_with(|key, covered| {
-            self.counters.out_auths += 1;
+            self.counters.rare().out_auths += 1;
             self.counters.out_ctrl_chunks += 1;
             auth.sign(self, key, covered);
         })

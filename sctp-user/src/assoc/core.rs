@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cookie::StateCookie;
+use super::count::Counters;
 use super::errors::Complaints;
 use super::ext::{Capabilities, Terms};
 use super::idle::Dry;
@@ -191,7 +192,7 @@ pub(crate) struct Core {
     /// An ICMP port unreachable that is being checked.
     pub(crate) unreachable: Option<Box<Unreachable>>,
     /// What was counted, but for what the present sender and receiver count.
-    pub(crate) counters: AssocStats,
+    pub(crate) counters: Counters,
     /// Whether a peer opened it and the program has not been told yet: it counts for the backlog.
     pub(crate) unnoticed: bool,
     /// Notifications that the peer can cause at will and that wait for the program.
@@ -253,7 +254,7 @@ impl Core {
             last_data: ctx.now,
             dry: Dry::default(),
             unreachable: None,
-            counters: AssocStats::default(),
+            counters: Counters::default(),
             unnoticed: false,
             notices: 0,
             buffer_reduced: false,
@@ -283,7 +284,6 @@ impl Core {
         self.outbound = c.outbound;
         self.inbound = c.inbound;
         (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
-        self.counters = self.stats();
         self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, 0);
         self.establish_tx(c.peer_rwnd);
         self.establish_rx(c.peer_tsn);
@@ -329,7 +329,7 @@ impl Core {
         if self.control.len() < MAX_CONTROL && (held == 0 || held + bytes <= MAX_CONTROL_BYTES) {
             self.control.push_back(c);
         } else {
-            self.counters.dropped_controls += 1;
+            self.counters.rare().dropped_controls += 1;
         }
     }
 
@@ -542,10 +542,14 @@ impl Core {
 
     /// Counters since the association was opened.
     pub(crate) fn stats(&self) -> AssocStats {
-        let mut all = self.counters;
-        all.add(&self.tx.stats());
-        all.reasm_usr_msgs += self.rx.as_ref().map_or(0, Rx::reassembled);
+        let mut all = self.counters.all();
+        all.add(&self.present_stats());
         all
+    }
+
+    /// What the present sender and receiver have counted.
+    pub(super) fn present_stats(&self) -> AssocStats {
+        AssocStats { reasm_usr_msgs: self.rx.as_ref().map_or(0, Rx::reassembled), ..self.tx.stats() }
     }
 
     /// A snapshot for the user.

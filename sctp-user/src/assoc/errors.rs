@@ -71,7 +71,7 @@ impl Core {
     /// [`MAX_COMPLAINTS`] are made in a second.
     pub(super) fn complain(&mut self, now: Time, cause: &Cause<'_>) {
         if !self.complaints.allow(now) {
-            self.counters.dropped_controls += 1;
+            self.counters.rare().dropped_controls += 1;
             return;
         }
         let cause = cause.to_vec();
@@ -84,7 +84,7 @@ impl Core {
                     list.resize(len, 0);
                     list.extend_from_slice(&cause);
                 } else {
-                    self.counters.dropped_controls += 1;
+                    self.counters.rare().dropped_controls += 1;
                 }
             }
             _ => {

@@ -367,7 +367,7 @@ impl Stack {
                 if is_notice(&e) {
                     let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
                     if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
-                        core.counters.dropped_events += 1;
+                        core.counters.rare().dropped_events += 1;
                         continue;
                     }
                     core.notices += 1;
