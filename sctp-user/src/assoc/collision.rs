@@ -124,7 +124,7 @@ impl Core {
         (self.reply_path, self.heard_on) = (self.paths.primary(), self.paths.primary());
         let before = self.present_stats();
         self.counters.rare().add(&before);
-        self.adopt(c);
+        self.adopt(c, (c.local_terms.clone(), c.peer_terms.clone()));
         if let Some(rx) = &mut self.rx {
             rx.give_messages(unread);
         }

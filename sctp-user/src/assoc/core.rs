@@ -265,25 +265,26 @@ impl Core {
     }
 
     /// An association that a valid cookie opens.
-    pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &StateCookie, ctx: &mut Context<'_>) -> Self {
+    pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &mut StateCookie, ctx: &mut Context<'_>) -> Self {
+        let terms = (core::mem::take(&mut c.local_terms), core::mem::take(&mut c.peer_terms));
         let paths = paths_from_cookie(ctx.now, &cfg, c);
         let mut core = Self::outgoing(ids, cfg, (c.local_port, c.peer_port), paths, ctx);
         core.incoming = true;
-        core.adopt(c);
+        core.adopt(c, terms);
         core
     }
 
-    /// Takes tags, sequence numbers, streams and windows from a cookie, as a new association or a restarted one has them.
-    pub(crate) fn adopt(&mut self, c: &StateCookie) {
+    /// Takes tags, sequence numbers, streams and windows from a cookie, as a new association or a restarted one has them, and both sides' terms,
+    /// ours first.
+    pub(crate) fn adopt(&mut self, c: &StateCookie, terms: (Terms, Terms)) {
         self.local_tag = c.local_tag;
         self.peer_tag = c.peer_tag;
         self.tie_tags = None;
         self.local_tsn = c.local_tsn;
-        self.local_addrs.clear();
-        self.local_addrs.push(c.local_addr);
+        self.local_addrs = vec![c.local_addr];
         self.outbound = c.outbound;
         self.inbound = c.inbound;
-        (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
+        (self.local_terms, self.peer_terms) = terms;
         self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, 0);
         self.establish_tx(c.peer_rwnd);
         self.establish_rx(c.peer_tsn);
@@ -456,6 +457,11 @@ impl Core {
 
     /// A packet came to our address `ip`: it is the first of those that the peer knows.
     pub(crate) fn reached_at(&mut self, ip: IpAddr) {
+        if self.local_addrs.is_empty() {
+            // As with most associations: no more room than for this one.
+            self.local_addrs = vec![ip];
+            return;
+        }
         self.local_addrs.retain(|a| *a != ip);
         self.local_addrs.insert(0, ip);
         self.local_addrs.shrink_to_fit();

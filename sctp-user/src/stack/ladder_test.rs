@@ -3,6 +3,8 @@
 use crate::net::Channel;
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::config::EndpointConfig;
 use crate::entropy::SeededEntropy;

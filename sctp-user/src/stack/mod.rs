@@ -31,8 +31,6 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use self::alarms::Alarms;
 use self::arena::Arena;
 pub use self::assoc::Assoc;
@@ -72,12 +70,12 @@ const CLOCK_JUMP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Reply {
     transmit: Transmit,
-    packet: Bytes,
+    packet: Vec<u8>,
 }
 
 impl Reply {
     /// Nothing is known of the path's MTU: what may be too long goes with DF clear (rulings section 1 row 12).
-    fn new(transmit: Transmit, packet: Bytes) -> Self {
+    fn new(transmit: Transmit, packet: Vec<u8>) -> Self {
         let transmit = Transmit { size: packet.len(), may_fragment: packet.len() > SAFE_PACKET, ..transmit };
         Self { transmit, packet }
     }
@@ -323,7 +321,7 @@ impl Stack {
         self.pass_on_events(id);
         if let Some((transmit, packet)) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.
-            self.replies.push_back(Reply::new(transmit, Bytes::from(packet)));
+            self.replies.push_back(Reply::new(transmit, packet));
         }
         if closed {
             self.bury(id);

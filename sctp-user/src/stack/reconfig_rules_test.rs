@@ -2,6 +2,8 @@
 
 use super::ladder_test::{Pair, kinds};
 use super::reconfig_test::{T, reset, stream};
+use bytes::Bytes;
+
 use super::*;
 use crate::error::ReconfigError;
 use crate::event::ReconfigOutcome::Performed;
