@@ -10,6 +10,8 @@
 //! * A leader that returns with its answer tells nobody: it is expected back soon. The thread looks every [`NAP`]. If no caller
 //!   has begun to lead since its last look, and none leads now, it takes the poller back. So what a caller leaves behind (packets,
 //!   timers, an acknowledgement that was to ride with an answer) is left alone for two naps at most.
+//! * A caller that has nothing to wait for looks all the same whether something has come, if nobody has polled for [`VISIT`]. So a program
+//!   that sends or receives one message after the other leads too, and the thread, which would only get into its way, stays aside.
 //! * A thread that finds the same leader polling as at its last look need not look any more, for it would wake up in vain: it sleeps until
 //!   that leader returns, and is woken by it.
 //! * Callers that wait while another one leads sleep. Whoever returns wakes them, and one of them leads.
@@ -25,6 +27,9 @@ use core::time::Duration;
 /// How often a thread that stands aside looks after what callers leave. A wake-up takes some five microseconds, half a per cent of this;
 /// far below SACK.Delay and the shortest RTO.
 pub(super) const NAP: Duration = Duration::from_millis(1);
+
+/// After this time without a poll a caller polls first, though it need not wait: well before the thread comes to do it.
+pub(super) const VISIT: Duration = Duration::from_micros(250);
 
 /// What a thread that stands aside does after it has looked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

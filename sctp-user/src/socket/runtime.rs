@@ -13,7 +13,7 @@ use mio::{Events, Poll};
 
 use super::errno;
 use super::handle::{Handle, Releases};
-use super::lead::{Lead, Look, NAP};
+use super::lead::{Lead, Look, NAP, VISIT};
 use super::lower::{Lower, WAKE, WATCH};
 use crate::node::Node;
 use crate::time::Time;
@@ -69,6 +69,8 @@ pub(super) struct State<N> {
     /// The deadline that a poller last went to sleep with. It is kept even if it moves away meanwhile: T3 starts and stops with each message, and one
     /// wake-up in vain costs less than waking the poller whenever it starts anew.
     due: Time,
+    /// When somebody polled last.
+    polled: Time,
     /// Whether input is left that no event will announce again.
     more: bool,
     /// The node has said that it has nothing to send, and nobody has touched it since.
@@ -119,6 +121,7 @@ impl<N: Node> Shared<N> {
             lower,
             planned: Time::ZERO,
             due: Time::ZERO,
+            polled: Time::ZERO,
             more: true,
             silent: false,
             waiters: 0,
@@ -206,6 +209,15 @@ impl<N: Node> Shared<N> {
         let mut now = self.clock.now();
         let until = timeout.map_or(Time::MAX, |t| now + t);
         let (mut led, mut plain) = (false, false);
+        // Who finds what it wants at each call never waits, and would never lead.
+        if state.lead.is_open()
+            && state.lead.has_thread()
+            && now.saturating_since(state.polled) >= VISIT
+            && let Ok(poller) = self.poller.try_lock()
+        {
+            let (guard, turned) = self.lead(poller, state, now, Duration::ZERO)?;
+            (state, now, led) = (guard, turned.now, true);
+        }
         let out = loop {
             let mut out = f(&mut state, now);
             state.silent &= reads && out.is_none();
@@ -364,7 +376,7 @@ impl<N: Node> Shared<N> {
             self.tell_thread();
         }
         // From here on nobody needs to wake us: the next turn asks for the deadline anew.
-        (state.planned, state.silent) = (Time::ZERO, false);
+        (state.planned, state.silent, state.polled) = (Time::ZERO, false, now);
         let State { node, lower, more, .. } = &mut *state;
         for event in poller.events.iter().filter(|e| e.token() != WATCH) {
             lower.note_ready(event, now);
