@@ -146,7 +146,7 @@ impl<'a> KeyParams<'a> {
             kind::RANDOM => &mut self.random,
             kind::CHUNKS if value.len() > MAX_CHUNKS => return Err("CHUNKS is too long"),
             kind::CHUNKS => &mut self.chunks,
-            kind::HMAC_ALGO if value.len() % 2 != 0 || value.len() > 2 * MAX_HMACS => return Err("HMAC-ALGO is malformed"),
+            kind::HMAC_ALGO if !value.len().is_multiple_of(2) || value.len() > 2 * MAX_HMACS => return Err("HMAC-ALGO is malformed"),
             kind::HMAC_ALGO => &mut self.hmac_algo,
             _ => return Err("no parameter of a key vector"),
         };
