@@ -6,7 +6,8 @@
 //! * In a caller-driven runtime there is no thread; whoever waits first leads, others sleep.
 //! * A runtime with a thread begins with the thread polling. When something happened for which just one caller waited, and nobody waits
 //!   in another way ([`Node::is_awaited`](crate::node::Node::is_awaited)), the thread *stands aside*: it lets go of the poller and wakes that caller, as it
-//!   would have to anyway. If the caller waits again it leads.
+//!   would have to anyway. If the caller waits again it leads. The same if nobody waits because callers come so often ([`Calls`]) that one of
+//!   them will look in a moment.
 //! * A leader that returns with its answer tells nobody: it is expected back soon. The thread looks every [`NAP`]. If no caller
 //!   has begun to lead since its last look, and none leads now, it takes the poller back. So what a caller leaves behind (packets,
 //!   timers, an acknowledgement that was to ride with an answer) is left alone for two naps at most.
@@ -23,6 +24,8 @@
 //! that wait try again after a short time.)
 
 use core::time::Duration;
+
+use crate::time::Time;
 
 /// How often a thread that stands aside looks after what callers leave. A wake-up takes some five microseconds, half a per cent of this;
 /// far below SACK.Delay and the shortest RTO.
@@ -120,6 +123,33 @@ impl Lead {
             self.asleep = true;
             Look::Sleep
         }
+    }
+}
+
+/// How often callers come that may wait, whether or not they have to.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Calls {
+    /// Since `began`.
+    count: u32,
+    began: Time,
+    last: Time,
+}
+
+impl Calls {
+    /// One comes.
+    pub(super) const fn count(&mut self, now: Time) {
+        (self.count, self.last) = (self.count.saturating_add(1), now);
+    }
+
+    /// Whether in the last [`NAP`] or longer there was one for each [`VISIT`], up to the end.
+    pub(super) fn are_frequent(&mut self, now: Time) -> bool {
+        let time = now.saturating_since(self.began);
+        if time < NAP {
+            return false;
+        }
+        let frequent = VISIT.saturating_mul(self.count) >= time && now.saturating_since(self.last) < VISIT;
+        (self.count, self.began) = (0, now);
+        frequent
     }
 }
 
@@ -240,7 +270,7 @@ mod tests {
                 }
             }
             if self.thread == Thread::Polls {
-                let lone = self.callers.iter().filter(|c| **c == Caller::Sleeps).count() == 1;
+                let lone = self.callers.iter().filter(|c| **c == Caller::Sleeps).count() <= 1;
                 add(&|w| {
                     if lone && !w.awaited {
                         w.lead.stand_aside();
@@ -322,6 +352,21 @@ mod tests {
             let mut lead = world.lead;
             assert_eq!(lead.look(true), Look::TakeBack, "{world:?}");
         }
+    }
+
+    #[test]
+    fn calls_are_frequent_as_long_as_they_come() {
+        let at = |micros| Time::ZERO + Duration::from_micros(micros);
+        let mut calls = Calls::default();
+        (0..10).for_each(|i| calls.count(at(i * 100)));
+        assert!(!calls.are_frequent(at(900)), "not known yet");
+        assert!(calls.are_frequent(at(1_000)));
+        assert!(!calls.are_frequent(at(2_000)), "none since");
+        (20..24).for_each(|i| calls.count(at(i * 100)));
+        assert!(!calls.are_frequent(at(3_000)), "they have ended");
+        (30..60).for_each(|i| calls.count(at(i * 100)));
+        calls.count(at(100_000));
+        assert!(!calls.are_frequent(at(100_001)), "one after a long time");
     }
 
     #[test]

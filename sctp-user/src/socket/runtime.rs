@@ -13,7 +13,7 @@ use mio::{Events, Poll};
 
 use super::errno;
 use super::handle::{Handle, Releases};
-use super::lead::{Lead, Look, NAP, VISIT};
+use super::lead::{Calls, Lead, Look, NAP, VISIT};
 use super::lower::{Lower, WAKE, WATCH};
 use crate::node::Node;
 use crate::time::Time;
@@ -78,6 +78,8 @@ pub(super) struct State<N> {
     /// Threads that wait on the condition variable.
     waiters: usize,
     lead: Lead,
+    /// Those that may wait.
+    calls: Calls,
     /// Tasks that wait for the answer to a claim; woken whenever anything happens.
     pub(super) claimers: Vec<Waker>,
     /// The thread that polls has ended: nothing will ever happen again.
@@ -126,6 +128,7 @@ impl<N: Node> Shared<N> {
             silent: false,
             waiters: 0,
             lead: Lead::new(thread),
+            calls: Calls::default(),
             claimers: Vec::new(),
             stopped: false,
         };
@@ -207,6 +210,7 @@ impl<N: Node> Shared<N> {
         let _alarm = Alarm(self);
         let mut state = self.lock()?;
         let mut now = self.clock.now();
+        state.calls.count(now);
         let until = timeout.map_or(Time::MAX, |t| now + t);
         let (mut led, mut plain) = (false, false);
         // Who finds what it wants at each call never waits, and would never lead.
@@ -430,7 +434,8 @@ impl<N: Node> Shared<N> {
             now = turned.now;
             self.settle(&mut state, now);
             if turned.acted {
-                if state.waiters == 1 && !state.is_awaited() {
+                let lone = state.waiters == 1 || (state.waiters == 0 && state.calls.are_frequent(now));
+                if lone && !state.is_awaited() {
                     state.lead.stand_aside();
                     drop(poller);
                     self.notify(state);

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::info::{NxtInfo, Received, RecvV, SndInfo, Target};
 use super::mode::Direction;
@@ -47,12 +47,31 @@ fn filled(received: Received, next: Option<NxtInfo>, parts: &mut [IoSliceMut<'_>
     }
 }
 
+/// Payloads up to this size are copied, many into one buffer: to share the user's own would cost an allocation for each.
+const SMALL: usize = 256;
+/// Size of such a buffer, which lives until the last message in it is acknowledged.
+const SHARED: usize = 4_096;
+
+/// A payload as the association keeps it.
+fn keep(message: &Bytes, shared: &mut BytesMut) -> Bytes {
+    let len = message.len();
+    if len > SMALL {
+        return message.clone();
+    }
+    if shared.capacity() < len {
+        *shared = BytesMut::with_capacity(SHARED);
+    }
+    shared.extend_from_slice(message);
+    shared.split().freeze()
+}
+
 impl SocketNode {
     /// Sends as many of `messages` as there is room for; `None` if not even the first.
     fn send_batch(&mut self, now: Time, id: AssocId, messages: &[(Bytes, SndInfo)]) -> Option<io::Result<usize>> {
+        let mut shared = BytesMut::new();
         let mut sent = 0;
-        for (message, info) in messages.iter().take(MAX_BATCH) {
-            match self.send(now, id, info, message.clone()) {
+        while let Some((message, info)) = messages.get(sent).filter(|_| sent < MAX_BATCH) {
+            match self.send(now, id, info, keep(message, &mut shared)) {
                 Some(Ok(())) => sent += 1,
                 // The next call tells it.
                 Some(Err(_)) if sent > 0 => break,
@@ -60,6 +79,8 @@ impl SocketNode {
                 None if sent > 0 => break,
                 None => return None,
             }
+            let further = messages.iter().take(MAX_BATCH).skip(sent).map(|(message, info)| (keep(message, &mut shared), info));
+            sent += self.send_further(now, id, further);
         }
         Some(Ok(sent))
     }
@@ -169,19 +190,6 @@ impl SctpStream {
     /// # Errors
     /// As [`Self::recv`].
     pub fn recv_many(&self, max: usize) -> io::Result<Vec<Received>> {
-        self.mode.call(&self.handle, Direction::Read, |node, now| {
-            let mut all = Vec::new();
-            while all.len() < max.clamp(1, MAX_BATCH) {
-                match node.recv_stream_any(now, self.id, usize::MAX) {
-                    Some(Ok(Some(received))) => all.push(received),
-                    // The next call tells the end, and the error.
-                    _ if !all.is_empty() => break,
-                    Some(Ok(None)) => break,
-                    Some(Err(err)) => return Some(Err(err)),
-                    None => return None,
-                }
-            }
-            Some(Ok(all))
-        })
+        self.mode.call(&self.handle, Direction::Read, |node, now| node.recv_stream_batch(now, self.id, max.clamp(1, MAX_BATCH)))
     }
 }

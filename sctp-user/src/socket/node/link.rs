@@ -195,6 +195,29 @@ impl SocketNode {
         out
     }
 
+    /// Sends what follows a message that was sent just now, as long as it needs no more than that one did and there is room: how many. What
+    /// stops it, [`Self::send`] finds again.
+    pub(in crate::socket) fn send_further<'a>(
+        &mut self,
+        now: Time,
+        id: AssocId,
+        messages: impl Iterator<Item = (Bytes, &'a SndInfo)>,
+    ) -> usize {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.ended.is_none()) else { return 0 };
+        let Some(mut assoc) = self.stack.assoc(id) else { return 0 };
+        let (explicit_eor, reliability) = (link.settings.explicit_eor, link.settings.reliability);
+        let mut sent = 0;
+        for (payload, info) in messages {
+            let plain = !info.abort && !info.eof && info.path.is_none();
+            if !plain || assoc.send(now, info.sid, info.ppid, payload, info.options(explicit_eor, reliability)).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        self.pump(now);
+        sent
+    }
+
     /// Sends to all associations of a one-to-many socket; those without room get their message back.
     pub(in crate::socket) fn send_all(&mut self, now: Time, ep: EndpointId, info: &SndInfo, payload: &Bytes) -> io::Result<()> {
         let mut refused = None;

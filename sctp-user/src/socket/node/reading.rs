@@ -247,6 +247,38 @@ impl SocketNode {
         out
     }
 
+    /// What is there of a stream, at most `max` messages and notifications; `None` if it has to wait, nothing at the end.
+    pub(in crate::socket) fn recv_stream_batch(&mut self, now: Time, id: AssocId, max: usize) -> Option<io::Result<Vec<Received>>> {
+        let mut all = Vec::new();
+        while all.len() < max {
+            match self.recv_stream_any(now, id, usize::MAX) {
+                Some(Ok(Some(received))) => all.push(received),
+                // The next call tells the end, and the error.
+                _ if !all.is_empty() => break,
+                Some(Ok(None)) => break,
+                Some(Err(err)) => return Some(Err(err)),
+                None => return None,
+            }
+            self.take_further(now, id, max, &mut all);
+        }
+        Some(Ok(all))
+    }
+
+    /// Takes the messages of a stream that stand next to each other, until there are `max` in `all`.
+    fn take_further(&mut self, now: Time, id: AssocId, max: usize, all: &mut Vec<Received>) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.notes.is_empty()) else { return };
+        let Some(mut assoc) = self.stack.assoc(id) else { return };
+        let Some(cum_tsn) = assoc.cumulative_tsn() else { return };
+        while all.len() < max
+            && let Some(message) = link.next.take()
+        {
+            link.next = assoc.recv();
+            all.push(Received::Message(RcvInfo::new(id, &message, cum_tsn, link.settings.context), message.payload));
+        }
+        self.refresh_link(id);
+        self.pump(now);
+    }
+
     /// What [`Self::recv_stream_any`] will hand out next, if that is there.
     pub(in crate::socket) fn next_of_stream(&self, id: AssocId) -> Option<NxtInfo> {
         let link = self.links.get(&id)?;
