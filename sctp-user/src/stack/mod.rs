@@ -556,7 +556,13 @@ fn keys_of(core: &Core) -> Vec<Key> {
 }
 
 #[cfg(test)]
-mod ladder_test;
+mod collision_test;
+#[cfg(test)]
+mod ending_test;
+#[cfg(test)]
+mod handshake_test;
+#[cfg(test)]
+mod ladder;
 #[cfg(test)]
 mod padding_test;
 #[cfg(test)]
@@ -567,5 +573,9 @@ mod reconfig_test;
 mod requests_test;
 #[cfg(test)]
 mod responder_test;
+#[cfg(test)]
+mod sacks_test;
+#[cfg(test)]
+mod strangers_test;
 #[cfg(test)]
 mod trial_test;
