@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Association;
 use super::core::{Context, Control, Core};
 use super::ext::{Extensions, PartialReliability};
+use super::offer::INIT_PARAMS;
 use super::path::{HEARTBEAT_TLV_LEN, HeartbeatKind, PathId, source};
 use super::rx::Rx;
 use super::state::State;
@@ -13,7 +14,8 @@ use crate::event::PathState;
 use crate::net::{Ecn, Transmit};
 use crate::num::Vtag;
 use crate::wire::chunk::{CookieEcho, ErrorChunk, Heartbeat, Init, InitParams, Shutdown, Verbatim, kind};
-use crate::wire::{Chunk, CommonHeader, PacketWriter, Param};
+use crate::wire::cursor::Writer;
+use crate::wire::{Chunk, CommonHeader, Encode as _, PacketWriter, Param};
 
 /// Where a packet goes, and from which of our addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -275,10 +277,12 @@ impl Core {
     /// Finishes a packet.
     pub(super) fn seal(&mut self, ext: &mut Extensions, mut pkt: PacketWriter<'_>) -> usize {
         pkt.set_checksum(ext.checksum_mode());
-        self.counters.out_zero_checksums += u64::from(pkt.has_zero_checksum());
+        if pkt.has_zero_checksum() {
+            self.counters.rare().out_zero_checksums += 1;
+        }
         let Some(auth) = &mut ext.auth else { return pkt.finish() };
         pkt.finish_with(|key, covered| {
-            self.counters.out_auths += 1;
+            self.counters.rare().out_auths += 1;
             self.counters.out_ctrl_chunks += 1;
             auth.sign(self, key, covered);
         })
@@ -384,22 +388,25 @@ impl Core {
         if self.cfg.brief_listing && self.local_terms.capabilities.asconf {
             own.truncate(source::BRIEF_LIST);
         }
-        let mut params: Vec<_> = own.into_iter().map(Param::Address).collect();
+        let mut params = Vec::with_capacity(INIT_PARAMS);
+        let mut w = Writer::new(&mut params);
+        own.into_iter().for_each(|a| Param::Address(a).encode(&mut w));
         // RFC 8261 section 6.1: a lower layer knows no addresses.
         if peer.is_none_or(|p| p.channel.has_addresses()) {
-            params.push(Param::SupportedAddressTypes(self.cfg.families.types()));
+            Param::SupportedAddressTypes(self.cfg.families.types()).encode(&mut w);
         }
         if self.preservative > 0 {
-            params.push(Param::CookiePreservative(self.preservative));
+            Param::CookiePreservative(self.preservative).encode(&mut w);
         }
-        self.local_terms.push_params(&mut params);
+        self.local_terms.write_params(&mut w);
+        w.trim_padding();
         pkt.push(&Chunk::Init(Init {
             tag: self.local_tag,
             a_rwnd: u32::try_from(self.cfg.recv_buffer).unwrap_or(u32::MAX),
             outbound: self.cfg.outbound_streams,
             inbound: self.cfg.max_inbound_streams,
             tsn: self.local_tsn,
-            params: InitParams::List(&params),
+            params: InitParams::Wire(&params),
         }));
         pkt.finish()
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cookie::StateCookie;
+use super::count::Counters;
 use super::errors::Complaints;
 use super::ext::{Capabilities, Terms};
 use super::idle::Dry;
@@ -191,7 +192,7 @@ pub(crate) struct Core {
     /// An ICMP port unreachable that is being checked.
     pub(crate) unreachable: Option<Box<Unreachable>>,
     /// What was counted, but for what the present sender and receiver count.
-    pub(crate) counters: AssocStats,
+    pub(crate) counters: Counters,
     /// Whether a peer opened it and the program has not been told yet: it counts for the backlog.
     pub(crate) unnoticed: bool,
     /// Notifications that the peer can cause at will and that wait for the program.
@@ -253,7 +254,7 @@ impl Core {
             last_data: ctx.now,
             dry: Dry::default(),
             unreachable: None,
-            counters: AssocStats::default(),
+            counters: Counters::default(),
             unnoticed: false,
             notices: 0,
             buffer_reduced: false,
@@ -264,26 +265,26 @@ impl Core {
     }
 
     /// An association that a valid cookie opens.
-    pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &StateCookie, ctx: &mut Context<'_>) -> Self {
+    pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &mut StateCookie, ctx: &mut Context<'_>) -> Self {
+        let terms = (core::mem::take(&mut c.local_terms), core::mem::take(&mut c.peer_terms));
         let paths = paths_from_cookie(ctx.now, &cfg, c);
         let mut core = Self::outgoing(ids, cfg, (c.local_port, c.peer_port), paths, ctx);
         core.incoming = true;
-        core.adopt(c);
+        core.adopt(c, terms);
         core
     }
 
-    /// Takes tags, sequence numbers, streams and windows from a cookie, as a new association or a restarted one has them.
-    pub(crate) fn adopt(&mut self, c: &StateCookie) {
+    /// Takes tags, sequence numbers, streams and windows from a cookie, as a new association or a restarted one has them, and both sides' terms,
+    /// ours first.
+    pub(crate) fn adopt(&mut self, c: &StateCookie, terms: (Terms, Terms)) {
         self.local_tag = c.local_tag;
         self.peer_tag = c.peer_tag;
         self.tie_tags = None;
         self.local_tsn = c.local_tsn;
-        self.local_addrs.clear();
-        self.local_addrs.push(c.local_addr);
+        self.local_addrs = vec![c.local_addr];
         self.outbound = c.outbound;
         self.inbound = c.inbound;
-        (self.local_terms, self.peer_terms) = (c.local_terms.clone(), c.peer_terms.clone());
-        self.counters = self.stats();
+        (self.local_terms, self.peer_terms) = terms;
         self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, 0);
         self.establish_tx(c.peer_rwnd);
         self.establish_rx(c.peer_tsn);
@@ -329,7 +330,7 @@ impl Core {
         if self.control.len() < MAX_CONTROL && (held == 0 || held + bytes <= MAX_CONTROL_BYTES) {
             self.control.push_back(c);
         } else {
-            self.counters.dropped_controls += 1;
+            self.counters.rare().dropped_controls += 1;
         }
     }
 
@@ -457,6 +458,11 @@ impl Core {
 
     /// A packet came to our address `ip`: it is the first of those that the peer knows.
     pub(crate) fn reached_at(&mut self, ip: IpAddr) {
+        if self.local_addrs.is_empty() {
+            // As with most associations: no more room than for this one.
+            self.local_addrs = vec![ip];
+            return;
+        }
         self.local_addrs.retain(|a| *a != ip);
         self.local_addrs.insert(0, ip);
         self.local_addrs.shrink_to_fit();
@@ -543,10 +549,14 @@ impl Core {
 
     /// Counters since the association was opened.
     pub(crate) fn stats(&self) -> AssocStats {
-        let mut all = self.counters;
-        all.add(&self.tx.stats());
-        all.reasm_usr_msgs += self.rx.as_ref().map_or(0, Rx::reassembled);
+        let mut all = self.counters.all();
+        all.add(&self.present_stats());
         all
+    }
+
+    /// What the present sender and receiver have counted.
+    pub(super) fn present_stats(&self) -> AssocStats {
+        AssocStats { reasm_usr_msgs: self.rx.as_ref().map_or(0, Rx::reassembled), ..self.tx.stats() }
     }
 
     /// A snapshot for the user.

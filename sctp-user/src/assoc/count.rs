@@ -6,6 +6,74 @@ use super::rx::{DataOutcome, UserData};
 use crate::net::Transmit;
 use crate::stats::AssocStats;
 
+/// What an association has counted, but for what its present sender and receiver count. What nearly every association counts has its place
+/// here. The rest, two thirds of [`AssocStats`], is boxed when it is first needed: most associations would only carry zeros.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) out_ctrl_chunks: u64,
+    pub(crate) in_ctrl_chunks: u64,
+    pub(crate) in_order_chunks: u64,
+    pub(crate) in_unorder_chunks: u64,
+    pub(crate) out_sctp_packs: u64,
+    pub(crate) in_sctp_packs: u64,
+    pub(crate) out_bytes: u64,
+    pub(crate) in_bytes: u64,
+    pub(crate) out_data_packs: u64,
+    pub(crate) in_data_packs: u64,
+    pub(crate) in_user_bytes: u64,
+    pub(crate) out_sacks: u64,
+    pub(crate) in_sacks: u64,
+    pub(crate) in_gap_blocks: u64,
+    pub(crate) out_gap_blocks: u64,
+    pub(crate) in_duplicate_reports: u64,
+    pub(crate) duplicate_chunks: u64,
+    pub(crate) out_heartbeats: u64,
+    pub(crate) in_heartbeats: u64,
+    pub(crate) in_heartbeat_acks: u64,
+    pub(crate) largest_train_out: u64,
+    /// The others, and what senders and receivers counted before a restart.
+    rare: Option<Box<AssocStats>>,
+}
+
+impl Counters {
+    /// The counters that have no place of their own.
+    pub(crate) fn rare(&mut self) -> &mut AssocStats {
+        self.rare.get_or_insert_default()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> AssocStats {
+        let mut all = AssocStats {
+            out_ctrl_chunks: self.out_ctrl_chunks,
+            in_ctrl_chunks: self.in_ctrl_chunks,
+            in_order_chunks: self.in_order_chunks,
+            in_unorder_chunks: self.in_unorder_chunks,
+            out_sctp_packs: self.out_sctp_packs,
+            in_sctp_packs: self.in_sctp_packs,
+            out_bytes: self.out_bytes,
+            in_bytes: self.in_bytes,
+            out_data_packs: self.out_data_packs,
+            in_data_packs: self.in_data_packs,
+            in_user_bytes: self.in_user_bytes,
+            out_sacks: self.out_sacks,
+            in_sacks: self.in_sacks,
+            in_gap_blocks: self.in_gap_blocks,
+            out_gap_blocks: self.out_gap_blocks,
+            in_duplicate_reports: self.in_duplicate_reports,
+            duplicate_chunks: self.duplicate_chunks,
+            out_heartbeats: self.out_heartbeats,
+            in_heartbeats: self.in_heartbeats,
+            in_heartbeat_acks: self.in_heartbeat_acks,
+            largest_train_out: self.largest_train_out,
+            ..AssocStats::default()
+        };
+        if let Some(rare) = &self.rare {
+            all.add(rare);
+        }
+        all
+    }
+}
+
 impl Core {
     /// A packet of `len` bytes came by `path`.
     pub(super) fn count_packet(&mut self, path: Option<PathId>, len: usize) {
@@ -32,7 +100,7 @@ impl Core {
     }
 }
 
-impl AssocStats {
+impl Counters {
     /// A chunk with user data came, and this became of it.
     pub(super) fn count_data(&mut self, data: &impl UserData, outcome: DataOutcome) {
         match outcome {
@@ -41,7 +109,7 @@ impl AssocStats {
                 self.in_user_bytes += data.payload().len() as u64;
             }
             DataOutcome::Duplicate => self.duplicate_chunks += 1,
-            DataOutcome::NoRoom => self.no_room_chunks += 1,
+            DataOutcome::NoRoom => self.rare().no_room_chunks += 1,
         }
     }
 }

@@ -71,7 +71,7 @@ impl Core {
     /// [`MAX_COMPLAINTS`] are made in a second.
     pub(super) fn complain(&mut self, now: Time, cause: &Cause<'_>) {
         if !self.complaints.allow(now) {
-            self.counters.dropped_controls += 1;
+            self.counters.rare().dropped_controls += 1;
             return;
         }
         let cause = cause.to_vec();
@@ -84,7 +84,7 @@ impl Core {
                     list.resize(len, 0);
                     list.extend_from_slice(&cause);
                 } else {
-                    self.counters.dropped_controls += 1;
+                    self.counters.rare().dropped_controls += 1;
                 }
             }
             _ => {
@@ -152,7 +152,7 @@ impl Association {
     pub(crate) fn take_farewell(&mut self) -> Option<(Transmit, Vec<u8>)> {
         let Self { core, ext } = self;
         let Farewell { transmit, vtag, chunk } = *core.farewell.take()?;
-        let mut packet = Vec::new();
+        let mut packet = Vec::with_capacity(COMMON_HEADER_LEN + padded(chunk.len()));
         let header = CommonHeader { src_port: core.local_port, dst_port: core.peer_port, vtag };
         let mut pkt = PacketWriter::new(&mut packet, header, usize::from(u16::MAX));
         pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(core)));

@@ -34,7 +34,7 @@ impl Core {
 
     /// T1-init or T1-cookie expired: the same chunk again, with doubled RTO.
     pub(super) fn on_t1(&mut self, ctx: &mut Context<'_>) {
-        self.counters.t1_expireds += 1;
+        self.counters.rare().t1_expireds += 1;
         if self.trial_was_refused() {
             return;
         }

@@ -3,10 +3,8 @@
 use core::time::Duration;
 use std::net::IpAddr;
 
-use arrayvec::ArrayVec;
-
 use super::cookie::MAX_ADDRS;
-use super::ext::{Capabilities, Terms};
+use super::ext::{Capabilities, Terms, TermsReader};
 use crate::wire::Encode as _;
 use crate::wire::cause::Cause;
 use crate::wire::chunk::Init;
@@ -16,6 +14,8 @@ use crate::wire::tlv::{Action, Tlv};
 
 /// The most bytes by which unrecognized parameters are reported back, with what wraps each of them: an answer must stay within one packet.
 const MAX_REPORT: usize = 512;
+/// Room in bytes for the parameters of an INIT, or of an INIT ACK without the cookie, that lists a few addresses.
+pub(crate) const INIT_PARAMS: usize = 160;
 /// The header of an Unrecognized Parameter.
 const WRAP: usize = 4;
 /// The least window in bytes that an INIT or INIT ACK may advertise.
@@ -24,8 +24,8 @@ pub(crate) const MIN_WINDOW: u32 = 1500;
 /// The peer's parameters, judged.
 #[derive(Debug, Default)]
 pub(crate) struct Offer<'a> {
-    /// Addresses that the peer listed.
-    pub(crate) addrs: ArrayVec<IpAddr, MAX_ADDRS>,
+    /// Addresses that the peer listed, at most [`MAX_ADDRS`].
+    pub(crate) addrs: Vec<IpAddr>,
     /// The address types that the peer says it supports, as a list of 16-bit numbers; without one it supports all.
     supported: Option<&'a [u8]>,
     /// The State Cookie of an INIT ACK.
@@ -60,6 +60,7 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
         return Err(Refusal(small_window().to_vec()));
     }
     let mut offer = Offer::default();
+    let mut terms = TermsReader::default();
     for item in init.params() {
         let Ok((param, tlv)) = item else {
             return Err(Refusal(Cause::ProtocolViolation(b"malformed parameter").to_vec()));
@@ -85,7 +86,7 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
             | Param::ForwardTsnSupported
             | Param::Adaptation(_)
             | Param::SetPrimary { .. } => {
-                offer.terms.read(&param).map_err(|what| Refusal(Cause::ProtocolViolation(what.as_bytes()).to_vec()))?;
+                terms.read(&param).map_err(|what| Refusal(Cause::ProtocolViolation(what.as_bytes()).to_vec()))?;
             }
             // What has its place in an ASCONF alone is ignored here (RFC 5061 section 4.2).
             Param::Unknown(Tlv {
@@ -103,6 +104,7 @@ pub(crate) fn evaluate<'a>(init: &Init<'a>) -> Result<Offer<'a>, Refusal> {
             }
         }
     }
+    offer.terms = terms.terms();
     Ok(offer)
 }
 
@@ -110,9 +112,9 @@ impl Offer<'_> {
     fn add(&mut self, a: IpAddr) {
         let a = a.to_canonical();
         let usable = !a.is_unspecified() && !a.is_multicast() && !matches!(a, IpAddr::V4(v4) if v4.is_broadcast());
-        if usable && !self.addrs.contains(&a) {
-            // More addresses than we keep are as if they were not listed.
-            let _ = self.addrs.try_push(a);
+        // More addresses than we keep are as if they were not listed.
+        if usable && self.addrs.len() < MAX_ADDRS && !self.addrs.contains(&a) {
+            self.addrs.push(a);
         }
     }
 

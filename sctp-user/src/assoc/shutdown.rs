@@ -142,7 +142,7 @@ impl Core {
 
     /// T2-shutdown expired: the chunk goes out again with the present cumulative TSN.
     pub(super) fn on_t2(&mut self, ctx: &mut Context<'_>) {
-        self.counters.t2_expireds += 1;
+        self.counters.rare().t2_expireds += 1;
         if !self.count_error(self.cfg.assoc_max_retrans) {
             return;
         }

@@ -360,56 +360,53 @@ impl AssocConfig {
     /// Names the first field with a forbidden value.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let day = Duration::from_secs(86_400);
-        let rules = [
-            (self.sack_delay > Duration::from_millis(500), "sack_delay", "at most 500 ms (RFC 9260 section 6.2)"),
-            (self.recv_buffer < 1500, "recv_buffer", "at least 1500 bytes (RFC 9260 section 3.3.2)"),
-            (u32::try_from(self.recv_buffer).is_err(), "recv_buffer", "a_rwnd has 32 bits (RFC 9260 section 3.3.2)"),
-            (self.outbound_streams == 0, "outbound_streams", "at least one (RFC 9260 section 3.3.2)"),
-            (self.max_inbound_streams == 0, "max_inbound_streams", "at least one (RFC 9260 section 3.3.2)"),
-            (self.rto_min > self.rto_max, "rto_max", "below RTO.Min"),
-            (self.rto_initial > self.rto_max, "rto_max", "below RTO.Initial"),
-            (self.rto_min.is_zero(), "rto_min", "above zero"),
-            (self.rto_initial.is_zero(), "rto_initial", "above zero"),
-            (self.rto_max > day, "rto_max", "at most a day"),
-            (!(1..=7).contains(&self.rto_alpha_shift), "rto_alpha_shift", "between 1 and 7"),
-            (!(1..=7).contains(&self.rto_beta_shift), "rto_beta_shift", "between 1 and 7"),
-            (self.cookie_life > day, "cookie_life", "at most a day"),
-            (self.cookie_life.is_zero(), "cookie_life", "above zero"),
-            (self.max_init_timeout.is_some_and(|i| i.is_zero()), "max_init_timeout", "above zero"),
-            (self.autoclose.is_some_and(|i| i.is_zero() || i > day * 365), "autoclose", "above zero, at most a year"),
-            (self.hb_interval.is_some_and(|i| i > day), "hb_interval", "at most a day"),
-            (self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day"),
-            (self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes"),
-            (self.max_mtu > 65_535, "max_mtu", "at most 65535 bytes"),
-            (self.max_fragment.is_some_and(|n| n < 16), "max_fragment", "at least 16 bytes"),
-            (self.max_received_message == Some(0), "max_received_message", "at least one byte"),
-            (self.partial_delivery_point == Some(0), "partial_delivery_point", "at least one byte"),
-            (self.max_burst == 0, "max_burst", "at least one packet"),
-            (self.hb_max_burst == 0, "hb_max_burst", "at least one packet"),
-            (self.advertise.as_ref().is_some_and(|a| a.len() > 64), "advertise", "at most 64 addresses"),
-            (!matches!(self.slow_start_l, 1 | 2), "slow_start_l", "1 or 2 (RFC 9260 section 7.2.1)"),
-            (self.sack_frequency == 0, "sack_frequency", "at least one packet"),
-            (self.max_message == 0, "max_message", "at least one byte"),
-            (self.send_buffer == 0, "send_buffer", "at least one byte"),
-            // Together below 2^31 bytes, and so below 2^31 TSNs.
-            (self.send_buffer >= GIBIBYTE, "send_buffer", "below 1 GiB (RFC 9260 section 1.6)"),
-            (self.max_message >= GIBIBYTE, "max_message", "below 1 GiB (RFC 9260 section 1.6)"),
-            (
-                self.interleaving && !(self.partial_delivery && self.interleave_streams),
-                "interleaving",
-                "only with partial_delivery and interleave_streams (RFC 8260 section 2.2.1)",
-            ),
-            (!self.auth && !self.auth_chunks.is_empty(), "auth_chunks", "only with auth"),
-            (!self.auth_chunks.iter().all(may_be_authenticated), "auth_chunks", "not these types (RFC 4895 section 3.2)"),
-            (!self.auth_hmacs.contains(&HmacId::Sha1), "auth_hmacs", "SHA-1 is one of them (RFC 4895 section 6.1)"),
-            (self.auth_hmacs.len() > 2, "auth_hmacs", "each at most once"),
-            (self.dscp > 63, "dscp", "six bits (RFC 2474)"),
-            (self.flow_label > 0xf_ffff, "flow_label", "20 bits (RFC 6437)"),
-        ];
-        match rules.into_iter().find(|(broken, ..)| *broken) {
-            Some((_, field, why)) => Err(ConfigError { field, why }),
-            None => Ok(()),
-        }
+        // One by one: a table of them all would be made for every association.
+        let forbid = |broken: bool, field: &'static str, why: &'static str| if broken { Err(ConfigError { field, why }) } else { Ok(()) };
+        forbid(self.sack_delay > Duration::from_millis(500), "sack_delay", "at most 500 ms (RFC 9260 section 6.2)")?;
+        forbid(self.recv_buffer < 1500, "recv_buffer", "at least 1500 bytes (RFC 9260 section 3.3.2)")?;
+        forbid(u32::try_from(self.recv_buffer).is_err(), "recv_buffer", "a_rwnd has 32 bits (RFC 9260 section 3.3.2)")?;
+        forbid(self.outbound_streams == 0, "outbound_streams", "at least one (RFC 9260 section 3.3.2)")?;
+        forbid(self.max_inbound_streams == 0, "max_inbound_streams", "at least one (RFC 9260 section 3.3.2)")?;
+        forbid(self.rto_min > self.rto_max, "rto_max", "below RTO.Min")?;
+        forbid(self.rto_initial > self.rto_max, "rto_max", "below RTO.Initial")?;
+        forbid(self.rto_min.is_zero(), "rto_min", "above zero")?;
+        forbid(self.rto_initial.is_zero(), "rto_initial", "above zero")?;
+        forbid(self.rto_max > day, "rto_max", "at most a day")?;
+        forbid(!(1..=7).contains(&self.rto_alpha_shift), "rto_alpha_shift", "between 1 and 7")?;
+        forbid(!(1..=7).contains(&self.rto_beta_shift), "rto_beta_shift", "between 1 and 7")?;
+        forbid(self.cookie_life > day, "cookie_life", "at most a day")?;
+        forbid(self.cookie_life.is_zero(), "cookie_life", "above zero")?;
+        forbid(self.max_init_timeout.is_some_and(|i| i.is_zero()), "max_init_timeout", "above zero")?;
+        forbid(self.autoclose.is_some_and(|i| i.is_zero() || i > day * 365), "autoclose", "above zero, at most a year")?;
+        forbid(self.hb_interval.is_some_and(|i| i > day), "hb_interval", "at most a day")?;
+        forbid(self.nat_keepalive.is_some_and(|i| i.is_zero() || i > day), "nat_keepalive", "above zero, at most a day")?;
+        forbid(self.mtu < 576 || self.mtu > 65_535, "mtu", "between 576 and 65535 bytes")?;
+        forbid(self.max_mtu > 65_535, "max_mtu", "at most 65535 bytes")?;
+        forbid(self.max_fragment.is_some_and(|n| n < 16), "max_fragment", "at least 16 bytes")?;
+        forbid(self.max_received_message == Some(0), "max_received_message", "at least one byte")?;
+        forbid(self.partial_delivery_point == Some(0), "partial_delivery_point", "at least one byte")?;
+        forbid(self.max_burst == 0, "max_burst", "at least one packet")?;
+        forbid(self.hb_max_burst == 0, "hb_max_burst", "at least one packet")?;
+        forbid(self.advertise.as_ref().is_some_and(|a| a.len() > 64), "advertise", "at most 64 addresses")?;
+        forbid(!matches!(self.slow_start_l, 1 | 2), "slow_start_l", "1 or 2 (RFC 9260 section 7.2.1)")?;
+        forbid(self.sack_frequency == 0, "sack_frequency", "at least one packet")?;
+        forbid(self.max_message == 0, "max_message", "at least one byte")?;
+        forbid(self.send_buffer == 0, "send_buffer", "at least one byte")?;
+        // Together below 2^31 bytes, and so below 2^31 TSNs.
+        forbid(self.send_buffer >= GIBIBYTE, "send_buffer", "below 1 GiB (RFC 9260 section 1.6)")?;
+        forbid(self.max_message >= GIBIBYTE, "max_message", "below 1 GiB (RFC 9260 section 1.6)")?;
+        forbid(
+            self.interleaving && !(self.partial_delivery && self.interleave_streams),
+            "interleaving",
+            "only with partial_delivery and interleave_streams (RFC 8260 section 2.2.1)",
+        )?;
+        forbid(!self.auth && !self.auth_chunks.is_empty(), "auth_chunks", "only with auth")?;
+        forbid(!self.auth_chunks.iter().all(may_be_authenticated), "auth_chunks", "not these types (RFC 4895 section 3.2)")?;
+        forbid(!self.auth_hmacs.contains(&HmacId::Sha1), "auth_hmacs", "SHA-1 is one of them (RFC 4895 section 6.1)")?;
+        forbid(self.auth_hmacs.len() > 2, "auth_hmacs", "each at most once")?;
+        forbid(self.dscp > 63, "dscp", "six bits (RFC 2474)")?;
+        forbid(self.flow_label > 0xf_ffff, "flow_label", "20 bits (RFC 6437)")?;
+        Ok(())
     }
 
     /// The chunk types that are taken only if they are authenticated: [`AssocConfig::auth_chunks`], and those that must be

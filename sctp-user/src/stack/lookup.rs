@@ -4,6 +4,7 @@ use core::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use siphasher::sip::SipHasher13;
 
 use crate::entropy::Entropy;
@@ -11,7 +12,7 @@ use crate::event::AssocId;
 use crate::net::scope_of;
 use crate::num::Vtag;
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Key {
     local_port: u16,
     peer_port: u16,
@@ -27,12 +28,33 @@ impl Key {
     }
 }
 
+impl Hash for Key {
+    /// In few words, for the hash is slow with small pieces.
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        let ports = u64::from(self.local_port) << 16 | u64::from(self.peer_port);
+        match self.peer {
+            // An IPv4 address has no interface.
+            IpAddr::V4(a) => h.write_u64(ports << 32 | u64::from(u32::from(a))),
+            IpAddr::V6(a) => {
+                h.write_u64(ports << 32 | u64::from(self.link));
+                h.write_u128(u128::from(a));
+            }
+        }
+    }
+}
+
 /// Our tag and both ports: what an association is known by whose peer has moved (RFC 5061 section 4.1.1).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct TagKey {
     /// Ours, then the peer's.
     pub(super) ports: (u16, u16),
     pub(super) tag: Vtag,
+}
+
+impl Hash for TagKey {
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        h.write_u64(u64::from(self.ports.0) << 48 | u64::from(self.ports.1) << 32 | u64::from(self.tag.0));
+    }
 }
 
 /// One entry per peer address of every association; hashed with a secret, so that nobody can aim at one bucket.
@@ -75,13 +97,15 @@ impl Lookup {
 
     /// Enters `key`; an entry of another association stays as it is.
     pub(super) fn insert(&mut self, key: Key, id: AssocId) -> bool {
-        if let Some(owner) = self.get(&key) {
-            return owner == id;
-        }
-        self.last = None;
         let hasher = self.hasher;
-        self.table.insert_unique(Self::hash(&hasher, &key), (key, id), |(k, _)| Self::hash(&hasher, k));
-        true
+        match self.table.entry(Self::hash(&hasher, &key), |(k, _)| *k == key, |(k, _)| Self::hash(&hasher, k)) {
+            Entry::Occupied(entry) => entry.get().1 == id,
+            Entry::Vacant(entry) => {
+                self.last = None;
+                entry.insert((key, id));
+                true
+            }
+        }
     }
 
     /// Removes `key` if it belongs to `id`.
@@ -99,10 +123,8 @@ impl Lookup {
 
     /// Enters an association by its tag; one that has the same keeps it.
     pub(super) fn insert_tag(&mut self, key: TagKey, id: AssocId) {
-        if self.by_tag(&key).is_none() {
-            let hasher = self.hasher;
-            self.tags.insert_unique(Self::hash(&hasher, &key), (key, id), |(k, _)| Self::hash(&hasher, k));
-        }
+        let hasher = self.hasher;
+        self.tags.entry(Self::hash(&hasher, &key), |(k, _)| *k == key, |(k, _)| Self::hash(&hasher, k)).or_insert((key, id));
     }
 
     /// Removes a tag if it belongs to `id`.

@@ -31,8 +31,6 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use self::alarms::Alarms;
 use self::arena::Arena;
 pub use self::assoc::Assoc;
@@ -72,12 +70,12 @@ const CLOCK_JUMP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Reply {
     transmit: Transmit,
-    packet: Bytes,
+    packet: Vec<u8>,
 }
 
 impl Reply {
     /// Nothing is known of the path's MTU: what may be too long goes with DF clear (rulings section 1 row 12).
-    fn new(transmit: Transmit, packet: Bytes) -> Self {
+    fn new(transmit: Transmit, packet: Vec<u8>) -> Self {
         let transmit = Transmit { size: packet.len(), may_fragment: packet.len() > SAFE_PACKET, ..transmit };
         Self { transmit, packet }
     }
@@ -323,7 +321,7 @@ impl Stack {
         self.pass_on_events(id);
         if let Some((transmit, packet)) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.
-            self.replies.push_back(Reply::new(transmit, Bytes::from(packet)));
+            self.replies.push_back(Reply::new(transmit, packet));
         }
         if closed {
             self.bury(id);
@@ -367,7 +365,7 @@ impl Stack {
                 if is_notice(&e) {
                     let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
                     if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
-                        core.counters.dropped_events += 1;
+                        core.counters.rare().dropped_events += 1;
                         continue;
                     }
                     core.notices += 1;
@@ -558,7 +556,13 @@ fn keys_of(core: &Core) -> Vec<Key> {
 }
 
 #[cfg(test)]
-mod ladder_test;
+mod collision_test;
+#[cfg(test)]
+mod ending_test;
+#[cfg(test)]
+mod handshake_test;
+#[cfg(test)]
+mod ladder;
 #[cfg(test)]
 mod padding_test;
 #[cfg(test)]
@@ -569,5 +573,9 @@ mod reconfig_test;
 mod requests_test;
 #[cfg(test)]
 mod responder_test;
+#[cfg(test)]
+mod sacks_test;
+#[cfg(test)]
+mod strangers_test;
 #[cfg(test)]
 mod trial_test;

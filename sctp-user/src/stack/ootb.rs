@@ -1,12 +1,14 @@
 //! Packets out of the blue (RFC 9260 section 8.4): right checksum, no association.
 
-use bytes::Bytes;
-
 use super::Stack;
 use crate::net::{Channel, Meta, Transmit};
+use crate::num::Vtag;
 use crate::time::Time;
 use crate::wire::chunk::{Abort, ShutdownComplete, kind};
 use crate::wire::{Cause, Chunk, CommonHeader, Encode, Packet, PacketWriter};
+
+/// What most answers take in bytes: a packet of a chunk with a few causes.
+const SHORT_ANSWER: usize = 64;
 
 impl Stack {
     /// Rules 2 and 5 to 8 of section 8.4; INIT and COOKIE ECHO (3 and 4) went to the responder, and the source's kind (1) was
@@ -38,22 +40,22 @@ impl Stack {
     }
 
     /// Sends one chunk back to where a packet came from, keeping nothing.
-    pub(super) fn answer(&mut self, now: Time, meta: &Meta, to: CommonHeader, vtag: crate::num::Vtag, chunk: &impl Encode) {
+    pub(super) fn answer(&mut self, now: Time, meta: &Meta, to: CommonHeader, vtag: Vtag, chunk: &impl Encode) {
         if !self.ootb_limit.allow(now, meta.src) {
             self.counters.limited_answers += 1;
             return;
         }
-        self.reply(meta, to, vtag, chunk);
+        self.reply(meta, (to, vtag), SHORT_ANSWER, chunk);
     }
 
-    /// As [`Self::answer`], for answers that have a limit of their own.
-    pub(super) fn reply(&mut self, meta: &Meta, to: CommonHeader, vtag: crate::num::Vtag, chunk: &impl Encode) {
-        let mut bytes = Vec::new();
+    /// As [`Self::answer`], for answers that have a limit of their own; `room` is what they take in bytes.
+    pub(super) fn reply(&mut self, meta: &Meta, (to, vtag): (CommonHeader, Vtag), room: usize, chunk: &impl Encode) {
+        let mut bytes = Vec::with_capacity(room);
         let header = CommonHeader { src_port: to.dst_port, dst_port: to.src_port, vtag };
         let mut pkt = PacketWriter::new(&mut bytes, header, usize::from(u16::MAX));
         pkt.push(chunk);
         pkt.finish();
-        self.push_reply(Transmit::back_to(meta), Bytes::from(bytes));
+        self.push_reply(Transmit::back_to(meta), bytes);
     }
 }
 

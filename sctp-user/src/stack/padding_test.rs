@@ -1,7 +1,8 @@
 //! The padding chunk and parameter (RFC 4820).
 
-use super::ladder_test::{PORT, Pair, kinds};
-use super::*;
+use super::ladder::{PORT, Pair, kinds};
+use bytes::Bytes;
+
 use crate::num::{Tsn, Vtag};
 use crate::wire::chunk::{Heartbeat, Init, InitParams, Pad, kind};
 use crate::wire::cursor::Writer;

@@ -1,6 +1,5 @@
 //! The side that keeps no state: INIT and COOKIE ECHO (RFC 9260 sections 5.1 to 5.2).
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use super::lookup::Key;
 use super::{Reply, Stack, keys_of};
 use crate::assoc::cookie::{CookieError, CookieJar, MAX_ADDRS, StateCookie};
 use crate::assoc::fresh_tag;
-use crate::assoc::offer::{self, Offer, Refusal};
+use crate::assoc::offer::{self, INIT_PARAMS, Offer, Refusal};
 use crate::assoc::path::source;
 use crate::assoc::state::State;
 use crate::assoc::{Association, Context, Control, Core, Extensions, Gate, Rejection, Terms, Verdict, verify_auth};
@@ -18,8 +17,9 @@ use crate::event::AssocId;
 use crate::net::{Channel, Meta, Transmit, scope_of};
 use crate::num::{Tsn, Vtag};
 use crate::time::Time;
-use crate::wire::chunk::{Abort, ErrorChunk, Init, InitParams, kind};
+use crate::wire::chunk::{Abort, ErrorChunk, INIT_LEN, Init, InitParams, kind};
 use crate::wire::cursor::Writer;
+use crate::wire::packet::COMMON_HEADER_LEN;
 use crate::wire::{Cause, Chunk, CommonHeader, Encode as _, Packet, Param, RawChunk};
 
 /// An INIT and where it came from.
@@ -95,7 +95,7 @@ impl Stack {
     fn propose_again(&mut self, incoming: &Incoming<'_>, id: AssocId, offer: &Offer<'_>) -> Option<Proposal> {
         let Incoming { now, meta, header, init } = *incoming;
         // What is not believed, or too many, was no address of the association in the first place.
-        let listed: ArrayVec<IpAddr, MAX_ADDRS> = self.peer_addresses(meta, meta.src, offer);
+        let listed = self.peer_addresses(meta, meta.src, offer);
         let core = &mut self.assocs.get_mut(id)?.core;
         if core.state == State::ShutdownAckSent {
             // Section 9.2: the peer missed our SHUTDOWN ACK.
@@ -147,7 +147,7 @@ impl Stack {
         // The answer goes to the first one, and the cookie that comes back shows that it arrived there.
         let peer_addrs = self.peer_addresses(meta, to.src, offer);
         let local_terms = self.terms(existing, &cfg, to.channel).in_answer_to(&offer.terms, &cfg);
-        let peer_terms = offer.terms.clone().known_to(&local_terms);
+        let peer_terms = core::mem::take(&mut offer.terms).known_to(&local_terms);
         let cookie = StateCookie {
             created: now,
             life: CookieJar::granted_life(cfg.cookie_life, offer.preservative),
@@ -170,11 +170,15 @@ impl Stack {
         };
         let sealed = self.cookies.seal(now, &mut *self.entropy, &cookie);
         let unrecognized = offer.unrecognized(cookie.local_terms.capabilities);
-        let mut params: Vec<_> =
-            crate::wire::tlv::TlvIter::new(unrecognized).map_while(Result::ok).map(|t| Param::Unrecognized(t.raw)).collect();
-        params.extend(own.into_iter().map(Param::Address));
-        cookie.local_terms.push_params(&mut params);
-        params.push(Param::StateCookie(&sealed));
+        let mut params = Vec::with_capacity(INIT_PARAMS + sealed.len());
+        let mut w = Writer::new(&mut params);
+        for t in crate::wire::tlv::TlvIter::new(unrecognized).map_while(Result::ok) {
+            Param::Unrecognized(t.raw).encode(&mut w);
+        }
+        own.into_iter().for_each(|a| Param::Address(a).encode(&mut w));
+        cookie.local_terms.write_params(&mut w);
+        Param::StateCookie(&sealed).encode(&mut w);
+        w.trim_padding();
         let ack = Chunk::InitAck(Init {
             tag: p.local_tag,
             a_rwnd: u32::try_from(cfg.recv_buffer).unwrap_or(u32::MAX),
@@ -182,9 +186,9 @@ impl Stack {
             outbound: cfg.outbound_streams.min(init.inbound),
             inbound: cfg.max_inbound_streams,
             tsn: p.local_tsn,
-            params: InitParams::List(&params),
+            params: InitParams::Wire(&params),
         });
-        self.reply(&to, header, init.tag, &ack);
+        self.reply(&to, (header, init.tag), COMMON_HEADER_LEN + INIT_LEN + params.len(), &ack);
     }
 
     /// What we say about extensions in an INIT ACK: while an association is being opened the same as in its own INIT (section 5.2.1).
@@ -197,12 +201,12 @@ impl Stack {
     }
 
     /// The addresses of who sent an INIT: `first`, its source, and what it lists and can be believed, as many as are kept.
-    fn peer_addresses(&self, meta: &Meta, first: IpAddr, offer: &Offer<'_>) -> ArrayVec<IpAddr, MAX_ADDRS> {
-        let mut list = ArrayVec::new();
+    fn peer_addresses(&self, meta: &Meta, first: IpAddr, offer: &Offer<'_>) -> Vec<IpAddr> {
+        let mut list = Vec::with_capacity(1);
         let believed = offer.addrs.iter().filter(|a| meta.channel.has_addresses() && self.is_believed(**a, meta.src));
         for a in [first, meta.src].iter().chain(believed) {
-            if !list.contains(a) {
-                let _ = list.try_push(*a);
+            if list.len() < MAX_ADDRS && !list.contains(a) {
+                list.push(*a);
             }
         }
         list
@@ -265,7 +269,7 @@ impl Stack {
                 && (c.local_addr == meta.dst || self.is_own(header.dst_port, meta))
                 && c.peer_addrs.contains(&meta.src)
         };
-        let (cookie, stale) = match self.cookies.open(now, echo) {
+        let (mut cookie, stale) = match self.cookies.open(now, echo) {
             Ok(c) if matches(&c) => (c, None),
             Err((CookieError::Stale(by), Some(c))) if matches(&c) => (*c, Some(by)),
             _ => {
@@ -317,7 +321,7 @@ impl Stack {
                 id
             }
             None => {
-                let Some(id) = self.open_from_cookie(now, meta, header, &cookie) else { return };
+                let Some(id) = self.open_from_cookie(now, meta, header, &mut cookie) else { return };
                 id
             }
         };
@@ -384,7 +388,7 @@ impl Stack {
         })
     }
 
-    fn open_from_cookie(&mut self, now: Time, meta: &Meta, header: CommonHeader, cookie: &StateCookie) -> Option<AssocId> {
+    fn open_from_cookie(&mut self, now: Time, meta: &Meta, header: CommonHeader, cookie: &mut StateCookie) -> Option<AssocId> {
         let (ep, e) = self.ports.by_port(header.dst_port).filter(|(_, e)| e.listening)?;
         let cfg = self.fit(Arc::clone(&e.assoc), cookie.channel);
         if e.pending >= e.backlog || self.assocs.len() >= self.cfg.max_associations {
@@ -430,7 +434,7 @@ impl Stack {
         cfg.or_else(|| self.ports.get(ep).map(|e| Arc::clone(&e.assoc)))
     }
 
-    pub(super) fn push_reply(&mut self, transmit: Transmit, packet: Bytes) {
+    pub(super) fn push_reply(&mut self, transmit: Transmit, packet: Vec<u8>) {
         if self.replies.len() < super::MAX_REPLIES {
             self.replies.push_back(Reply::new(transmit, packet));
         } else {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::assoc::cookie::StateCookie;
 use crate::config::EndpointConfig;

@@ -49,7 +49,7 @@ impl Stack {
         let takes = !parsed.chunks().map_while(Result::ok).any(|c| begins(c.kind));
         match found {
             Some(a) if takes => {
-                a.core.counters.in_zero_checksums += 1;
+                a.core.counters.rare().in_zero_checksums += 1;
                 true
             }
             _ => false,

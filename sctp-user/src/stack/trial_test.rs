@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::config::EndpointConfig;
 use crate::entropy::SeededEntropy;

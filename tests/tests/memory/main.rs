@@ -11,9 +11,9 @@ use testbed::crowd::Crowd;
 /// Associations measured: enough that what belongs to the stacks does not matter.
 const MANY: usize = 1_000;
 /// Most bytes of an idle association that has carried nothing, at one end.
-const IDLE: i64 = 3 * 1024;
+const IDLE: i64 = 2_800;
 /// Most bytes of an idle association that has carried messages, at one end.
-const USED: i64 = 4 * 1024 + 512;
+const USED: i64 = 4_000;
 
 #[test]
 fn an_idle_association_is_small_before_and_after_use() {

@@ -7,10 +7,10 @@
 
 use super::Capabilities;
 use crate::assoc::core::Core;
+use crate::assoc::count::Counters;
 use crate::config::{AssocConfig, StackConfig};
 use crate::net;
 use crate::num::Tsn;
-use crate::stats::AssocStats;
 use crate::time::Time;
 use crate::wire::{Chunk, PacketWriter};
 
@@ -41,16 +41,16 @@ impl Ecn {
     pub(super) fn on_chunk(&mut self, core: &mut Core, now: Time, chunk: &Chunk<'_>) {
         match *chunk {
             Chunk::Ecne(tsn) if core.state.sends_data() => {
-                core.counters.in_ecnes += 1;
+                core.counters.rare().in_ecnes += 1;
                 // An echo of what was never sent is no echo. Any other is answered: our last CWR may be lost.
                 if let Some(reduced) = core.tx.on_ecn_echo(now, tsn, &mut core.paths) {
-                    core.counters.ecn_reductions += u64::from(reduced);
+                    core.counters.rare().ecn_reductions += u64::from(reduced);
                     // A CWR covers all lower TSNs.
                     self.answer = Some(self.answer.filter(|waiting| waiting.after(tsn)).unwrap_or(tsn));
                 }
             }
             Chunk::Cwr(tsn) if core.state.receives_data() => {
-                core.counters.in_cwrs += 1;
+                core.counters.rare().in_cwrs += 1;
                 self.echo.take_if(|echo| echo.at_or_before(tsn));
             }
             _ => {}
@@ -65,7 +65,7 @@ impl Ecn {
     /// A packet with DATA came with this mark.
     pub(super) fn on_data_packet(&mut self, core: &mut Core, lowest: Tsn, mark: Option<net::Ecn>) {
         if mark == Some(net::Ecn::Ce) && core.state.receives_data() {
-            core.counters.in_marked_packs += 1;
+            core.counters.rare().in_marked_packs += 1;
             self.echo = Some(self.echo.filter(|echo| echo.before(lowest)).unwrap_or(lowest));
         }
     }
@@ -76,18 +76,18 @@ impl Ecn {
     }
 
     /// A SACK goes: ECNE before it, so that the sender knows of the congestion before its window grows.
-    pub(crate) fn emit_with_sack(&self, counters: &mut AssocStats, pkt: &mut PacketWriter<'_>) {
+    pub(crate) fn emit_with_sack(&self, counters: &mut Counters, pkt: &mut PacketWriter<'_>) {
         if let Some(tsn) = self.echo {
-            counters.out_ecnes += 1;
+            counters.rare().out_ecnes += 1;
             counters.out_ctrl_chunks += 1;
             pkt.push(&Chunk::Ecne(tsn));
         }
     }
 
     /// DATA goes: CWR before it.
-    pub(crate) fn emit_with_data(&mut self, counters: &mut AssocStats, pkt: &mut PacketWriter<'_>) {
+    pub(crate) fn emit_with_data(&mut self, counters: &mut Counters, pkt: &mut PacketWriter<'_>) {
         if let Some(tsn) = self.answer.take_if(|_| pkt.fits(LEN)) {
-            counters.out_cwrs += 1;
+            counters.rare().out_cwrs += 1;
             counters.out_ctrl_chunks += 1;
             pkt.push(&Chunk::Cwr(tsn));
         }

@@ -14,11 +14,12 @@ mod terms;
 mod zero_checksum;
 
 pub(crate) use self::asconf::{Asconf, Goal};
-pub(crate) use self::auth::{Auth, Entry, Gate, KeyVector, Rejection, verify_once as verify_auth};
+pub(crate) use self::auth::{Auth, Entry, Gate, KeyParams, KeyVector, Rejection, verify_once as verify_auth};
 pub(crate) use self::ecn::Ecn;
 pub(crate) use self::partial_reliability::PartialReliability;
 use self::reconfig::Reconfig;
 pub(crate) use self::reconfig::{LazyReconfig, What};
+pub(crate) use self::terms::TermsReader;
 pub use self::terms::{Capabilities, Terms};
 use self::zero_checksum::ZeroChecksum;
 use std::net::IpAddr;

@@ -33,7 +33,7 @@ impl PartialReliability {
             Chunk::IForwardTsn(forward) => rx.on_i_forward_tsn(forward),
             _ => return,
         };
-        core.counters.in_forward_tsns += 1;
+        core.counters.rare().in_forward_tsns += 1;
         match begun {
             Ok(begun) => core.tell_broken_off(begun),
             Err(what) => core.violate(what, &Cause::ProtocolViolation(what.as_bytes())),

@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::zero_checksum::ZeroChecksum;
-use super::{Ecn, KeyVector, idata};
+use super::{Ecn, KeyParams, KeyVector, idata};
+use crate::assoc::cookie::{decode_addr, encode_addr};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::net::Channel;
 use crate::wire::Encode as _;
 use crate::wire::chunk::kind;
 use crate::wire::cursor::{Reader, Writer};
-use crate::wire::param::{Param, Params};
+use crate::wire::param::Param;
 
 /// Most chunk types that we list in the Supported Extensions parameter.
 const MAX_LISTED: usize = 8;
@@ -59,28 +60,46 @@ impl Capabilities {
 
     /// The chunk types of extensions, for the Supported Extensions parameter (RFC 5061 section 4.2.7).
     fn chunk_types(self) -> ArrayVec<u8, MAX_LISTED> {
-        let types: [(bool, &[u8]); _] = [
-            (self.auth, &[kind::AUTH]),
-            (self.asconf, &[kind::ASCONF, kind::ASCONF_ACK]),
-            (self.partial_reliability, &[kind::FORWARD_TSN]),
-            (self.reconfig, &[kind::RE_CONFIG]),
-            (self.interleaving, &[kind::I_DATA]),
-            (self.i_forward_tsn, &[kind::I_FORWARD_TSN]),
+        let types = [
+            (self.auth, kind::AUTH),
+            (self.asconf, kind::ASCONF),
+            (self.asconf, kind::ASCONF_ACK),
+            (self.partial_reliability, kind::FORWARD_TSN),
+            (self.reconfig, kind::RE_CONFIG),
+            (self.interleaving, kind::I_DATA),
+            (self.i_forward_tsn, kind::I_FORWARD_TSN),
         ];
-        types.into_iter().filter(|(has, _)| *has).flat_map(|(_, types)| types).copied().collect()
+        types.into_iter().filter(|(has, _)| *has).map(|(_, kind)| kind).collect()
+    }
+
+    /// A bit for each, in the order of the fields, the first one lowest.
+    fn bits(self) -> u16 {
+        let Self { ecn, auth, asconf, partial_reliability, reconfig, interleaving, i_forward_tsn } = self;
+        let all = [ecn, auth, asconf, partial_reliability, reconfig, interleaving, i_forward_tsn];
+        all.into_iter().rev().fold(0, |bits, has| bits << 1 | u16::from(has))
+    }
+
+    /// The reverse of [`Self::bits`].
+    const fn of_bits(bits: u16) -> Self {
+        Self {
+            ecn: bits & 1 != 0,
+            auth: bits & 1 << 1 != 0,
+            asconf: bits & 1 << 2 != 0,
+            partial_reliability: bits & 1 << 3 != 0,
+            reconfig: bits & 1 << 4 != 0,
+            interleaving: bits & 1 << 5 != 0,
+            i_forward_tsn: bits & 1 << 6 != 0,
+        }
     }
 }
 
-/// What one side says about extensions in its INIT or INIT ACK. Both sides' travel in the cookie, as the parameters that they are, so
-/// that a cookie is read as strictly as a packet.
+/// What one side says about extensions in its INIT or INIT ACK. Both sides' travel in the cookie.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Terms {
     /// Extensions that it has.
     pub capabilities: Capabilities,
     /// What few say; `None` if nothing of it is said.
     rare: Option<Box<Rare>>,
-    /// The Supported Extensions parameter that says so, as it goes out.
-    listed: ArrayVec<u8, MAX_LISTED>,
     /// What it says about authentication.
     pub(crate) auth: KeyVector,
 }
@@ -97,7 +116,7 @@ impl Terms {
     /// Terms with these capabilities.
     #[must_use]
     pub fn with(capabilities: Capabilities) -> Self {
-        Self { capabilities, rare: None, listed: capabilities.chunk_types(), auth: KeyVector::default() }
+        Self { capabilities, rare: None, auth: KeyVector::default() }
     }
 
     /// Adaptation layer indication.
@@ -133,7 +152,7 @@ impl Terms {
         });
         let auth = if cfg.auth { KeyVector::own(&cfg.required_chunks(), &cfg.auth_hmacs, entropy) } else { KeyVector::default() };
         let rare = Rare { adaptation: cfg.adaptation, zero_checksum: ZeroChecksum::offer(cfg, stack, channel), primary: None };
-        Self { auth, rare: (rare != Rare::default()).then(|| Box::new(rare)), ..terms }
+        Self { auth, rare: rare.boxed(), ..terms }
     }
 
     /// What we say in an INIT ACK to a peer that said `peer`: nothing that it does not have, but for what we want authenticated.
@@ -153,26 +172,99 @@ impl Terms {
         if ours.auth.is_empty() { Self { auth: KeyVector::default(), ..self } } else { self }
     }
 
-    /// Takes in a parameter of an INIT or INIT ACK; those of other matters are left alone.
+    /// Writes the parameters for an INIT or INIT ACK that say so.
+    pub(crate) fn write_params(&self, w: &mut Writer<'_>) {
+        if self.capabilities.ecn {
+            Param::EcnCapable.encode(w);
+        }
+        if let Some(method) = self.zero_checksum() {
+            Param::ZeroChecksum(method).encode(w);
+        }
+        if self.capabilities.partial_reliability {
+            Param::ForwardTsnSupported.encode(w);
+        }
+        if let Some(n) = self.adaptation() {
+            Param::Adaptation(n).encode(w);
+        }
+        if let Some(addr) = self.primary() {
+            Param::SetPrimary { correlation: 0, addr }.encode(w);
+        }
+        let listed = self.capabilities.chunk_types();
+        if !listed.is_empty() {
+            Param::SupportedExtensions(&listed).encode(w);
+        }
+        self.auth.write_params(w);
+    }
+
+    /// Appends it to a cookie: shorter than as parameters, for each 64 bytes of a cookie are hashed twice.
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        let (adaptation, zero_checksum, primary) = (self.adaptation(), self.zero_checksum(), self.primary());
+        let said = |is_some: bool, bit: u16| if is_some { bit } else { 0 };
+        w.u16(
+            self.capabilities.bits()
+                | said(adaptation.is_some(), ADAPTATION)
+                | said(zero_checksum.is_some(), ZERO_CHECKSUM)
+                | said(primary.is_some(), PRIMARY),
+        );
+        for n in adaptation.iter().chain(&zero_checksum) {
+            w.u32(*n);
+        }
+        if let Some(addr) = primary {
+            encode_addr(w, addr);
+        }
+        self.auth.encode(w);
+    }
+
+    /// The reverse of [`Self::encode`].
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Option<Self> {
+        let bits = r.u16()?;
+        let rare = Rare {
+            adaptation: if bits & ADAPTATION != 0 { Some(r.u32()?) } else { None },
+            zero_checksum: if bits & ZERO_CHECKSUM != 0 { Some(r.u32()?) } else { None },
+            primary: if bits & PRIMARY != 0 { Some(decode_addr(r)?) } else { None },
+        };
+        let auth = KeyVector::decode(r)?;
+        let capabilities = Capabilities { auth: auth.is_usable(), ..Capabilities::of_bits(bits) };
+        Some(Self { capabilities, rare: rare.boxed(), auth })
+    }
+}
+
+/// Which of what few say is in a cookie: bits beside those of the capabilities.
+const ADAPTATION: u16 = 1 << 8;
+const ZERO_CHECKSUM: u16 = 1 << 9;
+const PRIMARY: u16 = 1 << 10;
+
+impl Rare {
+    fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
+/// A peer's terms, while the parameters of its INIT or INIT ACK are read.
+#[derive(Default, Debug)]
+pub(crate) struct TermsReader<'a> {
+    capabilities: Capabilities,
+    rare: Rare,
+    auth: KeyParams<'a>,
+}
+
+impl<'a> TermsReader<'a> {
+    /// Takes in a parameter; those of other matters are left alone.
     ///
     /// # Errors
     /// The peer breaks the protocol: the association is to be aborted.
-    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<(), &'static str> {
-        let before = self.capabilities;
+    pub(crate) fn read(&mut self, param: &Param<'a>) -> Result<(), &'static str> {
+        self.auth.read(param)?;
         let c = &mut self.capabilities;
-        if self.auth.read(param)? {
-            // Whether it is listed among the extensions matters not: without these parameters there are no keys.
-            c.auth = self.auth.is_usable();
-        }
         match param {
             Param::EcnCapable => c.ecn = true,
             Param::ZeroChecksum(method) => {
-                self.rare.get_or_insert_default().zero_checksum.get_or_insert(*method);
+                self.rare.zero_checksum.get_or_insert(*method);
             }
             Param::ForwardTsnSupported => c.partial_reliability = true,
-            Param::Adaptation(n) => self.rare.get_or_insert_default().adaptation = Some(*n),
+            Param::Adaptation(n) => self.rare.adaptation = Some(*n),
             Param::SetPrimary { addr, .. } => {
-                self.rare.get_or_insert_default().primary.get_or_insert(*addr);
+                self.rare.primary.get_or_insert(*addr);
             }
             Param::SupportedExtensions(types) => {
                 let has = |kind: u8| types.contains(&kind);
@@ -184,52 +276,15 @@ impl Terms {
             }
             _ => {}
         }
-        if self.capabilities != before {
-            self.listed = self.capabilities.chunk_types();
-        }
         Ok(())
     }
 
-    /// Adds the parameters for an INIT or INIT ACK that say so.
-    pub(crate) fn push_params<'a>(&'a self, params: &mut Vec<Param<'a>>) {
-        if self.capabilities.ecn {
-            params.push(Param::EcnCapable);
-        }
-        params.extend(self.zero_checksum().map(Param::ZeroChecksum));
-        if self.capabilities.partial_reliability {
-            params.push(Param::ForwardTsnSupported);
-        }
-        if let Some(n) = self.adaptation() {
-            params.push(Param::Adaptation(n));
-        }
-        if let Some(addr) = self.primary() {
-            params.push(Param::SetPrimary { correlation: 0, addr });
-        }
-        if !self.listed.is_empty() {
-            params.push(Param::SupportedExtensions(&self.listed));
-        }
-        self.auth.push_params(params);
-    }
-
-    /// Appends it to a cookie.
-    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
-        let mut params = Vec::new();
-        self.push_params(&mut params);
-        let mut bytes = Vec::new();
-        let mut list = Writer::new(&mut bytes);
-        params.iter().for_each(|p| p.encode(&mut list));
-        w.u16(u16::try_from(bytes.len()).unwrap_or(0));
-        w.bytes(&bytes);
-    }
-
-    /// The reverse of [`Self::encode`].
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Option<Self> {
-        let len = r.u16()?;
-        let mut terms = Self::default();
-        for param in Params::new(r.take(usize::from(len))?) {
-            terms.read(&param.ok()?.0).ok()?;
-        }
-        Some(terms)
+    /// What all of them said.
+    pub(crate) fn terms(self) -> Terms {
+        let auth = self.auth.vector();
+        // Whether it is listed among the extensions matters not: without these parameters there are no keys.
+        let capabilities = Capabilities { auth: auth.is_usable(), ..self.capabilities };
+        Terms { capabilities, rare: self.rare.boxed(), auth }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::wire::param::{Param, Params};
 /// The parameters of an INIT: as they came, or as a list to send.
 pub type InitParams<'a> = Items<'a, Param<'a>>;
 
+/// Length of an INIT or INIT ACK without parameters, in bytes.
+pub(crate) const INIT_LEN: usize = 20;
+
 /// INIT or INIT ACK.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Init<'a> {

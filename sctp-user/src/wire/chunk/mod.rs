@@ -23,6 +23,7 @@ pub use self::data::{DATA_CHUNK_HEADER_LEN, Data};
 pub use self::entries::{Entries, Entry};
 pub use self::forward_tsn::{ForwardTsn, IForwardTsn, SkippedMid, SkippedSsn};
 pub use self::idata::{I_DATA_CHUNK_HEADER_LEN, IData, Place};
+pub(crate) use self::init::INIT_LEN;
 pub use self::init::{Init, InitParams};
 pub use self::pad::Pad;
 pub use self::reconfig::{Reconfig, ReconfigParam, ReconfigParams, ReconfigResult, StreamList};

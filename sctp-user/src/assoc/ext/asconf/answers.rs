@@ -38,7 +38,7 @@ impl Asconf {
         if !may_change(core.state) {
             return;
         }
-        core.counters.in_asconfs += 1;
+        core.counters.rare().in_asconfs += 1;
         if asconf.serial == self.done.next() {
             // Rules E1 and E1-ext: what came before in this packet may be asked for again.
             if first {
@@ -63,7 +63,7 @@ impl Asconf {
         let Some(chunk) = self.answers.iter().find(|(s, _)| *s == serial).map(|(_, chunk)| chunk.clone()) else { return };
         let Some(path) = core.paths.find(meta.src) else {
             // It was added for nobody: the answer goes there all the same.
-            core.counters.out_asconf_acks += 1;
+            core.counters.rare().out_asconf_acks += 1;
             core.say_aside(meta, &Verbatim(&chunk));
             return;
         };
@@ -80,7 +80,7 @@ impl Asconf {
                 return;
             }
         }
-        core.counters.out_asconf_acks += 1;
+        core.counters.rare().out_asconf_acks += 1;
         core.push_control(Control::Encoded(Encoded { kind: kind::ASCONF_ACK, bytes: chunk, path: Some(path), source }));
     }
 

@@ -195,7 +195,7 @@ impl Work {
         let p = core.paths.get(path);
         flight.t4 = Some(now + p.map_or(core.cfg.rto_initial, Path::rto));
         let Some((path, source)) = way else { return };
-        core.counters.out_asconfs += 1;
+        core.counters.rare().out_asconfs += 1;
         let chunk = Control::Encoded(Encoded { kind: kind::ASCONF, bytes: flight.chunk.clone(), path: Some(path), source });
         if core.is_stranded(path) {
             // Everything else waits for it.
@@ -208,7 +208,7 @@ impl Work {
     /// T4 may have expired (section 5.1 rules B1 to B5).
     pub(super) fn on_t4(&mut self, core: &mut Core, now: Time) {
         let Some(flight) = self.flight.as_mut().filter(|f| f.t4.is_some_and(|at| at <= now)) else { return };
-        core.counters.t4_expireds += 1;
+        core.counters.rare().t4_expireds += 1;
         let path = flight.tried.last().filter(|_| flight.out).and_then(|(a, _)| core.paths.find(*a));
         match path {
             Some(path) => {
@@ -272,7 +272,7 @@ impl Asconf {
         if !may_change(core.state) {
             return;
         }
-        core.counters.in_asconf_acks += 1;
+        core.counters.rare().in_asconf_acks += 1;
         let under_way = self.work.as_mut().and_then(|w| w.flight.take_if(|f| f.serial == ack.serial));
         let Some(mut flight) = under_way else {
             // An answer to what was answered already is late; one to what was never asked is an attack.

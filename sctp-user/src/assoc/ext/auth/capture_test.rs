@@ -32,8 +32,9 @@ fn check(file: &str) -> (usize, usize) {
         for raw in packet.chunks().map(Result::unwrap) {
             match raw.decode().unwrap() {
                 Chunk::Init(init) | Chunk::InitAck(init) => {
-                    let mut vector = KeyVector::default();
-                    init.params().for_each(|p| assert!(vector.read(&p.unwrap().0).is_ok()));
+                    let mut params = KeyParams::default();
+                    init.params().for_each(|p| assert!(params.read(&p.unwrap().0).is_ok()));
+                    let vector = params.vector();
                     assert!(vector.is_usable());
                     vectors.push(vector);
                 }

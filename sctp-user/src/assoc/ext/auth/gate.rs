@@ -35,7 +35,9 @@ impl Gate {
             // But in a closed network addresses may be changed by a peer that has none (RFC 5061 section 4.1.1).
             let closed = auth.is_none() && core.cfg.add_ip_without_auth && matches!(raw.kind, kind::ASCONF | kind::ASCONF_ACK);
             let refused = refused && !closed;
-            core.counters.in_unauthenticated_chunks += u64::from(refused);
+            if refused {
+                core.counters.rare().in_unauthenticated_chunks += 1;
+            }
             return match refused {
                 false => Entry::Admit,
                 // RFC 5061 section 5.2 rule D5: with all that follows.
@@ -45,7 +47,7 @@ impl Gate {
         }
         // A type whose bits say "stop" to who does not know it. A second one in a packet is not allowed (section 5.1).
         let Some(auth) = auth.filter(|_| *self == Self::Open) else { return Entry::Stop };
-        core.counters.in_auths += 1;
+        core.counters.rare().in_auths += 1;
         match auth.verify(core, bytes, raw) {
             Ok(()) => {
                 *self = Self::Authenticated;
@@ -53,7 +55,7 @@ impl Gate {
             }
             Err(why) => {
                 tracing::debug!(assoc = core.id.get(), ?why, "not authenticated");
-                core.counters.bad_auths += 1;
+                core.counters.rare().bad_auths += 1;
                 if let Rejection::UnsupportedHmac(number) = why {
                     core.complain(ctx.now, &Cause::UnsupportedHmac(number));
                 }

@@ -14,7 +14,7 @@ mod vector;
 
 pub(crate) use self::gate::{Entry, Gate};
 use self::secret::Derived;
-pub(crate) use self::vector::KeyVector;
+pub(crate) use self::vector::{KeyParams, KeyVector};
 use crate::assoc::core::Core;
 use crate::config::{HmacId, KeyRing};
 use crate::event::{Event, KeyUse};

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use arrayvec::ArrayVec;
+
 use crate::config::{HmacId, may_be_authenticated};
 use crate::entropy::Entropy;
 use crate::wire::chunk::{ChunkTypes, kind as chunk};
@@ -31,48 +33,11 @@ impl KeyVector {
     pub(crate) fn own(chunks: &ChunkTypes, hmacs: &[HmacId], entropy: &mut dyn Entropy) -> Self {
         let mut random = [0; RANDOM_LEN];
         entropy.fill_secret(&mut random);
-        let mut all = Vec::with_capacity(64);
-        push(&mut all, kind::RANDOM, random);
+        let listed: ArrayVec<u8, MAX_CHUNKS> = chunks.iter().collect();
+        let numbers: ArrayVec<u8, { 2 * MAX_HMACS }> = hmacs.iter().take(MAX_HMACS).flat_map(|h| h.number().to_be_bytes()).collect();
         // An empty list may be omitted (section 6.1).
-        if !chunks.is_empty() {
-            push(&mut all, kind::CHUNKS, chunks.iter());
-        }
-        push(&mut all, kind::HMAC_ALGO, hmacs.iter().flat_map(|h| h.number().to_be_bytes()));
-        Self::of(all)
-    }
-
-    /// Takes in a parameter of the peer, and answers whether it told anything; of two of a type the first counts.
-    ///
-    /// # Errors
-    /// The peer breaks the protocol: the association is to be aborted.
-    pub(crate) fn read(&mut self, param: &Param<'_>) -> Result<bool, &'static str> {
-        let (kind, value) = match param {
-            Param::Random(v) if v.len() != RANDOM_LEN => return Err("RANDOM has not 32 bytes"),
-            Param::Random(v) => (kind::RANDOM, v),
-            Param::Chunks(v) if v.len() > MAX_CHUNKS => return Err("CHUNKS is too long"),
-            Param::Chunks(v) => (kind::CHUNKS, v),
-            Param::HmacAlgo(v) if v.len() % 2 != 0 || v.len() > 2 * MAX_HMACS => return Err("HMAC-ALGO is malformed"),
-            Param::HmacAlgo(v) => (kind::HMAC_ALGO, v),
-            _ => return Ok(false),
-        };
-        if self.get(kind).is_some() {
-            return Ok(false);
-        }
-        let mut all = Vec::with_capacity(self.bytes().len() + 4 + value.len() + 1);
-        let later = self.items().take_while(|(k, _)| *k < kind).fold(0, |at, (_, v)| at + 4 + v.len());
-        let (before, behind) = self.bytes().split_at_checked(later).unwrap_or((self.bytes(), &[]));
-        all.extend_from_slice(before);
-        push(&mut all, kind, value.iter().copied());
-        all.extend_from_slice(behind);
-        *self = Self::of(all);
-        Ok(true)
-    }
-
-    fn of(mut parameters: Vec<u8>) -> Self {
-        let list = items(&parameters).find(|(k, _)| *k == kind::CHUNKS).map_or(&[][..], |(_, v)| v);
-        let usual = (0..).zip(USUAL).filter(|(_, kind)| list.contains(kind)).fold(0, |bits, (at, _)| bits | 1 << at);
-        parameters.push(usual);
-        Self(parameters.into_boxed_slice())
+        let chunks = Some(&*listed).filter(|list| !list.is_empty());
+        KeyParams { random: Some(&random), chunks, hmac_algo: Some(&numbers) }.vector()
     }
 
     fn items(&self) -> impl Iterator<Item = (u16, &[u8])> {
@@ -128,14 +93,85 @@ impl KeyVector {
         list.iter().filter(|kind| may_be_authenticated(**kind)).fold(ChunkTypes::default(), |set, kind| set.with(*kind))
     }
 
-    /// Adds the parameters for an INIT or INIT ACK.
-    pub(crate) fn push_params<'a>(&'a self, params: &mut Vec<Param<'a>>) {
-        params.extend(self.items().filter_map(|(kind, value)| match kind {
-            kind::RANDOM => Some(Param::Random(value)),
-            kind::CHUNKS => Some(Param::Chunks(value)),
-            kind::HMAC_ALGO => Some(Param::HmacAlgo(value)),
-            _ => None,
-        }));
+    /// Writes the parameters for an INIT or INIT ACK.
+    pub(crate) fn write_params(&self, w: &mut Writer<'_>) {
+        for (kind, value) in self.items() {
+            w.tlv(kind, |w| w.bytes(value));
+        }
+    }
+
+    /// Appends it to a cookie.
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        w.u16(u16::try_from(self.bytes().len()).unwrap_or(0));
+        w.bytes(self.bytes());
+    }
+
+    /// The reverse of [`Self::encode`].
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Option<Self> {
+        let len = r.u16()?;
+        let bytes = r.take(usize::from(len))?;
+        let mut params = KeyParams::default();
+        for (kind, value) in items(bytes) {
+            params.take(kind, value).ok()?;
+        }
+        Some(params.vector()).filter(|v| v.bytes() == bytes)
+    }
+}
+
+/// The parameters of a key vector, as they come in an INIT or INIT ACK in any order.
+#[derive(Default, Debug)]
+pub(crate) struct KeyParams<'a> {
+    random: Option<&'a [u8]>,
+    chunks: Option<&'a [u8]>,
+    hmac_algo: Option<&'a [u8]>,
+}
+
+impl<'a> KeyParams<'a> {
+    /// Takes in a parameter of the peer; of two of a type the first counts, and those of other matters are left alone.
+    ///
+    /// # Errors
+    /// The peer breaks the protocol: the association is to be aborted.
+    pub(crate) fn read(&mut self, param: &Param<'a>) -> Result<(), &'static str> {
+        match param {
+            Param::Random(v) => self.take(kind::RANDOM, v),
+            Param::Chunks(v) => self.take(kind::CHUNKS, v),
+            Param::HmacAlgo(v) => self.take(kind::HMAC_ALGO, v),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, kind: u16, value: &'a [u8]) -> Result<(), &'static str> {
+        let field = match kind {
+            kind::RANDOM if value.len() != RANDOM_LEN => return Err("RANDOM has not 32 bytes"),
+            kind::RANDOM => &mut self.random,
+            kind::CHUNKS if value.len() > MAX_CHUNKS => return Err("CHUNKS is too long"),
+            kind::CHUNKS => &mut self.chunks,
+            kind::HMAC_ALGO if !value.len().is_multiple_of(2) || value.len() > 2 * MAX_HMACS => return Err("HMAC-ALGO is malformed"),
+            kind::HMAC_ALGO => &mut self.hmac_algo,
+            _ => return Err("no parameter of a key vector"),
+        };
+        field.get_or_insert(value);
+        Ok(())
+    }
+
+    /// The key vector that they are, in one allocation of the right size.
+    pub(crate) fn vector(&self) -> KeyVector {
+        let all = [(kind::RANDOM, self.random), (kind::CHUNKS, self.chunks), (kind::HMAC_ALGO, self.hmac_algo)];
+        let all = || all.iter().filter_map(|(kind, value)| Some((*kind, (*value)?)));
+        let len: usize = all().map(|(_, value)| 4 + value.len()).sum();
+        if len == 0 {
+            return KeyVector::default();
+        }
+        let mut bytes = Vec::with_capacity(len + 1);
+        let mut w = Writer::new(&mut bytes);
+        for (kind, value) in all() {
+            w.u16(kind);
+            w.u16(u16::try_from(4 + value.len()).unwrap_or(u16::MAX));
+            w.bytes(value);
+        }
+        let list = self.chunks.unwrap_or(&[]);
+        w.u8((0..).zip(USUAL).filter(|(_, kind)| list.contains(kind)).fold(0, |bits, (at, _)| bits | 1 << at));
+        KeyVector(bytes.into_boxed_slice())
     }
 }
 
@@ -157,24 +193,12 @@ fn items(parameters: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// Appends a parameter without padding; what is read and what we say is shorter than 64 KiB.
-fn push(all: &mut Vec<u8>, kind: u16, value: impl IntoIterator<Item = u8>) {
-    let at = all.len();
-    let mut w = Writer::new(all);
-    w.u16(kind);
-    w.u16(0);
-    all.extend(value);
-    let len = u16::try_from(all.len() - at).unwrap_or(u16::MAX);
-    if let Some(field) = all.get_mut(at + 2..at + 4) {
-        field.copy_from_slice(&len.to_be_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
     use crate::wire::chunk::kind as chunk;
+    use crate::wire::param::Params;
 
     const RANDOM: [u8; 32] = [7; 32];
 
@@ -184,21 +208,26 @@ mod tests {
         let hmacs = [0, 3, 0, 1];
         let list =
             [Param::HmacAlgo(&hmacs), Param::Chunks(&[0, 6, 10]), Param::Random(&RANDOM), Param::Random(&[8; 32]), Param::EcnCapable];
-        let mut v = KeyVector::default();
-        assert!(!v.is_usable() && v.is_empty());
-        list.iter().for_each(|p| assert!(v.read(p).is_ok()));
+        let mut params = KeyParams::default();
+        assert!(!params.vector().is_usable() && params.vector().is_empty());
+        list.iter().for_each(|p| assert!(params.read(p).is_ok()));
+        let v = params.vector();
         let expected = [&[0x80, 2, 0, 36], RANDOM.as_slice(), &[0x80, 3, 0, 7, 0, 6, 10], &[0x80, 4, 0, 8], &hmacs].concat();
         assert_eq!(v.bytes(), expected);
         assert!(v.is_usable() && v.lists(HmacId::Sha1) && v.hmac() == Some(HmacId::Sha256));
-        let mut params = Vec::new();
-        v.push_params(&mut params);
+        let mut bytes = Vec::new();
+        v.write_params(&mut Writer::new(&mut bytes));
+        let params: Vec<_> = Params::new(&bytes).map(|p| p.unwrap().0).collect();
         assert_eq!(params, [Param::Random(&RANDOM), Param::Chunks(&[0, 6, 10]), Param::HmacAlgo(&hmacs)]);
+        let mut bytes = Vec::new();
+        v.encode(&mut Writer::new(&mut bytes));
+        assert_eq!(KeyVector::decode(&mut Reader::new(&bytes)), Some(v));
     }
 
     /// Vulnerability class 7: lengths that a peer chose, and a RANDOM without bytes.
     #[test]
     fn what_is_malformed_is_refused() {
-        let bad = |p: Param<'_>| KeyVector::default().read(&p).unwrap_err();
+        let bad = |p: Param<'_>| KeyParams::default().read(&p).unwrap_err();
         for len in [0, 1, 31, 33, 65_000] {
             assert_eq!(bad(Param::Random(&vec![1; len])), "RANDOM has not 32 bytes");
         }
@@ -213,17 +242,18 @@ mod tests {
         for list in
             [&[Param::Random(&RANDOM)][..], &[Param::HmacAlgo(&[0, 1])], &[Param::Random(&RANDOM), Param::HmacAlgo(&[0, 2, 0xff, 0xff])]]
         {
-            let mut v = KeyVector::default();
-            list.iter().for_each(|p| assert!(v.read(p).unwrap()));
-            assert!(!v.is_usable(), "{list:?}");
+            let mut params = KeyParams::default();
+            list.iter().for_each(|p| params.read(p).unwrap());
+            assert!(!params.vector().is_empty() && !params.vector().is_usable(), "{list:?}");
         }
     }
 
     /// RFC 4895 rows: 3.2-7.
     #[test]
     fn types_that_must_not_be_listed_are_ignored() {
-        let mut v = KeyVector::default();
-        v.read(&Param::Chunks(&[chunk::INIT, chunk::INIT_ACK, chunk::SHUTDOWN_COMPLETE, chunk::AUTH, chunk::ABORT])).unwrap();
+        let mut params = KeyParams::default();
+        params.read(&Param::Chunks(&[chunk::INIT, chunk::INIT_ACK, chunk::SHUTDOWN_COMPLETE, chunk::AUTH, chunk::ABORT])).unwrap();
+        let v = params.vector();
         assert_eq!(v.required(), ChunkTypes::of(&[chunk::ABORT]));
         assert!(v.requires(chunk::ABORT) && !v.requires(chunk::INIT) && !v.requires(chunk::AUTH) && !v.requires(chunk::DATA));
     }

@@ -225,7 +225,7 @@ impl Reconfig {
         }
         let expected = self.flight.as_mut().is_some_and(|f| core::mem::take(&mut f.in_progress));
         if !expected {
-            core.counters.reconfig_expireds += 1;
+            core.counters.rare().reconfig_expireds += 1;
             let path = core.paths.data_path();
             core.path_error(ctx.now, path);
             core.back_off();
@@ -281,7 +281,7 @@ impl Reconfig {
             encode(&answers.iter().copied().chain(params).collect::<Vec<_>>())
         };
         self.invited = open.iter().find(|(_, r)| matches!(r, Request::Incoming(_))).map(|(n, _)| *n).or(self.invited);
-        core.counters.out_reconfig_requests += open.len() as u64;
+        core.counters.rare().out_reconfig_requests += open.len() as u64;
         push(core, kind::RE_CONFIG, chunk.clone());
         self.flight = Some(Box::new(Flight { open, answers: to, chunk, in_progress: false, last_tsn }));
         self.deadline = Some(ctx.now + core.rto());

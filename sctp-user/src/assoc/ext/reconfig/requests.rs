@@ -111,7 +111,7 @@ impl Reconfig {
             }
             return;
         };
-        core.counters.in_reconfig_requests += 1;
+        core.counters.rare().in_reconfig_requests += 1;
         answers.any = true;
         let known = self.answered.iter().find(|(n, _)| *n == request).map(|(_, reply)| *reply);
         let reply = match known {
