@@ -270,6 +270,9 @@ impl Tx {
             self.write(index, before, paths, pkt);
             self.out.set_packet(index, pkt.len());
             added += 1;
+            if pkt.room_for(kind) <= self.header_len() {
+                break;
+            }
         }
         if added > 0 {
             self.queue.end_packet();
