@@ -1,4 +1,5 @@
-//! Many datagrams to one destination by one system call, where the kernel does not cut trains by itself.
+//! Datagrams to one destination by one system call, with what quinn-udp does not say: many of them, where the kernel does not cut trains by
+//! itself, and a DSCP.
 //!
 //! No safe interface does it: rustix knows no source address among its control messages, and nix (0.31) does not tell how many
 //! datagrams went, but by reading addresses that sendmmsg does not write.
@@ -19,9 +20,22 @@ use crate::socket::{TRAIN_APART, Transmit};
 /// Sends `contents` as datagrams of `segment` bytes, the last one perhaps shorter, at most [`TRAIN_APART`] of them. Answers how
 /// many the kernel took, at least one.
 pub(crate) fn send(socket: &Socket, t: &Transmit, segment: usize, contents: &[u8]) -> io::Result<usize> {
-    let to = SockAddr::from(labelled(t.dst, t.flow_label));
-    let control = control(t);
     let mut parts: Vec<_> = contents.chunks(segment.max(1)).take(TRAIN_APART).map(io::IoSlice::new).collect();
+    send_parts(socket, t, &control(t), &mut parts)
+}
+
+/// Sends `contents` as one datagram, or as a train that the kernel cuts into datagrams of `segment` bytes.
+pub(crate) fn send_whole(socket: &Socket, t: &Transmit, segment: Option<usize>, contents: &[u8]) -> io::Result<()> {
+    let mut control = control(t);
+    if let Some(segment) = segment.and_then(|s| u16::try_from(s).ok()) {
+        push(&mut control, libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
+    }
+    send_parts(socket, t, &control, &mut [io::IoSlice::new(contents)]).map(drop)
+}
+
+/// Sends each part as a message of its own; how many went, at least one.
+fn send_parts(socket: &Socket, t: &Transmit, control: &[u8], parts: &mut [io::IoSlice<'_>]) -> io::Result<usize> {
+    let to = SockAddr::from(labelled(t.dst, t.flow_label));
     let header = |part: &mut io::IoSlice<'_>| {
         // SAFETY: a C structure of numbers and pointers, for which zero is a value.
         let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
@@ -40,8 +54,8 @@ pub(crate) fn send(socket: &Socket, t: &Transmit, segment: usize, contents: &[u8
     let count = libc::c_uint::try_from(headers.len()).unwrap_or(libc::c_uint::MAX);
     loop {
         // SAFETY: `headers` has `count` headers, which the call may write to. What they point to lives until the end of this
-        // function, in the lengths that are given: the address, the control messages, and one IoSlice each, which borrows from
-        // `contents`. The call only reads these.
+        // function, in the lengths that are given: the address, the control messages, and one IoSlice each, which borrows the
+        // contents. The call only reads these.
         let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, 0) };
         match usize::try_from(sent) {
             Ok(sent) => return Ok(sent.max(1)),
@@ -106,5 +120,8 @@ mod tests {
         assert_eq!(control(&marked).len(), space(4) + space(size_of::<libc::in_pktinfo>()));
         let v6 = Transmit { src: Some("::1".parse().unwrap()), dst: "[::1]:9".parse().unwrap(), ..marked };
         assert_eq!(control(&v6).len(), space(4) + space(size_of::<libc::in6_pktinfo>()));
+        let mut cut = Vec::new();
+        push(&mut cut, libc::SOL_UDP, libc::UDP_SEGMENT, &1_400_u16.to_ne_bytes());
+        assert_eq!(cut.len(), space(2));
     }
 }

@@ -23,15 +23,11 @@ pub(crate) fn labelled(dst: SocketAddr, flow_label: u32) -> SocketAddr {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
-    use std::io::IoSlice;
-    use std::net::IpAddr;
-    use std::os::fd::AsRawFd as _;
-
-    use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt};
+    use nix::sys::socket::setsockopt;
     use nix::{libc, setsockopt_impl, sockopt_impl};
     use socket2::Domain;
 
-    use super::{Socket, SocketAddr, io, labelled};
+    use super::{Socket, io};
     use crate::socket::Transmit;
 
     sockopt_impl!(
@@ -52,41 +48,10 @@ mod linux {
     pub(crate) fn octet(t: &Transmit) -> u8 {
         (t.dscp << 2) | t.ecn.map_or(0, |mark| mark as u8)
     }
-
-    /// One system call for a datagram or train whose TOS or traffic class octet holds more than an ECN mark.
-    pub(crate) fn send(socket: &Socket, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
-        let tos = octet(t);
-        let class = i32::from(tos);
-        let (v4, v6);
-        let mut control = Vec::with_capacity(3);
-        control.push(if t.dst.is_ipv4() { ControlMessage::Ipv4Tos(&tos) } else { ControlMessage::Ipv6TClass(&class) });
-        match t.src {
-            Some(IpAddr::V4(src)) => {
-                let spec_dst = libc::in_addr { s_addr: u32::from_ne_bytes(src.octets()) };
-                v4 = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: spec_dst, ipi_addr: libc::in_addr { s_addr: 0 } };
-                control.push(ControlMessage::Ipv4PacketInfo(&v4));
-            }
-            Some(IpAddr::V6(src)) => {
-                v6 = libc::in6_pktinfo { ipi6_ifindex: 0, ipi6_addr: libc::in6_addr { s6_addr: src.octets() } };
-                control.push(ControlMessage::Ipv6PacketInfo(&v6));
-            }
-            None => {}
-        }
-        let segment = segment_size.and_then(|s| u16::try_from(s).ok());
-        if let Some(segment) = &segment {
-            control.push(ControlMessage::UdpGsoSegments(segment));
-        }
-        let to = match labelled(t.dst, t.flow_label) {
-            SocketAddr::V4(v4) => SockaddrStorage::from(v4),
-            SocketAddr::V6(v6) => SockaddrStorage::from(v6),
-        };
-        sendmsg(socket.as_raw_fd(), &[IoSlice::new(contents)], &control, MsgFlags::empty(), Some(&to))?;
-        Ok(())
-    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use linux::{heed_labels, octet, send};
+pub(crate) use linux::{heed_labels, octet};
 
 /// No portable way to have labels heeded, nor to name the octet for a single datagram: both stay zero.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -176,7 +176,7 @@ impl Family {
     fn send(&self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if t.dscp != 0 {
-            return marks::send(&self.socket, t, segment_size, contents);
+            return crate::many::send_whole(&self.socket, t, segment_size, contents);
         }
         let destination = marks::labelled(t.dst, t.flow_label);
         let transmit = quinn_udp::Transmit { destination, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };

@@ -562,7 +562,13 @@ fn keys_of(core: &Core) -> impl Iterator<Item = Key> {
 }
 
 #[cfg(test)]
-mod ladder_test;
+mod collision_test;
+#[cfg(test)]
+mod ending_test;
+#[cfg(test)]
+mod handshake_test;
+#[cfg(test)]
+mod ladder;
 #[cfg(test)]
 mod padding_test;
 #[cfg(test)]
@@ -573,5 +579,9 @@ mod reconfig_test;
 mod requests_test;
 #[cfg(test)]
 mod responder_test;
+#[cfg(test)]
+mod sacks_test;
+#[cfg(test)]
+mod strangers_test;
 #[cfg(test)]
 mod trial_test;

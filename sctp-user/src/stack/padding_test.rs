@@ -1,6 +1,6 @@
 //! The padding chunk and parameter (RFC 4820).
 
-use super::ladder_test::{PORT, Pair, kinds};
+use super::ladder::{PORT, Pair, kinds};
 use bytes::Bytes;
 
 use crate::num::{Tsn, Vtag};

@@ -1,6 +1,6 @@
 //! Stream reconfiguration: single rules of RFC 6525.
 
-use super::ladder_test::{Pair, kinds};
+use super::ladder::{Pair, kinds};
 use super::reconfig_test::{T, reset, stream};
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
 //! Stream reconfiguration (RFC 6525) between two stacks, and against a peer that does what it wants.
 
-use super::ladder_test::{A, PORT, Pair, Peer, kinds};
+use super::ladder::{A, PORT, Pair, Peer, kinds};
 use bytes::Bytes;
 
 use super::*;

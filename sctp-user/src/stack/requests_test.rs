@@ -1,6 +1,6 @@
 //! What users may ask of an association beyond sending and closing (RFC 6458), between two stacks.
 
-use super::ladder_test::{A, PORT, Pair, ip, kinds};
+use super::ladder::{A, PORT, Pair, ip, kinds};
 use bytes::Bytes;
 
 use super::*;

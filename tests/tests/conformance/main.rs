@@ -173,7 +173,7 @@ fn tests_are_found_with_their_ids() {
     assert_eq!(stray.len(), 1);
     let (found, stray) = tests("m", text, "RFC 5352 rows:");
     assert_eq!((&found[0].1, stray.len()), (&ids(&["7-7"]), 0));
-    assert_eq!(module("sctp-user/src/stack/ladder_test.rs"), "sctp_user::stack::ladder_test");
+    assert_eq!(module("sctp-user/src/stack/handshake_test.rs"), "sctp_user::stack::handshake_test");
     assert_eq!(module("tests/tests/sim/main.rs"), "sim");
     assert_eq!(module("tests/src/puppet/mod.rs"), "testbed::puppet");
     assert_eq!(module("udp-encap/src/lib.rs"), "udp_encap");

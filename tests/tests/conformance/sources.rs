@@ -52,7 +52,7 @@ pub(crate) fn sources() -> BTreeMap<String, String> {
     out
 }
 
-/// The module that a file is, by its place: `sctp-user/src/stack/ladder_test.rs` is `sctp_user::stack::ladder_test`.
+/// The module that a file is, by its place: `sctp-user/src/stack/handshake_test.rs` is `sctp_user::stack::handshake_test`.
 pub(crate) fn module(path: &str) -> String {
     let mut parts: Vec<_> = path.trim_end_matches(".rs").split('/').collect();
     if matches!(parts.last(), Some(&("mod" | "lib" | "main"))) {
