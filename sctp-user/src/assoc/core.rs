@@ -398,12 +398,13 @@ impl Core {
         if !self.cfg.fragment {
             self.tx.set_amdcs(self.paths.amdcs());
         }
+        let len = payload.len();
         let accepted = self.tx.enqueue(now, sid, ppid, payload, opts);
         self.report_abandoned();
         accepted?;
         self.note_data(now);
         self.not_dry();
-        self.tx.begin_opportunity();
+        self.tx.begin_opportunity_of_send(len, &self.paths);
         Ok(())
     }
 

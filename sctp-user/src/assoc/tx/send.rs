@@ -11,6 +11,9 @@ use crate::wire::PacketWriter;
 /// The room left in a packet is used for a fragment if it is at least this fraction of a full one: each chunk costs a header.
 const MIN_FILL: usize = 8;
 
+/// User data in flight, in bytes, whose SACKs a sender waits for: two trains as UDP sockets take them, more than their acknowledgement delays.
+const MUCH_IN_FLIGHT: usize = 128 * 1024;
+
 /// What may go on a path now: at least one of both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Plan {
@@ -24,6 +27,16 @@ impl Tx {
     /// Adds the packets of one transmit opportunity (a SACK processed, a T3 expiry, an application's send) to what may be sent.
     pub(crate) fn begin_opportunity(&mut self) {
         self.burst = self.burst.saturating_add(self.cfg.max_burst).min(MAX_OUTSTANDING);
+    }
+
+    /// The same for an application's send of `len` bytes. If that is more than the opportunity allows, most of it waits for SACKs anyhow; with
+    /// much in flight they are near, and all of it goes with what they allow, in longer trains.
+    pub(crate) fn begin_opportunity_of_send(&mut self, len: usize, paths: &Paths) {
+        let waits = || len > paths.get(paths.data_path()).map_or(0, |p| self.cfg.max_burst.saturating_mul(p.pmdcs()));
+        // What pacing holds back has its time.
+        if self.out.flight_payload() < MUCH_IN_FLIGHT || self.release.is_some() || !waits() {
+            self.begin_opportunity();
+        }
     }
 
     /// Everything that could be sent was sent: no opportunity is carried over, but by a control that paces.
