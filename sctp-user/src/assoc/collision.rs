@@ -122,9 +122,7 @@ impl Core {
         self.unreachable = None;
         self.paths = super::core::paths_from_cookie(ctx.now, &self.cfg, c);
         (self.reply_path, self.heard_on) = (self.paths.primary(), self.paths.primary());
-        let before = self.present_stats();
-        self.counters.rare().add(&before);
-        self.adopt(c, (c.local_terms.clone(), c.peer_terms.clone()));
+        self.restart(c);
         if let Some(rx) = &mut self.rx {
             rx.give_messages(unread);
         }

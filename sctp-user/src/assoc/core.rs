@@ -214,8 +214,19 @@ impl Core {
         paths: Paths,
         ctx: &mut Context<'_>,
     ) -> Self {
-        let local_tag = fresh_tag(ctx.entropy);
-        let local_tsn = Tsn(ctx.entropy.u32());
+        let own = (fresh_tag(ctx.entropy), Tsn(ctx.entropy.u32()));
+        Self::new(ids, cfg, ports, paths, own, ctx.now)
+    }
+
+    /// An association that knows nothing of its peer but addresses and port; `own` are our tag and our initial TSN.
+    fn new(
+        ids: (AssocId, EndpointId),
+        cfg: Arc<AssocConfig>,
+        ports: (u16, u16),
+        paths: Paths,
+        (local_tag, local_tsn): (Vtag, Tsn),
+        now: Time,
+    ) -> Self {
         Self {
             id: ids.0,
             ep: ids.1,
@@ -235,7 +246,7 @@ impl Core {
             reply_path: paths.primary(),
             heard_on: paths.primary(),
             duplicate: false,
-            next_probe: ctx.now,
+            next_probe: now,
             paths,
             tx: Tx::new(&cfg, local_tsn, cfg.outbound_streams, 0),
             rx: None,
@@ -250,8 +261,8 @@ impl Core {
             farewell: None,
             events: VecDeque::new(),
             readable: false,
-            last_heard: ctx.now,
-            last_data: ctx.now,
+            last_heard: now,
+            last_data: now,
             dry: Dry::default(),
             unreachable: None,
             counters: Counters::default(),
@@ -265,18 +276,26 @@ impl Core {
     }
 
     /// An association that a valid cookie opens.
-    pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &mut StateCookie, ctx: &mut Context<'_>) -> Self {
+    pub(crate) fn from_cookie(ids: (AssocId, EndpointId), cfg: Arc<AssocConfig>, c: &mut StateCookie, now: Time) -> Self {
         let terms = (core::mem::take(&mut c.local_terms), core::mem::take(&mut c.peer_terms));
-        let paths = paths_from_cookie(ctx.now, &cfg, c);
-        let mut core = Self::outgoing(ids, cfg, (c.local_port, c.peer_port), paths, ctx);
+        let paths = paths_from_cookie(now, &cfg, c);
+        let mut core = Self::new(ids, cfg, (c.local_port, c.peer_port), paths, (c.local_tag, c.local_tsn), now);
         core.incoming = true;
         core.adopt(c, terms);
         core
     }
 
+    /// Begins anew with a peer that restarted, by what its cookie says.
+    pub(super) fn restart(&mut self, c: &StateCookie) {
+        let before = self.present_stats();
+        self.counters.rare().add(&before);
+        self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, 0);
+        self.adopt(c, (c.local_terms.clone(), c.peer_terms.clone()));
+    }
+
     /// Takes tags, sequence numbers, streams and windows from a cookie, as a new association or a restarted one has them, and both sides' terms,
-    /// ours first.
-    pub(crate) fn adopt(&mut self, c: &StateCookie, terms: (Terms, Terms)) {
+    /// ours first. The sender is new.
+    fn adopt(&mut self, c: &StateCookie, terms: (Terms, Terms)) {
         self.local_tag = c.local_tag;
         self.peer_tag = c.peer_tag;
         self.tie_tags = None;
@@ -285,7 +304,6 @@ impl Core {
         self.outbound = c.outbound;
         self.inbound = c.inbound;
         (self.local_terms, self.peer_terms) = terms;
-        self.tx = Tx::new(&self.cfg, c.local_tsn, c.outbound, 0);
         self.establish_tx(c.peer_rwnd);
         self.establish_rx(c.peer_tsn);
         self.errors = 0;
@@ -555,7 +573,7 @@ impl Core {
     }
 
     /// What the present sender and receiver have counted.
-    pub(super) fn present_stats(&self) -> AssocStats {
+    fn present_stats(&self) -> AssocStats {
         AssocStats { reasm_usr_msgs: self.rx.as_ref().map_or(0, Rx::reassembled), ..self.tx.stats() }
     }
 

@@ -36,7 +36,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// The counters that have no place of their own.
+    /// The counters that have no place of their own. Out of line: where packets pass, these are the exceptions.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn rare(&mut self) -> &mut AssocStats {
         self.rare.get_or_insert_default()
     }

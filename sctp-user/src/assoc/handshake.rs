@@ -58,6 +58,8 @@ impl Core {
         self.start_t1(ctx);
     }
 
+    /// Out of line: it happens once, and is long.
+    #[inline(never)]
     pub(super) fn on_init_ack(&mut self, ctx: &mut Context<'_>, meta: &Meta, ack: &Init<'_>) {
         if self.state != State::CookieWait {
             return;

@@ -25,13 +25,13 @@ impl Arena {
     }
 
     /// Makes room for an association that is told its id. `None` if the index space is full.
-    pub(super) fn insert_with(&mut self, make: impl FnOnce(AssocId) -> Association) -> Option<AssocId> {
+    pub(super) fn insert_with(&mut self, make: impl FnOnce(AssocId) -> Box<Association>) -> Option<AssocId> {
         let entry = self.slots.vacant_entry();
         let index = u32::try_from(entry.key()).ok().filter(|i| *i < 1 << INDEX_BITS)?;
         // Generation 0 is left out, so that the ids 0 to 2, which RFC 6458 gives a meaning, never occur.
         self.generation = self.generation % (GENERATIONS - 1) + 1;
         let id = AssocId(NonZeroU32::new(self.generation << INDEX_BITS | index)?);
-        entry.insert((id.get(), Box::new(make(id))));
+        entry.insert((id.get(), make(id)));
         Some(id)
     }
 
@@ -47,9 +47,9 @@ impl Arena {
         self.slots.get_mut(Self::index(id)).filter(|(full, _)| *full == id.get()).map(|(_, a)| &mut **a)
     }
 
-    pub(super) fn remove(&mut self, id: AssocId) -> Option<Association> {
+    pub(super) fn remove(&mut self, id: AssocId) -> Option<Box<Association>> {
         self.get(id)?;
-        self.slots.try_remove(Self::index(id)).map(|(_, a)| *a)
+        self.slots.try_remove(Self::index(id)).map(|(_, a)| a)
     }
 
     /// All associations in the order of their slots.

@@ -44,7 +44,7 @@ pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, Pa
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::state::State;
-use crate::assoc::{Association, Context, Core, Trial};
+use crate::assoc::{Association, Context, Control, Core, Trial};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{CloseReason, ConfigError, ConnectError};
@@ -97,6 +97,8 @@ pub struct Stack {
     replies: VecDeque<Reply>,
     /// An empty queue of events, for its memory: lent to the association that is at work, so that each one may go without.
     spare_events: VecDeque<Event>,
+    /// The same for control chunks.
+    spare_control: VecDeque<Control>,
     /// Of one association at most [`MAX_NOTICES`], what its life causes once, and what the send buffer held.
     events: VecDeque<(EndpointId, AssocId, Event)>,
     ootb_limit: Limiter,
@@ -125,6 +127,7 @@ impl Stack {
             sending: VecDeque::new(),
             replies: VecDeque::new(),
             spare_events: VecDeque::new(),
+            spare_control: VecDeque::new(),
             events: VecDeque::new(),
             ootb_limit: Limiter::new(cfg.ootb_per_second),
             init_ack_limit: Limiter::new(cfg.init_ack_per_second),
@@ -304,6 +307,7 @@ impl Stack {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
         let a = self.assocs.get_mut(id)?;
         exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
+        exchange_if_unallocated(&mut a.core.control, &mut self.spare_control);
         Some(f(a, &mut ctx))
     }
 
@@ -332,9 +336,7 @@ impl Stack {
     fn bury(&mut self, id: AssocId) {
         let Some(a) = self.assocs.get_mut(id) else { return };
         self.alarms.cancel(id, &mut a.core.alarm);
-        for key in keys_of(&a.core) {
-            self.lookup.remove(&key, id);
-        }
+        keys_of(&a.core).for_each(|key| self.lookup.remove(&key, id));
     }
 
     fn transmit_reply(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
@@ -482,6 +484,9 @@ impl Node for Stack {
             if turn.over {
                 self.sending.pop_front();
                 a.core.queued = false;
+                if a.core.control.is_empty() {
+                    exchange_if_unallocated(&mut self.spare_control, &mut a.core.control);
+                }
                 a.core.rest();
                 set_alarm(&mut self.alarms, id, a);
             }
@@ -525,7 +530,7 @@ fn set_alarm(alarms: &mut Alarms, id: AssocId, a: &mut Association) {
 }
 
 /// Gives `borrower` the memory of `lender`, if it has none itself.
-fn exchange_if_unallocated(borrower: &mut VecDeque<Event>, lender: &mut VecDeque<Event>) {
+fn exchange_if_unallocated<T>(borrower: &mut VecDeque<T>, lender: &mut VecDeque<T>) {
     if borrower.capacity() == 0 {
         core::mem::swap(borrower, lender);
     }
@@ -561,8 +566,9 @@ fn count_event(counters: &mut StackCounters, event: &Event) {
     *counter += 1;
 }
 
-fn keys_of(core: &Core) -> Vec<Key> {
-    core.peer_ips().map(|peer| Key::new((core.local_port, core.peer_port), peer, core.paths.link())).collect()
+/// What an association is found by: its peer's addresses, the primary path's first.
+fn keys_of(core: &Core) -> impl Iterator<Item = Key> {
+    core.peer_ips().map(|peer| Key::new((core.local_port, core.peer_port), peer, core.paths.link()))
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ struct Echo<'a> {
     header: CommonHeader,
     bytes: &'a Bytes,
     cookie: &'a StateCookie,
+    /// The association with the address that it came from.
+    source: Option<AssocId>,
 }
 
 /// What an INIT ACK is made of, besides the INIT.
@@ -277,7 +279,7 @@ impl Stack {
                 return;
             }
         };
-        let Some(gate) = self.authenticate_cookie(now, &Echo { meta, header, bytes, cookie: &cookie }, auth) else {
+        let Some(gate) = self.authenticate_cookie(now, &Echo { meta, header, bytes, cookie: &cookie, source }, auth) else {
             self.counters.unauthenticated_cookies += 1;
             return;
         };
@@ -296,7 +298,7 @@ impl Stack {
         let id = match existing {
             Some(id) => {
                 let Some(a) = self.assocs.get(id) else { return };
-                let (before, tag) = (keys_of(&a.core), Self::tag_key(a));
+                let (before, tag) = (keys_of(&a.core).collect::<Vec<_>>(), Self::tag_key(a));
                 let duplicate = a.core.judge(&cookie) == Verdict::Duplicate;
                 let go_on = self.with_assoc(now, id, |a, ctx| a.on_cookie(ctx, &cookie)).unwrap_or(false);
                 if let Some((a, link)) = self.assocs.get_mut(id).zip(link_of(meta)) {
@@ -334,8 +336,8 @@ impl Stack {
     /// Whether a COOKIE ECHO is as authentic as it must be (RFC 4895 section 6.3), and what that means for the chunks behind it. With an
     /// association its keys count, so that only who knows the old one restarts it; else what the cookie says, and the endpoint's keys.
     fn authenticate_cookie(&mut self, now: Time, echo: &Echo<'_>, auth: Option<RawChunk<'_>>) -> Option<Gate> {
-        let Echo { meta, header, bytes, cookie } = *echo;
-        let holder = self.lookup.get(&key_of(meta, header)).or_else(|| self.elsewhere(header, meta, cookie));
+        let Echo { meta, header, bytes, cookie, source } = *echo;
+        let holder = source.or_else(|| self.elsewhere(header, meta, cookie));
         let existing = holder.and_then(|id| self.assocs.get(id)).map(|a| &a.core);
         // While both sides are opening, the peer may have drawn its Random Number after it answered our INIT: it goes by the rules of
         // tags (section 6.1).
@@ -398,7 +400,7 @@ impl Stack {
             return None;
         }
         let id = self.insert(now, |id, ctx| {
-            let mut core = Core::from_cookie((id, ep), cfg, cookie, ctx);
+            let mut core = Core::from_cookie((id, ep), cfg, cookie, now);
             core.unnoticed = true;
             core.paths.set_link(link_of(meta).unwrap_or(0));
             core.established(ctx);
@@ -417,13 +419,15 @@ impl Stack {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
         let stack = &self.cfg;
         let id = self.assocs.insert_with(|id| {
-            let mut core = make(id, &mut ctx);
+            // At its place from the beginning: it is large, and is not moved.
+            let mut a = Box::new(Association { core: make(id, &mut ctx), ext: Extensions::default() });
+            let core = &mut a.core;
             if !core.incoming {
                 let channel = core.paths.get(core.paths.primary()).filter(|_| core.trial.is_none()).map(|p| p.channel);
                 core.local_terms = Terms::own(&core.cfg, stack, channel, ctx.entropy);
             }
-            let ext = Extensions::negotiate(&mut core);
-            Association { core, ext }
+            a.ext = Extensions::negotiate(core);
+            a
         })?;
         self.enter_addresses(id);
         Some(id)

@@ -136,15 +136,18 @@ impl Stack {
         });
         match (holder, admission) {
             (Some((id, a)), Some(Admission::Accept)) => {
-                let opening = (a.core.state == State::CookieWait).then(|| keys_of(&a.core));
+                let opening = (a.core.state == State::CookieWait).then(|| keys_of(&a.core).collect::<Vec<_>>());
                 exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
+                if !usual {
+                    exchange_if_unallocated(&mut a.core.control, &mut self.spare_control);
+                }
                 a.on_packet(&mut Context { now, entropy: &mut *self.entropy }, meta, bytes, packet);
                 // What else may have been behind such a chunk: an end, or news, which are bounded one by one.
                 let quiet = usual && a.core.state != State::Closed && a.core.events.len() <= MAX_NEWS;
                 if let Some(before) = opening {
                     // An INIT ACK may have listed further addresses, or not listed what the user gave.
-                    for key in before {
-                        self.lookup.remove(&key, id);
+                    for key in before.iter().filter(|before| !keys_of(&a.core).any(|key| key == **before)) {
+                        self.lookup.remove(key, id);
                     }
                     self.enter_addresses(id);
                 }

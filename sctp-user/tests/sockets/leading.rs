@@ -1,13 +1,15 @@
 //! Who polls: callers that wait lead in place of the runtime's thread, and nothing is left lying when they do not.
 
 use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sctp_user::socket::{Driven, Handle, Runtime, SctpListener, SctpStream, SndInfo, SocketNode};
-use sctp_user::{AssocConfig, EndpointConfig};
+use sctp_user::{AssocConfig, Channel, EndpointConfig, PeerAddr};
 
 use crate::common::{PATIENCE, V4, address, host};
 use crate::tasks::block_on;
@@ -195,4 +197,72 @@ fn a_caller_that_waits_on_owes_nothing() {
     assert_eq!(here.recv().unwrap_err().kind(), ErrorKind::WouldBlock);
     let acknowledged = |node: &mut SocketNode| node.stack_mut().assoc(there.id()).is_some_and(|a| a.status().buffered == 0);
     assert_eq!(server.wait(Some(PATIENCE), |node, _| acknowledged(node).then_some(())).unwrap(), Some(()));
+}
+
+/// A wire between two UDP ports of the loopback. It loses the next packet with DATA from the first one when told to, and tells how many gap
+/// blocks each SACK of the other has.
+struct Wire {
+    port: u16,
+    lose: Arc<AtomicBool>,
+    gaps: mpsc::Receiver<u16>,
+}
+
+impl Wire {
+    /// Runs until nobody has sent anything for a long time.
+    fn between(first: u16, second: u16) -> Self {
+        let socket = UdpSocket::bind((V4, 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let lose = Arc::new(AtomicBool::new(false));
+        let (tell, gaps) = mpsc::channel();
+        let told = Arc::clone(&lose);
+        thread::spawn(move || {
+            let mut packet = [0; 65_536];
+            while let Ok((len, from)) = socket.recv_from(&mut packet) {
+                let packet = &packet[..len];
+                let to = if from.port() == first { second } else { first };
+                match packet[12] {
+                    0 if to == second && told.swap(false, Ordering::Relaxed) => continue,
+                    3 if to == first => drop(tell.send(u16::from_be_bytes([packet[24], packet[25]]))),
+                    _ => {}
+                }
+                socket.send_to(packet, (V4, to)).unwrap();
+            }
+        });
+        Self { port, lose, gaps }
+    }
+}
+
+/// A gap is told at once, whether or not the user answers what came behind it.
+#[test]
+fn a_gap_does_not_wait_for_an_answer() {
+    let (client, (_there, server)) = (host(), driven());
+    let listener = SctpListener::bind(&server, 0, 5).unwrap();
+    let port = listener.local_port().unwrap();
+    let wire = Wire::between(client.udp_port().unwrap(), server.udp_port().unwrap());
+    let (heard, hears) = mpsc::channel();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        while let Some((_, message)) = stream.recv().unwrap() {
+            // Nothing more is called before this one is looked at.
+            heard.send((message, thread::current())).unwrap();
+            thread::park();
+        }
+    });
+    let mut cfg = AssocConfig::rfc();
+    (cfg.nagle, cfg.pmtu_discovery) = (false, false);
+    let channel = Channel::Udp { local: client.udp_port().unwrap(), remote: wire.port };
+    let to = PeerAddr { addr: SocketAddr::new(V4, port), channel: Some(channel) };
+    let stream = SctpStream::connect_with(&client, &[to], EndpointConfig::with(0, Arc::new(cfg)), Some(PATIENCE)).unwrap();
+    let mut unordered = SndInfo::default();
+    unordered.unordered = true;
+    wire.lose.store(true, Ordering::Relaxed);
+    stream.send(b"lost", &unordered).unwrap();
+    stream.send(b"kept", &unordered).unwrap();
+    let (message, reader) = hears.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(message, "kept");
+    // The reader of the runtime without a thread sleeps: what it owed would never come.
+    assert_eq!(wire.gaps.recv_timeout(PATIENCE).unwrap(), 1, "the SACK of the gap");
+    reader.unpark();
+    assert_eq!(hears.recv_timeout(PATIENCE).unwrap().0, "lost", "sent again");
 }

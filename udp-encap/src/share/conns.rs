@@ -21,7 +21,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Connections that have not been taken on yet.
 const MAX_STRANGERS: usize = 64;
 /// All connections; the other tokens are for sockets.
-const MAX_CONNS: usize = SharedPort::TOKENS - super::TOKEN_CONNS;
+const MAX_CONNS: usize = SharedPort::TOKENS - super::events::TOKEN_CONNS;
 
 /// What an attaching process said.
 #[derive(Debug)]

@@ -5,7 +5,9 @@ mod choice;
 mod configure;
 pub(crate) mod heartbeat;
 mod mtu;
+mod paths;
 pub(crate) mod pmtu;
+mod probing;
 pub(crate) mod rtt;
 pub(crate) mod source;
 pub(crate) mod state;
@@ -15,14 +17,14 @@ use std::net::IpAddr;
 
 pub(crate) use self::heartbeat::{HEARTBEAT_TLV_LEN, Heartbeat, HeartbeatInfo, HeartbeatKind};
 use self::mtu::Room;
+pub(crate) use self::paths::Paths;
 use self::pmtu::Pmtu;
 pub(crate) use self::rtt::RttEstimator;
 pub(crate) use self::state::Limits;
 use crate::cc::{self, AckInfo, CongestionControl, Loss, RateSampler};
 use crate::config::AssocConfig;
-use crate::entropy::Entropy;
 use crate::event::PathState;
-use crate::net::{Channel, Transmit, scope_of, scoped};
+use crate::net::{Channel, Transmit, scoped};
 use crate::stats::PathStats;
 use crate::time::Time;
 use crate::wire::packet::COMMON_HEADER_LEN;
@@ -33,15 +35,6 @@ pub(crate) const MAX_PATHS: usize = 64;
 /// Index of a path in its association.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct PathId(pub(crate) u8);
-
-/// What came of HEARTBEATs that a path had sent before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct HeartbeatOverdue {
-    /// A periodic HEARTBEAT was not answered in time: the path's error counter was counted up, the RTO backed off.
-    pub(crate) error: bool,
-    /// The path is still to be confirmed: it asks for its turn to be probed again.
-    pub(crate) retry: bool,
-}
 
 /// A measurement of the round-trip time by a DATA chunk on its way (section 6.3.1 rule C4: one per round trip).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -311,110 +304,6 @@ impl Path {
         self.rate = RateSampler::default();
     }
 
-    /// HB.interval of this path: in UDP and to another host it keeps a NAT's mapping alive (rulings section 1 row 13).
-    fn hb_interval(&self, cfg: &AssocConfig) -> Option<Duration> {
-        let here = self.addr.is_loopback() || self.local == Some(self.addr);
-        let through_nat = matches!(self.channel, Channel::Udp { .. }) && !here;
-        self.limits.hb_interval.map(|i| cfg.nat_keepalive.filter(|_| through_nat).map_or(i, |k| k.min(i)))
-    }
-
-    /// Makes the next periodic HEARTBEAT due, or none if `cfg` switches them off.
-    pub(crate) fn schedule_heartbeat(&mut self, now: Time, cfg: &AssocConfig, entropy: &mut dyn Entropy) {
-        match self.hb_interval(cfg).filter(|_| !self.stranded) {
-            Some(interval) => self.heartbeat.schedule(now, interval, self.rto, entropy),
-            None => self.heartbeat.due = None,
-        }
-    }
-
-    /// The heartbeat timer expired: was a HEARTBEAT not answered in time? `another` says whether there are other paths.
-    /// [`Self::on_heartbeat_due`] is to be asked next.
-    pub(crate) fn on_heartbeat_overdue(
-        &mut self,
-        now: Time,
-        another: bool,
-        cfg: &AssocConfig,
-        entropy: &mut dyn Entropy,
-    ) -> HeartbeatOverdue {
-        let mut out = HeartbeatOverdue { error: self.heartbeat.on_overdue(now), retry: false };
-        if out.error {
-            self.count_error();
-            self.back_off();
-            match self.state(another) {
-                PathState::Unconfirmed => out.retry = true,
-                PathState::PotentiallyFailed => self.probe_at(now, cfg),
-                PathState::Inactive => self.schedule_heartbeat(now, cfg, entropy),
-                PathState::Active => {}
-            }
-        }
-        out
-    }
-
-    /// Whether a periodic HEARTBEAT is to be sent now; the next one is scheduled then. `in_use` says whether data goes here, after
-    /// all errors were counted: an error may just have sent it elsewhere.
-    pub(crate) fn on_heartbeat_due(
-        &mut self,
-        now: Time,
-        (another, in_use): (bool, bool),
-        cfg: &AssocConfig,
-        entropy: &mut dyn Entropy,
-    ) -> bool {
-        if self.heartbeat.due.is_none_or(|t| t > now) {
-            return false;
-        }
-        // Data that is on its way, or was within the interval, measures the path just as well (section 8.3).
-        let idle = self.in_flight == 0 && self.hb_interval(cfg).is_some_and(|i| now - self.last_sent >= i);
-        let state = self.state(another);
-        let send = match state {
-            PathState::Active => idle,
-            PathState::PotentiallyFailed | PathState::Inactive => self.in_flight == 0 || !in_use,
-            PathState::Unconfirmed => true,
-        };
-        if !send && state == PathState::PotentiallyFailed {
-            // Its data is the probe, as long as it goes here (RFC 7829 section 3.2 rule 6): look again when that would be overdue. Periodic
-            // HEARTBEATs may be off: then this one is due because the source is another one.
-            self.heartbeat.due = Some(now + self.rto);
-            return false;
-        }
-        let since = if send || self.in_flight > 0 { now } else { self.last_sent };
-        self.schedule_heartbeat(since, cfg, entropy);
-        send
-    }
-
-    /// Has the next HEARTBEAT sent at `at`, if HEARTBEATs are on: RFC 7829 section 3.2 rules 5 and 6.
-    pub(crate) fn probe_at(&mut self, at: Time, cfg: &AssocConfig) {
-        if self.hb_interval(cfg).is_some() && !self.stranded {
-            self.heartbeat.due = Some(at);
-        }
-    }
-
-    /// Registers a HEARTBEAT that is sent now from `source` on this path, which is number `id`.
-    pub(crate) fn send_heartbeat(
-        &mut self,
-        now: Time,
-        (id, source): (PathId, Option<IpAddr>),
-        kind: HeartbeatKind,
-        entropy: &mut dyn Entropy,
-    ) -> HeartbeatInfo {
-        self.stats.out_heartbeats += 1;
-        self.heartbeat.send(now, (id, source), kind, self.rto, entropy)
-    }
-
-    /// A HEARTBEAT ACK came back for this path. Answers whether it was genuine; then the path is confirmed, active and measured,
-    /// and packets leave from where the HEARTBEAT left.
-    pub(crate) fn on_heartbeat_ack(&mut self, now: Time, info: &HeartbeatInfo) -> bool {
-        let Some((rtt, source)) = self.on_probe_ack(now, info).or_else(|| self.heartbeat.on_ack(now, info)) else {
-            return false;
-        };
-        self.stats.in_heartbeat_acks += 1;
-        self.on_rtt(rtt);
-        self.confirmed = true;
-        if let Some(source) = source {
-            self.set_local(source);
-        }
-        self.on_answer();
-        true
-    }
-
     /// How a packet on this path is sent; the caller fills in its size.
     pub(crate) fn transmit(&self) -> Transmit {
         Transmit {
@@ -439,129 +328,14 @@ impl Path {
     }
 }
 
-/// All paths of an association.
-#[derive(Debug)]
-pub(crate) struct Paths {
-    /// At most `MAX_PATHS`, at least one. Only [`Self::remove`] changes the number of a path.
-    list: Vec<Path>,
-    /// The interface that link-local addresses of the peer are reached by: one, for they mean nothing on another link.
-    link: u32,
-    primary: PathId,
-    /// The path that data goes by while the primary path has failed.
-    stand_in: PathId,
-}
-
-impl Paths {
-    /// The paths of an association whose first one is its primary path.
-    pub(crate) fn new(first: Path) -> Self {
-        Self { list: vec![first], link: 0, primary: PathId(0), stand_in: PathId(0) }
-    }
-
-    /// Adds a path; `None` if there are `MAX_PATHS` already or its address is known.
-    pub(crate) fn add(&mut self, path: Path) -> Option<PathId> {
-        if self.list.len() >= MAX_PATHS || self.find(path.addr).is_some() {
-            return None;
-        }
-        let id = PathId(u8::try_from(self.list.len()).ok()?);
-        let link = scope_of(path.addr, self.link);
-        self.list.push(Path { link, ..path });
-        Some(id)
-    }
-
-    /// Who takes over what went by path `gone`; `None` if there is no other.
-    pub(crate) fn heir(&self, gone: PathId) -> Option<PathId> {
-        let data = self.data_path();
-        let others = || self.iter().map(|(id, _)| id).filter(|id| *id != gone);
-        others()
-            .find(|id| *id == data)
-            .or_else(|| self.other(gone))
-            .or_else(|| others().find(|id| self.is_active(*id)))
-            .or_else(|| others().next())
-    }
-
-    /// Removes path `gone`, whose place `heir` takes. Answers which path, if any, has its number now.
-    pub(crate) fn remove(&mut self, gone: PathId, heir: PathId) -> Option<PathId> {
-        if gone == heir || self.get(gone).is_none() || self.get(heir).is_none() {
-            return None;
-        }
-        let last = PathId(u8::try_from(self.list.len() - 1).unwrap_or(u8::MAX));
-        for used in [&mut self.primary, &mut self.stand_in] {
-            let now = if *used == gone { heir } else { *used };
-            *used = if now == last { gone } else { now };
-        }
-        self.list.swap_remove(usize::from(gone.0));
-        (last != gone).then_some(last)
-    }
-
-    /// The interface that link-local addresses are reached by; 0 if none was named.
-    pub(crate) fn link(&self) -> u32 {
-        self.link
-    }
-
-    /// Link-local addresses of the peer are reached by this interface.
-    pub(crate) fn set_link(&mut self, ifindex: u32) {
-        self.link = ifindex;
-        for p in &mut self.list {
-            p.link = scope_of(p.addr, ifindex);
-        }
-    }
-
-    /// Number of paths.
-    pub(crate) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// The path with this number.
-    pub(crate) fn get(&self, id: PathId) -> Option<&Path> {
-        self.list.get(usize::from(id.0))
-    }
-
-    /// The path with this number.
-    pub(crate) fn get_mut(&mut self, id: PathId) -> Option<&mut Path> {
-        self.list.get_mut(usize::from(id.0))
-    }
-
-    /// The path to this address.
-    pub(crate) fn find(&self, addr: IpAddr) -> Option<PathId> {
-        self.iter().find(|(_, p)| p.addr == addr).map(|(id, _)| id)
-    }
-
-    /// The primary path.
-    pub(crate) fn primary(&self) -> PathId {
-        self.primary
-    }
-
-    /// Makes `id` the primary path, if it exists.
-    pub(crate) fn set_primary(&mut self, id: PathId) {
-        if self.get(id).is_some() {
-            self.primary = id;
-        }
-    }
-
-    /// All paths with their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (PathId, &Path)> {
-        (0..).map(PathId).zip(&self.list)
-    }
-
-    /// All paths with their numbers.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PathId, &mut Path)> {
-        (0..).map(PathId).zip(&mut self.list)
-    }
-
-    /// The earliest T3-rtx and whose it is.
-    pub(crate) fn next_t3(&self) -> Option<(Time, PathId)> {
-        self.iter().filter_map(|(id, p)| Some((p.t3?, id))).min()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
 
-    const UDP: Channel = Channel::Udp { local: 9899, remote: 9899 };
+    pub(super) const UDP: Channel = Channel::Udp { local: 9899, remote: 9899 };
 
-    fn path(addr: &str, channel: Channel) -> Path {
+    pub(super) fn path(addr: &str, channel: Channel) -> Path {
         Path::new(&AssocConfig::rfc(), Time::ZERO, addr.parse().unwrap(), None, channel)
     }
 
@@ -588,18 +362,6 @@ mod tests {
         assert_eq!(p.rto(), Duration::from_secs(1));
     }
 
-    #[test]
-    fn a_mapping_in_a_nat_is_kept_alive() {
-        let cfg = AssocConfig::rfc();
-        let due = |addr, channel| path(addr, channel).hb_interval(&cfg);
-        assert_eq!(due("192.0.2.1", UDP), Some(Duration::from_secs(15)));
-        assert_eq!(due("192.0.2.1", Channel::Raw), Some(Duration::from_secs(30)));
-        assert_eq!(due("127.0.0.1", UDP), Some(Duration::from_secs(30)));
-        let off = AssocConfig { hb_interval: None, ..cfg };
-        let p = Path::new(&off, Time::ZERO, "192.0.2.1".parse().unwrap(), None, UDP);
-        assert_eq!(p.hb_interval(&off), None);
-    }
-
     /// RFC 9260 rows: 7.2.5.2-1.
     #[test]
     fn another_source_address_starts_congestion_control_anew() {
@@ -618,91 +380,5 @@ mod tests {
         let info = p.send_heartbeat(Time::ZERO, (PathId(0), source), HeartbeatKind::Periodic, &mut SeededEntropy::new(1));
         assert!(p.on_heartbeat_ack(Time::from_millis(10), &info));
         assert_eq!((p.local, p.cc.window()), (source, start));
-    }
-
-    #[test]
-    fn paths_are_found_and_bounded() {
-        let mut paths = Paths::new(path("10.0.0.1", UDP));
-        for n in 2..=255 {
-            paths.add(path(&format!("10.0.0.{n}"), UDP));
-        }
-        assert_eq!(paths.len(), MAX_PATHS);
-        assert_eq!(paths.find("10.0.0.3".parse().unwrap()), Some(PathId(2)));
-        assert_eq!(paths.add(path("10.0.0.1", UDP)), None);
-        paths.set_primary(PathId(200));
-        assert_eq!(paths.primary(), PathId(0));
-    }
-
-    #[test]
-    fn heartbeats_only_on_idle_paths() {
-        let cfg = AssocConfig { nat_keepalive: None, ..AssocConfig::rfc() };
-        let mut rng = SeededEntropy::new(1);
-        let mut p = path("10.0.0.1", UDP);
-        p.confirmed = true;
-        p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
-        let due = p.heartbeat.deadline().unwrap();
-        p.on_send(Time::from_millis(20_000), 100);
-        assert!(!p.on_heartbeat_due(due, (false, true), &cfg, &mut rng), "data went out meanwhile");
-        let due = p.heartbeat.deadline().unwrap();
-        assert_eq!(p.on_heartbeat_overdue(due, false, &cfg, &mut rng), HeartbeatOverdue::default());
-        assert!(p.on_heartbeat_due(due, (false, true), &cfg, &mut rng));
-        let info = p.send_heartbeat(due, (PathId(0), None), HeartbeatKind::Periodic, &mut rng);
-        assert_eq!(p.heartbeat.deadline(), Some(due + Duration::from_secs(1)));
-        let late = due + Duration::from_secs(1);
-        assert!(p.on_heartbeat_overdue(late, false, &cfg, &mut rng).error);
-        assert!(!p.on_heartbeat_due(late, (false, true), &cfg, &mut rng));
-        assert_eq!((p.error_count, p.rto()), (1, Duration::from_secs(2)));
-        assert!(p.on_heartbeat_ack(late, &info), "late, but genuine");
-        assert_eq!(p.error_count, 0);
-    }
-
-    /// RFC 7829 section 3.2 rule 6: whatever the order of what happens, a path that may have failed is asked once in an RTO.
-    #[test]
-    fn a_doubtful_path_is_never_left_alone() {
-        let cfg = AssocConfig::rfc();
-        let mut rng = SeededEntropy::new(1);
-        for elsewhere in [true, false] {
-            let mut p = path("10.0.0.1", UDP);
-            p.confirmed = true;
-            p.schedule_heartbeat(Time::ZERO, &cfg, &mut rng);
-            let sent = Time::from_millis(100);
-            let _lost = p.send_heartbeat(sent, (PathId(0), None), HeartbeatKind::Periodic, &mut rng);
-            // Data was sent here meanwhile, and is on its way when the answer is overdue.
-            p.on_send(Time::from_millis(200), 1000);
-            p.in_flight = 1000;
-            let late = sent + Duration::from_secs(1);
-            assert!(p.on_heartbeat_overdue(late, true, &cfg, &mut rng).error);
-            assert_eq!(p.state(true), PathState::PotentiallyFailed);
-            // By that error data goes elsewhere, and the path is asked at once; or the other paths have failed more.
-            assert_eq!(p.on_heartbeat_due(late, (true, !elsewhere), &cfg, &mut rng), elsewhere);
-            if !elsewhere {
-                let again = p.heartbeat.deadline().unwrap();
-                assert_eq!(again, late + p.rto());
-                assert!(p.on_heartbeat_due(again, (true, false), &cfg, &mut rng), "it went elsewhere meanwhile");
-            }
-        }
-    }
-
-    /// A path whose source was lost is asked once in an RTO, though periodic HEARTBEATs are off, and never again and again at one time.
-    #[test]
-    fn a_path_with_another_source_waits_for_its_data() {
-        let cfg = AssocConfig { hb_interval: None, ..AssocConfig::rfc() };
-        let mut rng = SeededEntropy::new(1);
-        let mut p = path("10.0.0.1", UDP);
-        p.confirmed = true;
-        p.limits.hb_interval = None;
-        p.on_send(Time::from_millis(200), 1000);
-        p.in_flight = 1000;
-        p.doubt();
-        p.heartbeat.due = Some(Time::from_millis(300));
-        let mut now = Time::from_millis(300);
-        for _ in 0..3 {
-            assert!(!p.on_heartbeat_due(now, (true, true), &cfg, &mut rng), "its data is the probe");
-            assert_eq!(p.heartbeat.deadline(), Some(now + p.rto()));
-            now += p.rto();
-        }
-        p.in_flight = 0;
-        assert!(p.on_heartbeat_due(now, (true, true), &cfg, &mut rng));
-        assert_eq!(p.heartbeat.deadline(), None);
     }
 }
