@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::queue::Fragment;
+use super::fragment::Fragment;
 use crate::assoc::path::PathId;
 use crate::num::Tsn;
 use crate::wire::cursor::padded;
