@@ -12,7 +12,7 @@ use crate::wire::PacketWriter;
 const MIN_FILL: usize = 8;
 
 /// User data in flight, in bytes, whose SACKs a sender waits for: two trains as UDP sockets take them, more than their acknowledgement delays.
-const MUCH_IN_FLIGHT: usize = 128 * 1024;
+pub(super) const MUCH_IN_FLIGHT: usize = 128 * 1024;
 
 /// What may go on a path now: at least one of both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

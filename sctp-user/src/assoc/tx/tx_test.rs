@@ -7,6 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::outstanding::ChunkState;
+use super::send::MUCH_IN_FLIGHT;
 use super::{SackSummary, Tx, Violation};
 use crate::assoc::path::{Path, PathId, Paths};
 use crate::config::AssocConfig;
@@ -147,6 +148,26 @@ fn max_burst_limits_what_one_opportunity_sends() {
     t.tx.begin_opportunity();
     assert_eq!(t.flush(at(0)).len(), 12, "opportunities of one batch add up");
     assert!(t.tx.next_data(at(0), &t.paths).is_none(), "none is carried over");
+}
+
+#[test]
+fn a_send_of_many_packets_waits_for_the_sacks_of_much_in_flight() {
+    let mut t = T::with(&AssocConfig::rfc(), u32::MAX);
+    let goes = |t: &mut T, len| {
+        t.tx.begin_opportunity_of_send(len, &t.paths);
+        let goes = t.tx.next_data(at(0), &t.paths).is_some();
+        t.tx.end_opportunities(at(0), &mut t.paths);
+        goes
+    };
+    // Each lets the window grow by 64 packets.
+    (0..2).for_each(|_| t.send_full(at(0), MUCH_IN_FLIGHT / FULL / 2));
+    t.queue(10, FULL);
+    assert!(goes(&mut t, 10 * FULL), "little is in flight");
+    assert_eq!(t.flush(at(0)).len(), 4);
+    assert!(!goes(&mut t, 10 * FULL));
+    assert!(goes(&mut t, 4 * FULL), "an opportunity takes all of it");
+    t.sack(at(20), 2, &[]);
+    assert_eq!(t.flush(at(20)).len(), 4, "a SACK gives another one");
 }
 
 /// Pitfall 47.
