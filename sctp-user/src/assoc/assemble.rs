@@ -153,7 +153,7 @@ impl Core {
 
     /// The first control chunk that can go. One whose path none of our addresses reaches waits, but holds up no other.
     fn next_control(&self) -> Option<&Control> {
-        self.control.iter().find(|c| self.may_go(c))
+        if self.control.is_empty() { None } else { self.control.iter().find(|c| self.may_go(c)) }
     }
 
     /// Whether a control chunk can go: to a stranded path, only what tells of addresses.
@@ -290,6 +290,9 @@ impl Core {
 
     /// Adds a SACK if one is due, or if there is something to say and the packet goes anyhow.
     fn put_sack(&mut self, ext: &Extensions, path: PathId, data: bool, pkt: &mut PacketWriter<'_>) {
+        if !self.rx.as_ref().is_some_and(Rx::sack_pending) {
+            return;
+        }
         // It goes only where it fits as it would in a packet of its own: cut short, it would hide what was received.
         let echo_len = ext.ecn.map_or(0, |e| e.len_with_sack());
         let reserved = if echo_len > 0 { pkt.reserved() } else { pkt.reserved_for(kind::SACK) };

@@ -86,23 +86,25 @@ impl Association {
         // From an address that the peer has yet to add, nothing is taken but the ASCONF that does (RFC 5061 section 5.3.2).
         let mut from = core.paths.find(meta.src);
         let mut after_asconf = false;
-        let first = packet.chunks().next().and_then(Result::ok);
-        if let Some(Ok(Chunk::Abort(abort))) = first.as_ref().filter(|c| c.kind == kind::ABORT).map(RawChunk::decode)
+        let first = packet.first_kind();
+        if first == Some(kind::ABORT)
+            && let Some(Ok(Chunk::Abort(abort))) = packet.chunks().next().and_then(Result::ok).as_ref().map(RawChunk::decode)
             && !core.local_terms.auth.requires(kind::ABORT)
             && core.is_refused_on_one_channel(ctx, meta.channel, Some(abort.causes))
         {
             return;
         }
         if let Some(path) = from {
-            core.heard(ctx.now, path, meta, first.is_some_and(|c| c.kind == kind::INIT_ACK));
+            core.heard(ctx.now, path, meta, first == Some(kind::INIT_ACK));
         }
         let was_waiting = core.state == State::ShutdownSent;
         core.complaints.next_packet();
         core.count_packet(from, bytes.len());
         let alone = || packet.chunks().nth(1).is_none();
         let mut lowest = Lowest::default();
-        for raw in packet.chunks().skip(skip) {
-            let Ok(raw) = raw else { break };
+        let mut chunks = packet.chunks();
+        chunks.by_ref().take(skip).for_each(drop);
+        while let Some(Ok(raw)) = chunks.next() {
             // RFC 9260 section 6.10: these are never bundled, so the packet is not to be trusted.
             if matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) && !alone() {
                 break;

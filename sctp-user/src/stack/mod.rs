@@ -427,9 +427,19 @@ impl Node for Stack {
             return;
         }
         let mut packets = 0;
+        let source = self.judge(meta);
+        let mut untouched = None;
         for packet in train.packets() {
-            self.handle_datagram(now, meta, packet);
+            let id = self.take_in(now, &source, packet);
+            if id != untouched
+                && let Some(before) = core::mem::replace(&mut untouched, id)
+            {
+                self.touch(before);
+            }
             packets += 1;
+        }
+        if let Some(id) = untouched {
+            self.touch(id);
         }
         self.counters.largest_train_in = self.counters.largest_train_in.max(packets);
     }

@@ -8,32 +8,57 @@ use super::responder::key_of;
 use super::{Stack, exchange_if_unallocated, keys_of};
 use crate::assoc::state::State;
 use crate::assoc::{Admission, Association, Context};
+use crate::event::AssocId;
 use crate::net::Meta;
 use crate::num::Vtag;
 use crate::time::Time;
 use crate::wire::chunk::{Data, Sack, kind};
 use crate::wire::{Chunk, Packet, PacketError, checksum};
 
+/// Where packets came from.
+pub(super) struct Source {
+    /// With addresses in their usual form.
+    meta: Meta,
+    /// Whether they may concern us at all.
+    for_us: bool,
+}
+
+/// Events that an association may have while it is not touched.
+const MAX_NEWS: usize = 4;
+
 impl Stack {
     /// One packet. `packet` is kept alive by the messages that it carries.
     pub fn handle_datagram(&mut self, now: Time, meta: &Meta, packet: Bytes) {
+        let source = self.judge(meta);
+        if let Some(id) = self.take_in(now, &source, packet) {
+            self.touch(id);
+        }
+    }
+
+    /// What is the same for all packets of a train.
+    pub(super) fn judge(&self, meta: &Meta) -> Source {
+        let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
+        // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
+        let for_us = is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta);
+        Source { meta, for_us }
+    }
+
+    /// A packet, but [`Self::touch`] is left to the caller for the association that is answered: packets that come one after the other
+    /// with nothing but DATA and SACKs for it need that once.
+    pub(super) fn take_in(&mut self, now: Time, Source { meta, for_us }: &Source, packet: Bytes) -> Option<AssocId> {
         self.counters.packets_in += 1;
         self.counters.bytes_in += packet.len() as u64;
-        let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
-        let zero = self.takes_zero_checksum(&meta, &packet);
+        let zero = self.takes_zero_checksum(meta, &packet);
         let parsed = match if zero { Packet::parse_unverified(&packet) } else { Packet::parse(&packet) } {
-            // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
-            Ok(parsed) if is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta) => {
-                parsed
-            }
-            Ok(_) => return,
+            Ok(parsed) if *for_us => parsed,
+            Ok(_) => return None,
             Err(e) => {
                 self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
                 self.counters.bad_packets += 1;
-                return;
+                return None;
             }
         };
-        self.route(now, &meta, &packet, &parsed);
+        self.route(now, meta, &packet, &parsed)
     }
 
     /// Whether a packet has a checksum of zero and belongs to an association that has said that it takes them (RFC 9653 section 5.3).
@@ -57,15 +82,15 @@ impl Stack {
     }
 
     /// Finds whose packet it is, by its first chunk and its addresses.
-    fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) {
+    fn route(&mut self, now: Time, meta: &Meta, bytes: &Bytes, packet: &Packet<'_>) -> Option<AssocId> {
         let mut chunks = packet.chunks();
-        let Some(Ok(mut first)) = chunks.next() else { return };
+        let Some(Ok(mut first)) = chunks.next() else { return None };
         // RFC 4895 section 6.3: whose packet it is, the chunks behind an AUTH chunk tell.
         let auth = (first.kind == kind::AUTH).then_some(first);
         if auth.is_some() {
             match chunks.next() {
                 Some(Ok(second)) => first = second,
-                Some(Err(_)) => return,
+                Some(Err(_)) => return None,
                 None => {}
             }
         }
@@ -82,17 +107,20 @@ impl Stack {
                 if auth.is_none() && chunks.next().is_none() {
                     self.on_init(now, meta, packet, &init);
                 }
-                return;
+                return None;
             }
-            Ok(Some(Chunk::CookieEcho(echo))) => return self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie)),
+            Ok(Some(Chunk::CookieEcho(echo))) => {
+                self.on_cookie_echo(now, meta, bytes, packet, (auth, echo.cookie));
+                return None;
+            }
             // Section 8.5.1 A: tag 0 is for INIT alone.
             Ok(_) if packet.header.vtag == Vtag::ZERO => {
                 self.counters.bad_tags += 1;
-                return;
+                return None;
             }
             Ok(Some(Chunk::InitAck(ack))) if found.is_none() => found = self.init_ack_from_elsewhere(now, meta, packet.header, &ack),
             Ok(_) => {}
-            Err(_) => return,
+            Err(_) => return None,
         }
         if found.is_none() && Self::may_name_association(&first) {
             found = self.by_asconf(meta, packet);
@@ -114,12 +142,17 @@ impl Stack {
                     exchange_if_unallocated(&mut a.core.control, &mut self.spare_control);
                 }
                 a.on_packet(&mut Context { now, entropy: &mut *self.entropy }, meta, bytes, packet);
+                // What else may have been behind such a chunk: an end, or news, which are bounded one by one.
+                let quiet = usual && a.core.state != State::Closed && a.core.events.len() <= MAX_NEWS;
                 if let Some(before) = opening {
                     // An INIT ACK may have listed further addresses, or not listed what the user gave.
                     for key in before.iter().filter(|before| !keys_of(&a.core).any(|key| key == **before)) {
                         self.lookup.remove(key, id);
                     }
                     self.enter_addresses(id);
+                }
+                if quiet {
+                    return Some(id);
                 }
                 self.touch(id);
             }
@@ -129,6 +162,7 @@ impl Stack {
                 self.out_of_the_blue(now, meta, packet);
             }
         }
+        None
     }
 }
 

@@ -90,6 +90,12 @@ impl<'a> Packet<'a> {
         Some((header, r.rest().get(4..).unwrap_or(&[])))
     }
 
+    /// The type of the first chunk, whether or not the chunk is whole.
+    #[must_use]
+    pub fn first_kind(&self) -> Option<u8> {
+        self.body.first().copied()
+    }
+
     /// The chunks in order.
     #[must_use]
     pub const fn chunks(&self) -> Chunks<'a> {

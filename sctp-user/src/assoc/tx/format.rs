@@ -1,6 +1,6 @@
 //! What user data is sent in: DATA or I-DATA, as was agreed on when the association was opened (RFC 8260 section 2.2.1).
 
-use super::queue::Fragment;
+use super::fragment::Fragment;
 use crate::num::Tsn;
 use crate::wire::PacketWriter;
 use crate::wire::chunk::{DATA_CHUNK_HEADER_LEN, Data, I_DATA_CHUNK_HEADER_LEN, IData, Place, kind};

@@ -5,6 +5,7 @@ mod configure;
 mod echo;
 mod format;
 mod forward;
+mod fragment;
 mod moving;
 mod opening;
 mod outstanding;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::queue::Fragment;
+use super::fragment::Fragment;
 use crate::assoc::path::PathId;
 use crate::num::Tsn;
 use crate::wire::cursor::padded;
@@ -277,15 +277,15 @@ impl Outstanding {
     }
 
     /// Removes the first chunk: it is cumulatively acknowledged.
-    pub(super) fn pop(&mut self) -> Option<(Index, SentChunk)> {
-        let index = self.base;
-        self.set_state_of_first()?;
-        let chunk = self.chunks.pop_front()?;
-        self.payload -= chunk.fragment.len;
-        self.base += 1;
-        self.ahead = self.ahead.saturating_sub(1);
-        self.base_tsn = self.base_tsn.next();
-        Some((index, chunk))
+    pub(super) fn pop(&mut self) {
+        if self.set_state_of_first().is_some()
+            && let Some(chunk) = self.chunks.pop_front()
+        {
+            self.payload -= chunk.fragment.len;
+            self.base += 1;
+            self.ahead = self.ahead.saturating_sub(1);
+            self.base_tsn = self.base_tsn.next();
+        }
     }
 
     /// Takes the first chunk out of all books but `payload`; its own state stays as it was.

@@ -130,15 +130,17 @@ impl Tx {
 
     fn ack_cumulatively(&mut self, now: Time, cum: Index, paths: &mut Paths, newly: &mut Newly) {
         while self.out.base() <= cum {
-            let Some((index, chunk)) = self.out.pop() else {
+            let index = self.out.base();
+            let Some(chunk) = self.out.get(index) else {
                 break;
             };
             newly.skipped |= chunk.state == ChunkState::Abandoned;
             if matches!(chunk.state, ChunkState::InFlight | ChunkState::Marked) {
-                newly.add(index, &chunk);
-                prove(paths, &chunk);
-                credit(now, paths, index, &chunk, chunk.state);
+                newly.add(index, chunk);
+                prove(paths, chunk);
+                credit(now, paths, index, chunk, chunk.state);
             }
+            self.out.pop();
         }
         self.out.clip_acked();
     }

@@ -1,7 +1,7 @@
 //! What goes into the next packet, and when (RFC 9260 section 6.1).
 
+use super::fragment::Fragment;
 use super::outstanding::{ChunkState, Index, MAX_OUTSTANDING, SentChunk};
-use super::queue::Fragment;
 use super::{Tx, TxStats};
 use crate::assoc::path::{Path, PathId, Paths, RttProbe};
 use crate::num::StreamId;
@@ -270,6 +270,9 @@ impl Tx {
             self.write(index, before, paths, pkt);
             self.out.set_packet(index, pkt.len());
             added += 1;
+            if pkt.room_for(kind) <= self.header_len() {
+                break;
+            }
         }
         if added > 0 {
             self.queue.end_packet();

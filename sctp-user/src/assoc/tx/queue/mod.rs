@@ -8,209 +8,26 @@
 //! A message may come from the user in parts (RFC 6458 section 8.1.26). Its stream has its turn when the end is there, or, lest a
 //! message larger than the send buffer wait for ever, when there is much of it ([`EARLY`]) or the buffer is full.
 
+mod stream;
+mod withdrawal;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use self::stream::{Head, Manner, OutStream, QueuedMessage};
 use super::format::FragmentFormat;
+use super::fragment::Fragment;
 use super::policy::Policy;
 use crate::assoc::streams::Streams;
-use crate::event::{Message, SendOptions, Undelivered};
-use crate::num::{Fsn, KeyId, Mid, Ppid, Ssn, StreamId};
+use crate::event::SendOptions;
+use crate::num::{Fsn, KeyId, Mid, Ppid, StreamId};
 use crate::sched::{Next, Scheduler};
 use crate::time::Time;
 
 /// So many bytes of a message that has no end yet may leave.
 const EARLY: usize = 64 * 1024;
-
-/// A message of which not everything has been sent, or a part of one that the user sends in parts.
-#[derive(Clone, Debug)]
-struct QueuedMessage {
-    /// Its place among all messages of the association.
-    seq: u64,
-    ppid: Ppid,
-    payload: Bytes,
-    opts: Manner,
-    /// When it is given up.
-    policy: Policy,
-    /// Bytes that went out in fragments.
-    sent: usize,
-    /// Whether a message begins here. It ends here unless [`SendOptions::unfinished`].
-    begins: bool,
-}
-
-/// What of the [`SendOptions`] matters to a message that waits: there may be many, and what is rare takes no room.
-#[derive(Clone, Debug, Default)]
-struct Manner {
-    unordered: bool,
-    sack_immediately: bool,
-    unfinished: bool,
-    context: u32,
-    auth_key: Option<KeyId>,
-    path: Option<Box<IpAddr>>,
-}
-
-impl Manner {
-    fn new(opts: &SendOptions) -> Self {
-        let &SendOptions { unordered, sack_immediately, unfinished, context, auth_key, path, .. } = opts;
-        Self { unordered, sack_immediately, unfinished, context, auth_key, path: path.map(Box::new) }
-    }
-}
-
-impl QueuedMessage {
-    /// It was on stream `sid`.
-    fn undelivered(self, sid: StreamId) -> Undelivered {
-        let message = Message::whole(sid, Ssn(0), self.ppid, self.opts.unordered, self.payload);
-        Undelivered { message, context: self.opts.context, sent: self.sent > 0 }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct OutStream {
-    /// Of the next ordered message; its lower half is the stream sequence number.
-    next_mid: Mid,
-    /// Of the next unordered message.
-    next_unordered: Mid,
-    /// Of the next fragment of the message that was begun.
-    next_fsn: Fsn,
-    /// User data that was sent since the scheduler was last told.
-    served: usize,
-    /// The send buffer bounds it.
-    messages: VecDeque<QueuedMessage>,
-    /// User data in `messages` that was not sent.
-    bytes: usize,
-    /// Ends of messages in `messages`.
-    ends: usize,
-    /// How the message goes that the user has begun and not ended.
-    unfinished: Option<(Ppid, bool)>,
-    /// The beginning of a message has left, and its end has not.
-    begun: bool,
-    /// The scheduler knows that there is something to send.
-    active: bool,
-}
-
-/// What the next chunk will be of. It is asked for many times for each chunk, so it is kept beside the streams, of which there may be
-/// thousands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Head {
-    sid: StreamId,
-    /// What is not sent of the message, in bytes, or the most that fits here; zero if what follows of it is not here yet.
-    rest: u32,
-    /// The beginning of a message has left, and its end has not.
-    begun: bool,
-    /// And its other fragments are here.
-    mid_message: bool,
-    /// An immediate SACK is wanted.
-    urgent: bool,
-    /// It has an address or a key of its own, or its lifetime may have ended: the message itself tells more.
-    particular: bool,
-}
-
-impl OutStream {
-    /// What it would send next, as the stream `sid`.
-    fn head(&self, sid: StreamId) -> Head {
-        let first = self.messages.front();
-        Head {
-            sid,
-            rest: first.map_or(0, |m| u32::try_from(m.payload.len() - m.sent).unwrap_or(u32::MAX)),
-            begun: self.begun,
-            mid_message: self.begun && self.ends > 0,
-            urgent: first.is_some_and(|m| m.opts.sack_immediately),
-            particular: first.is_some_and(|m| m.opts.path.is_some() || m.opts.auth_key.is_some() || m.policy.may_expire()),
-        }
-    }
-
-    /// The last of the message that was begun has left, or never will.
-    fn end_message(&mut self, unordered: bool) {
-        let counter = if unordered { &mut self.next_unordered } else { &mut self.next_mid };
-        *counter = counter.next();
-        self.next_fsn = Fsn(0);
-        self.begun = false;
-        self.ends -= 1;
-    }
-
-    /// Tells the scheduler of what the stream `sid` was served.
-    fn tell_served(&mut self, sid: StreamId, format: FragmentFormat, scheduler: &mut dyn Scheduler) {
-        let next = self.ready(EARLY, format);
-        self.active = next.is_some();
-        scheduler.served(sid, core::mem::take(&mut self.served), next);
-    }
-
-    /// What it would send next, if it should have its turn: a whole message, or much of one, or, where nothing waits for the end
-    /// of a message that was begun, whatever is there of it.
-    fn ready(&self, early: usize, format: FragmentFormat) -> Option<Next> {
-        let first = self.messages.front()?;
-        let ready = self.ends > 0 || self.bytes >= early || (self.begun && format.interleaves());
-        ready.then_some(Next { seq: first.seq, len: first.payload.len() - first.sent })
-    }
-}
-
-/// A message or a fragment of one, as it becomes a DATA or I-DATA chunk.
-#[derive(Clone, Debug)]
-pub(super) struct Fragment {
-    /// Place of the message among all messages of the association.
-    pub(super) seq: u64,
-    /// The whole message.
-    pub(super) whole: Bytes,
-    /// Where this fragment begins in it.
-    pub(super) offset: usize,
-    /// Length of this fragment.
-    pub(super) len: usize,
-    pub(super) sid: StreamId,
-    /// The message's identifier in its stream, among the ordered or the unordered ones.
-    pub(super) mid: Mid,
-    /// The number of the fragment in its message.
-    pub(super) fsn: Fsn,
-    pub(super) ppid: Ppid,
-    pub(super) unordered: bool,
-    pub(super) format: FragmentFormat,
-    /// The application wants an immediate SACK for this fragment.
-    pub(super) immediate: bool,
-    /// [`SendOptions::context`].
-    pub(super) context: u32,
-    /// [`SendOptions::auth_key`].
-    pub(super) auth_key: Option<KeyId>,
-    /// Whether `whole` is the beginning of a message.
-    pub(super) begins: bool,
-    /// Whether `whole` is the end of a message.
-    pub(super) ends: bool,
-    /// When the message is given up.
-    pub(super) policy: Policy,
-}
-
-impl Fragment {
-    /// Whether it is the first one of its message.
-    pub(super) fn begin(&self) -> bool {
-        self.begins && self.offset == 0
-    }
-
-    /// Whether it is the last one of its message.
-    pub(super) fn end(&self) -> bool {
-        self.ends && self.offset + self.len == self.whole.len()
-    }
-
-    /// The stream sequence number of the message: it counts as its identifier does, but has fewer bits; zero if unordered.
-    pub(super) fn ssn(&self) -> Ssn {
-        if self.unordered { Ssn(0) } else { self.mid.to_ssn() }
-    }
-
-    /// The user data.
-    pub(super) fn payload(&self) -> &[u8] {
-        self.whole.get(self.offset..self.offset + self.len).unwrap_or(&[])
-    }
-
-    /// Drops the user data.
-    pub(super) fn forget(&mut self) {
-        (self.whole, self.offset, self.len) = (Bytes::new(), 0, 0);
-    }
-
-    /// The message that it is part of, which failed after it was sent.
-    pub(super) fn undelivered(&self) -> Undelivered {
-        let message = Message::whole(self.sid, self.ssn(), self.ppid, self.unordered, self.whole.clone());
-        Undelivered { message, context: self.context, sent: true }
-    }
-}
 
 /// Everything that was accepted for sending and has no TSN yet.
 #[derive(Debug)]
@@ -378,32 +195,6 @@ impl SendQueue {
         self.streams.values().any(|s| s.unfinished.is_some())
     }
 
-    /// Takes out the messages without an end; `None` if the beginning of one has left.
-    pub(super) fn drop_unfinished(&mut self) -> Option<Vec<Undelivered>> {
-        let left = |s: &OutStream| s.unfinished.is_some() && s.begun && s.ends == 0;
-        if self.streams.values().any(left) {
-            return None;
-        }
-        let mut dropped: Vec<(u64, Undelivered)> = Vec::new();
-        for (&sid, stream) in self.streams.iter_mut().filter(|(_, s)| s.unfinished.is_some()) {
-            stream.unfinished = None;
-            while let Some(m) = stream.messages.pop_back_if(|m| m.opts.unfinished) {
-                stream.bytes -= m.payload.len();
-                self.bytes -= m.payload.len();
-                self.messages -= 1;
-                dropped.push((m.seq, m.undelivered(sid)));
-            }
-            // It was to have its turn early; now it has nothing more.
-            if stream.messages.is_empty() && core::mem::take(&mut stream.active) {
-                self.scheduler.deactivate(sid);
-            }
-        }
-        self.refresh_head();
-        self.choose();
-        dropped.sort_unstable_by_key(|(seq, _)| *seq);
-        Some(dropped.into_iter().map(|(_, m)| m).collect())
-    }
-
     fn first(&self) -> Option<&QueuedMessage> {
         self.streams.get(&self.head?.sid)?.messages.front()
     }
@@ -522,116 +313,6 @@ impl SendQueue {
         Some((self.head?.sid, self.first()?.seq))
     }
 
-    /// Whether there would be `bytes` less, and one message at least, without those messages of which `gives_way` says so.
-    pub(super) fn can_free(&self, bytes: usize, gives_way: impl Fn(u32) -> bool) -> bool {
-        let mut freed = 0_usize;
-        for (_, seq, sid) in self.giving_way.iter().flat_map(|all| all.iter().rev()).take_while(|(rank, ..)| gives_way(*rank)) {
-            let messages = self.streams.get(sid).map(|s| &s.messages);
-            let message = messages.and_then(|m| m.get(m.binary_search_by_key(seq, |m| m.seq).ok()?));
-            freed = freed.saturating_add(message.map_or(0, |m| m.payload.len()));
-            if freed >= bytes {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Takes out the message at the head, of which nothing was sent.
-    pub(super) fn abandon_head(&mut self) -> Option<(Undelivered, Policy)> {
-        self.abandon(self.head?.sid, 0)
-    }
-
-    /// Takes out the least important of the messages that make room for others, of which nothing was sent.
-    pub(super) fn abandon_least(&mut self) -> Option<(Undelivered, Policy)> {
-        let &(_, seq, sid) = self.giving_way.as_ref()?.last()?;
-        let at = self.streams.get(&sid)?.messages.binary_search_by_key(&seq, |m| m.seq).ok()?;
-        self.abandon(sid, at)
-    }
-
-    /// Takes out a message that has outlived its time, of which nothing was sent, and that is the first of its stream.
-    pub(super) fn abandon_expired(&mut self, now: Time) -> Option<(Undelivered, Policy)> {
-        let expired = |s: &OutStream| s.messages.front().is_some_and(|m| m.sent == 0 && m.policy.is_expired(now));
-        let sid = self.streams.iter().find(|(_, s)| expired(s)).map(|(sid, _)| *sid)?;
-        self.abandon(sid, 0)
-    }
-
-    /// Takes out a whole message of which nothing was sent.
-    fn abandon(&mut self, sid: StreamId, at: usize) -> Option<(Undelivered, Policy)> {
-        let stream = self.streams.get_mut(&sid)?;
-        let m = stream.messages.remove(at)?;
-        stream.bytes -= m.payload.len();
-        stream.ends -= 1;
-        self.bytes -= m.payload.len();
-        self.messages -= 1;
-        if let Some((rank, others)) = m.policy.rank().zip(self.giving_way.as_mut()) {
-            others.remove(&(rank, m.seq, sid));
-        }
-        if at == 0 && core::mem::take(&mut stream.active) {
-            self.scheduler.deactivate(sid);
-            self.activate(sid, EARLY);
-        }
-        self.refresh_head();
-        self.choose();
-        let policy = m.policy;
-        Some((m.undelivered(sid), policy))
-    }
-
-    /// Takes out what was not sent of a message of which something was. Answers a fragment without user data that stands for it, and
-    /// the message.
-    pub(super) fn abandon_rest(&mut self, sid: StreamId, seq: u64) -> Option<(Fragment, Undelivered, Policy)> {
-        let stream = self.streams.get_mut(&sid)?;
-        let m = stream.messages.pop_front_if(|m| m.seq == seq && m.sent > 0)?;
-        let rest = m.payload.len() - m.sent;
-        let stand_in = Fragment {
-            seq,
-            whole: Bytes::new(),
-            offset: 0,
-            len: 0,
-            sid,
-            mid: if m.opts.unordered { stream.next_unordered } else { stream.next_mid },
-            fsn: stream.next_fsn,
-            ppid: m.ppid,
-            unordered: m.opts.unordered,
-            format: self.format,
-            immediate: false,
-            context: m.opts.context,
-            begins: false,
-            ends: true,
-            auth_key: m.opts.auth_key,
-            policy: Policy::Reliable,
-        };
-        self.bytes -= rest;
-        stream.bytes -= rest;
-        self.messages -= 1;
-        stream.end_message(m.opts.unordered);
-        stream.tell_served(sid, self.format, &mut *self.scheduler);
-        let next = self.scheduler.pick();
-        self.set_head(next);
-        let policy = m.policy;
-        Some((stand_in, m.undelivered(sid), policy))
-    }
-
-    /// Takes out what waits on streams from `first` on, of which nothing was sent yet.
-    pub(super) fn refuse_from(&mut self, first: u16) -> Vec<Undelivered> {
-        if self.is_begun() || self.streams.last_key_value().is_none_or(|(sid, _)| sid.0 < first) {
-            return Vec::new();
-        }
-        let (mut refused, mut kept) = (Vec::new(), Vec::new());
-        let all = self.streams.values().flat_map(|s| &s.messages);
-        let mut opts: BTreeMap<u64, (Manner, Policy)> = all.map(|m| (m.seq, (m.opts.clone(), m.policy))).collect();
-        let mut all = self.drain();
-        all.sort_unstable_by_key(|(seq, _)| *seq);
-        for (seq, failed) in all {
-            if failed.message.sid.0 < first { kept.push((seq, failed.message)) } else { refused.push(failed) }
-        }
-        self.streams.retain(|sid, _| sid.0 < first);
-        for (seq, m) in kept {
-            let (opts, policy) = opts.remove(&seq).unwrap_or_default();
-            self.add(m.sid, m.ppid, m.payload, opts, policy);
-        }
-        refused
-    }
-
     /// Whether something of these streams waits, at least in part.
     pub(super) fn has_any_of(&self, streams: &Streams) -> bool {
         self.streams.iter().any(|(sid, s)| (s.begun || s.unfinished.is_some() || !s.messages.is_empty()) && streams.has(*sid))
@@ -662,24 +343,6 @@ impl SendQueue {
         }
         self.scheduler.release();
         self.giving_way.take_if(|all| all.is_empty());
-    }
-
-    /// Empties the queue: all messages with their places, whether something of them was sent or not.
-    pub(super) fn drain(&mut self) -> Vec<(u64, Undelivered)> {
-        let mut all = Vec::with_capacity(self.messages);
-        for (&sid, stream) in &mut self.streams {
-            let old = core::mem::take(stream);
-            (stream.next_mid, stream.next_unordered) = (old.next_mid, old.next_unordered);
-            all.extend(old.messages.into_iter().map(|m| (m.seq, m.undelivered(sid))));
-        }
-        while let Some(sid) = self.scheduler.pick() {
-            self.scheduler.served(sid, 0, None);
-        }
-        self.giving_way = None;
-        self.head = None;
-        self.bytes = 0;
-        self.messages = 0;
-        all
     }
 }
 
