@@ -43,7 +43,7 @@ pub(crate) struct Extensions {
     /// Explicit congestion notification.
     pub(crate) ecn: Option<Ecn>,
     /// Dynamic address reconfiguration.
-    pub(crate) asconf: Option<Box<Asconf>>,
+    pub(crate) asconf: Option<Asconf>,
     /// Partial reliability.
     pub(crate) partial_reliability: Option<PartialReliability>,
     /// Stream reconfiguration.
@@ -61,7 +61,7 @@ impl Extensions {
         Self {
             auth,
             ecn: Ecn::negotiate(agreed),
-            asconf: Asconf::negotiate(core, agreed).map(Box::new),
+            asconf: Asconf::negotiate(core, agreed),
             partial_reliability: PartialReliability::negotiate(agreed, core),
             reconfig: LazyReconfig::negotiate(core),
             zero_checksum: ZeroChecksum::negotiate(core),

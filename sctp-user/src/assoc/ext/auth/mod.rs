@@ -40,7 +40,7 @@ pub(crate) struct Auth {
     /// The number of the key that the peer used last, as the user was told.
     heard: KeyId,
     /// What there is to do for the peer, if it takes any chunk only if it is authenticated.
-    sender: Option<Box<Sender>>,
+    sender: Option<Sender>,
     /// The key that was last used for receiving.
     receiving: Option<Box<Derived>>,
 }
@@ -62,7 +62,7 @@ impl Auth {
         let (ours, theirs) = (&core.local_terms, &core.peer_terms);
         let hmac = theirs.auth.hmac().filter(|_| ours.capabilities.auth && theirs.capabilities.auth)?;
         let wanted = theirs.auth.required();
-        let sender = (!wanted.is_empty()).then(|| Box::new(Sender { wanted, last: None, freeing: Vec::new() }));
+        let sender = (!wanted.is_empty()).then(|| Sender { wanted, last: None, freeing: Vec::new() });
         Some(Self { hmac, heard: KeyId::default(), sender, receiving: None })
     }
 
