@@ -38,6 +38,11 @@ impl Slot {
         Self { free: BytesMut::zeroed(SLOT), lent: Bytes::new() }
     }
 
+    /// Whether nobody holds bytes of the buffer.
+    fn is_free(&self) -> bool {
+        !self.free.is_empty() || self.lent.is_unique()
+    }
+
     /// The buffer for the next read: the same one if nobody holds its bytes any more, else a new one.
     fn reclaim(&mut self) -> &mut BytesMut {
         if self.free.is_empty() {
@@ -112,6 +117,7 @@ impl RecvBatch {
     /// begins with a header that is taken off.
     pub(crate) fn fill(&mut self, state: &UdpSocketState, socket: UdpSockRef<'_>, join: bool) -> io::Result<Filled> {
         let wanted = self.wanted;
+        self.bring_free_ones_forward();
         let result = if wanted <= FEW { self.read::<FEW>(state, socket) } else { self.read::<BATCH_SIZE>(state, socket) };
         let filled = result.as_ref().map_or(0, |n| *n);
         let before = self.ready.len();
@@ -121,6 +127,17 @@ impl RecvBatch {
         let more = filled >= if whole { wanted } else { 1 };
         self.wanted = if more { BATCH_SIZE } else { filled.saturating_mul(2).clamp(FEW.min(BATCH_SIZE), BATCH_SIZE) };
         result.map(|_| Filled { trains: self.ready.len().saturating_sub(before), more })
+    }
+
+    /// Puts free slots in the place of those that readers hold, among the slots that the next read offers: a reader that waits for the
+    /// rest of a long message holds some, and new buffers for them would be memory that nothing was written to yet.
+    fn bring_free_ones_forward(&mut self) {
+        let (offered, others) = self.slots.split_at_mut_checked(self.wanted).unwrap_or_default();
+        let mut others = others.iter_mut().filter(|slot| slot.is_free());
+        for slot in offered.iter_mut().filter(|slot| !slot.is_free()) {
+            let Some(other) = others.next() else { return };
+            std::mem::swap(slot, other);
+        }
     }
 
     /// Offers as many slots as are wanted, at most `N`.
@@ -196,6 +213,24 @@ mod tests {
         drop(slot.lend(5_000));
         drop(held);
         assert_eq!(slot.reclaim().len(), SLOT);
+    }
+
+    #[test]
+    fn buffers_that_readers_hold_are_left_out_as_long_as_there_are_others() {
+        let mut batch = RecvBatch::new();
+        let mut held = Vec::new();
+        let mut addresses = std::collections::BTreeSet::new();
+        for _ in 0..BATCH_SIZE {
+            batch.bring_free_ones_forward();
+            assert!(batch.slots.iter().take(batch.wanted).all(Slot::is_free) || held.len() + batch.wanted > BATCH_SIZE);
+            let slot = batch.slots.first_mut().unwrap();
+            addresses.insert(slot.reclaim().as_ptr());
+            held.push(slot.lend(COPY_LIMIT + 1));
+        }
+        assert_eq!(addresses.len(), BATCH_SIZE);
+        held.pop();
+        batch.bring_free_ones_forward();
+        assert!(addresses.contains(&batch.slots.first_mut().unwrap().reclaim().as_ptr()), "the one that came back");
     }
 
     #[test]

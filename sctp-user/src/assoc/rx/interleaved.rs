@@ -7,11 +7,12 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Turn;
 use super::order::Order;
 use super::reassembly::{Inserted, Skipped};
+use super::whole::Whole;
 use crate::assoc::streams::Streams;
 use crate::event::Message;
 use crate::num::{Fsn, Mid, Ppid, Ssn, StreamId, Tsn};
@@ -103,15 +104,11 @@ impl Incomplete {
     }
 
     /// What is here without a gap, which is the end if `more` is false.
-    fn take(&mut self, key: Key, more: bool) -> Message {
+    fn take(&mut self, key: Key, more: bool, whole: &mut Whole) -> Message {
         let tsn = self.parts.front().map_or(Tsn(0), |(tsn, _)| *tsn);
         let payload = match self.parts.pop_front() {
             Some((_, only)) if self.parts.is_empty() => only,
-            first => {
-                let mut whole = BytesMut::with_capacity(self.bytes);
-                first.iter().chain(&self.parts).for_each(|(_, p)| whole.extend_from_slice(p));
-                whole.freeze()
-            }
+            first => whole.join(self.bytes, first.iter().chain(&self.parts).map(|(_, p)| p)),
         };
         self.parts.clear();
         self.bytes = 0;
@@ -141,6 +138,7 @@ pub(crate) struct Interleaved {
     /// Fragments before which others are missing. One tree for all messages, since a tree of each would cost many times a fragment.
     early: BTreeMap<(Key, u32), (Tsn, Bytes)>,
     order: Order<Mid>,
+    whole: Whole,
     /// Streams with a message that is being handed out in parts; at most one entry for each inbound stream.
     begun: BTreeMap<StreamId, Begun>,
     /// Incomplete messages of which something could be handed out: it is the turn of their message in their stream.
@@ -161,6 +159,7 @@ impl Interleaved {
             partials: BTreeMap::new(),
             early: BTreeMap::new(),
             order: Order::default(),
+            whole: Whole::default(),
             begun: BTreeMap::new(),
             available: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -176,6 +175,7 @@ impl Interleaved {
     /// Gives back memory that is not used.
     pub(super) fn release(&mut self) {
         self.order.ready.shrink_to(0);
+        self.whole.release();
     }
 
     /// Messages that can be read.
@@ -233,7 +233,7 @@ impl Interleaved {
             return Ok(Inserted { readable: false, pieces: 1 });
         }
         let pieces = partial.parts.len();
-        let message = partial.take(key, false);
+        let message = partial.take(key, false, &mut self.whole);
         self.partials.remove(&key);
         self.available.remove(&key);
         self.due.remove(&key);
@@ -432,7 +432,7 @@ impl Interleaved {
         self.available.remove(&key);
         let partial = self.partials.get_mut(&key)?;
         let pieces = partial.parts.len();
-        let message = partial.take(key, true);
+        let message = partial.take(key, true, &mut self.whole);
         if let Entry::Vacant(vacant) = self.begun.entry(key.sid) {
             vacant.insert(Begun { key, held: VecDeque::new(), skip: None });
             // Nothing else of the stream before its end.

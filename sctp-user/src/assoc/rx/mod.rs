@@ -8,6 +8,7 @@ mod reassembly;
 mod sack_out;
 mod snapshot;
 mod tracker;
+mod whole;
 mod window;
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::order::Order;
+use super::whole::Whole;
 use crate::assoc::streams::Streams;
 use crate::event::Message;
 use crate::num::{Ppid, Ssn, StreamId, Tsn};
@@ -74,14 +75,10 @@ impl Run {
     }
 
     /// What is here of the message, which is its end if `more` is false.
-    fn take(&mut self, more: bool) -> Message {
+    fn take(&mut self, more: bool, whole: &mut Whole) -> Message {
         let payload = match self.parts.pop_front() {
             Some(only) if self.parts.is_empty() => only,
-            first => {
-                let mut whole = BytesMut::with_capacity(self.bytes);
-                first.iter().chain(&self.parts).for_each(|p| whole.extend_from_slice(p));
-                whole.freeze()
-            }
+            first => whole.join(self.bytes, first.iter().chain(&self.parts)),
         };
         self.parts.clear();
         self.bytes = 0;
@@ -111,6 +108,7 @@ pub(crate) struct Reassembly {
     /// Ascending by TSN; every piece counts against the window.
     runs: VecDeque<Run>,
     order: Order<Ssn>,
+    whole: Whole,
     /// The last TSN that is known to be of a message that was skipped, as long as that has no end: what follows without being the
     /// beginning of another one belongs to it, and is dropped.
     skipped: Option<Tsn>,
@@ -141,7 +139,7 @@ impl Skipped {
 impl Reassembly {
     /// Nothing received; longer messages than `max_message` are refused.
     pub(crate) fn new(max_message: usize) -> Self {
-        Self { max_message, breaks_off: false, runs: VecDeque::new(), order: Order::default(), skipped: None }
+        Self { max_message, breaks_off: false, runs: VecDeque::new(), order: Order::default(), whole: Whole::default(), skipped: None }
     }
 
     /// Partial reliability was agreed on: messages may break off.
@@ -169,6 +167,7 @@ impl Reassembly {
     pub(crate) fn release(&mut self) {
         self.runs.shrink_to(0);
         self.order.ready.shrink_to(0);
+        self.whole.release();
     }
 
     /// Changes the limit for messages that are not complete yet.
@@ -188,7 +187,7 @@ impl Reassembly {
     pub(crate) fn take_part(&mut self) -> Option<(Message, usize)> {
         let run = self.runs.front_mut()?;
         let pieces = run.parts.len();
-        Some((run.take(true), pieces))
+        Some((run.take(true, &mut self.whole), pieces))
     }
 
     /// The stream sequence numbers of these streams begin anew.
@@ -300,7 +299,7 @@ impl Reassembly {
         }
         let pieces = run.parts.len();
         let readable = match self.runs.remove(at) {
-            Some(mut run) => self.order.place(run.ssn, run.take(false))?,
+            Some(mut run) => self.order.place(run.ssn, run.take(false, &mut self.whole))?,
             None => false,
         };
         Ok(Inserted { readable, pieces })
