@@ -113,8 +113,7 @@ fn main() {
     match command.as_str() {
         "bulk" => {
             let w = bulk(&a);
-            let name = if w.streams > 1 { "W6mem" } else { "W1mem" };
-            with_peer!(peer, P => mem::bulk::<P>(name, &cfg, &w));
+            with_peer!(peer, P => mem::bulk::<P>(&a.str("table", "W1mem"), &cfg, &w));
         }
         "pingpong" => with_peer!(peer, P => mem::pingpong::<P>(&cfg, a.get("count", 200_000), 100)),
         "assoc" => with_peer!(peer, P => mem::assoc::<P>(&cfg, a.get("count", 20_000))),
