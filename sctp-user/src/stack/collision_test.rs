@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::ladder::{A, PORT, Pair, Peer, answer_to, init, ip, kinds, packet};
+use super::ladder::{A, PORT, Pair, Peer, answer_to, cookie_of, init, ip, kinds, packet};
 use super::*;
 use crate::event::SendOptions;
 use crate::num::{Ppid, StreamId, Vtag};
@@ -50,8 +50,7 @@ fn open_by_hand(p: &mut Pair, from: &str, tag: u32, params: &[Param<'_>]) -> Vec
     let reply = p.b.packets(p.now);
     let parsed = Packet::parse(&reply[0]).unwrap();
     let Chunk::InitAck(ack) = parsed.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!("no INIT ACK") };
-    let cookie = ack.params().find_map(|i| if let Ok((Param::StateCookie(c), _)) = i { Some(c.to_vec()) } else { None }).unwrap();
-    let echo = Chunk::CookieEcho(CookieEcho { cookie: &cookie });
+    let echo = Chunk::CookieEcho(CookieEcho { cookie: cookie_of(&ack) });
     p.b.take(p.now, ip(from), packet(50_000, PORT, ack.tag, &[echo]));
     p.b.packets(p.now).first().map(kinds).unwrap_or_default()
 }
@@ -81,15 +80,7 @@ fn an_init_with_new_addresses_is_no_restart() {
 fn an_address_that_was_only_listed_belongs_to_who_comes_from_it() {
     let mut p = Pair::new();
     // Somebody else lists A's address as its own and opens an association from the same port.
-    let camper = ip("10.0.0.66");
-    let params = [Param::Address(ip(A))];
-    p.b.take(p.now, camper, packet(50_000, PORT, Vtag(0), &[Chunk::Init(Init { params: InitParams::List(&params), ..init(5) })]));
-    let ack = p.b.packets(p.now)[0].clone();
-    let parsed = Packet::parse(&ack).unwrap();
-    let Chunk::InitAck(ack) = parsed.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!("no INIT ACK") };
-    let cookie = ack.params().find_map(|x| if let Param::StateCookie(c) = x.unwrap().0 { Some(c) } else { None }).unwrap();
-    p.b.take(p.now, camper, packet(50_000, PORT, ack.tag, &[Chunk::CookieEcho(CookieEcho { cookie })]));
-    p.b.packets(p.now);
+    assert_eq!(open_by_hand(&mut p, "10.0.0.66", 5, &[Param::Address(ip(A))])[0], 11);
     assert_eq!(p.b.stack.association_count(), 1);
     let a = p.connect();
     p.settle();

@@ -10,7 +10,7 @@ use crate::entropy::SeededEntropy;
 use crate::net::Channel;
 use crate::num::{Tsn, Vtag};
 use crate::wire::chunk::{Init, InitParams};
-use crate::wire::{Chunk, CommonHeader, Packet, PacketWriter};
+use crate::wire::{Chunk, CommonHeader, Packet, PacketWriter, Param};
 
 pub(super) const A: &str = "10.0.0.1";
 pub(super) const B: &str = "10.0.0.2";
@@ -152,4 +152,9 @@ pub(super) fn init(tag: u32) -> Init<'static> {
 pub(super) fn answer_to(p: &mut Pair, packet: Bytes) -> Vec<Bytes> {
     p.b.take(p.now, p.a.ip, packet);
     p.b.packets(p.now)
+}
+
+/// The cookie in an INIT ACK.
+pub(super) fn cookie_of<'a>(ack: &Init<'a>) -> &'a [u8] {
+    ack.params().find_map(|p| if let Param::StateCookie(cookie) = p.unwrap().0 { Some(cookie) } else { None }).unwrap()
 }

@@ -1,6 +1,6 @@
 //! The padding chunk and parameter (RFC 4820).
 
-use super::ladder::{PORT, Pair, kinds};
+use super::ladder::{PORT, Pair, cookie_of, kinds};
 use bytes::Bytes;
 
 use crate::num::{Tsn, Vtag};
@@ -67,7 +67,7 @@ fn padding_parameters_leave_no_trace() {
         let answers = p.b.packets(p.now);
         let parsed = Packet::parse(&answers[0]).unwrap();
         let Chunk::InitAck(ack) = parsed.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!() };
-        let cookie = ack.params().find_map(|p| if let Param::StateCookie(c) = p.unwrap().0 { Some(c.to_vec()) } else { None }).unwrap();
+        let cookie = cookie_of(&ack);
         assert!(!cookie.windows(4).any(|w| w == [0x5a; 4]));
         assert!(!ack.params().any(|p| matches!(p.unwrap().0, Param::Unrecognized(_))), "skipped in silence");
         (answers[0].len(), cookie.len())

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::ladder::cookie_of;
 use super::*;
 use crate::assoc::cookie::StateCookie;
 use crate::config::EndpointConfig;
@@ -49,9 +50,8 @@ fn cookie(stack: &mut Stack, tag: u32) -> StateCookie {
     let answer = give(stack, Vtag::ZERO, &Chunk::Init(init(tag))).unwrap();
     let packet = Packet::parse(&answer).unwrap();
     let Chunk::InitAck(ack) = packet.chunks().next().unwrap().unwrap().decode().unwrap() else { panic!("no INIT ACK") };
-    let sealed = ack.params().find_map(|p| if let Param::StateCookie(c) = p.unwrap().0 { Some(c) } else { None }).unwrap();
     assert_eq!(packet.header.vtag, Vtag(tag));
-    let cookie = stack.cookies.open(NOW, sealed).unwrap();
+    let cookie = stack.cookies.open(NOW, cookie_of(&ack)).unwrap();
     assert_eq!((cookie.local_tag, cookie.local_tsn), (ack.tag, ack.tsn));
     cookie
 }

@@ -106,10 +106,7 @@ impl Incomplete {
     /// What is here without a gap, which is the end if `more` is false.
     fn take(&mut self, key: Key, more: bool, whole: &mut Whole) -> Message {
         let tsn = self.parts.front().map_or(Tsn(0), |(tsn, _)| *tsn);
-        let payload = match self.parts.pop_front() {
-            Some((_, only)) if self.parts.is_empty() => only,
-            first => whole.join(self.bytes, first.iter().chain(&self.parts).map(|(_, p)| p)),
-        };
+        let payload = whole.join(self.bytes, self.parts.iter().map(|(_, part)| part));
         self.parts.clear();
         self.bytes = 0;
         let offset = self.taken;

@@ -76,10 +76,7 @@ impl Run {
 
     /// What is here of the message, which is its end if `more` is false.
     fn take(&mut self, more: bool, whole: &mut Whole) -> Message {
-        let payload = match self.parts.pop_front() {
-            Some(only) if self.parts.is_empty() => only,
-            first => whole.join(self.bytes, first.iter().chain(&self.parts)),
-        };
+        let payload = whole.join(self.bytes, self.parts.iter());
         self.parts.clear();
         self.bytes = 0;
         let offset = self.taken;

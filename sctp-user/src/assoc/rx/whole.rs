@@ -11,8 +11,11 @@ const LONG: usize = 128 * 1024;
 pub(super) struct Whole(Option<Box<Bytes>>);
 
 impl Whole {
-    /// Joins the parts of a message, which has `len` bytes.
-    pub(super) fn join<'a>(&mut self, len: usize, parts: impl Iterator<Item = &'a Bytes>) -> Bytes {
+    /// Joins the parts of a message, which has `len` bytes. A single one stays where it is.
+    pub(super) fn join<'a>(&mut self, len: usize, mut parts: impl ExactSizeIterator<Item = &'a Bytes>) -> Bytes {
+        if parts.len() == 1 {
+            return parts.next().cloned().unwrap_or_default();
+        }
         let mut whole = if len < LONG { BytesMut::with_capacity(len) } else { self.room(len) };
         parts.for_each(|part| whole.extend_from_slice(part));
         let whole = whole.freeze();
