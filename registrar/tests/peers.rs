@@ -42,8 +42,20 @@ impl Registrar {
     /// Waits until a line has both words.
     #[track_caller]
     fn wait_for(&mut self, what: &str, of: &str) {
-        let fits = |line: &String| line.contains(what) && line.contains(of);
-        if self.seen.iter().any(fits) {
+        self.wait_until(&format!("{what:?} and {of:?}"), |line| line.contains(what) && line.contains(of));
+    }
+
+    /// Waits until the registrar `dead` is known to be gone: somebody took it over, or the element was so quick to find another
+    /// home that nothing was left to take over.
+    #[track_caller]
+    fn wait_for_the_end_of(&mut self, dead: u32) {
+        let words = ["taken over by", "lost, the home of 0 elements"].map(|end| format!("registrar 0x{dead:08x} {end}"));
+        self.wait_until(&words.join(" or "), |line| words.iter().any(|word| line.contains(word)));
+    }
+
+    #[track_caller]
+    fn wait_until(&mut self, wanted: &str, fits: impl Fn(&String) -> bool) {
+        if self.seen.iter().any(&fits) {
             return;
         }
         let deadline = Instant::now() + LIMIT;
@@ -57,7 +69,7 @@ impl Registrar {
                     }
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    panic!("no line with {what:?} and {of:?}:\n{}", self.seen.join("\n"))
+                    panic!("no line with {wanted}:\n{}", self.seen.join("\n"))
                 }
             }
         }
@@ -107,7 +119,7 @@ fn an_element_survives_two_of_its_registrars() {
         let (dead, registrar) = all.remove(home);
         drop(registrar);
         for (_, survivor) in &mut all {
-            survivor.wait_for(&format!("registrar 0x{dead:08x} taken over by"), "");
+            survivor.wait_for_the_end_of(dead);
         }
         let found = rsp.resolve(&pool, 3, Some(LIMIT)).unwrap();
         assert_eq!(found.len(), 1);

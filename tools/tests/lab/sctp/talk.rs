@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::thread;
 
+use bytes::Bytes;
 use sctp_user::socket::option::{AssocSel, Subscription};
 use sctp_user::socket::{EventKind, Events, Notification, Received, SctpStream, SndInfo};
 
@@ -119,7 +120,21 @@ impl Talk {
         from..self.next.0
     }
 
-    /// The same by the peer.
+    /// Hands a message of each size over with one call, each as `how` says of its place: so none leaves before the last one is there,
+    /// however busy the machine is. The number of the first.
+    pub(crate) fn hand_over_together(&mut self, sizes: &[usize], how: impl Fn(u32, SndInfo) -> SndInfo) -> u32 {
+        let first = self.next.0;
+        let make = |(number, size): (u32, &usize)| (fill(number, *size).into(), how(number - first, info(number, 64)));
+        let messages: Vec<(Bytes, SndInfo)> = (first..).zip(sizes).map(make).collect();
+        assert_eq!(self.stream.send_many(&messages).unwrap(), messages.len(), "there is room for all");
+        for (message, info) in &messages {
+            self.sent.sent(self.next.0, info, message);
+            self.next.0 += 1;
+        }
+        first
+    }
+
+    /// The peer hands messages over that may not all arrive, as `how` says; their numbers.
     pub(crate) fn let_hand_over(&mut self, (count, sizes): Batch<'_>, how: &str) -> Range<u32> {
         let from = self.next.1;
         self.peer.send(count, sizes, how);

@@ -14,22 +14,21 @@ impl Site<'_> {
     pub(crate) fn interleaving(&self, opener: Opener) {
         let mut plan = self.interleaved();
         plan.config.scheduler = StreamScheduler::RoundRobin;
+        // All that we hand over at once fits.
+        plan.config.send_buffer = 2 << 20;
         plan.options.push("scheduler=rr".to_owned());
         // Their long message does not fit: so it is on its way still when the short ones are handed over, as we do not read before.
         plan.config.recv_buffer = 128 * 1024;
         let mut talk = self.associate_as(opener, plan);
         assert!(talk.peer.ask("supports", "supports ").contains(" intl=1"));
 
-        let long = talk.hand_over((1, &LONG), &|mut info| {
-            info.sid = 5.into();
-            info
-        });
-        let short = talk.hand_over((9, &SHORT), &|mut info| {
-            info.sid = 6.into();
+        let sizes: Vec<usize> = LONG.into_iter().chain(SHORT.into_iter().cycle().take(9)).collect();
+        let long = talk.hand_over_together(&sizes, |at, mut info| {
+            info.sid = if at == 0 { 5 } else { 6 }.into();
             info
         });
         talk.arrived();
-        let (first, last) = (talk.peer.place(short.end - 1), talk.peer.place(long.start));
+        let (first, last) = (talk.peer.place(long + 9), talk.peer.place(long));
         assert!(first < last, "short messages came until {first}, the long one as {last}");
 
         let long = talk.let_hand_over((1, &LONG), "on=5");
