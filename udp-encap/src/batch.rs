@@ -6,12 +6,14 @@
 //! makes no difference to anybody above whether the kernel joins them.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSliceMut};
+use std::io;
+use std::os::fd::BorrowedFd;
 
 use bytes::{Bytes, BytesMut};
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, UdpSocketState};
 
-use crate::meta::{DatagramMeta, Ecn, Received, unmapped};
+use crate::meta::{DatagramMeta, Received};
+use crate::read::{Label, Labels};
 
 /// Room for a UDP payload or GRO train of any size.
 const SLOT: usize = 65_536;
@@ -67,6 +69,53 @@ pub(crate) struct Filled {
     pub(crate) more: bool,
 }
 
+/// The trains that wait to be taken, and the block that small ones are copied into.
+#[derive(Debug, Default)]
+struct Trains {
+    block: BytesMut,
+    /// The last train has no bytes yet: `block` begins with them, and the next datagram may join. Closed before a read ends.
+    open: bool,
+    /// At most what the reads of one call gave; emptied by [`RecvBatch::pop`].
+    ready: VecDeque<Received>,
+}
+
+impl Trains {
+    /// Takes a train in whose bytes nobody will write to.
+    fn add(&mut self, meta: DatagramMeta, stride: usize, bytes: Bytes) {
+        self.close();
+        self.ready.push_back(Received { meta, bytes, stride });
+    }
+
+    /// Takes a copy in.
+    fn copy(&mut self, meta: DatagramMeta, stride: usize, bytes: &[u8]) {
+        if !self.joins(&meta, stride, bytes.len()) {
+            self.add(meta, stride, Bytes::new());
+            self.open = true;
+            if self.block.capacity() < bytes.len() {
+                self.block.reserve(BLOCK);
+            }
+        }
+        self.block.extend_from_slice(bytes);
+    }
+
+    /// Whether a train of `len` bytes, which is a single datagram if it joins, may follow those in the block.
+    fn joins(&self, meta: &DatagramMeta, stride: usize, len: usize) -> bool {
+        self.open
+            && self.ready.back().is_some_and(|train| {
+                let fits = stride == len && len <= train.stride && self.block.len().is_multiple_of(train.stride);
+                fits && train.meta == *meta && self.block.len().saturating_add(len) <= MAX_TRAIN.min(self.block.capacity())
+            })
+    }
+
+    fn close(&mut self) {
+        if std::mem::take(&mut self.open)
+            && let Some(train) = self.ready.back_mut()
+        {
+            train.bytes = self.block.split().freeze();
+        }
+    }
+}
+
 /// Receive buffers and the trains that wait to be taken from them. One per event loop; it may serve several sockets.
 #[derive(Debug)]
 pub struct RecvBatch {
@@ -74,12 +123,8 @@ pub struct RecvBatch {
     slots: Vec<Slot>,
     /// How many of them the next read offers.
     wanted: usize,
-    meta: Vec<RecvMeta>,
-    block: BytesMut,
-    /// What `block` begins with: a train that the next datagram may join, and its stride. Handed out before a read ends.
-    open: Option<(DatagramMeta, usize)>,
-    /// At most what the reads of one call gave; emptied by [`RecvBatch::pop`].
-    ready: VecDeque<Received>,
+    labels: Labels,
+    trains: Trains,
 }
 
 impl Default for RecvBatch {
@@ -95,38 +140,55 @@ impl RecvBatch {
         Self {
             slots: (0..BATCH_SIZE).map(|_| Slot::new()).collect(),
             wanted: FEW.min(BATCH_SIZE),
-            meta: vec![RecvMeta::default(); BATCH_SIZE],
-            block: BytesMut::new(),
-            open: None,
-            ready: VecDeque::with_capacity(BATCH_SIZE),
+            labels: Labels::new(),
+            trains: Trains { ready: VecDeque::with_capacity(BATCH_SIZE), ..Trains::default() },
         }
     }
 
     /// Takes the oldest train.
     pub fn pop(&mut self) -> Option<Received> {
-        self.ready.pop_front()
+        self.trains.ready.pop_front()
+    }
+
+    /// The oldest train.
+    pub(crate) fn front(&self) -> Option<&Received> {
+        self.trains.ready.front()
+    }
+
+    /// Takes the first `len` bytes of the oldest train, whole datagrams, or all that it has.
+    #[inline]
+    pub(crate) fn take(&mut self, len: usize) -> Option<Received> {
+        let train = self.trains.ready.front_mut()?;
+        train.stride = train.stride.min(train.bytes.len());
+        if len < train.bytes.len() {
+            return Some(Received { bytes: train.bytes.split_to(len), ..*train });
+        }
+        self.pop()
     }
 
     /// Whether all trains were taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty()
+        self.trains.ready.is_empty()
     }
 
     /// Reads one batch from a socket. `join`: equal datagrams of one sender become a train; those of raw sockets cannot, for on IPv4 each
     /// begins with a header that is taken off.
-    pub(crate) fn fill(&mut self, state: &UdpSocketState, socket: UdpSockRef<'_>, join: bool) -> io::Result<Filled> {
-        let wanted = self.wanted;
+    pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>, state: &UdpSocketState, join: bool) -> io::Result<Filled> {
         self.bring_free_ones_forward();
-        let result = if wanted <= FEW { self.read::<FEW>(state, socket) } else { self.read::<BATCH_SIZE>(state, socket) };
+        let wanted = self.wanted;
+        let offered = self.slots.iter_mut().take(wanted).map(|slot| &mut slot.reclaim()[..]);
+        let result = if wanted <= FEW {
+            self.labels.read::<FEW>(socket, state, offered)
+        } else {
+            self.labels.read::<BATCH_SIZE>(socket, state, offered)
+        };
         let filled = result.as_ref().map_or(0, |n| *n);
-        let before = self.ready.len();
-        self.take_all(filled, join);
         // Elsewhere a read may bring less than there is.
         let whole = cfg!(any(target_os = "linux", target_os = "android"));
         let more = filled >= if whole { wanted } else { 1 };
         self.wanted = if more { BATCH_SIZE } else { filled.saturating_mul(2).clamp(FEW.min(BATCH_SIZE), BATCH_SIZE) };
-        result.map(|_| Filled { trains: self.ready.len().saturating_sub(before), more })
+        result.map(|filled| Filled { trains: self.take_in(filled, join), more })
     }
 
     /// Puts free slots in the place of those that readers hold, among the slots that the next read offers: a reader that waits for the
@@ -140,68 +202,44 @@ impl RecvBatch {
         }
     }
 
-    /// Offers as many slots as are wanted, at most `N`.
-    fn read<const N: usize>(&mut self, state: &UdpSocketState, socket: UdpSockRef<'_>) -> io::Result<usize> {
-        let wanted = self.wanted;
-        let mut slots = self.slots.iter_mut().take(wanted);
-        let mut iov: [IoSliceMut<'_>; N] =
-            std::array::from_fn(|_| IoSliceMut::new(slots.next().map_or(&mut [][..], |slot| &mut slot.reclaim()[..])));
-        state.recv(socket, iov.get_mut(..wanted).unwrap_or_default(), &mut self.meta)
-    }
-
-    fn take_all(&mut self, filled: usize, join: bool) {
+    /// Makes trains of what the first slots were filled with: how many.
+    fn take_in(&mut self, filled: usize, join: bool) -> usize {
+        let before = self.trains.ready.len();
         for i in 0..filled {
-            self.take_in(i);
+            let (Some(slot), Some(Label { len, stride, meta })) = (self.slots.get_mut(i), self.labels.get(i)) else { continue };
+            let len = len.min(SLOT);
+            if len == 0 {
+                continue; // not even a port: nothing for SCTP
+            }
+            let stride = if stride == 0 { len } else { stride.min(len) };
+            if len > COPY_LIMIT {
+                self.trains.add(meta, stride, slot.lend(len));
+            } else {
+                self.trains.copy(meta, stride, slot.reclaim().get(..len).unwrap_or_default());
+            }
             if !join {
-                self.hand_out_open();
+                self.trains.close();
             }
         }
-        self.hand_out_open();
+        self.trains.close();
+        self.trains.ready.len().saturating_sub(before)
     }
+}
 
-    fn take_in(&mut self, i: usize) {
-        let (Some(slot), Some(meta)) = (self.slots.get_mut(i), self.meta.get(i)) else { return };
-        let len = meta.len.min(slot.reclaim().len());
-        if len == 0 {
-            return; // not even a port: nothing for SCTP
-        }
-        let stride = if meta.stride == 0 { len } else { meta.stride.min(len) };
-        let meta = DatagramMeta {
-            src: unmapped(meta.addr),
-            dst_ip: meta.dst_ip.map(|ip| ip.to_canonical()),
-            ifindex: meta.interface_index.filter(|i| *i != 0),
-            ecn: meta.ecn.map(Ecn::from_quinn),
-        };
-        if len > COPY_LIMIT {
-            let bytes = slot.lend(len);
-            self.hand_out_open();
-            self.ready.push_back(Received { meta, bytes, stride });
-            return;
-        }
-        let joins = stride == len
-            && self.open.is_some_and(|(before, stride)| before == meta && len <= stride && self.block.len().is_multiple_of(stride))
-            && self.block.len().saturating_add(len) <= MAX_TRAIN.min(self.block.capacity());
-        if !joins {
-            self.hand_out_open();
-            self.open = Some((meta, stride));
-            if self.block.capacity() < len {
-                self.block.reserve(BLOCK);
-            }
-        }
-        let received = self.slots.get_mut(i).and_then(|slot| slot.reclaim().get(..len));
-        self.block.extend_from_slice(received.unwrap_or_default());
-    }
-
-    fn hand_out_open(&mut self) {
-        if let Some((meta, stride)) = self.open.take() {
-            self.ready.push_back(Received { meta, bytes: self.block.split().freeze(), stride });
-        }
+#[cfg(test)]
+impl RecvBatch {
+    /// One that has received a train.
+    pub(crate) fn of(train: Received) -> Self {
+        let mut batch = Self::new();
+        batch.trains.ready.push_back(train);
+        batch
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meta::Ecn;
 
     #[test]
     fn a_slot_is_used_again_only_when_its_readers_are_gone() {
@@ -235,25 +273,20 @@ mod tests {
 
     #[test]
     fn datagrams_join_as_in_a_train() {
-        let mut batch = RecvBatch::new();
+        let mut trains = Trains::default();
         let sizes = [100, 100, 40, 100, 100, 120, 7];
-        for (i, size) in sizes.into_iter().enumerate() {
-            batch.slots[i].free[..size].fill(u8::try_from(i).unwrap());
-            let src = "127.0.0.1:1".parse().unwrap();
-            (batch.meta[i].addr, batch.meta[i].len, batch.meta[i].stride) = (src, size, size);
+        for (i, size) in (0..).zip(sizes) {
+            // Another mark is another train.
+            let ecn = matches!(i, 1 | 2).then_some(Ecn::Ce);
+            let meta = DatagramMeta { src: "127.0.0.1:1".parse().unwrap(), dst_ip: None, ifindex: None, ecn };
+            trains.copy(meta, size, &vec![i; size]);
         }
-        // Another mark is another train.
-        batch.meta[1].ecn = Some(quinn_udp::EcnCodepoint::Ce);
-        batch.meta[2].ecn = Some(quinn_udp::EcnCodepoint::Ce);
-        batch.take_all(sizes.len(), true);
-        let trains: Vec<_> = core::iter::from_fn(|| batch.pop()).collect();
+        trains.close();
+        let trains = trains.ready;
         let lengths: Vec<_> = trains.iter().map(|t| (t.stride, t.bytes.len())).collect();
         assert_eq!(lengths, [(100, 100), (100, 140), (100, 200), (120, 127)], "a short one ends a train, a longer one begins one");
         let order: Vec<_> = trains.iter().flat_map(|t| t.packets().map(|p| usize::from(p[0])).collect::<Vec<_>>()).collect();
         assert_eq!(order, [0, 1, 2, 3, 4, 5, 6]);
-        batch.take_all(sizes.len(), false);
-        let apart: Vec<_> = core::iter::from_fn(|| batch.pop()).map(|t| (t.stride, t.bytes.len())).collect();
-        assert_eq!(apart, sizes.map(|size| (size, size)), "packets of raw sockets stay apart");
     }
 
     #[test]

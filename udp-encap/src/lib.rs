@@ -75,6 +75,8 @@
 #![deny(unsafe_code)]
 
 mod batch;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod control;
 mod errors;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod many;
@@ -82,6 +84,7 @@ mod marks;
 mod meta;
 pub mod multicast;
 pub mod raw;
+mod read;
 mod send;
 pub mod share;
 mod socket;

@@ -14,6 +14,7 @@ use std::os::fd::AsRawFd as _;
 use nix::libc;
 use socket2::{SockAddr, Socket};
 
+use crate::control::push;
 use crate::marks::{labelled, octet};
 use crate::socket::{TRAIN_APART, Transmit};
 
@@ -93,17 +94,6 @@ fn control(t: &Transmit) -> Vec<u8> {
     all
 }
 
-/// Appends a control message: its length in a machine word, level and kind, and the data, filled up to whole words.
-fn push(all: &mut Vec<u8>, level: i32, kind: i32, data: &[u8]) {
-    const WORD: usize = size_of::<usize>();
-    let length = WORD + 8 + data.len();
-    all.extend_from_slice(&length.to_ne_bytes());
-    all.extend_from_slice(&level.to_ne_bytes());
-    all.extend_from_slice(&kind.to_ne_bytes());
-    all.extend_from_slice(data);
-    all.resize(all.len().next_multiple_of(WORD), 0);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,8 +110,5 @@ mod tests {
         assert_eq!(control(&marked).len(), space(4) + space(size_of::<libc::in_pktinfo>()));
         let v6 = Transmit { src: Some("::1".parse().unwrap()), dst: "[::1]:9".parse().unwrap(), ..marked };
         assert_eq!(control(&v6).len(), space(4) + space(size_of::<libc::in6_pktinfo>()));
-        let mut cut = Vec::new();
-        push(&mut cut, libc::SOL_UDP, libc::UDP_SEGMENT, &1_400_u16.to_ne_bytes());
-        assert_eq!(cut.len(), space(2));
     }
 }

@@ -28,14 +28,6 @@ impl Ecn {
         }
     }
 
-    pub(crate) const fn from_quinn(mark: quinn_udp::EcnCodepoint) -> Self {
-        match mark {
-            quinn_udp::EcnCodepoint::Ect0 => Self::Ect0,
-            quinn_udp::EcnCodepoint::Ect1 => Self::Ect1,
-            quinn_udp::EcnCodepoint::Ce => Self::Ce,
-        }
-    }
-
     pub(crate) const fn to_quinn(self) -> quinn_udp::EcnCodepoint {
         match self {
             Self::Ect0 => quinn_udp::EcnCodepoint::Ect0,
@@ -106,7 +98,7 @@ mod tests {
         for bits in 1..4u8 {
             let mark = Ecn::from_bits(bits | 0xfc).unwrap();
             assert_eq!(mark as u8, bits);
-            assert_eq!(Ecn::from_quinn(mark.to_quinn()), mark);
+            assert_eq!(Ecn::from_bits(mark.to_quinn() as u8), Some(mark));
         }
     }
 

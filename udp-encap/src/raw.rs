@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
-use quinn_udp::{UdpSockRef, UdpSocketState};
+use quinn_udp::UdpSocketState;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::batch::RecvBatch;
@@ -174,7 +174,7 @@ impl RawSocket {
     pub fn recv(&mut self, buffers: &mut RecvBatch, mut sink: impl FnMut(Received)) -> io::Result<usize> {
         let v4 = self.addr.is_ipv4();
         for _ in 0..MAX_ERRORS {
-            match buffers.fill(&self.state, UdpSockRef::from(&self.socket), false) {
+            match buffers.fill(self.socket.as_fd(), &self.state, false) {
                 Ok(filled) if filled.trains == 0 => {}
                 Ok(filled) => {
                     while let Some(received) = buffers.pop() {

@@ -391,7 +391,7 @@ impl UdpEncap {
         let order = if self.v6_first { [&mut self.v6, &mut self.v4] } else { [&mut self.v4, &mut self.v6] };
         for family in order.into_iter().flatten().filter(|family| family.readable) {
             for _ in 0..MAX_ERRORS {
-                match batch.fill(&family.state, UdpSockRef::from(&family.socket), true) {
+                match batch.fill(family.socket.as_fd(), &family.state, true) {
                     Ok(filled) => {
                         family.readable = filled.more;
                         if filled.trains > 0 {

@@ -105,21 +105,12 @@ impl UdpTransport {
         Some(Sharing { reader, generation: self.port.generation() })
     }
 
-    fn hand_up(&mut self, incoming: Incoming, sink: &mut dyn FnMut(Input<'_>)) {
-        let local = self.local_port();
+    /// Deals with what is no train.
+    #[cold]
+    fn take_note(&mut self, incoming: Incoming, sink: &mut dyn FnMut(Input<'_>)) {
         match incoming {
-            Incoming::Train(received) => {
-                let meta = Meta {
-                    src: canonical(received.meta.src.ip()),
-                    dst: received.meta.dst_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), canonical),
-                    channel: Channel::Udp { local, remote: received.meta.src.port() },
-                    ecn: received.meta.ecn.map(ecn_up),
-                    ifindex: received.meta.ifindex,
-                };
-                sink(Input::Packets(&meta, Train { bytes: received.bytes, stride: received.stride }));
-            }
             Incoming::Error(err) => {
-                let channel = Channel::Udp { local, remote: err.dst.port() };
+                let channel = Channel::Udp { local: self.local_port(), remote: err.dst.port() };
                 let kind = error_kind(&err.kind);
                 sink(Input::Error(NetError { kind, dst: canonical(err.dst.ip()), channel, quoted: err.quoted }));
             }
@@ -195,7 +186,11 @@ impl Transport for UdpTransport {
         }
         for _ in 0..BATCH {
             match self.port.recv(now) {
-                Ok(Some(incoming)) => self.hand_up(incoming, sink),
+                Ok(Some(Incoming::Train(train))) => {
+                    let meta = meta_of(&train.meta, self.local_port());
+                    sink(Input::Packets(&meta, Train { bytes: train.bytes, stride: train.stride }));
+                }
+                Ok(Some(other)) => self.take_note(other, sink),
                 Ok(None) => return false,
                 Err(err) => {
                     tracing::debug!(%err, "UDP receive");
@@ -230,6 +225,16 @@ impl Transport for UdpTransport {
 
     fn max_segments(&self) -> usize {
         self.port.caps().max_segments.max(1)
+    }
+}
+
+fn meta_of(meta: &udp_encap::DatagramMeta, local: u16) -> Meta {
+    Meta {
+        src: canonical(meta.src.ip()),
+        dst: meta.dst_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), canonical),
+        channel: Channel::Udp { local, remote: meta.src.port() },
+        ecn: meta.ecn.map(ecn_up),
+        ifindex: meta.ifindex,
     }
 }
 

@@ -110,6 +110,7 @@ fn main() {
     let cfg = Config { mtu: a.get("mtu", 1452), window: a.get("window", 1 << 20), streams: 2, client: false, id: 0, nodelay: false };
     let peer = a.str("peer", "ours");
     let peer = peer.as_str();
+    work::prepare();
     match command.as_str() {
         "bulk" => {
             let w = bulk(&a);

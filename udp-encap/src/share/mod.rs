@@ -246,11 +246,11 @@ impl SharedPort {
             if let Some(incoming) = self.incoming.pop_front() {
                 return Ok(Some(incoming));
             }
-            if self.is_idle() {
-                return Ok(None);
+            if let Some(train) = self.next_train(now) {
+                return Ok(Some(Incoming::Train(train)));
             }
-            let mut progress = self.pump(now);
-            if matches!(self.state, State::Reader(_)) && self.incoming.is_empty() {
+            let mut progress = !self.is_alone() && self.pump(now);
+            if matches!(self.state, State::Reader(_)) && self.incoming.is_empty() && self.udp.is_ready() {
                 progress |= self.receive(now)?;
             }
             if !progress && self.incoming.is_empty() {
@@ -260,12 +260,10 @@ impl SharedPort {
         Ok(Some(self.incoming.pop_front().unwrap_or(Incoming::Busy)))
     }
 
-    /// Whether it is plain that there is nothing: no other process is connected or knocks, and the UDP sockets were read empty. Most
-    /// reads bring a train or two, and are followed by a look that finds nothing.
-    fn is_idle(&self) -> bool {
-        let strangers = self.local.as_ref().is_some_and(|local| local.accept) || !self.conns.is_empty();
-        let alone = matches!(&self.state, State::Reader(reader) if reader.alone());
-        alone && !strangers && self.batch.is_empty() && !self.udp.is_ready()
+    /// Whether no other process has the port, is connected or knocks: then there is nothing to do but to read the UDP sockets.
+    fn is_alone(&self) -> bool {
+        let knocks = self.local.as_ref().is_some_and(|local| local.accept);
+        matches!(&self.state, State::Reader(reader) if reader.alone()) && !knocks && self.conns.is_empty()
     }
 
     /// Sends a datagram or a train, straight from this process. See [`UdpEncap::send`].

@@ -87,49 +87,67 @@ impl SharedPort {
         }
     }
 
-    /// Receives a batch and hands it out; whether there was anything.
+    /// Receives a batch; whether there was anything.
     pub(super) fn receive(&mut self, now: Instant) -> io::Result<bool> {
-        if self.batch.is_empty() {
-            match self.udp.recv_ready(&mut self.batch) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                _ => {}
-            }
-        }
-        let mut any = self.route_batch(now);
+        let mut any = match self.udp.recv_ready(&mut self.batch) {
+            Ok(trains) => trains > 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => return Err(error),
+        };
         while let Some(error) = self.udp.take_error() {
             any = true;
             self.route_error(error);
         }
-        self.flush_all(now);
+        if !self.is_alone() {
+            // What is for others shall not wait until ours is taken.
+            self.route_batch(now);
+            self.flush_all(now);
+        }
         Ok(any)
     }
 
-    /// Hands out what was received; whether there was anything.
-    pub(super) fn route_batch(&mut self, now: Instant) -> bool {
-        let mut any = false;
-        while let Some(train) = self.batch.pop() {
-            any = true;
-            for (port, run) in route::runs(&train) {
-                match self.way(port, now) {
-                    Way::Here => self.deliver(run),
-                    Way::Link(conn) => self.conns.push_train(conn, &run),
-                    Way::Keep(id) => {
-                        if let Some(expected) = self.reader().and_then(|reader| reader.expected.get_mut(&id)) {
-                            expected.keep(&run);
-                        }
-                    }
-                    Way::Drop => {}
-                }
+    /// Hands out all that was received.
+    pub(super) fn route_batch(&mut self, now: Instant) {
+        while let Some(train) = self.next_train(now) {
+            self.deliver(train);
+        }
+    }
+
+    /// The next train for us out of what was received; others get theirs that come before it.
+    pub(super) fn next_train(&mut self, now: Instant) -> Option<Received> {
+        loop {
+            let (port, length) = route::first_run(self.batch.front()?);
+            match port.map_or(Way::Drop, |port| self.way(port, now)) {
+                Way::Here => return self.batch.take(length),
+                way => self.pass_on(length, way),
             }
         }
-        any
+    }
+
+    #[cold]
+    fn pass_on(&mut self, length: usize, way: Way) {
+        let Some(run) = self.batch.take(length) else { return };
+        match way {
+            Way::Here => self.deliver(run),
+            Way::Link(conn) => self.conns.push_train(conn, &run),
+            Way::Keep(id) => {
+                if let Some(expected) = self.reader().and_then(|reader| reader.expected.get_mut(&id)) {
+                    expected.keep(&run);
+                }
+            }
+            Way::Drop => {}
+        }
     }
 
     fn way(&self, port: u16, now: Instant) -> Way {
-        let holder = self.table.holder(port);
-        if holder == Some(self.me) {
-            return Way::Here;
+        match self.table.holder(port) {
+            Some(id) if id == self.me => Way::Here,
+            holder => self.way_elsewhere(port, holder, now),
         }
+    }
+
+    #[cold]
+    fn way_elsewhere(&self, port: u16, holder: Option<MemberId>, now: Instant) -> Way {
         match (&self.state, holder) {
             (State::Reader(reader), None) => {
                 let quiet = now < reader.quiet_until && !reader.answered.contains(&port);

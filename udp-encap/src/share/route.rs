@@ -21,31 +21,20 @@ pub(super) fn source(quoted: &[u8]) -> Option<u16> {
     }
 }
 
-/// Cuts a train into runs of packets for one SCTP port each, in order and without copying. The kernel glues packets by UDP
-/// port, and behind one of those may be many associations. What is too short to be SCTP is left out.
-pub(super) fn runs(train: &Received) -> impl Iterator<Item = (u16, Received)> + '_ {
+/// The SCTP port of the first packets of a train, and their length: the kernel glues packets by UDP port, and behind one of those may
+/// be many associations. `None` for what is too short to be SCTP.
+pub(super) fn first_run(train: &Received) -> (Option<u16>, usize) {
     let stride = train.stride.max(1);
-    let mut at = 0usize;
-    std::iter::from_fn(move || {
-        loop {
-            let rest = train.bytes.get(at..).filter(|rest| !rest.is_empty())?;
-            let mut packets = rest.chunks(stride);
-            let port = packets.next().and_then(destination);
-            let same = packets.take_while(|packet| destination(packet) == port).count();
-            let length = same.saturating_add(1).saturating_mul(stride).min(rest.len());
-            let bytes = train.bytes.slice(at..at.saturating_add(length));
-            at = at.saturating_add(length);
-            if let Some(port) = port {
-                let stride = stride.min(length);
-                return Some((port, Received { meta: train.meta, bytes, stride }));
-            }
-        }
-    })
+    let mut packets = train.bytes.chunks(stride);
+    let port = packets.next().and_then(destination);
+    let same = packets.take_while(|packet| destination(packet) == port).count();
+    (port, same.saturating_add(1).saturating_mul(stride))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::RecvBatch;
     use crate::meta::DatagramMeta;
 
     fn packet(port: u16, len: usize) -> Vec<u8> {
@@ -59,20 +48,28 @@ mod tests {
         Received { meta, bytes: packets.concat().into(), stride }
     }
 
-    #[test]
-    fn a_mixed_train_is_cut_in_order() {
-        let packets = [packet(7, 20), packet(7, 20), packet(9, 20), packet(7, 20), packet(7, 12)];
-        let train = train(&packets, 20);
-        let runs: Vec<_> = runs(&train).map(|(port, run)| (port, run.packets().count(), run.bytes.len())).collect();
-        assert_eq!(runs, [(7, 2, 40), (9, 1, 20), (7, 2, 32)]);
+    fn runs(train: Received) -> Vec<(Option<u16>, usize)> {
+        let mut batch = RecvBatch::of(train);
+        let next = || {
+            let (port, length) = first_run(batch.front()?);
+            let run = batch.take(length)?;
+            assert!(run.stride <= 20 && run.stride <= run.bytes.len());
+            Some((port, run.bytes.len()))
+        };
+        std::iter::from_fn(next).collect()
     }
 
     #[test]
-    fn what_is_no_sctp_is_left_out() {
+    fn a_mixed_train_is_cut_in_order() {
+        let packets = [packet(7, 20), packet(7, 20), packet(9, 20), packet(7, 20), packet(7, 12)];
+        assert_eq!(runs(train(&packets, 20)), [(Some(7), 40), (Some(9), 20), (Some(7), 32)]);
+    }
+
+    #[test]
+    fn what_is_no_sctp_has_no_port() {
         let whole = train(&[packet(7, 20), packet(8, 20), packet(7, 20)], 20);
         let cut = Received { bytes: whole.bytes.slice(..51), ..whole };
-        assert_eq!(runs(&cut).map(|(port, run)| (port, run.bytes.len())).collect::<Vec<_>>(), [(7, 20), (8, 20)]);
-        let dwarfs = train(&[packet(7, 11)], 3);
-        assert_eq!(runs(&dwarfs).count(), 0);
+        assert_eq!(runs(cut), [(Some(7), 20), (Some(8), 20), (None, 11)]);
+        assert_eq!(runs(train(&[packet(7, 11)], 3)), [(None, 11)]);
     }
 }
