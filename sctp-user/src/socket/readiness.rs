@@ -77,12 +77,11 @@ pub(super) struct Readiness {
 
 impl Readiness {
     /// Says whether the socket is ready.
+    #[inline]
     pub(super) fn set(&mut self, ready: bool) {
-        if self.ready == ready {
-            return;
-        }
-        self.ready = ready;
-        if let Some(fd) = &self.fd {
+        if core::mem::replace(&mut self.ready, ready) != ready
+            && let Some(fd) = &self.fd
+        {
             if ready { fd.raise() } else { fd.lower() }
         }
     }
@@ -121,9 +120,12 @@ impl Wakers {
     }
 
     /// Moves all tasks to those that are to be woken.
+    #[inline]
     pub(super) fn wake_into(&mut self, woken: &mut Vec<Waker>) {
-        // Most of the time nobody waits: the memory is given back.
-        woken.append(&mut core::mem::take(&mut self.0));
+        // Most of the time nobody waits, so the memory is given back.
+        if !self.0.is_empty() {
+            woken.append(&mut core::mem::take(&mut self.0));
+        }
     }
 }
 

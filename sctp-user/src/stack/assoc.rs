@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{AssocStatus, AuthChunks, Snapshot, Stack};
+use super::{AssocStatus, AuthChunks, Snapshot, Stack, is_about_to_send};
 use crate::assoc::Core;
 use crate::assoc::rx::Rx;
 use crate::assoc::state::State;
@@ -30,9 +30,12 @@ impl Assoc<'_> {
     /// # Errors
     /// The association is closing, the stream does not exist, the message is empty or too long, or the send buffer is full.
     pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
-        let sent = self.stack.with_assoc(now, self.id, |a, _| a.core.send(now, sid, ppid, payload, opts));
-        self.stack.touch_after_message(self.id);
-        sent.unwrap_or(Err(SendError::Closed))
+        let Some(core) = self.stack.assocs.get_mut(self.id).map(|a| &mut a.core) else { return Err(SendError::Closed) };
+        let sent = core.send(now, sid, ppid, payload, opts);
+        if !is_about_to_send(core) {
+            self.stack.touch(self.id);
+        }
+        sent
     }
 
     /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.
@@ -41,8 +44,8 @@ impl Assoc<'_> {
         let message = core.recv();
         if core.state != State::Closed {
             // Nothing read, nothing changed.
-            if message.is_some() {
-                self.stack.touch_after_message(self.id);
+            if message.is_some() && !is_about_to_send(core) {
+                self.stack.touch(self.id);
             }
         } else if message.is_none() && !self.stack.events.iter().any(|(_, id, _)| *id == self.id) {
             self.stack.forget(self.id);

@@ -13,6 +13,7 @@ mod arena;
 mod assoc;
 pub mod deadline;
 mod endpoint;
+mod events;
 mod icmp;
 mod limiter;
 mod lookup;
@@ -44,7 +45,7 @@ pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, Pa
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::state::State;
-use crate::assoc::{Association, Context, Control, Core, Trial};
+use crate::assoc::{Association, Context, Control, Core, Trial, Turn};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{CloseReason, ConfigError, ConnectError};
@@ -56,11 +57,6 @@ use crate::time::Time;
 
 /// Most answers without an association that wait for transmission; a driver that drains never comes near.
 const MAX_REPLIES: usize = 1024;
-/// Most notifications of one association that a peer can cause at will ([`Event::RemoteError`], [`Event::Restarted`] and the
-/// like) and that wait in [`Stack::poll_event`]; further ones are dropped and counted.
-const MAX_NOTICES: u8 = 16;
-/// The same for [`Event::PathState`]: all paths may fail at once.
-const MAX_PATH_NOTICES: u8 = MAX_NOTICES + 64;
 /// Longest packet in bytes that is sent unfragmented without knowing the path.
 const SAFE_PACKET: usize = 1_200;
 /// A pause of the driver beyond its deadline that counts as a jump of the clock (rulings section 1 row 22).
@@ -99,7 +95,7 @@ pub struct Stack {
     spare_events: VecDeque<Event>,
     /// The same for control chunks.
     spare_control: VecDeque<Control>,
-    /// Of one association at most [`MAX_NOTICES`], what its life causes once, and what the send buffer held.
+    /// Of one association at most [`events::MAX_NOTICES`], what its life causes once, and what the send buffer held.
     events: VecDeque<(EndpointId, AssocId, Event)>,
     ootb_limit: Limiter,
     init_ack_limit: Limiter,
@@ -257,22 +253,6 @@ impl Stack {
         self.lookup.get(&key).filter(|id| self.owns(*id, ip))
     }
 
-    /// The next notification. After [`Event::Lost`] the association is kept until [`Assoc::recv`] has answered `None` once, or
-    /// [`Stack::forget`] was called.
-    pub fn poll_event(&mut self) -> Option<(EndpointId, AssocId, Event)> {
-        let item = self.events.pop_front()?;
-        if let Some(a) = self.assocs.get_mut(item.1) {
-            a.core.notices -= u8::from(is_notice(&item.2)).min(a.core.notices);
-            if matches!(item.2, Event::Connected { .. }) && core::mem::take(&mut a.core.unnoticed) {
-                self.ports.noticed(item.0);
-            }
-        }
-        if matches!(item.2, Event::Lost { .. }) && self.assocs.get(item.1).is_some_and(|a| !a.core.has_message()) {
-            self.forget(item.1);
-        }
-        Some(item)
-    }
-
     /// Drops an association that is lost, with the messages that nobody read. A living one is aborted in silence.
     pub fn forget(&mut self, id: AssocId) {
         let Some(mut a) = self.assocs.remove(id) else { return };
@@ -339,43 +319,46 @@ impl Stack {
         keys_of(&a.core).for_each(|key| self.lookup.remove(&key, id));
     }
 
+    /// The next packet or train: answers first, then what associations have to say, in turn.
+    fn transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        if !self.replies.is_empty() {
+            return self.transmit_reply(buf);
+        }
+        while let Some(id) = self.sending.front().copied() {
+            let Some(a) = self.assocs.get_mut(id) else {
+                self.sending.pop_front();
+                continue;
+            };
+            let Turn { transmit, over } = a.poll_transmit(&mut Context { now, entropy: &mut *self.entropy }, max_segments, buf);
+            // Messages may be given up when their turn has come.
+            let silent = a.core.events.is_empty();
+            if over {
+                self.sending.pop_front();
+                a.core.queued = false;
+                if a.core.control.is_empty() {
+                    exchange_if_unallocated(&mut self.spare_control, &mut a.core.control);
+                }
+                a.core.rest();
+                set_alarm(&mut self.alarms, id, a);
+            }
+            if !silent {
+                self.pass_on_events(id);
+            }
+            if let Some(Transmit { size, segment_size, .. }) = transmit {
+                self.counters.packets_out += segment_size.map_or(1, |s| size.div_ceil(s)) as u64;
+                self.counters.bytes_out += size as u64;
+                return transmit;
+            }
+        }
+        None
+    }
+
     fn transmit_reply(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
         let reply = self.replies.pop_front()?;
         buf.extend_from_slice(&reply.packet);
         self.counters.packets_out += 1;
         self.counters.bytes_out += reply.packet.len() as u64;
         Some(reply.transmit)
-    }
-
-    /// After a message was handed in or read, which changes nothing that [`Self::touch`] has to look after if the association is
-    /// about to send anyhow.
-    fn touch_after_message(&mut self, id: AssocId) {
-        let about_to_send = |a: &Association| a.core.queued && a.core.state != State::Closed && a.core.events.is_empty();
-        if !self.assocs.get(id).is_some_and(about_to_send) {
-            self.touch(id);
-        }
-    }
-
-    /// Takes what an association wants to tell the user.
-    fn pass_on_events(&mut self, id: AssocId) {
-        let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
-        if !core.events.is_empty() {
-            let ep = core.ep;
-            core.events.iter().for_each(|e| Self::follow(&mut self.lookup, core, e));
-            for e in core.events.drain(..) {
-                count_event(&mut self.counters, &e);
-                if is_notice(&e) {
-                    let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
-                    if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
-                        core.counters.rare().dropped_events += 1;
-                        continue;
-                    }
-                    core.notices += 1;
-                }
-                self.events.push_back((ep, id, e));
-            }
-        }
-        exchange_if_unallocated(&mut self.spare_events, &mut core.events);
     }
 
     /// Enters all addresses of an association into the lookup table.
@@ -465,41 +448,10 @@ impl Node for Stack {
         }
     }
 
+    #[inline]
     fn poll_transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        if !self.replies.is_empty() {
-            return self.transmit_reply(buf);
-        }
-        while let Some(id) = self.sending.front().copied() {
-            let Some(a) = self.assocs.get_mut(id) else {
-                self.sending.pop_front();
-                continue;
-            };
-            exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
-            let turn = a.poll_transmit(&mut Context { now, entropy: &mut *self.entropy }, max_segments, buf);
-            // Messages may be given up when their turn has come.
-            let silent = a.core.events.is_empty();
-            if silent {
-                exchange_if_unallocated(&mut self.spare_events, &mut a.core.events);
-            }
-            if turn.over {
-                self.sending.pop_front();
-                a.core.queued = false;
-                if a.core.control.is_empty() {
-                    exchange_if_unallocated(&mut self.spare_control, &mut a.core.control);
-                }
-                a.core.rest();
-                set_alarm(&mut self.alarms, id, a);
-            }
-            if !silent {
-                self.pass_on_events(id);
-            }
-            if let Some(transmit) = turn.transmit {
-                self.counters.packets_out += transmit.segment_size.map_or(1, |s| transmit.size.div_ceil(s)) as u64;
-                self.counters.bytes_out += transmit.size as u64;
-                return Some(transmit);
-            }
-        }
-        None
+        // Each drain ends with a call for nothing.
+        if self.replies.is_empty() && self.sending.is_empty() { None } else { self.transmit(now, max_segments, buf) }
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -529,41 +481,17 @@ fn set_alarm(alarms: &mut Alarms, id: AssocId, a: &mut Association) {
     alarms.follow(id, &mut a.core.alarm, deadline, lazy);
 }
 
+/// Whether a message that was handed in or read leaves nothing for [`Stack::touch`] to look after: the association is about to send anyhow.
+fn is_about_to_send(core: &Core) -> bool {
+    core.queued && core.state != State::Closed && core.events.is_empty()
+}
+
 /// Gives `borrower` the memory of `lender`, if it has none itself.
+#[inline]
 fn exchange_if_unallocated<T>(borrower: &mut VecDeque<T>, lender: &mut VecDeque<T>) {
     if borrower.capacity() == 0 {
         core::mem::swap(borrower, lender);
     }
-}
-
-/// Whether a peer can cause it as often as it likes.
-fn is_notice(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::RemoteError(_)
-            | Event::Authentication { .. }
-            | Event::Restarted
-            | Event::ShutdownReceived
-            | Event::PathState { .. }
-            | Event::PathMtu { .. }
-            | Event::StreamsReset { .. }
-            | Event::AssociationReset { .. }
-            | Event::StreamsChanged { .. }
-    )
-}
-
-/// What the life of an association adds to the counters of its stack.
-fn count_event(counters: &mut StackCounters, event: &Event) {
-    let counter = match event {
-        Event::Connected { incoming: false, .. } => &mut counters.active_estabs,
-        Event::Connected { incoming: true, .. } => &mut counters.passive_estabs,
-        Event::Restarted => &mut counters.restarts,
-        Event::Lost { reason: CloseReason::Shutdown } => &mut counters.shutdowns,
-        Event::Lost { reason: CloseReason::ConnectTimeout | CloseReason::Refused(_) } => return,
-        Event::Lost { .. } => &mut counters.aborteds,
-        _ => return,
-    };
-    *counter += 1;
 }
 
 /// What an association is found by: its peer's addresses, the primary path's first.

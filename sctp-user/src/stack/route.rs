@@ -36,6 +36,7 @@ impl Stack {
     }
 
     /// What is the same for all packets of a train.
+    #[inline]
     pub(super) fn judge(&self, meta: &Meta) -> Source {
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.

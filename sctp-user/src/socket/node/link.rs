@@ -187,10 +187,11 @@ impl SocketNode {
             return Some(Err(errno::invalid("the peer has no such address")));
         }
         let result = assoc.send(now, info.sid, info.ppid, payload, info.options(link.settings.explicit_eor, link.settings.reliability));
-        link.room = false;
         link.wants_room = result == Err(SendError::WouldBlock);
         let out = if link.wants_room { None } else { Some(result.map_err(errno::send_error)) };
-        self.refresh_link(id);
+        if core::mem::take(&mut link.room) && link.owner == Owner::Stream {
+            link.refresh(&mut self.woken);
+        }
         self.pump(now);
         out
     }
@@ -228,7 +229,6 @@ impl SocketNode {
                 None => {
                     let message = Message::whole(info.sid, Ssn(0), info.ppid, info.unordered, payload.clone());
                     self.push_note(Notification::SendFailed { assoc: id, message, info: *info, sent: false });
-                    self.refresh_link(id);
                 }
             }
         }

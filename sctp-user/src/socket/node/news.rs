@@ -1,30 +1,58 @@
 //! What the stack tells, sorted into inboxes.
 
-use super::link::Owner;
+use super::link::{Link, Owner};
 use super::reading::Item;
-use super::{Kind, SocketNode};
+use super::{Kind, Socket, SocketNode};
 use crate::event::{AssocId, EndpointId, Event};
 use crate::socket::info::SndInfo;
-use crate::socket::notification::{AuthIndication, Notification};
+use crate::socket::notification::{AuthIndication, Events, Notification};
 use crate::time::Time;
 
 /// Notifications that wait for the reader of a stream, beyond which optional ones are dropped.
 const MAX_NOTES: usize = 256;
 
 impl SocketNode {
-    /// Sorts the stack's news into the inboxes; answers whether there were any.
+    /// Sorts the stack's news into the inboxes; answers whether there were any, which mostly there are not.
+    #[inline]
     pub(in crate::socket) fn pump(&mut self, now: Time) -> bool {
-        let mut any = false;
-        while let Some((ep, id, event)) = self.stack.poll_event() {
-            if let Event::Connected { incoming: true, .. } = event
-                && !self.links.contains_key(&id)
-            {
-                self.admit(now, ep, id);
-            }
-            self.dispatch(now, id, event);
-            any = true;
+        let any = self.stack.has_events();
+        if any {
+            self.sort_events(now);
         }
         any
+    }
+
+    fn sort_events(&mut self, now: Time) {
+        while let Some((ep, id, event)) = self.stack.poll_event() {
+            match event {
+                // By far the most frequent.
+                Event::Readable => self.read_ahead(now, id),
+                Event::Connected { incoming: true, .. } if !self.links.contains_key(&id) => {
+                    self.admit(now, ep, id);
+                    self.dispatch(now, id, event);
+                }
+                event => self.dispatch(now, id, event),
+            }
+        }
+    }
+
+    /// Fetches a message ahead, if none is there yet, and tells whoever waits for it. What nobody reads is thrown away.
+    fn read_ahead(&mut self, now: Time, id: AssocId) {
+        let Self { stack, sockets, links, woken, .. } = self;
+        let Some(link) = links.get_mut(&id) else { return };
+        match link.owner {
+            Owner::Nobody => self.discard(now, id),
+            Owner::Stream => {
+                link.fetch(stack, id);
+                link.refresh(woken);
+            }
+            Owner::Socket => {
+                let Some(socket) = sockets.get_mut(&link.ep) else { return };
+                link.fetch(stack, id);
+                socket.queue(id, link);
+                socket.refresh(woken);
+            }
+        }
     }
 
     /// A peer opened an association: to whom does it belong?
@@ -50,12 +78,12 @@ impl SocketNode {
 
     fn dispatch(&mut self, now: Time, id: AssocId, event: Event) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let owner = link.owner;
+        let woken = &mut self.woken;
         let up = matches!(event, Event::Connected { .. });
         let note = match event {
             Event::Connected { inbound, outbound, incoming } => {
                 link.up = true;
-                link.writers.wake_into(&mut self.woken);
+                link.writers.wake_into(woken);
                 Some(Notification::CommUp { assoc: id, inbound, outbound, incoming })
             }
             Event::Restarted => Some(Notification::Restarted { assoc: id }),
@@ -65,7 +93,7 @@ impl SocketNode {
             }
             Event::Lost { reason } => {
                 link.ended = Some(reason.clone());
-                link.writers.wake_into(&mut self.woken);
+                link.writers.wake_into(woken);
                 let last =
                     if link.up { Notification::CommLost { assoc: id, reason } } else { Notification::CantStart { assoc: id, reason } };
                 Some(last)
@@ -75,9 +103,9 @@ impl SocketNode {
             Event::Writable => {
                 let wanted = core::mem::take(&mut link.wants_room);
                 link.room |= wanted;
-                link.writers.wake_into(&mut self.woken);
+                link.writers.wake_into(woken);
                 // The descriptor of a stream tells it.
-                (wanted && owner == Owner::Socket).then_some(Notification::Writable { assoc: id })
+                (wanted && link.owner == Owner::Socket).then_some(Notification::Writable { assoc: id })
             }
             Event::PartialDeliveryAborted { sid, ssn, unordered } => {
                 Some(Notification::PartialDeliveryAborted { assoc: id, sid, ssn, unordered })
@@ -102,29 +130,15 @@ impl SocketNode {
                 Some(Notification::StreamsChanged { assoc: id, inbound, outbound, outcome })
             }
         };
-        match owner {
-            Owner::Nobody => self.discard(now, id),
-            Owner::Stream => {
-                if let Some(note) = note {
-                    self.push_stream_note(id, note);
-                }
-                if up && let Some(note) = self.without_auth(id) {
-                    self.push_stream_note(id, note);
-                }
-                self.fetch(id);
-                self.refresh_link(id);
-            }
-            Owner::Socket => {
-                // Messages may wait already, which came in the packet that brought the association up.
-                let (before, after) = note.map_or((None, None), |n| if n.is_last() { (None, Some(n)) } else { (Some(n), None) });
-                before.into_iter().for_each(|n| self.push_note(n));
-                if up && let Some(note) = self.without_auth(id) {
-                    self.push_note(note);
-                }
-                self.fetch(id);
-                after.into_iter().for_each(|n| self.push_note(n));
-                self.refresh_link(id);
-            }
+        let without_auth = if up { self.without_auth(id) } else { None };
+        // Messages may wait already, which came in the packet that brought the association up, or with its end, and are read before that.
+        let is_end = note.as_ref().is_some_and(Notification::is_last);
+        if is_end {
+            self.read_ahead(now, id);
+        }
+        note.into_iter().chain(without_auth).for_each(|n| self.push_note(n));
+        if !is_end {
+            self.read_ahead(now, id);
         }
     }
 
@@ -135,29 +149,39 @@ impl SocketNode {
         lacks.then_some(Notification::Authentication { assoc: id, key: None, what: AuthIndication::NoAuth })
     }
 
-    /// Fetches a message ahead if none is there yet, and puts the association into its socket's inbox.
-    fn fetch(&mut self, id: AssocId) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if link.next.is_none() {
-            link.next = self.stack.assoc(id).and_then(|mut assoc| assoc.recv());
-        }
-        if link.owner == Owner::Socket
-            && link.next.is_some()
-            && !link.queued
-            && let Some(socket) = self.sockets.get_mut(&link.ep)
-        {
-            link.queued = true;
-            socket.inbox.push(Item::Messages(id));
+    /// A notification for the reader of an association, who is told that it is there.
+    pub(super) fn push_note(&mut self, note: Notification) {
+        let Some(link) = self.links.get_mut(&note.assoc()) else { return };
+        match link.owner {
+            Owner::Nobody => {}
+            Owner::Stream => {
+                link.push_note(note);
+                link.refresh(&mut self.woken);
+            }
+            Owner::Socket => {
+                let Some(socket) = self.sockets.get_mut(&link.ep) else { return };
+                socket.push_note(link.settings.events, note);
+                socket.refresh(&mut self.woken);
+            }
         }
     }
 
-    /// A notification for the reader of a one-to-many socket.
-    pub(super) fn push_note(&mut self, note: Notification) {
+    fn discard(&mut self, now: Time, id: AssocId) {
+        if let Some(mut assoc) = self.stack.assoc(id) {
+            while assoc.recv().is_some() {}
+        }
+        if self.links.get(&id).is_some_and(|link| link.ended.is_some()) {
+            self.remove_link(now, id);
+        }
+    }
+}
+
+impl Socket {
+    /// A notification for the reader of a one-to-many socket, who wants `events`.
+    fn push_note(&mut self, events: Events, note: Notification) {
         let id = note.assoc();
-        let Some(link) = self.links.get(&id) else { return };
-        let Some(socket) = self.sockets.get_mut(&link.ep) else { return };
-        let inbox = &mut socket.inbox;
-        if !link.settings.events.wants(&note) {
+        let inbox = &mut self.inbox;
+        if !events.wants(&note) {
             match note {
                 Notification::PartialDeliveryAborted { .. } => inbox.give_up_rest(id),
                 note if note.is_last() => inbox.push(Item::End(id)),
@@ -169,26 +193,18 @@ impl SocketNode {
             inbox.push(Item::Note(Notification::Stopped { assoc: id }));
         }
     }
+}
 
+impl Link {
     /// A notification for the reader of a stream.
-    pub(super) fn push_stream_note(&mut self, id: AssocId, note: Notification) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if !link.settings.events.wants(&note) {
+    fn push_note(&mut self, note: Notification) {
+        if !self.settings.events.wants(&note) {
             return;
         }
-        if link.notes.len() < MAX_NOTES || !note.is_optional() {
-            link.notes.push_back(note);
-        } else if !matches!(link.notes.back(), Some(Notification::Stopped { .. })) {
-            link.notes.push_back(Notification::Stopped { assoc: id });
-        }
-    }
-
-    fn discard(&mut self, now: Time, id: AssocId) {
-        if let Some(mut assoc) = self.stack.assoc(id) {
-            while assoc.recv().is_some() {}
-        }
-        if self.links.get(&id).is_some_and(|link| link.ended.is_some()) {
-            self.remove_link(now, id);
+        if self.notes.len() < MAX_NOTES || !note.is_optional() {
+            self.notes.push_back(note);
+        } else if !matches!(self.notes.back(), Some(Notification::Stopped { .. })) {
+            self.notes.push_back(Notification::Stopped { assoc: note.assoc() });
         }
     }
 }

@@ -489,7 +489,7 @@ fn notifications_that_a_stream_does_not_read_are_bounded() {
     let a = p.connect();
     let b = p.b.node.accept(p.b.ep).unwrap();
     for _ in 0..1_000 {
-        p.b.node.push_stream_note(b, Notification::RemoteError { assoc: b, causes: Bytes::new() });
+        p.b.node.push_note(Notification::RemoteError { assoc: b, causes: Bytes::new() });
     }
     p.send(a, b"x", SndInfo::default()).unwrap().unwrap();
     let mut notes = Vec::new();

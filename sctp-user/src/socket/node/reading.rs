@@ -5,12 +5,13 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::SocketNode;
-use super::link::Owner;
+use super::link::{Link, Owner};
+use super::{Socket, SocketNode};
 use crate::event::{AssocId, EndpointId};
 use crate::socket::errno;
 use crate::socket::info::{NxtInfo, RcvInfo, Received};
 use crate::socket::notification::Notification;
+use crate::stack::Stack;
 use crate::time::Time;
 
 /// Entries in the inbox of a one-to-many socket beyond which optional notifications are dropped and new incoming
@@ -102,26 +103,68 @@ impl Inbox {
     }
 }
 
-impl SocketNode {
-    /// The next message of an association, of at most `limit` bytes; the one after it is fetched ahead.
-    fn next_message(&mut self, id: AssocId, limit: usize) -> Option<(RcvInfo, Bytes)> {
-        let link = self.links.get_mut(&id)?;
-        let mut message = link.next.take()?;
-        let mut assoc = self.stack.assoc(id);
+impl Socket {
+    /// Puts an association into the inbox if a message of it is there to be read.
+    pub(super) fn queue(&mut self, id: AssocId, link: &mut Link) {
+        if link.next.is_some() && !core::mem::replace(&mut link.queued, true) {
+            self.inbox.push(Item::Messages(id));
+        }
+    }
+
+    /// After a message was handed out: who may be read next?
+    fn requeue(&mut self, link: &mut Link, info: &RcvInfo) {
+        self.inbox.only = Some(info.assoc).filter(|_| info.more && self.interleave.keeps_to_one());
+        // To the back, unless this message is to be read to its end: associations take turns.
+        link.queued = false;
+        self.queue(info.assoc, link);
+    }
+}
+
+impl Link {
+    /// Fetches a message ahead if none is there yet.
+    pub(super) fn fetch(&mut self, stack: &mut Stack, id: AssocId) {
+        if self.next.is_none() {
+            self.next = stack.assoc(id).and_then(|mut assoc| assoc.recv());
+        }
+    }
+
+    /// The next message, of at most `limit` bytes; the one after it is fetched ahead.
+    fn take_message(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> Option<(RcvInfo, Bytes)> {
+        let mut message = self.next.take()?;
+        let mut assoc = stack.assoc(id);
         if message.payload.len() > limit {
             let mut rest = message.clone();
             message.payload.truncate(limit);
             rest.payload = rest.payload.split_off(limit);
             rest.offset = rest.offset.saturating_add(limit as u64);
             message.more = true;
-            link.next = Some(rest);
+            self.next = Some(rest);
         } else {
-            link.next = assoc.as_mut().and_then(|assoc| assoc.recv());
+            self.next = assoc.as_mut().and_then(|assoc| assoc.recv());
         }
         let cum_tsn = assoc.and_then(|assoc| assoc.cumulative_tsn()).unwrap_or(message.tsn);
-        Some((RcvInfo::new(id, &message, cum_tsn, link.settings.context), message.payload))
+        Some((RcvInfo::new(id, &message, cum_tsn, self.settings.context), message.payload))
     }
 
+    /// The next message or notification of a stream, or its end.
+    fn take_next(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
+        if let Some(note) = self.notes.pop_front_if(|n| !n.is_late()) {
+            return Some(Ok(Some(Received::Notification(note))));
+        }
+        if let Some((info, payload)) = self.take_message(stack, id, limit) {
+            return Some(Ok(Some(Received::Message(info, payload))));
+        }
+        self.room = false;
+        match (self.notes.pop_front(), &self.ended) {
+            (Some(note), _) => Some(Ok(Some(Received::Notification(note)))),
+            (None, Some(reason)) => Some(errno::close_error(reason, self.up).map_or(Ok(None), Err)),
+            (None, None) if self.peer_shutdown => Some(Ok(None)),
+            (None, None) => None,
+        }
+    }
+}
+
+impl SocketNode {
     /// The next thing for the reader of a one-to-many socket; messages are cut to `limit` bytes.
     pub(in crate::socket) fn recv_many(&mut self, now: Time, ep: EndpointId, limit: usize) -> Option<Received> {
         let out = self.take_item(now, ep, limit);
@@ -135,23 +178,24 @@ impl SocketNode {
             let socket = self.sockets.get_mut(&ep)?;
             let item = socket.inbox.pop()?;
             let id = item.assoc();
+            let mut link = self.links.get_mut(&id);
+            let mut next_message = || link.as_mut()?.take_message(&mut self.stack, id, limit);
             match item {
                 Item::Messages(_) => {
-                    if let Some((info, payload)) = self.next_message(id, limit) {
-                        self.requeue(ep, &info);
+                    let message = next_message();
+                    let Some(link) = link else { continue };
+                    if let Some((info, payload)) = message {
+                        socket.requeue(link, &info);
                         return Some(Received::Message(info, payload));
                     }
-                    if let Some(link) = self.links.get_mut(&id) {
-                        link.queued = false;
-                    }
+                    link.queued = false;
                 }
                 item if item.is_end() => {
-                    if let Some((info, payload)) = self.next_message(id, limit) {
-                        let inbox = &mut self.sockets.get_mut(&ep)?.inbox;
-                        inbox.items.push_front(item);
+                    if let Some((info, payload)) = next_message() {
+                        socket.inbox.items.push_front(item);
                         return Some(Received::Message(info, payload));
                     }
-                    if self.links.get(&id).is_some_and(|link| !link.connecting) {
+                    if link.is_some_and(|link| !link.connecting) {
                         self.remove_link(now, id);
                     }
                     if let Item::Note(note) = item {
@@ -166,17 +210,6 @@ impl SocketNode {
                 }
                 Item::End(_) => {}
             }
-        }
-    }
-
-    /// After a message was handed out: who may be read next?
-    fn requeue(&mut self, ep: EndpointId, info: &RcvInfo) {
-        let (Some(socket), Some(link)) = (self.sockets.get_mut(&ep), self.links.get_mut(&info.assoc)) else { return };
-        socket.inbox.only = Some(info.assoc).filter(|_| info.more && socket.interleave.keeps_to_one());
-        link.queued = link.next.is_some();
-        if link.queued {
-            // To the back, unless this message is to be read to its end: associations take turns.
-            socket.inbox.push(Item::Messages(info.assoc));
         }
     }
 
@@ -226,24 +259,9 @@ impl SocketNode {
     /// The next message or notification of a stream; messages are cut to `limit` bytes.
     pub(in crate::socket) fn recv_stream_any(&mut self, now: Time, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
         let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
-        if let Some(note) = link.notes.pop_front_if(|n| !n.is_late()) {
-            self.refresh_link(id);
-            return Some(Ok(Some(Received::Notification(note))));
-        }
-        if let Some((info, payload)) = self.next_message(id, limit) {
-            self.refresh_link(id);
-            self.pump(now);
-            return Some(Ok(Some(Received::Message(info, payload))));
-        }
-        let link = self.links.get_mut(&id)?;
-        link.room = false;
-        let out = match (link.notes.pop_front(), &link.ended) {
-            (Some(note), _) => Some(Ok(Some(Received::Notification(note)))),
-            (None, Some(reason)) => Some(errno::close_error(reason, link.up).map_or(Ok(None), Err)),
-            (None, None) if link.peer_shutdown => Some(Ok(None)),
-            (None, None) => None,
-        };
-        self.refresh_link(id);
+        let out = link.take_next(&mut self.stack, id, limit);
+        link.refresh(&mut self.woken);
+        self.pump(now);
         out
     }
 
@@ -275,7 +293,7 @@ impl SocketNode {
             link.next = assoc.recv();
             all.push(Received::Message(RcvInfo::new(id, &message, cum_tsn, link.settings.context), message.payload));
         }
-        self.refresh_link(id);
+        link.refresh(&mut self.woken);
         self.pump(now);
     }
 
@@ -295,13 +313,12 @@ impl SocketNode {
         link.owner = Owner::Stream;
         link.queued = false;
         link.settings.events = crate::socket::notification::Events::NONE;
-        let ep = link.ep;
-        if let Some(socket) = self.sockets.get_mut(&ep) {
+        link.refresh(&mut self.woken);
+        if let Some(socket) = self.sockets.get_mut(&link.ep) {
             socket.inbox.items.retain(|item| item.assoc() != id);
             socket.inbox.give_up_rest(id);
+            socket.refresh(&mut self.woken);
         }
-        self.refresh_socket(ep);
-        self.refresh_link(id);
         Ok(())
     }
 }

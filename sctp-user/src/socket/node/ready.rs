@@ -4,8 +4,8 @@ use core::task::Waker;
 use std::io;
 use std::sync::Arc;
 
-use super::SocketNode;
-use super::link::Owner;
+use super::link::Link;
+use super::{Socket, SocketNode};
 use crate::event::{AssocId, EndpointId};
 use crate::socket::errno;
 use crate::socket::readiness::ReadyFd;
@@ -23,30 +23,32 @@ pub(in crate::socket) enum Waiter {
     Writer(AssocId),
 }
 
+impl Socket {
+    /// Tells those that wait whether there is something to read, or to accept.
+    pub(super) fn refresh(&mut self, woken: &mut Vec<Waker>) {
+        let ready = self.inbox.is_readable() || !self.accept.is_empty();
+        self.readiness.set(ready);
+        if ready {
+            self.readers.wake_into(woken);
+        }
+    }
+}
+
+impl Link {
+    /// Tells those that wait whether there is something to read from a stream, or room.
+    pub(super) fn refresh(&mut self, woken: &mut Vec<Waker>) {
+        let readable = self.next.is_some() || self.ended.is_some() || self.peer_shutdown || !self.notes.is_empty();
+        self.readiness.set(readable || self.room);
+        if readable {
+            self.readers.wake_into(woken);
+        }
+    }
+}
+
 impl SocketNode {
     pub(super) fn refresh_socket(&mut self, ep: EndpointId) {
         if let Some(socket) = self.sockets.get_mut(&ep) {
-            let ready = socket.inbox.is_readable() || !socket.accept.is_empty();
-            socket.readiness.set(ready);
-            if ready {
-                socket.readers.wake_into(&mut self.woken);
-            }
-        }
-    }
-
-    pub(super) fn refresh_link(&mut self, id: AssocId) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let ep = link.ep;
-        match link.owner {
-            Owner::Stream => {
-                let readable = link.next.is_some() || link.ended.is_some() || link.peer_shutdown || !link.notes.is_empty();
-                link.readiness.set(readable || link.room);
-                if readable {
-                    link.readers.wake_into(&mut self.woken);
-                }
-            }
-            Owner::Socket => self.refresh_socket(ep),
-            Owner::Nobody => {}
+            socket.refresh(&mut self.woken);
         }
     }
 
