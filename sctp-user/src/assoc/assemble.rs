@@ -34,15 +34,6 @@ struct Occasion {
     data: Option<(PathId, Plan)>,
 }
 
-/// What came of a turn to transmit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Turn {
-    /// A packet or a train that was built.
-    pub(crate) transmit: Option<Transmit>,
-    /// Whether nothing more may be sent now.
-    pub(crate) over: bool,
-}
-
 /// A packet that was built.
 #[derive(Clone, Copy, Debug)]
 struct Built {
@@ -51,19 +42,18 @@ struct Built {
 }
 
 impl Association {
-    /// Appends the next packet to `buf`, or a train of at most `max_segments` packets of which only the last may be shorter.
-    pub(crate) fn poll_transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Turn {
-        let mut turn = Turn { transmit: None, over: true };
+    /// Appends the next packet to `buf`, or a train of at most `max_segments` packets of which only the last may be shorter. If nothing
+    /// more may be sent now, the turn is over: [`Core::queued`] says so.
+    pub(crate) fn poll_transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.core.queued = false;
         if self.core.state == State::Closed {
-            return turn;
+            return None;
         }
-        if !self.is_silent() {
-            turn = self.transmit(ctx, max_segments, buf);
-        }
-        if turn.over {
+        let transmit = if self.is_silent() { None } else { self.transmit(ctx, max_segments, buf) };
+        if !self.core.queued {
             self.core.tx.end_opportunities(ctx.now, &mut self.core.paths);
         }
-        turn
+        transmit
     }
 
     /// Whether there is nothing to say, which is seen at a glance: so most turns end, and those that follow a single SACK begin.
@@ -76,7 +66,7 @@ impl Association {
             && !core.paths.may_be_probed()
     }
 
-    fn transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Turn {
+    fn transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         let Self { core, ext } = self;
         let start = buf.len();
         core.tx.set_amdcs(core.paths.amdcs());
@@ -84,7 +74,8 @@ impl Association {
         ext.advance(core, ctx);
         let Some((way, limit, Built { len: first, ecn })) = core.first_packet(ctx, ext, buf) else {
             let probe = core.probe_packet(ctx, ext, buf);
-            return Turn { transmit: probe, over: probe.is_none() };
+            core.queued = probe.is_some();
+            return probe;
         };
         core.tell_abandoned(ctx);
         let path = way.path;
@@ -111,7 +102,7 @@ impl Association {
         if first <= limit {
             core.paths.on_data_sent(path, first);
         }
-        let Some(p) = core.paths.get(path) else { return Turn { transmit: None, over: true } };
+        let p = core.paths.get(path)?;
         let transmit = Transmit {
             size: buf.len() - start,
             segment_size: (segments > 1).then_some(first),
@@ -121,7 +112,8 @@ impl Association {
             ..p.transmit()
         };
         core.count_transmit(path, &transmit);
-        Turn { transmit: Some(transmit), over }
+        core.queued = !over;
+        Some(transmit)
     }
 }
 

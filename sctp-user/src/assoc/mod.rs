@@ -28,7 +28,6 @@ mod timers;
 mod trial;
 pub(crate) mod tx;
 
-pub(crate) use self::assemble::Turn;
 pub(crate) use self::collision::Verdict;
 pub(crate) use self::core::{Context, Control, Core, fresh_tag};
 pub(crate) use self::dispatch::Admission;

@@ -74,7 +74,7 @@ impl SctpSocket {
     /// # Errors
     /// As [`Self::send`], but for `WouldBlock`.
     pub fn poll_send(&self, cx: &mut Context<'_>, to: AssocId, message: &Bytes, info: &SndInfo) -> Poll<io::Result<()>> {
-        poll_node(&self.handle, cx, Waiter::Writer(to), |node, now| node.send(now, to, info, message.clone()))
+        poll_node(&self.handle, cx, Waiter::Writer(to), |node, now| node.send(now, to, info, &mut message.clone()))
     }
 
     /// As [`Self::send_bytes`], for tasks.
@@ -209,7 +209,7 @@ impl SctpStream {
     /// # Errors
     /// As [`Self::send`], but for `WouldBlock`.
     pub fn poll_send(&self, cx: &mut Context<'_>, message: &Bytes, info: &SndInfo) -> Poll<io::Result<()>> {
-        poll_node(&self.handle, cx, Waiter::Writer(self.id), |node, now| node.send(now, self.id, info, message.clone()))
+        poll_node(&self.handle, cx, Waiter::Writer(self.id), |node, now| node.send(now, self.id, info, &mut message.clone()))
     }
 
     /// As [`Self::send_bytes`], for tasks.

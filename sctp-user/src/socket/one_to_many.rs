@@ -109,12 +109,12 @@ impl SctpSocket {
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub fn send_bytes(&self, to: impl Into<Target>, message: Bytes, info: &SndInfo) -> io::Result<()> {
+    pub fn send_bytes(&self, to: impl Into<Target>, mut message: Bytes, info: &SndInfo) -> io::Result<()> {
         if info.send_all {
             return self.handle.with(|node, now| node.send_all(now, self.ep, info, &message))?;
         }
         let id = self.resolve(to.into())?;
-        self.mode.call(&self.handle, Direction::Write, |node, now| node.send(now, id, info, message.clone()))
+        self.mode.call(&self.handle, Direction::Write, |node, now| node.send(now, id, info, &mut message))
     }
 
     /// The association with a peer, which is opened if there is none (RFC 6458 section 7.5).

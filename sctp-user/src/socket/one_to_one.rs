@@ -139,8 +139,8 @@ impl SctpStream {
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub fn send_bytes(&self, message: Bytes, info: &SndInfo) -> io::Result<()> {
-        self.mode.call(&self.handle, Direction::Write, |node, now| node.send(now, self.id, info, message.clone()))
+    pub fn send_bytes(&self, mut message: Bytes, info: &SndInfo) -> io::Result<()> {
+        self.mode.call(&self.handle, Direction::Write, |node, now| node.send(now, self.id, info, &mut message))
     }
 
     /// The next message, of whichever stream; `None` after the peer's graceful shutdown.

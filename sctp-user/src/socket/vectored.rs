@@ -71,7 +71,7 @@ impl SocketNode {
         let mut shared = BytesMut::new();
         let mut sent = 0;
         while let Some((message, info)) = messages.get(sent).filter(|_| sent < MAX_BATCH) {
-            match self.send(now, id, info, keep(message, &mut shared)) {
+            match self.send(now, id, info, &mut keep(message, &mut shared)) {
                 Some(Ok(())) => sent += 1,
                 // The next call tells it.
                 Some(Err(_)) if sent > 0 => break,

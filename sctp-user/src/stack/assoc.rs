@@ -38,6 +38,11 @@ impl Assoc<'_> {
         sent
     }
 
+    /// Whether a message of `len` bytes fits the send buffer, so that [`Self::send`] does not answer [`SendError::WouldBlock`].
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.core().is_some_and(|c| c.tx.has_room(len))
+    }
+
     /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.
     pub fn recv(&mut self) -> Option<Message> {
         let core = &mut self.stack.assocs.get_mut(self.id)?.core;

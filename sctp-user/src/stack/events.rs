@@ -14,10 +14,10 @@ const MAX_PATH_NOTICES: u8 = MAX_NOTICES + 64;
 impl Stack {
     /// The next notification. After [`Event::Lost`] the association is kept until [`Assoc::recv`] has answered `None` once, or
     /// [`Stack::forget`] was called.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<(EndpointId, AssocId, Event)> {
         let item = self.events.pop_front()?;
-        // Most tell of messages or of room, which changes nothing here.
-        if !matches!(item.2, Event::Readable | Event::Writable) {
+        if !is_usual(&item.2) {
             self.note_told(&item);
         }
         Some(item)
@@ -44,20 +44,27 @@ impl Stack {
         let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
         let mut events = core::mem::take(&mut core.events);
         while let Some(e) = events.pop_front() {
-            Self::follow(&mut self.lookup, core, &e);
-            count_event(&mut self.counters, &e);
-            if is_notice(&e) {
-                let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
-                if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
-                    core.counters.rare().dropped_events += 1;
-                    continue;
+            if !is_usual(&e) {
+                Self::follow(&mut self.lookup, core, &e);
+                count_event(&mut self.counters, &e);
+                if is_notice(&e) {
+                    let path = matches!(e, Event::PathState { .. } | Event::PathMtu { .. });
+                    if core.notices >= if path { MAX_PATH_NOTICES } else { MAX_NOTICES } {
+                        core.counters.rare().dropped_events += 1;
+                        continue;
+                    }
+                    core.notices += 1;
                 }
-                core.notices += 1;
             }
             self.events.push_back((core.ep, id, e));
         }
         exchange_if_unallocated(&mut self.spare_events, &mut events);
     }
+}
+
+/// Whether it tells of messages or of room, as most do: the stack has nothing to note of it.
+fn is_usual(event: &Event) -> bool {
+    matches!(event, Event::Readable | Event::Writable)
 }
 
 /// Whether a peer can cause it as often as it likes.

@@ -45,7 +45,7 @@ pub use self::status::{AssocStatus, AuthChunks, HeartbeatAnswer, PathOptions, Pa
 use crate::assoc::cookie::CookieJar;
 use crate::assoc::path::{Path, Paths, source};
 use crate::assoc::state::State;
-use crate::assoc::{Association, Context, Control, Core, Trial, Turn};
+use crate::assoc::{Association, Context, Control, Core, Trial};
 use crate::config::{AssocConfig, StackConfig};
 use crate::entropy::Entropy;
 use crate::error::{CloseReason, ConfigError, ConnectError};
@@ -329,12 +329,11 @@ impl Stack {
                 self.sending.pop_front();
                 continue;
             };
-            let Turn { transmit, over } = a.poll_transmit(&mut Context { now, entropy: &mut *self.entropy }, max_segments, buf);
+            let transmit = a.poll_transmit(&mut Context { now, entropy: &mut *self.entropy }, max_segments, buf);
             // Messages may be given up when their turn has come.
             let silent = a.core.events.is_empty();
-            if over {
+            if !a.core.queued {
                 self.sending.pop_front();
-                a.core.queued = false;
                 if a.core.control.is_empty() {
                     exchange_if_unallocated(&mut self.spare_control, &mut a.core.control);
                 }
@@ -403,14 +402,16 @@ impl Stack {
 impl Node for Stack {
     fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
         self.notice_clock_jump(now);
+        let source = self.judge(meta);
         if train.stride >= train.bytes.len() && !train.bytes.is_empty() {
             // A packet alone, as most acknowledgements and small messages come: nothing to cut.
-            self.handle_datagram(now, meta, train.bytes);
+            if let Some(id) = self.take_in(now, &source, train.bytes) {
+                self.touch(id);
+            }
             self.counters.largest_train_in = self.counters.largest_train_in.max(1);
             return;
         }
         let mut packets = 0;
-        let source = self.judge(meta);
         let mut untouched = None;
         for packet in train.packets() {
             let id = self.take_in(now, &source, packet);

@@ -9,7 +9,8 @@ use super::{Stack, exchange_if_unallocated, keys_of};
 use crate::assoc::state::State;
 use crate::assoc::{Admission, Association, Context};
 use crate::event::AssocId;
-use crate::net::Meta;
+use crate::net::{Meta, Train};
+use crate::node::Node as _;
 use crate::num::Vtag;
 use crate::time::Time;
 use crate::wire::chunk::{Data, Sack, kind};
@@ -29,14 +30,10 @@ const MAX_NEWS: usize = 4;
 impl Stack {
     /// One packet. `packet` is kept alive by the messages that it carries.
     pub fn handle_datagram(&mut self, now: Time, meta: &Meta, packet: Bytes) {
-        let source = self.judge(meta);
-        if let Some(id) = self.take_in(now, &source, packet) {
-            self.touch(id);
-        }
+        self.handle_batch(now, meta, Train::single(packet));
     }
 
     /// What is the same for all packets of a train.
-    #[inline]
     pub(super) fn judge(&self, meta: &Meta) -> Source {
         let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
         // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.

@@ -227,7 +227,7 @@ impl Tx {
     }
 
     /// Whether a message of `len` bytes fits the send buffer.
-    fn has_room(&self, len: usize) -> bool {
+    pub(crate) fn has_room(&self, len: usize) -> bool {
         let buffered = self.buffered();
         let fits = buffered == 0 || buffered.saturating_add(len) <= self.cfg.send_buffer;
         fits && self.waiting() < self.max_messages()

@@ -159,10 +159,10 @@ impl SocketNode {
         self.links.get(&id).and_then(|l| l.settings.send.as_deref().copied()).unwrap_or_default()
     }
 
-    /// Sends, or does what else the flags say; `None` if there is no room.
-    pub(in crate::socket) fn send(&mut self, now: Time, id: AssocId, info: &SndInfo, payload: Bytes) -> Option<io::Result<()>> {
+    /// Sends, or does what else the flags say; `None` if there is no room, and then `payload` is still there.
+    pub(in crate::socket) fn send(&mut self, now: Time, id: AssocId, info: &SndInfo, payload: &mut Bytes) -> Option<io::Result<()>> {
         if info.abort {
-            return Some(self.abort(now, id, &payload));
+            return Some(self.abort(now, id, payload));
         }
         // An end without a message.
         if !(info.eof && payload.is_empty()) {
@@ -174,7 +174,7 @@ impl SocketNode {
         Some(self.shutdown(now, id))
     }
 
-    fn send_message(&mut self, now: Time, id: AssocId, info: &SndInfo, payload: Bytes) -> Option<io::Result<()>> {
+    fn send_message(&mut self, now: Time, id: AssocId, info: &SndInfo, payload: &mut Bytes) -> Option<io::Result<()>> {
         let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
         if let Some(reason) = &link.ended {
             let err = errno::close_error(reason, link.up).unwrap_or_else(|| errno::send_error(SendError::Closed));
@@ -186,6 +186,8 @@ impl SocketNode {
         {
             return Some(Err(errno::invalid("the peer has no such address")));
         }
+        // To share it may cost an allocation.
+        let payload = if assoc.has_room(payload.len()) { core::mem::take(payload) } else { payload.clone() };
         let result = assoc.send(now, info.sid, info.ppid, payload, info.options(link.settings.explicit_eor, link.settings.reliability));
         link.wants_room = result == Err(SendError::WouldBlock);
         let out = if link.wants_room { None } else { Some(result.map_err(errno::send_error)) };
@@ -223,7 +225,7 @@ impl SocketNode {
     pub(in crate::socket) fn send_all(&mut self, now: Time, ep: EndpointId, info: &SndInfo, payload: &Bytes) -> io::Result<()> {
         let mut refused = None;
         for id in self.living(ep) {
-            match self.send(now, id, info, payload.clone()) {
+            match self.send(now, id, info, &mut payload.clone()) {
                 Some(Ok(())) => {}
                 Some(Err(err)) => refused = Some(err),
                 None => {

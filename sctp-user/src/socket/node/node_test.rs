@@ -125,7 +125,7 @@ impl Pair {
     }
 
     fn send(&mut self, id: AssocId, payload: &[u8], info: SndInfo) -> Option<io::Result<()>> {
-        let out = self.a.node.send(self.now, id, &info, Bytes::copy_from_slice(payload));
+        let out = self.a.node.send(self.now, id, &info, &mut Bytes::copy_from_slice(payload));
         self.settle();
         out
     }
@@ -226,7 +226,7 @@ fn failed_messages_come_back_with_their_context() {
     let (mut p, a, _) = Pair::up();
     for n in 0..3_u32 {
         let info = SndInfo::stream(1).ppid(n + 10).context(n).unordered();
-        p.a.node.send(p.now, a, &info, Bytes::from(vec![1; 100])).unwrap().unwrap();
+        p.a.node.send(p.now, a, &info, &mut Bytes::from(vec![1; 100])).unwrap().unwrap();
         // The first one leaves, Nagle holds the others back.
         p.a.packets(p.now);
     }
@@ -359,8 +359,8 @@ fn level_two_lets_other_streams_pass() {
         let a = p.connect();
         p.b.set(p.now, (), level).unwrap();
         p.b.all(p.now);
-        p.a.node.send(p.now, a, &SndInfo::stream(1), Bytes::from(vec![1; 4_000])).unwrap().unwrap();
-        p.a.node.send(p.now, a, &SndInfo::stream(2), Bytes::from_static(b"other")).unwrap().unwrap();
+        p.a.node.send(p.now, a, &SndInfo::stream(1), &mut Bytes::from(vec![1; 4_000])).unwrap().unwrap();
+        p.a.node.send(p.now, a, &SndInfo::stream(2), &mut Bytes::from_static(b"other")).unwrap().unwrap();
         let packets = p.a.packets(p.now);
         assert!(packets.len() > 2);
         // The second one is lost.
@@ -565,11 +565,11 @@ fn keys_and_chunks_of_authentication_are_options() {
     let note = |assoc, key: u16, what| Received::Notification(Notification::Authentication { assoc, key: Some(KeyId(key)), what });
     assert_eq!(p.b.all(now), [note(b, 0, AuthIndication::FreeKey)]);
     // The peer hears of the new key with the first packet.
-    p.b.node.send(now, b, &SndInfo::default(), Bytes::from_static(b"x")).unwrap().unwrap();
+    p.b.node.send(now, b, &SndInfo::default(), &mut Bytes::from_static(b"x")).unwrap().unwrap();
     p.settle();
     let told = p.a.all(now);
     assert!(matches!(&told[..], [Received::Notification(_), Received::Message(..)]) && told[0] == note(id, 1, AuthIndication::NewKey));
-    let refused = p.b.node.send(now, b, &SndInfo::default().auth_key(KeyId(0)), Bytes::from_static(b"x")).unwrap();
+    let refused = p.b.node.send(now, b, &SndInfo::default().auth_key(KeyId(0)), &mut Bytes::from_static(b"x")).unwrap();
     assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 

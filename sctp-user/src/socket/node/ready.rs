@@ -36,6 +36,7 @@ impl Socket {
 
 impl Link {
     /// Tells those that wait whether there is something to read from a stream, or room.
+    #[inline]
     pub(super) fn refresh(&mut self, woken: &mut Vec<Waker>) {
         let readable = self.next.is_some() || self.ended.is_some() || self.peer_shutdown || !self.notes.is_empty();
         self.readiness.set(readable || self.room);
