@@ -81,14 +81,14 @@ struct Trains {
 
 impl Trains {
     /// Takes a train in whose bytes nobody will write to.
-    fn add(&mut self, meta: DatagramMeta, stride: usize, bytes: Bytes) {
+    fn add(&mut self, meta: &DatagramMeta, stride: usize, bytes: Bytes) {
         self.close();
-        self.ready.push_back(Received { meta, bytes, stride });
+        self.ready.push_back(Received { meta: *meta, bytes, stride });
     }
 
     /// Takes a copy in.
-    fn copy(&mut self, meta: DatagramMeta, stride: usize, bytes: &[u8]) {
-        if !self.joins(&meta, stride, bytes.len()) {
+    fn copy(&mut self, meta: &DatagramMeta, stride: usize, bytes: &[u8]) {
+        if !self.joins(meta, stride, bytes.len()) {
             self.add(meta, stride, Bytes::new());
             self.open = true;
             if self.block.capacity() < bytes.len() {
@@ -107,6 +107,7 @@ impl Trains {
             })
     }
 
+    #[inline]
     fn close(&mut self) {
         if std::mem::take(&mut self.open)
             && let Some(train) = self.ready.back_mut()
@@ -206,7 +207,8 @@ impl RecvBatch {
     fn take_in(&mut self, filled: usize, join: bool) -> usize {
         let before = self.trains.ready.len();
         for i in 0..filled {
-            let (Some(slot), Some(Label { len, stride, meta })) = (self.slots.get_mut(i), self.labels.get(i)) else { continue };
+            let (Some(slot), Some(label)) = (self.slots.get_mut(i), self.labels.get(i)) else { continue };
+            let Label { len, stride, ref meta } = *label;
             let len = len.min(SLOT);
             if len == 0 {
                 continue; // not even a port: nothing for SCTP
@@ -279,7 +281,7 @@ mod tests {
             // Another mark is another train.
             let ecn = matches!(i, 1 | 2).then_some(Ecn::Ce);
             let meta = DatagramMeta { src: "127.0.0.1:1".parse().unwrap(), dst_ip: None, ifindex: None, ecn };
-            trains.copy(meta, size, &vec![i; size]);
+            trains.copy(&meta, size, &vec![i; size]);
         }
         trains.close();
         let trains = trains.ready;

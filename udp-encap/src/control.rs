@@ -7,14 +7,43 @@ const WORD: usize = size_of::<usize>();
 /// Length, level and kind.
 const HEADER: usize = WORD + 8;
 
-/// Appends a message.
-pub(crate) fn push(all: &mut Vec<u8>, level: i32, kind: i32, data: &[u8]) {
-    let length = HEADER + data.len();
-    all.extend_from_slice(&length.to_ne_bytes());
-    all.extend_from_slice(&level.to_ne_bytes());
-    all.extend_from_slice(&kind.to_ne_bytes());
-    all.extend_from_slice(data);
-    all.resize(all.len().next_multiple_of(WORD), 0);
+/// Room for all that is said of a datagram, in either direction: the octet with the ECN mark, an IPv6 address and the size of the
+/// datagrams in a train take 88 bytes.
+pub(crate) const ROOM: usize = 96;
+
+/// Messages to be sent, at most [`ROOM`] bytes.
+#[derive(Debug)]
+#[repr(C, align(8))]
+pub(crate) struct Messages {
+    room: [u8; ROOM],
+    len: usize,
+}
+
+impl Messages {
+    pub(crate) const fn new() -> Self {
+        Self { room: [0; ROOM], len: 0 }
+    }
+
+    /// Appends a message. What finds no room is left out.
+    #[inline]
+    pub(crate) fn push<const N: usize>(&mut self, level: i32, kind: i32, data: &[u8; N]) {
+        let length = HEADER + N;
+        let end = self.len + length.next_multiple_of(WORD);
+        debug_assert!(end <= ROOM, "no room for {kind} of level {level}");
+        if let Some(space) = self.room.get_mut(self.len..end)
+            && let Some((head, rest)) = space.split_first_chunk_mut::<WORD>()
+            && let Some((its_level, rest)) = rest.split_first_chunk_mut::<4>()
+            && let Some((its_kind, rest)) = rest.split_first_chunk_mut::<4>()
+            && let Some((its_data, _)) = rest.split_first_chunk_mut::<N>()
+        {
+            (*head, *its_level, *its_kind, *its_data) = (length.to_ne_bytes(), level.to_ne_bytes(), kind.to_ne_bytes(), *data);
+            self.len = end;
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.room.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Level, kind and data of each message, up to the first that is cut off.
@@ -40,20 +69,20 @@ mod tests {
 
     #[test]
     fn messages_are_as_long_as_the_system_says_and_are_read_as_they_were_written() {
-        let data = [&[7][..], &[1, 2, 3, 4], &[9; 12], &[8; 20], &[]];
-        let mut all = Vec::new();
-        let mut space = 0;
-        for (kind, data) in (1..).zip(data) {
-            push(&mut all, -kind, kind, data);
-            // SAFETY: it only computes.
-            space += unsafe { libc::CMSG_SPACE(data.len().try_into().unwrap()) as usize };
-            assert_eq!(all.len(), space);
-        }
-        let written: Vec<_> = (1..).zip(data).map(|(kind, data)| (-kind, kind, data)).collect();
-        assert_eq!(messages(&all).collect::<Vec<_>>(), written);
-        let fourth = all.len() - HEADER;
-        assert_eq!(messages(&all[..fourth - 4]).count(), 4, "without what it is filled up with");
-        assert_eq!(messages(&all[..fourth - 5]).count(), 3, "cut off");
+        // SAFETY: it only computes.
+        let space = |data: u32| unsafe { libc::CMSG_SPACE(data) as usize };
+        let mut all = Messages::new();
+        all.push(-1, 1, &[7]);
+        assert_eq!(all.bytes().len(), space(1));
+        all.push(-2, 2, &[8; 20]);
+        assert_eq!(all.bytes().len(), space(1) + space(20));
+        all.push(-3, 3, &[]);
+        assert_eq!(all.bytes().len(), space(1) + space(20) + space(0));
+        let written = [(-1, 1, &[7][..]), (-2, 2, &[8; 20]), (-3, 3, &[])];
+        assert_eq!(messages(all.bytes()).collect::<Vec<_>>(), written);
+        let third = space(1) + space(20);
+        assert_eq!(messages(&all.bytes()[..third - 4]).count(), 2, "without what it is filled up with");
+        assert_eq!(messages(&all.bytes()[..third - 5]).count(), 1, "cut off");
         assert_eq!(messages(&[0; 64]).count(), 0, "shorter than its own header");
     }
 }

@@ -83,6 +83,8 @@ mod many;
 mod marks;
 mod meta;
 pub mod multicast;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod name;
 pub mod raw;
 mod read;
 mod send;

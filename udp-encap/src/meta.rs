@@ -28,6 +28,7 @@ impl Ecn {
         }
     }
 
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) const fn to_quinn(self) -> quinn_udp::EcnCodepoint {
         match self {
             Self::Ect0 => quinn_udp::EcnCodepoint::Ect0,
@@ -93,12 +94,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_survive_the_round_trip_through_bits_and_quinn() {
+    fn marks_survive_the_round_trip_through_bits() {
         assert_eq!(Ecn::from_bits(0), None);
         for bits in 1..4u8 {
             let mark = Ecn::from_bits(bits | 0xfc).unwrap();
             assert_eq!(mark as u8, bits);
-            assert_eq!(Ecn::from_bits(mark.to_quinn() as u8), Some(mark));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Many datagrams by one system call, with what the system tells about each.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 use crate::meta::DatagramMeta;
@@ -8,11 +9,20 @@ use crate::meta::DatagramMeta;
 /// What the system tells about one datagram or train.
 #[derive(Debug)]
 pub(crate) struct Label {
-    /// All bytes that came.
+    /// All bytes that came; 0 also if nothing is known of the sender.
     pub(crate) len: usize,
     /// Size of each datagram but the last of a train; at least `len` for a single one.
     pub(crate) stride: usize,
     pub(crate) meta: DatagramMeta,
+}
+
+impl Label {
+    /// Of what is no datagram.
+    const NONE: Self = Self {
+        len: 0,
+        stride: 0,
+        meta: DatagramMeta { src: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), dst_ip: None, ifindex: None, ecn: None },
+    };
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -26,29 +36,22 @@ mod linux {
     #![allow(unsafe_code, reason = "the argument is beside the call")]
 
     use std::io::IoSliceMut;
-    use std::net::{IpAddr, SocketAddr, SocketAddrV6};
     use std::os::fd::AsRawFd as _;
 
     use nix::libc;
     use quinn_udp::{BATCH_SIZE, UdpSocketState};
 
-    use super::{BorrowedFd, DatagramMeta, Label, io};
-    use crate::control;
+    use super::{BorrowedFd, IpAddr, Label, io};
     use crate::meta::{Ecn, unmapped};
+    use crate::{control, name};
 
-    /// Room for a `sockaddr_in6`, the larger of the two that can come.
-    const NAME: usize = size_of::<libc::sockaddr_in6>();
-    /// Room for ECN mark, destination address and stride: 88 bytes at most.
-    const CONTROL: usize = 96;
-
-    /// What the system writes beside one datagram. It need not be cleared: `len` and `control_len` say what is of the last read.
-    #[derive(Clone, Copy, Debug)]
+    /// What the system writes beside one datagram, and what we read from it.
+    #[derive(Debug)]
     #[repr(C, align(8))]
     struct Room {
-        control: [u8; CONTROL],
-        name: [u8; NAME],
-        len: usize,
-        control_len: usize,
+        control: [u8; control::ROOM],
+        name: [u8; name::ROOM],
+        label: Label,
     }
 
     /// What was told about the datagrams of the last read, in their order.
@@ -59,8 +62,8 @@ mod linux {
 
     impl Labels {
         pub(crate) fn new() -> Self {
-            let room = Room { control: [0; CONTROL], name: [0; NAME], len: 0, control_len: 0 };
-            Self { rooms: vec![room; BATCH_SIZE] }
+            let room = || Room { control: [0; control::ROOM], name: [0; name::ROOM], label: Label::NONE };
+            Self { rooms: std::iter::repeat_with(room).take(BATCH_SIZE).collect() }
         }
 
         /// Reads datagrams, one into each buffer, at most `N` of them: how many came.
@@ -78,12 +81,12 @@ mod linux {
                 *part = IoSliceMut::new(buffer);
                 let header = &mut header.msg_hdr;
                 header.msg_name = room.name.as_mut_ptr().cast();
-                header.msg_namelen = libc::socklen_t::try_from(NAME).unwrap_or(0);
+                header.msg_namelen = libc::socklen_t::try_from(name::ROOM).unwrap_or(0);
                 // An IoSliceMut is an iovec in memory: the standard library promises it.
                 header.msg_iov = std::ptr::from_mut(part).cast();
                 header.msg_iovlen = 1;
                 header.msg_control = room.control.as_mut_ptr().cast();
-                header.msg_controllen = CONTROL as _;
+                header.msg_controllen = control::ROOM as _;
                 count += 1;
             }
             let filled = loop {
@@ -100,24 +103,30 @@ mod linux {
                 }
             };
             for (room, header) in self.rooms.iter_mut().zip(&headers).take(filled) {
-                room.len = header.msg_len as usize;
                 #[allow(clippy::unnecessary_cast, reason = "another type in another libc")]
-                let control_len = header.msg_hdr.msg_controllen as usize;
-                room.control_len = control_len;
+                room.read(header.msg_len as usize, header.msg_hdr.msg_controllen as usize);
             }
             Ok(filled)
         }
 
-        /// Of one of the datagrams of the last read; `None` if it has no source address.
-        #[inline]
-        pub(crate) fn get(&self, i: usize) -> Option<Label> {
-            let room = self.rooms.get(i)?;
-            let meta = DatagramMeta { src: source(&room.name)?, dst_ip: None, ifindex: None, ecn: None };
-            let mut label = Label { len: room.len, stride: room.len, meta };
-            for (level, kind, data) in control::messages(room.control.get(..room.control_len).unwrap_or_default()) {
-                label.take_note(level, kind, data);
+        /// Of one of the datagrams of the last read.
+        pub(crate) fn get(&self, i: usize) -> Option<&Label> {
+            self.rooms.get(i).map(|room| &room.label)
+        }
+    }
+
+    impl Room {
+        /// Reads what was written beside a datagram of `len` bytes. Not part of its caller, so that the label is written where it stays.
+        #[inline(never)]
+        fn read(&mut self, len: usize, control_len: usize) {
+            self.label = Label { len, stride: len, ..Label::NONE };
+            match name::read(&self.name) {
+                Some(src) => self.label.meta.src = unmapped(src),
+                None => self.label.len = 0,
             }
-            Some(label)
+            for (level, kind, data) in control::messages(self.control.get(..control_len).unwrap_or_default()) {
+                self.label.take_note(level, kind, data);
+            }
         }
     }
 
@@ -157,26 +166,6 @@ mod linux {
             self.meta.ifindex = Some(u32::from_ne_bytes(ifindex)).filter(|i| *i != 0);
         }
     }
-
-    /// The address in a `sockaddr_in` or `sockaddr_in6`: family, port, and for IPv6 the flow label before the address.
-    #[inline]
-    fn source(name: &[u8; NAME]) -> Option<SocketAddr> {
-        let [f, g, p, q, rest @ ..] = name;
-        let port = u16::from_be_bytes([*p, *q]);
-        match i32::from(u16::from_ne_bytes([*f, *g])) {
-            libc::AF_INET => Some((*rest.first_chunk::<4>()?, port).into()),
-            libc::AF_INET6 => source_v6(rest, port),
-            _ => None,
-        }
-    }
-
-    #[inline(never)]
-    fn source_v6(rest: &[u8; NAME - 4], port: u16) -> Option<SocketAddr> {
-        let (_, rest) = rest.split_first_chunk::<4>()?;
-        let (address, rest) = rest.split_first_chunk::<16>()?;
-        let scope = u32::from_ne_bytes(*rest.first_chunk()?);
-        Some(unmapped(SocketAddrV6::new((*address).into(), port, 0, scope).into()))
-    }
 }
 
 /// Elsewhere quinn-udp knows how it is done.
@@ -186,18 +175,19 @@ mod portable {
 
     use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
-    use super::{BorrowedFd, DatagramMeta, Label, io};
+    use super::{BorrowedFd, IpAddr, Label, io};
     use crate::meta::{Ecn, unmapped};
 
     /// What was told about the datagrams of the last read, in their order.
     #[derive(Debug)]
     pub(crate) struct Labels {
-        meta: Vec<RecvMeta>,
+        told: Vec<RecvMeta>,
+        labels: Vec<Label>,
     }
 
     impl Labels {
         pub(crate) fn new() -> Self {
-            Self { meta: vec![RecvMeta::default(); BATCH_SIZE] }
+            Self { told: vec![RecvMeta::default(); BATCH_SIZE], labels: Vec::with_capacity(BATCH_SIZE) }
         }
 
         /// Reads datagrams, one into each buffer, at most `N` of them: how many came.
@@ -208,19 +198,25 @@ mod portable {
             buffers: impl Iterator<Item = &'a mut [u8]>,
         ) -> io::Result<usize> {
             let mut parts: Vec<_> = buffers.take(N).map(IoSliceMut::new).collect();
-            state.recv(UdpSockRef::from(&socket), &mut parts, &mut self.meta)
+            let filled = state.recv(UdpSockRef::from(&socket), &mut parts, &mut self.told)?;
+            self.labels.clear();
+            self.labels.extend(self.told.iter().take(filled).map(label));
+            Ok(filled)
         }
 
-        /// Of one of the datagrams of the last read; `None` if it has no source address.
-        pub(crate) fn get(&self, i: usize) -> Option<Label> {
-            let told = self.meta.get(i)?;
-            let meta = DatagramMeta {
-                src: unmapped(told.addr),
-                dst_ip: told.dst_ip.map(|ip| ip.to_canonical()),
-                ifindex: told.interface_index.filter(|i| *i != 0),
-                ecn: told.ecn.and_then(|mark| Ecn::from_bits(mark as u8)),
-            };
-            Some(Label { len: told.len, stride: told.stride, meta })
+        /// Of one of the datagrams of the last read.
+        pub(crate) fn get(&self, i: usize) -> Option<&Label> {
+            self.labels.get(i)
         }
+    }
+
+    fn label(told: &RecvMeta) -> Label {
+        let meta = DatagramMeta {
+            src: unmapped(told.addr),
+            dst_ip: told.dst_ip.map(|ip| ip.to_canonical()),
+            ifindex: told.interface_index.filter(|i| *i != 0),
+            ecn: told.ecn.and_then(|mark| Ecn::from_bits(mark as u8)),
+        };
+        Label { len: told.len, stride: told.stride, meta }
     }
 }

@@ -5,14 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use quinn_udp::UdpSockRef;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::errors::NetError;
-use crate::marks;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 use crate::meta::Ecn;
-use crate::socket::{Family, Transmit, is_pending_icmp, set_up};
+use crate::socket::{Family, Transmit, is_pending_icmp, is_too_big};
 
 /// How often one datagram is sent again because an earlier one's ICMP error failed the call.
 pub(crate) const SEND_ATTEMPTS: usize = 4;
@@ -63,7 +62,11 @@ impl Sender<'_> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.keep(t, bytes, sent, error),
                 Err(error) if !one && refuses_train(&error) => {
                     // Either the device cannot segment, or the segments exceed the MTU: datagrams alone tell which.
-                    self.apart(t, segment, piece).inspect_err(|e| self.forgive(t, e))?;
+                    self.apart(t, segment, piece)?;
+                    if !is_too_big(&error) && self.family.cuts {
+                        tracing::info!(%error, "no more trains for the kernel to cut: the device refuses them");
+                        self.family.cuts = false;
+                    }
                     if let Some((_, rest)) = &mut self.family.unsent {
                         rest.extend_from_slice(bytes.get(sent.saturating_add(piece.len())..).unwrap_or_default());
                         return Ok(());
@@ -140,24 +143,19 @@ impl Sender<'_> {
         if let Some(src) = t.src.filter(|_| suspicious)
             && !is_local(src)
         {
+            #[cfg(not(any(target_os = "linux", target_os = "android")))]
             self.forgive(t, &error);
             return io::ErrorKind::AddrNotAvailable.into();
         }
         error
     }
 
-    /// quinn-udp takes one EINVAL as proof that the kernel knows neither ECN marks nor segmentation offload, and stops using
-    /// them for good. If the datagram itself was at fault, it gets to try again.
+    /// quinn-udp takes one EINVAL as proof that the kernel knows no ECN marks, and stops using them for good. If the datagram itself was
+    /// at fault, it gets to try again.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn forgive(&mut self, t: &Transmit, error: &io::Error) {
-        match set_up(&self.family.socket) {
-            Ok(state) => {
-                self.family.state = state;
-                if !self.family.offload
-                    && let Err(again) = self.family.set_offload(false)
-                {
-                    tracing::warn!(%again, "offload is on again");
-                }
-            }
+        match crate::socket::set_up(&self.family.socket) {
+            Ok(state) => self.family.state = state,
             Err(reset) => {
                 tracing::warn!(%reset, %error, dst = %t.dst, "cannot set up the UDP socket again");
             }
@@ -175,12 +173,14 @@ impl Family {
     /// Sends a datagram, or a train that the kernel cuts.
     fn send(&self, t: &Transmit, segment_size: Option<usize>, contents: &[u8]) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if t.dscp != 0 {
-            return crate::many::send_whole(&self.socket, t, segment_size, contents);
+        return crate::many::send_whole(&self.socket, t, segment_size, contents);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let ecn = t.ecn.map(Ecn::to_quinn);
+            let destination = crate::marks::labelled(t.dst, t.flow_label);
+            let transmit = quinn_udp::Transmit { destination, ecn, contents, segment_size, src_ip: t.src };
+            self.state.try_send(quinn_udp::UdpSockRef::from(&self.socket), &transmit)
         }
-        let destination = marks::labelled(t.dst, t.flow_label);
-        let transmit = quinn_udp::Transmit { destination, ecn: t.ecn.map(Ecn::to_quinn), contents, segment_size, src_ip: t.src };
-        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
     }
 
     /// Sends the first of the datagrams of `segment` bytes that `contents` consists of, as many as one call takes: how many.

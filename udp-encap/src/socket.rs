@@ -70,6 +70,26 @@ impl Transmit {
     pub const fn to(dst: SocketAddr) -> Self {
         Self { src: None, dst, ecn: None, dscp: 0, flow_label: 0, segment_size: None, may_fragment: false }
     }
+
+    /// Whether an address is an IPv4-mapped one, or stands for none, or the destination has a flow label of its own.
+    fn is_disguised(&self) -> bool {
+        let dst = match self.dst {
+            SocketAddr::V4(_) => false,
+            SocketAddr::V6(dst) => dst.ip().to_ipv4_mapped().is_some() || dst.flowinfo() != 0,
+        };
+        let src = match self.src {
+            None => false,
+            Some(IpAddr::V4(src)) => src.is_unspecified(),
+            Some(IpAddr::V6(src)) => src.is_unspecified() || src.to_ipv4_mapped().is_some(),
+        };
+        dst || src
+    }
+
+    #[cold]
+    fn undisguised(&self) -> Self {
+        let src = self.src.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified());
+        Self { src, dst: unmapped(self.dst), ..*self }
+    }
 }
 
 /// What the sockets can do.
@@ -100,7 +120,9 @@ pub(crate) struct Family {
     pub(crate) state: UdpSocketState,
     pub(crate) v4: bool,
     /// Whether the kernel may cut trains and join what arrives.
-    pub(crate) offload: bool,
+    offload: bool,
+    /// No device has refused a train to be cut.
+    pub(crate) cuts: bool,
     /// There may be something to read: an event said so, and no read has come back short since.
     readable: bool,
     /// There may be ICMP errors to read.
@@ -123,7 +145,7 @@ impl Family {
     fn new(socket: Socket, v4: bool) -> io::Result<Self> {
         let state = set_up(&socket)?;
         errors::enable(&socket, v4)?;
-        Ok(Self { socket, state, v4, offload: true, readable: true, erred: true, unsent: None })
+        Ok(Self { socket, state, v4, offload: true, cuts: true, readable: true, erred: true, unsent: None })
     }
 
     fn bind(addr: SocketAddr) -> io::Result<Self> {
@@ -147,7 +169,7 @@ impl Family {
 
     /// Most datagrams of a train that the kernel cuts; 1 without segmentation offload.
     pub(crate) fn segments_cut(&self) -> usize {
-        if self.offload { self.state.max_gso_segments().max(1) } else { 1 }
+        if self.offload && self.cuts { self.state.max_gso_segments().max(1) } else { 1 }
     }
 
     /// Most datagrams of one system call.
@@ -299,9 +321,15 @@ impl UdpEncap {
             ipv4: self.v4.is_some(),
             ipv6: self.v6.is_some(),
             ecn: cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")),
-            max_segments: self.families().map(Family::max_segments).min().unwrap_or(1),
+            max_segments: self.max_segments(),
             df: self.families().all(|f| !f.state.may_fragment()),
         }
+    }
+
+    /// See [`Caps::max_segments`].
+    #[must_use]
+    pub fn max_segments(&self) -> usize {
+        self.families().map(Family::max_segments).min().unwrap_or(1)
     }
 
     /// Whether trains are handed to the kernel whole, and received ones joined by it (UDP_SEGMENT and UDP_GRO; the default where there
@@ -328,18 +356,23 @@ impl UdpEncap {
     /// the MTU. `AddrNotAvailable` if `t.src` is not an address of this host. `Unsupported` if the family has no socket.
     /// Other errors of the system are about this destination only: treat the bytes as lost.
     pub fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        let dst = unmapped(t.dst);
-        let src = t.src.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified());
-        if src.is_some_and(|ip| ip.is_ipv4() != dst.is_ipv4()) || bytes.is_empty() || t.segment_size == Some(0) {
+        let undisguised;
+        let t = if t.is_disguised() {
+            undisguised = t.undisguised();
+            &undisguised
+        } else {
+            t
+        };
+        if t.src.is_some_and(|ip| ip.is_ipv4() != t.dst.is_ipv4()) || bytes.is_empty() || t.segment_size == Some(0) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let family = if dst.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        let family = if t.dst.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         let Some(family) = family else {
             return Err(io::ErrorKind::Unsupported.into());
         };
         let mut sender = Sender { family, errors: &mut self.errors, reads_errors: self.reads_errors };
         sender.flush()?;
-        sender.train(&Transmit { src, dst, ..*t }, bytes)
+        sender.train(t, bytes)
     }
 
     /// Sends what was left of trains that the kernel did not take whole.

@@ -244,7 +244,7 @@ impl<N: Node> Shared<N> {
             let woken = state.take_woken();
             if !woken.is_empty() {
                 drop(state);
-                woken.into_iter().for_each(Waker::wake);
+                wake_all(woken);
                 (state, plain) = (self.lock()?, false);
                 continue;
             }
@@ -350,7 +350,9 @@ impl<N: Node> Shared<N> {
         }
         let woken = state.take_woken();
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        if !woken.is_empty() {
+            wake_all(woken);
+        }
     }
 
     /// Waits at most `max_wait` for something to do, and does it. What is to be sent is left to the caller.
@@ -473,6 +475,12 @@ impl<N: Node> Shared<N> {
     }
 }
 
+/// Wakes tasks; the lock must not be held.
+#[cold]
+fn wake_all(woken: Vec<Waker>) {
+    woken.into_iter().for_each(Waker::wake);
+}
+
 /// Tells all waiters when a caller panics inside the node. Made before the lock is taken, so that it is dropped after
 /// the lock was poisoned.
 struct Alarm<'a, N: Node>(&'a Shared<N>);
@@ -498,7 +506,7 @@ impl<N: Node> Drop for LastWords<'_, N> {
         let woken = state.take_woken();
         drop(state);
         self.0.changed.notify_all();
-        woken.into_iter().for_each(Waker::wake);
+        wake_all(woken);
     }
 }
 
@@ -506,7 +514,9 @@ impl<N: Node> State<N> {
     /// The tasks that are to be woken.
     fn take_woken(&mut self) -> Vec<Waker> {
         let mut woken = self.node.take_woken();
-        woken.append(&mut self.claimers);
+        if !self.claimers.is_empty() {
+            woken.append(&mut self.claimers);
+        }
         woken
     }
 

@@ -1,7 +1,7 @@
 //! The monotonic clock as the core's [`Time`].
 #![allow(clippy::disallowed_methods, reason = "edge: the one place that reads the clock for the core")]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
 
@@ -22,7 +22,7 @@ impl MonoClock {
     /// Starts a clock.
     #[must_use]
     pub fn new() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| nanos(d.as_nanos()));
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos);
         Self { base: Instant::now(), wall_at_zero: wall.saturating_sub(START) }
     }
 
@@ -35,14 +35,14 @@ impl MonoClock {
     /// The core's time of an instant; instants before the clock's creation count as its creation.
     #[must_use]
     pub fn at(&self, instant: Instant) -> Time {
-        let elapsed = nanos(instant.saturating_duration_since(self.base).as_nanos());
+        let elapsed = nanos(instant.saturating_duration_since(self.base));
         Time::from_nanos(elapsed.saturating_add(START))
     }
 
     /// The instant of a core time, or `None` if the operating system cannot express it.
     #[must_use]
     pub fn instant(&self, time: Time) -> Option<Instant> {
-        self.base.checked_add(core::time::Duration::from_nanos(time.as_nanos().saturating_sub(START)))
+        self.base.checked_add(Duration::from_nanos(time.as_nanos().saturating_sub(START)))
     }
 
     /// Nanoseconds since the Unix epoch at `time`, as of when the clock was created.
@@ -58,6 +58,7 @@ impl Default for MonoClock {
     }
 }
 
-fn nanos(wide: u128) -> u64 {
-    u64::try_from(wide).unwrap_or(u64::MAX)
+/// Without the 128 bits that `Duration` goes by: the clock is read several times for each packet.
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }

@@ -224,14 +224,15 @@ impl Transport for UdpTransport {
     }
 
     fn max_segments(&self) -> usize {
-        self.port.caps().max_segments.max(1)
+        self.port.max_segments()
     }
 }
 
+/// No address needs a change: there are no IPv4-mapped ones.
 fn meta_of(meta: &udp_encap::DatagramMeta, local: u16) -> Meta {
     Meta {
-        src: canonical(meta.src.ip()),
-        dst: meta.dst_ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), canonical),
+        src: meta.src.ip(),
+        dst: meta.dst_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         channel: Channel::Udp { local, remote: meta.src.port() },
         ecn: meta.ecn.map(ecn_up),
         ifindex: meta.ifindex,

@@ -178,6 +178,12 @@ impl SharedPort {
         self.udp.caps()
     }
 
+    /// See [`Caps::max_segments`].
+    #[must_use]
+    pub fn max_segments(&self) -> usize {
+        self.udp.max_segments()
+    }
+
     /// See [`UdpEncap::set_offload`]. What is received is joined or not for all who share the port, as the last one wanted it.
     ///
     /// # Errors

@@ -1,0 +1,82 @@
+//! Addresses as the Linux kernel has them in memory: `sockaddr_in` and `sockaddr_in6`.
+
+use std::net::{SocketAddr, SocketAddrV6};
+
+use nix::libc;
+
+/// Room for the longer one.
+pub(crate) const ROOM: usize = size_of::<libc::sockaddr_in6>();
+
+/// Reads one, but for a flow label: family, port, and for IPv6 the flow label before the address. `None` for another family.
+#[inline]
+pub(crate) fn read(name: &[u8; ROOM]) -> Option<SocketAddr> {
+    let [f, g, p, q, rest @ ..] = name;
+    let port = u16::from_be_bytes([*p, *q]);
+    match i32::from(u16::from_ne_bytes([*f, *g])) {
+        libc::AF_INET => Some((*rest.first_chunk::<4>()?, port).into()),
+        libc::AF_INET6 => read_v6(rest, port),
+        _ => None,
+    }
+}
+
+#[inline(never)]
+fn read_v6(rest: &[u8; ROOM - 4], port: u16) -> Option<SocketAddr> {
+    let (_, rest) = rest.split_first_chunk::<4>()?;
+    let (address, rest) = rest.split_first_chunk::<16>()?;
+    let scope = u32::from_ne_bytes(*rest.first_chunk()?);
+    Some(SocketAddrV6::new((*address).into(), port, 0, scope).into())
+}
+
+/// Writes one: with its length.
+#[inline]
+pub(crate) fn write(addr: SocketAddr) -> ([u8; ROOM], libc::socklen_t) {
+    let mut name = [0; ROOM];
+    let [f, g, p, q, rest @ ..] = &mut name;
+    [*p, *q] = addr.port().to_be_bytes();
+    let family = match addr {
+        SocketAddr::V4(v4) => {
+            let [a, b, c, d, ..] = rest;
+            [*a, *b, *c, *d] = v4.ip().octets();
+            libc::AF_INET
+        }
+        SocketAddr::V6(v6) => {
+            write_v6(rest, v6);
+            libc::AF_INET6
+        }
+    };
+    [*f, *g] = u16::try_from(family).unwrap_or(0).to_ne_bytes();
+    let length = if addr.is_ipv4() { size_of::<libc::sockaddr_in>() } else { ROOM };
+    (name, libc::socklen_t::try_from(length).unwrap_or(0))
+}
+
+#[inline(never)]
+fn write_v6(rest: &mut [u8; ROOM - 4], v6: SocketAddrV6) {
+    let (label, rest) = rest.split_at_mut(4);
+    let (address, scope) = rest.split_at_mut(16);
+    label.copy_from_slice(&v6.flowinfo().to_ne_bytes());
+    address.copy_from_slice(&v6.ip().octets());
+    scope.copy_from_slice(&v6.scope_id().to_ne_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_system() {
+        for (family, addr) in [(libc::AF_INET, "192.0.2.1:9899"), (libc::AF_INET6, "[fe80::1%3]:9899")] {
+            let addr: SocketAddr = addr.parse().unwrap();
+            let (name, length) = write(addr);
+            let theirs = socket2::SockAddr::from(addr);
+            assert_eq!((length, i32::from(theirs.family())), (theirs.len(), family));
+            assert_eq!(read(&name), Some(addr));
+        }
+        let SocketAddr::V6(mut labelled) = "[2001:db8::1]:1".parse().unwrap() else { panic!("another family") };
+        labelled.set_flowinfo(0x1234_u32.to_be());
+        let (name, _) = write(labelled.into());
+        assert_eq!(name[4..8], [0, 0, 0x12, 0x34]);
+        labelled.set_flowinfo(0);
+        assert_eq!(read(&name), Some(labelled.into()), "a label is none of the address");
+        assert_eq!(read(&[0; ROOM]), None);
+    }
+}
