@@ -39,6 +39,7 @@ impl Assoc<'_> {
     }
 
     /// Whether a message of `len` bytes fits the send buffer, so that [`Self::send`] does not answer [`SendError::WouldBlock`].
+    #[cfg(feature = "socket")]
     pub(crate) fn has_room(&self, len: usize) -> bool {
         self.core().is_some_and(|c| c.tx.has_room(len))
     }
@@ -72,6 +73,7 @@ impl Assoc<'_> {
     }
 
     /// Whether a SACK, if one is owed, may wait a moment for data to ride with.
+    #[cfg(feature = "socket")]
     pub(crate) fn sack_may_ride(&self) -> bool {
         self.core().and_then(|c| c.rx.as_ref()).is_none_or(Rx::sack_may_ride)
     }

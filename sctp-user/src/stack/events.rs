@@ -12,7 +12,7 @@ pub(super) const MAX_NOTICES: u8 = 16;
 const MAX_PATH_NOTICES: u8 = MAX_NOTICES + 64;
 
 impl Stack {
-    /// The next notification. After [`Event::Lost`] the association is kept until [`Assoc::recv`] has answered `None` once, or
+    /// The next notification. After [`Event::Lost`] the association is kept until [`crate::Assoc::recv`] has answered `None` once, or
     /// [`Stack::forget`] was called.
     #[inline]
     pub fn poll_event(&mut self) -> Option<(EndpointId, AssocId, Event)> {
@@ -24,6 +24,7 @@ impl Stack {
     }
 
     /// Whether [`Self::poll_event`] has something to tell.
+    #[cfg(feature = "socket")]
     pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
