@@ -4,10 +4,12 @@ use std::net::{SocketAddr, SocketAddrV6};
 
 use nix::libc;
 
+use crate::meta::unmapped;
+
 /// Room for the longer one.
 pub(crate) const ROOM: usize = size_of::<libc::sockaddr_in6>();
 
-/// Reads one, but for a flow label: family, port, and for IPv6 the flow label before the address. `None` for another family.
+/// Reads one as [`unmapped`]: family, port, and for IPv6 the flow label before the address. `None` for another family.
 #[inline]
 pub(crate) fn read(name: &[u8; ROOM]) -> Option<SocketAddr> {
     let [f, g, p, q, rest @ ..] = name;
@@ -24,7 +26,7 @@ fn read_v6(rest: &[u8; ROOM - 4], port: u16) -> Option<SocketAddr> {
     let (_, rest) = rest.split_first_chunk::<4>()?;
     let (address, rest) = rest.split_first_chunk::<16>()?;
     let scope = u32::from_ne_bytes(*rest.first_chunk()?);
-    Some(SocketAddrV6::new((*address).into(), port, 0, scope).into())
+    Some(unmapped(SocketAddrV6::new((*address).into(), port, 0, scope).into()))
 }
 
 /// Writes one: with its length.
@@ -77,6 +79,8 @@ mod tests {
         assert_eq!(name[4..8], [0, 0, 0x12, 0x34]);
         labelled.set_flowinfo(0);
         assert_eq!(read(&name), Some(labelled.into()), "a label is none of the address");
+        let (mapped, _) = write("[::ffff:192.0.2.1]:5".parse().unwrap());
+        assert_eq!(read(&mapped), Some("192.0.2.1:5".parse().unwrap()));
         assert_eq!(read(&[0; ROOM]), None);
     }
 }

@@ -42,7 +42,7 @@ mod linux {
     use quinn_udp::{BATCH_SIZE, UdpSocketState};
 
     use super::{BorrowedFd, IpAddr, Label, io};
-    use crate::meta::{Ecn, unmapped};
+    use crate::meta::Ecn;
     use crate::{control, name};
 
     /// What the system writes beside one datagram, and what we read from it.
@@ -66,7 +66,9 @@ mod linux {
             Self { rooms: std::iter::repeat_with(room).take(BATCH_SIZE).collect() }
         }
 
-        /// Reads datagrams, one into each buffer, at most `N` of them: how many came.
+        /// Reads datagrams, one into each buffer, at most `N` of them: how many came. Not part of its caller, which would have room for
+        /// the largest `N` on its stack.
+        #[inline(never)]
         pub(crate) fn read<'a, const N: usize>(
             &mut self,
             socket: BorrowedFd<'_>,
@@ -121,7 +123,7 @@ mod linux {
         fn read(&mut self, len: usize, control_len: usize) {
             self.label = Label { len, stride: len, ..Label::NONE };
             match name::read(&self.name) {
-                Some(src) => self.label.meta.src = unmapped(src),
+                Some(src) => self.label.meta.src = src,
                 None => self.label.len = 0,
             }
             for (level, kind, data) in control::messages(self.control.get(..control_len).unwrap_or_default()) {

@@ -180,12 +180,12 @@ impl Lower {
     pub(super) fn flush<N: Node>(&mut self, node: &mut N, now: Time) -> bool {
         let clock = self.clock;
         let capture = &mut self.capture;
-        let mut full = false;
+        let (mut full, mut segments) = (false, 1);
         for transport in each(&mut self.udp, &mut self.others) {
             transport.flush(&mut |t, bytes| Capture::tap(capture, |c| c.sent(clock.wall_nanos(now), t, bytes)));
             full |= transport.is_full();
+            segments = segments.max(transport.max_segments());
         }
-        let segments = self.transports().map(Transport::max_segments).max().unwrap_or(1);
         let mut buf = core::mem::take(&mut self.buf);
         while !full {
             buf.clear();

@@ -1,10 +1,10 @@
 //! What all sockets have in common: blocking or not, time-outs, and the readiness descriptor.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use super::errno;
 use super::handle::Handle;
@@ -13,12 +13,31 @@ use super::readiness::ReadyFd;
 use crate::event::AssocId;
 use crate::time::Time;
 
-/// Whether calls block, and how long. A value that a panicking thread left behind is as good as any: poisoning is ignored.
+/// Whether calls block, and how long.
 #[derive(Default, Debug)]
 pub(super) struct Mode {
     nonblocking: AtomicBool,
-    read: Mutex<Option<Duration>>,
-    write: Mutex<Option<Duration>>,
+    read: Patience,
+    write: Patience,
+}
+
+/// How long a call waits, in nanoseconds; 0 is for ever.
+#[derive(Default, Debug)]
+struct Patience(AtomicU64);
+
+impl Patience {
+    /// Sets it; a time that is too long to be told from eternity ends after 584 years.
+    fn set(&self, timeout: Option<Duration>) {
+        let nanos = timeout.map_or(0, |t| u64::try_from(t.as_nanos()).unwrap_or(u64::MAX));
+        self.0.store(nanos, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<Duration> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
 }
 
 /// The direction of a blocking call.
@@ -41,11 +60,11 @@ impl Mode {
         if timeout == Some(Duration::ZERO) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a time-out of zero: use set_nonblocking"));
         }
-        *self.slot(direction).lock().unwrap_or_else(std::sync::PoisonError::into_inner) = timeout;
+        self.slot(direction).set(timeout);
         Ok(())
     }
 
-    fn slot(&self, direction: Direction) -> &Mutex<Option<Duration>> {
+    fn slot(&self, direction: Direction) -> &Patience {
         match direction {
             Direction::Read => &self.read,
             Direction::Write => &self.write,
@@ -56,7 +75,7 @@ impl Mode {
         if self.is_nonblocking() {
             return Some(Duration::ZERO);
         }
-        *self.slot(direction).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.slot(direction).get()
     }
 
     /// Runs a call that may have to wait: until `f` answers, or EAGAIN at once (non-blocking) or after the time-out.

@@ -65,25 +65,31 @@ impl Listeners {
 
     /// Hands up what has arrived; whether there may be more.
     pub(crate) fn receive(&mut self, mut sink: impl FnMut(&Meta, Train)) -> bool {
-        for listener in self.all.iter_mut().filter(|l| l.ready) {
-            listener.ready = false;
-            for left in (0..BUDGET).rev() {
-                match listener.socket.recv() {
-                    Ok((bytes, from)) => {
-                        let channel = Channel::Datagram { local: listener.group.port(), remote: from.port() };
-                        let (src, dst) = (canonical(from.ip()), listener.group.ip());
-                        sink(&Meta { src, dst, channel, ecn: None, ifindex: None }, Train::single(bytes));
-                        listener.ready = left == 0;
-                    }
-                    Err(err) if err.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(err) => {
-                        tracing::debug!(group = %listener.group, %err, "announce not received");
-                        break;
-                    }
+        self.all.iter_mut().filter(|l| l.ready).for_each(|listener| listener.receive(&mut sink));
+        self.all.iter().any(|l| l.ready)
+    }
+}
+
+impl Listener {
+    /// Not part of its caller, by which all packets come: the room for an announce would be in the way of all that it calls.
+    #[inline(never)]
+    fn receive(&mut self, sink: &mut impl FnMut(&Meta, Train)) {
+        self.ready = false;
+        for left in (0..BUDGET).rev() {
+            match self.socket.recv() {
+                Ok((bytes, from)) => {
+                    let channel = Channel::Datagram { local: self.group.port(), remote: from.port() };
+                    let (src, dst) = (canonical(from.ip()), self.group.ip());
+                    sink(&Meta { src, dst, channel, ecn: None, ifindex: None }, Train::single(bytes));
+                    self.ready = left == 0;
+                }
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => break,
+                Err(err) => {
+                    tracing::debug!(group = %self.group, %err, "announce not received");
+                    break;
                 }
             }
         }
-        self.all.iter().any(|l| l.ready)
     }
 }
 
