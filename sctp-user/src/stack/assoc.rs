@@ -29,19 +29,27 @@ impl Assoc<'_> {
     ///
     /// # Errors
     /// The association is closing, the stream does not exist, the message is empty or too long, or the send buffer is full.
-    pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+    pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, mut payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+        self.send_from(now, sid, ppid, &mut payload, opts)
+    }
+
+    /// As [`Self::send`], but if there is no room the message stays in `payload`.
+    pub(crate) fn send_from(
+        &mut self,
+        now: Time,
+        sid: StreamId,
+        ppid: Ppid,
+        payload: &mut Bytes,
+        opts: SendOptions,
+    ) -> Result<(), SendError> {
         let Some(core) = self.stack.assocs.get_mut(self.id).map(|a| &mut a.core) else { return Err(SendError::Closed) };
+        // To share it may cost an allocation.
+        let payload = if core.tx.has_room(payload.len()) { core::mem::take(payload) } else { payload.clone() };
         let sent = core.send(now, sid, ppid, payload, opts);
         if !is_about_to_send(core) {
             self.stack.touch(self.id);
         }
         sent
-    }
-
-    /// Whether a message of `len` bytes fits the send buffer, so that [`Self::send`] does not answer [`SendError::WouldBlock`].
-    #[cfg(feature = "socket")]
-    pub(crate) fn has_room(&self, len: usize) -> bool {
-        self.core().is_some_and(|c| c.tx.has_room(len))
     }
 
     /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.

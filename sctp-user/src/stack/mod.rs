@@ -477,6 +477,7 @@ impl Node for Stack {
 }
 
 /// An association has had its turn to transmit, or its timers were served: its alarm is for what comes next.
+#[inline]
 fn set_alarm(alarms: &mut Alarms, id: AssocId, a: &mut Association) {
     let (deadline, lazy) = (a.next_deadline(), a.core.state == State::Established);
     alarms.follow(id, &mut a.core.alarm, deadline, lazy);

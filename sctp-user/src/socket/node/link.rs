@@ -186,9 +186,8 @@ impl SocketNode {
         {
             return Some(Err(errno::invalid("the peer has no such address")));
         }
-        // To share it may cost an allocation.
-        let payload = if assoc.has_room(payload.len()) { core::mem::take(payload) } else { payload.clone() };
-        let result = assoc.send(now, info.sid, info.ppid, payload, info.options(link.settings.explicit_eor, link.settings.reliability));
+        let result =
+            assoc.send_from(now, info.sid, info.ppid, payload, info.options(link.settings.explicit_eor, link.settings.reliability));
         link.wants_room = result == Err(SendError::WouldBlock);
         let out = if link.wants_room { None } else { Some(result.map_err(errno::send_error)) };
         if core::mem::take(&mut link.room) && link.owner == Owner::Stream {

@@ -146,20 +146,20 @@ impl Link {
         Some((RcvInfo::new(id, &message, cum_tsn, self.settings.context), message.payload))
     }
 
-    /// The next message or notification of a stream, or its end.
-    fn take_next(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
+    /// The next message or notification of a stream that is readable, or its end.
+    fn take_next(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> io::Result<Option<Received>> {
         if let Some(note) = self.notes.pop_front_if(|n| !n.is_late()) {
-            return Some(Ok(Some(Received::Notification(note))));
+            return Ok(Some(Received::Notification(note)));
         }
         if let Some((info, payload)) = self.take_message(stack, id, limit) {
-            return Some(Ok(Some(Received::Message(info, payload))));
+            return Ok(Some(Received::Message(info, payload)));
         }
         self.room = false;
         match (self.notes.pop_front(), &self.ended) {
-            (Some(note), _) => Some(Ok(Some(Received::Notification(note)))),
-            (None, Some(reason)) => Some(errno::close_error(reason, self.up).map_or(Ok(None), Err)),
-            (None, None) if self.peer_shutdown => Some(Ok(None)),
-            (None, None) => None,
+            (Some(note), _) => Ok(Some(Received::Notification(note))),
+            (None, Some(reason)) => errno::close_error(reason, self.up).map_or(Ok(None), Err),
+            // The peer has shut down.
+            (None, None) => Ok(None),
         }
     }
 }
@@ -259,7 +259,14 @@ impl SocketNode {
     /// The next message or notification of a stream; messages are cut to `limit` bytes.
     pub(in crate::socket) fn recv_stream_any(&mut self, now: Time, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
         let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
-        let out = link.take_next(&mut self.stack, id, limit);
+        if !link.is_readable() {
+            // So it is at most calls that have to wait.
+            if core::mem::take(&mut link.room) {
+                link.refresh(&mut self.woken);
+            }
+            return None;
+        }
+        let out = Some(link.take_next(&mut self.stack, id, limit));
         link.refresh(&mut self.woken);
         self.pump(now);
         out

@@ -35,10 +35,15 @@ impl Socket {
 }
 
 impl Link {
+    /// Whether there is something to read from a stream, the end included.
+    pub(super) fn is_readable(&self) -> bool {
+        self.next.is_some() || self.ended.is_some() || self.peer_shutdown || !self.notes.is_empty()
+    }
+
     /// Tells those that wait whether there is something to read from a stream, or room.
     #[inline]
     pub(super) fn refresh(&mut self, woken: &mut Vec<Waker>) {
-        let readable = self.next.is_some() || self.ended.is_some() || self.peer_shutdown || !self.notes.is_empty();
+        let readable = self.is_readable();
         self.readiness.set(readable || self.room);
         if readable {
             self.readers.wake_into(woken);
