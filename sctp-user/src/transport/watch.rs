@@ -59,7 +59,9 @@ impl AddressWatcher {
         AddrChange::Set(self.known.iter().copied().filter(|ip| !addrs::is_link_local(ip)).collect())
     }
 
-    /// The socket has something: the list is to be read soon.
+    /// The socket has something: the list is to be read soon. Rare, and not part of its caller, whose stack all packets go by.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn note_ready(&mut self, now: Time) {
         let Some(socket) = &self.socket else { return };
         let mut buf = [0; 8192];
