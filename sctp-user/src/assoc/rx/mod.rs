@@ -401,6 +401,7 @@ impl Rx {
     }
 
     /// Whether a SACK, if one is owed, may wait a moment for data to ride with: it tells of neither a gap nor a duplicate.
+    #[cfg(any(test, feature = "socket"))]
     pub(crate) fn sack_may_ride(&self) -> bool {
         self.sack_len() == Sack::FIXED_LEN
     }
