@@ -40,7 +40,7 @@ use crate::event::Message;
 use crate::num::{Ssn, StreamId, Tsn};
 use crate::time::Time;
 use crate::wire::PacketWriter;
-use crate::wire::chunk::{ForwardTsn, IForwardTsn, Sack};
+use crate::wire::chunk::{ForwardTsn, IForwardTsn};
 
 /// Shorter payloads are copied, so that a few bytes do not keep a whole receive buffer alive.
 const COPY_BELOW: usize = 256;
@@ -403,7 +403,7 @@ impl Rx {
     /// Whether a SACK, if one is owed, may wait a moment for data to ride with: it tells of neither a gap nor a duplicate.
     #[cfg(any(test, feature = "socket"))]
     pub(crate) fn sack_may_ride(&self) -> bool {
-        self.sack_len() == Sack::FIXED_LEN
+        self.sack_len() == crate::wire::chunk::Sack::FIXED_LEN
     }
 
     /// Messages put together from fragments.
