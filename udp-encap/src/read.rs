@@ -1,7 +1,6 @@
 //! Many datagrams by one system call, with what the system tells about each.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 use crate::meta::DatagramMeta;
@@ -16,15 +15,6 @@ pub(crate) struct Label {
     pub(crate) meta: DatagramMeta,
 }
 
-impl Label {
-    /// Of what is no datagram.
-    const NONE: Self = Self {
-        len: 0,
-        stride: 0,
-        meta: DatagramMeta { src: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), dst_ip: None, ifindex: None, ecn: None },
-    };
-}
-
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use linux::Labels;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -36,12 +26,13 @@ mod linux {
     #![allow(unsafe_code, reason = "the argument is beside the call")]
 
     use std::io::IoSliceMut;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
     use std::os::fd::AsRawFd as _;
 
     use nix::libc;
     use quinn_udp::{BATCH_SIZE, UdpSocketState};
 
-    use super::{BorrowedFd, IpAddr, Label, io};
+    use super::{BorrowedFd, DatagramMeta, Label, io};
     use crate::meta::Ecn;
     use crate::{control, name};
 
@@ -133,6 +124,13 @@ mod linux {
     }
 
     impl Label {
+        /// Of what is no datagram.
+        const NONE: Self = Self {
+            len: 0,
+            stride: 0,
+            meta: DatagramMeta { src: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), dst_ip: None, ifindex: None, ecn: None },
+        };
+
         /// Adds what a control message says. The system writes each in one form only.
         #[inline]
         fn take_note(&mut self, level: i32, kind: i32, data: &[u8]) {
@@ -177,7 +175,7 @@ mod portable {
 
     use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
-    use super::{BorrowedFd, IpAddr, Label, io};
+    use super::{BorrowedFd, DatagramMeta, Label, io};
     use crate::meta::{Ecn, unmapped};
 
     /// What was told about the datagrams of the last read, in their order.
