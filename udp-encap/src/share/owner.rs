@@ -267,6 +267,7 @@ impl SharedPort {
             self.close(conn);
             return;
         };
+        let moved = self.end_earlier_lives(id, attach, now);
         let changes = self.table.reclaim(id, &attach.ports, now);
         let Some(reader) = self.reader() else { return };
         if reader.alone() {
@@ -285,7 +286,7 @@ impl SharedPort {
         for port in changes.freed {
             self.broadcast(&Message::Freed { port });
         }
-        for port in changes.taken {
+        for port in moved.into_iter().chain(changes.taken) {
             self.broadcast(&Message::Taken { id, port });
         }
         let message = Message::Welcome { reign: self.reign, id, table: self.table.snapshot(now), refused: changes.refused };
@@ -315,6 +316,25 @@ impl SharedPort {
                 self.broken(conn, now);
             }
         }
+    }
+
+    /// Whoever else is listed at the slot of an attaching process is gone, for only one can have it: another process, which died, or this
+    /// one by the number that it had with an earlier reader. So the ports that it lists are its own, and are answered; what is left of
+    /// the others died.
+    fn end_earlier_lives(&mut self, id: MemberId, attach: &Attach, now: Instant) -> Vec<u16> {
+        let others = self.table.members().filter(|(other, slot)| *slot == attach.slot && *other != id);
+        let others: Vec<MemberId> = others.map(|(other, _)| other).collect();
+        let mut moved = Vec::new();
+        for other in others {
+            let own: Vec<u16> = self.table.ports_of(other).filter(|port| attach.ports.contains(port)).collect();
+            own.iter().for_each(|port| self.table.insert(id, *port));
+            moved.extend(own);
+            if let Some(link) = self.reader().and_then(|reader| reader.links.remove(&other)) {
+                self.close(link);
+            }
+            self.member_gone(other, Fate::Died, now);
+        }
+        moved
     }
 
     /// The number that an attaching process gets: the one it had, unless somebody else goes by it.

@@ -187,11 +187,13 @@ impl PortTable {
     }
 
     /// The ports whose processes died between this table and `newer`, of another reader. That reader need not have heard of all
-    /// processes, so a number that it does not list is no proof: its slot has to be another's, or `empty`.
+    /// processes, so a number that it does not list is no proof: its slot has to be that of a later one, or `empty`. An earlier one that
+    /// is still listed there is dead itself, for the process took its slot.
     #[must_use]
     pub fn bereaved(&self, newer: &Self, empty: impl Fn(u16) -> bool) -> Vec<u16> {
         let dead = |id: MemberId| {
-            self.slot(id).is_some_and(|slot| newer.slot(id).is_none() && (newer.members().any(|(_, s)| s == slot) || empty(slot)))
+            self.slot(id)
+                .is_some_and(|slot| newer.slot(id).is_none() && (newer.members().any(|(other, s)| s == slot && other > id) || empty(slot)))
         };
         let lost = self.ports.iter().filter(|(port, _)| newer.holder(**port).is_none());
         lost.filter(|(_, id)| dead(**id)).map(|(port, _)| *port).collect()

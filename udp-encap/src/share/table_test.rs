@@ -96,6 +96,21 @@ enum Op {
     Wait(u16),
 }
 
+#[test]
+fn only_what_took_a_slot_later_shows_that_a_process_died() {
+    let list = |members: &[(u32, u16)]| {
+        let mut table = PortTable::default();
+        members.iter().for_each(|(id, slot)| assert!(table.admit(*id, *slot)));
+        table
+    };
+    let mut known = list(&[(5, 2)]);
+    known.insert(5, 80);
+    assert_eq!(known.bereaved(&list(&[(6, 2)]), |_| false), [80], "another one has its slot");
+    assert_eq!(known.bereaved(&list(&[(6, 3)]), |_| true), [80], "nobody has its slot");
+    assert_eq!(known.bereaved(&list(&[(6, 3)]), |_| false), [], "the reader has not heard of it yet");
+    assert_eq!(known.bereaved(&list(&[(4, 2)]), |_| false), [], "it took the slot of one whose death the reader has not heard of");
+}
+
 fn op() -> impl Strategy<Value = Op> {
     // Few members and ports, so that they meet.
     let port = prop_oneof![Just(0u16), 1..4u16, 65_530..=65_535u16];
