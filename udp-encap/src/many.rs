@@ -44,7 +44,7 @@ pub(crate) fn send_whole(socket: &Socket, t: &Transmit, segment: Option<usize>, 
 }
 
 /// A system call, repeated if a signal came between.
-fn patiently(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+pub(crate) fn patiently(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
         match usize::try_from(call()) {
             Ok(result) => return Ok(result),

@@ -33,6 +33,7 @@ mod linux {
     use quinn_udp::{BATCH_SIZE, UdpSocketState};
 
     use super::{BorrowedFd, DatagramMeta, Label, io};
+    use crate::many::patiently;
     use crate::meta::Ecn;
     use crate::{control, name};
 
@@ -82,19 +83,11 @@ mod linux {
                 header.msg_controllen = control::ROOM as _;
                 count += 1;
             }
-            let filled = loop {
-                // SAFETY: of `headers` there are `count`, at most N, that were prepared. What they point to lives until the end of this
-                // function, is borrowed by it alone, and is as long as they say: the buffer by way of its IoSliceMut, name and control
-                // messages in their room, which is aligned as the latter want.
-                let filled = unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, 0, std::ptr::null_mut()) };
-                match usize::try_from(filled) {
-                    Ok(filled) => break filled,
-                    Err(_) => match io::Error::last_os_error() {
-                        error if error.kind() == io::ErrorKind::Interrupted => {}
-                        error => return Err(error),
-                    },
-                }
-            };
+            // SAFETY: of `headers` there are `count`, at most N, that were prepared. What they point to lives until the end of this
+            // function, is borrowed by it alone, and is as long as they say: the buffer by way of its IoSliceMut, name and control
+            // messages in their room, which is aligned as the latter want.
+            let filled =
+                patiently(|| unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, 0, std::ptr::null_mut()) } as isize)?;
             for (room, header) in self.rooms.iter_mut().zip(&headers).take(filled) {
                 #[allow(clippy::unnecessary_cast, reason = "another type in another libc")]
                 room.read(header.msg_len as usize, header.msg_hdr.msg_controllen as usize);
