@@ -5,15 +5,15 @@
 //! that keeps 100 bytes must not keep 64 KiB alive. Datagrams that lie there as in a train are handed out as one, so that it
 //! makes no difference to anybody above whether the kernel joins them.
 
-use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 use bytes::{Bytes, BytesMut};
 use quinn_udp::{BATCH_SIZE, UdpSocketState};
 
-use crate::meta::{DatagramMeta, Received};
-use crate::read::{Label, Labels};
+use crate::meta::Received;
+use crate::read::Labels;
 
 /// Room for a UDP payload or GRO train of any size.
 const SLOT: usize = 65_536;
@@ -45,12 +45,11 @@ impl Slot {
         !self.free.is_empty() || self.lent.is_unique()
     }
 
-    /// The buffer for the next read: the same one if nobody holds its bytes any more, else a new one.
-    fn reclaim(&mut self) -> &mut BytesMut {
+    /// Makes room for the next read: the same buffer if nobody holds its bytes any more, else a new one.
+    fn reclaim(&mut self) {
         if self.free.is_empty() {
             self.free = std::mem::take(&mut self.lent).try_into_mut().unwrap_or_else(|_| BytesMut::zeroed(SLOT));
         }
-        &mut self.free
     }
 
     /// The first `len` bytes, as they lie.
@@ -60,72 +59,22 @@ impl Slot {
     }
 }
 
-/// What one read brought.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Filled {
-    /// Trains that can be taken; none if only empty datagrams came.
-    pub(crate) trains: usize,
-    /// The read was as large as could be: there may be more. If not, the socket was empty for a moment.
-    pub(crate) more: bool,
-}
-
-/// The trains that wait to be taken, and the block that small ones are copied into.
-#[derive(Debug, Default)]
-struct Trains {
-    block: BytesMut,
-    /// The last train has no bytes yet: `block` begins with them, and the next datagram may join. Closed before a read ends.
-    open: bool,
-    /// At most what the reads of one call gave; emptied by [`RecvBatch::pop`].
-    ready: VecDeque<Received>,
-}
-
-impl Trains {
-    /// Takes a train in whose bytes nobody will write to.
-    fn add(&mut self, meta: &DatagramMeta, stride: usize, bytes: Bytes) {
-        self.close();
-        self.ready.push_back(Received { meta: *meta, bytes, stride });
-    }
-
-    /// Takes a copy in.
-    fn copy(&mut self, meta: &DatagramMeta, stride: usize, bytes: &[u8]) {
-        if !self.joins(meta, stride, bytes.len()) {
-            self.add(meta, stride, Bytes::new());
-            self.open = true;
-            if self.block.capacity() < bytes.len() {
-                self.block.reserve(BLOCK);
-            }
-        }
-        self.block.extend_from_slice(bytes);
-    }
-
-    /// Whether a train of `len` bytes, which is a single datagram if it joins, may follow those in the block.
-    fn joins(&self, meta: &DatagramMeta, stride: usize, len: usize) -> bool {
-        self.open
-            && self.ready.back().is_some_and(|train| {
-                let fits = stride == len && len <= train.stride && self.block.len().is_multiple_of(train.stride);
-                fits && train.meta == *meta && self.block.len().saturating_add(len) <= MAX_TRAIN.min(self.block.capacity())
-            })
-    }
-
-    #[inline]
-    fn close(&mut self) {
-        if std::mem::take(&mut self.open)
-            && let Some(train) = self.ready.back_mut()
-        {
-            train.bytes = self.block.split().freeze();
-        }
-    }
-}
-
-/// Receive buffers and the trains that wait to be taken from them. One per event loop; it may serve several sockets.
+/// Receive buffers and what the last read brought. One per event loop; it may serve several sockets.
 #[derive(Debug)]
 pub struct RecvBatch {
     /// As many as one system call can fill.
     slots: Vec<Slot>,
     /// How many of them the next read offers.
     wanted: usize,
+    /// There are slots whose buffers are lent.
+    lent: bool,
     labels: Labels,
-    trains: Trains,
+    /// The slots that the last read filled and that wait for [`RecvBatch::pop`].
+    waiting: Range<usize>,
+    /// Equal datagrams of one sender become a train.
+    join: bool,
+    /// What small trains are copied into; empty between two of them.
+    block: BytesMut,
 }
 
 impl Default for RecvBatch {
@@ -141,44 +90,86 @@ impl RecvBatch {
         Self {
             slots: (0..BATCH_SIZE).map(|_| Slot::new()).collect(),
             wanted: FEW.min(BATCH_SIZE),
+            lent: false,
             labels: Labels::new(),
-            trains: Trains { ready: VecDeque::with_capacity(BATCH_SIZE), ..Trains::default() },
+            waiting: 0..0,
+            join: false,
+            block: BytesMut::new(),
         }
     }
 
     /// Takes the oldest train.
-    pub fn pop(&mut self) -> Option<Received> {
-        self.trains.ready.pop_front()
-    }
-
-    /// The oldest train.
-    pub(crate) fn front(&self) -> Option<&Received> {
-        self.trains.ready.front()
-    }
-
-    /// Takes the first `len` bytes of the oldest train, whole datagrams, or all that it has.
     #[inline]
-    pub(crate) fn take(&mut self, len: usize) -> Option<Received> {
-        let train = self.trains.ready.front_mut()?;
-        train.stride = train.stride.min(train.bytes.len());
-        if len < train.bytes.len() {
-            return Some(Received { bytes: train.bytes.split_to(len), ..*train });
+    pub fn pop(&mut self) -> Option<Received> {
+        while let Some(at) = self.waiting.next() {
+            let (Some(slot), Some(label)) = (self.slots.get_mut(at), self.labels.get(at)) else { continue };
+            let len = label.len.min(SLOT);
+            if len == 0 {
+                continue; // not even a port: nothing for SCTP
+            }
+            let stride = if label.stride == 0 { len } else { label.stride.min(len) };
+            let meta = label.meta;
+            let bytes = if len > COPY_LIMIT {
+                self.lent = true;
+                slot.lend(len)
+            } else {
+                self.copy(at, len, stride)
+            };
+            return Some(Received { meta, stride, bytes });
         }
-        self.pop()
+        None
+    }
+
+    /// The first `len` bytes of a slot, copied, and behind them datagrams that follow as if they were of the same train, which they are
+    /// from now on.
+    #[inline(never)]
+    fn copy(&mut self, at: usize, len: usize, stride: usize) -> Bytes {
+        if self.block.capacity() < len {
+            self.block.reserve(BLOCK);
+        }
+        if let Some(slot) = self.slots.get(at) {
+            self.block.extend_from_slice(slot.free.get(..len).unwrap_or_default());
+        }
+        while self.join && !self.waiting.is_empty() && self.joins(at, stride) {
+            self.waiting.next();
+        }
+        self.block.split().freeze()
+    }
+
+    /// Copies the next datagram if it may follow those in the block, of which the first one was in slot `at`; whether it did.
+    #[cold]
+    fn joins(&mut self, at: usize, stride: usize) -> bool {
+        let next = self.waiting.start;
+        let (Some(first), Some(next), Some(slot)) = (self.labels.get(at), self.labels.get(next), self.slots.get(next)) else {
+            return false;
+        };
+        let single = next.stride == 0 || next.stride >= next.len;
+        let fits = next.len <= stride && self.block.len().is_multiple_of(stride);
+        let has_room = self.block.len().saturating_add(next.len) <= MAX_TRAIN.min(self.block.capacity());
+        let joins = single && fits && has_room && next.meta == first.meta;
+        if joins {
+            self.block.extend_from_slice(slot.free.get(..next.len).unwrap_or_default());
+        }
+        joins
     }
 
     /// Whether all trains were taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.trains.ready.is_empty()
+        self.waiting.is_empty()
     }
 
-    /// Reads one batch from a socket. `join`: equal datagrams of one sender become a train; those of raw sockets cannot, for on IPv4 each
-    /// begins with a header that is taken off.
-    pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>, state: &UdpSocketState, join: bool) -> io::Result<Filled> {
-        self.bring_free_ones_forward();
+    /// Reads one batch from a socket; whether it was as large as could be, so that there may be more. If not, the socket was empty for a
+    /// moment. What was not taken before is lost. `join`: equal datagrams of one sender become a train; those of raw sockets cannot, for
+    /// on IPv4 each begins with a header that is taken off.
+    pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>, state: &UdpSocketState, join: bool) -> io::Result<bool> {
+        debug_assert!(self.is_empty(), "trains were not taken");
+        self.waiting = 0..0;
         let wanted = self.wanted;
-        let offered = self.slots.iter_mut().take(wanted).map(|slot| &mut slot.reclaim()[..]);
+        if self.lent {
+            self.reclaim();
+        }
+        let offered = self.slots.iter_mut().take(wanted).map(|slot| &mut slot.free[..]);
         let result = if wanted <= FEW {
             self.labels.read::<FEW>(socket, state, offered)
         } else {
@@ -189,70 +180,44 @@ impl RecvBatch {
         let whole = cfg!(any(target_os = "linux", target_os = "android"));
         let more = filled >= if whole { wanted } else { 1 };
         self.wanted = if more { BATCH_SIZE } else { filled.saturating_mul(2).clamp(FEW.min(BATCH_SIZE), BATCH_SIZE) };
-        result.map(|filled| Filled { trains: self.take_in(filled, join), more })
+        (self.waiting, self.join) = (0..filled, join);
+        result.map(|_| more)
     }
 
-    /// Puts free slots in the place of those that readers hold, among the slots that the next read offers: a reader that waits for the
-    /// rest of a long message holds some, and new buffers for them would be memory that nothing was written to yet.
-    fn bring_free_ones_forward(&mut self) {
+    /// Buffers for the next read. Free ones take the place of those that readers hold: a reader that waits for the rest of a long message
+    /// holds some, and new buffers for them would be memory that nothing was written to yet.
+    #[inline(never)]
+    fn reclaim(&mut self) {
         let (offered, others) = self.slots.split_at_mut_checked(self.wanted).unwrap_or_default();
         let mut others = others.iter_mut().filter(|slot| slot.is_free());
-        for slot in offered.iter_mut().filter(|slot| !slot.is_free()) {
-            let Some(other) = others.next() else { return };
-            std::mem::swap(slot, other);
+        for slot in offered {
+            if !slot.is_free()
+                && let Some(other) = others.next()
+            {
+                std::mem::swap(slot, other);
+            }
+            slot.reclaim();
         }
-    }
-
-    /// Makes trains of what the first slots were filled with: how many.
-    fn take_in(&mut self, filled: usize, join: bool) -> usize {
-        let before = self.trains.ready.len();
-        for i in 0..filled {
-            let (Some(slot), Some(label)) = (self.slots.get_mut(i), self.labels.get(i)) else { continue };
-            let Label { len, stride, ref meta } = *label;
-            let len = len.min(SLOT);
-            if len == 0 {
-                continue; // not even a port: nothing for SCTP
-            }
-            let stride = if stride == 0 { len } else { stride.min(len) };
-            if len > COPY_LIMIT {
-                self.trains.add(meta, stride, slot.lend(len));
-            } else {
-                self.trains.copy(meta, stride, slot.reclaim().get(..len).unwrap_or_default());
-            }
-            if !join {
-                self.trains.close();
-            }
-        }
-        self.trains.close();
-        self.trains.ready.len().saturating_sub(before)
-    }
-}
-
-#[cfg(test)]
-impl RecvBatch {
-    /// One that has received a train.
-    pub(crate) fn of(train: Received) -> Self {
-        let mut batch = Self::new();
-        batch.trains.ready.push_back(train);
-        batch
+        self.lent = self.slots.iter().any(|slot| slot.free.is_empty());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::Ecn;
 
     #[test]
     fn a_slot_is_used_again_only_when_its_readers_are_gone() {
         let mut slot = Slot::new();
-        let at = slot.reclaim().as_ptr();
+        let at = slot.free.as_ptr();
         let held = slot.lend(5_000);
-        assert_ne!(slot.reclaim().as_ptr(), at, "still held");
-        assert_eq!(slot.reclaim().len(), SLOT);
+        slot.reclaim();
+        assert_ne!(slot.free.as_ptr(), at, "still held");
+        assert_eq!(slot.free.len(), SLOT);
         drop(slot.lend(5_000));
         drop(held);
-        assert_eq!(slot.reclaim().len(), SLOT);
+        slot.reclaim();
+        assert_eq!(slot.free.len(), SLOT);
     }
 
     #[test]
@@ -261,42 +226,53 @@ mod tests {
         let mut held = Vec::new();
         let mut addresses = std::collections::BTreeSet::new();
         for _ in 0..BATCH_SIZE {
-            batch.bring_free_ones_forward();
-            assert!(batch.slots.iter().take(batch.wanted).all(Slot::is_free) || held.len() + batch.wanted > BATCH_SIZE);
+            batch.reclaim();
+            assert!(batch.slots.iter().take(batch.wanted).all(|slot| slot.free.len() == SLOT));
             let slot = batch.slots.first_mut().unwrap();
-            addresses.insert(slot.reclaim().as_ptr());
+            addresses.insert(slot.free.as_ptr());
             held.push(slot.lend(COPY_LIMIT + 1));
         }
         assert_eq!(addresses.len(), BATCH_SIZE);
         held.pop();
-        batch.bring_free_ones_forward();
-        assert!(addresses.contains(&batch.slots.first_mut().unwrap().reclaim().as_ptr()), "the one that came back");
+        batch.reclaim();
+        assert!(addresses.contains(&batch.slots.first_mut().unwrap().free.as_ptr()), "the one that came back");
     }
 
+    /// Where a read brings several datagrams.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
+    #[allow(clippy::disallowed_types, reason = "a socket that sends empty datagrams")]
     fn datagrams_join_as_in_a_train() {
-        let mut trains = Trains::default();
-        let sizes = [100, 100, 40, 100, 100, 120, 7];
+        use crate::{Bind, Ecn, Transmit, UdpEncap};
+
+        let ip: std::net::IpAddr = [127, 0, 0, 1].into();
+        let [mut a, mut b] = [0; 2].map(|_| UdpEncap::bind(Bind::Addr(ip), 0).unwrap());
+        let sizes = [100, 100, 40, 0, 100, 100, 120, 7];
         for (i, size) in (0..).zip(sizes) {
             // Another mark is another train.
             let ecn = matches!(i, 1 | 2).then_some(Ecn::Ce);
-            let meta = DatagramMeta { src: "127.0.0.1:1".parse().unwrap(), dst_ip: None, ifindex: None, ecn };
-            trains.copy(&meta, size, &vec![i; size]);
+            if size == 0 {
+                std::net::UdpSocket::bind((ip, 0)).unwrap().send_to(&[], (ip, b.port())).unwrap();
+            } else {
+                a.send(&Transmit { ecn, ..Transmit::to((ip, b.port()).into()) }, &vec![i; size]).unwrap();
+            }
         }
-        trains.close();
-        let trains = trains.ready;
+        let mut batch = RecvBatch::new();
+        batch.wanted = BATCH_SIZE;
+        b.recv(&mut batch).unwrap();
+        let trains: Vec<_> = std::iter::from_fn(|| batch.pop()).collect();
         let lengths: Vec<_> = trains.iter().map(|t| (t.stride, t.bytes.len())).collect();
         assert_eq!(lengths, [(100, 100), (100, 140), (100, 200), (120, 127)], "a short one ends a train, a longer one begins one");
         let order: Vec<_> = trains.iter().flat_map(|t| t.packets().map(|p| usize::from(p[0])).collect::<Vec<_>>()).collect();
-        assert_eq!(order, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(order, [0, 1, 2, 4, 5, 6, 7]);
     }
 
     #[test]
     fn an_unshared_slot_keeps_its_memory() {
         let mut slot = Slot::new();
-        let at = slot.reclaim().as_ptr();
+        let at = slot.free.as_ptr();
         drop(slot.lend(5_000));
-        let again = slot.reclaim();
-        assert_eq!((again.as_ptr(), again.len()), (at, SLOT));
+        slot.reclaim();
+        assert_eq!((slot.free.as_ptr(), slot.free.len()), (at, SLOT));
     }
 }

@@ -49,13 +49,13 @@ impl Messages {
 /// Level, kind and data of each message, up to the first that is cut off.
 pub(crate) fn messages(mut all: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])> {
     std::iter::from_fn(move || {
-        let (length, rest) = all.split_first_chunk::<WORD>()?;
-        let (level, rest) = rest.split_first_chunk::<4>()?;
-        let (kind, rest) = rest.split_first_chunk::<4>()?;
-        let length = usize::from_ne_bytes(*length);
-        let data = rest.get(..length.checked_sub(HEADER)?)?;
-        all = all.get(length.next_multiple_of(WORD)..).unwrap_or_default();
-        Some((i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind), data))
+        let (header, rest) = all.split_first_chunk::<HEADER>()?;
+        let (length, rest_of_header) = header.split_first_chunk::<WORD>()?;
+        let &[a, b, c, d, e, f, g, h] = rest_of_header else { return None };
+        let data = usize::from_ne_bytes(*length).checked_sub(HEADER)?;
+        let (data, _) = rest.split_at_checked(data)?;
+        all = rest.get(data.len().next_multiple_of(WORD)..).unwrap_or_default();
+        Some((i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h]), data))
     })
 }
 

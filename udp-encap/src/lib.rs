@@ -50,21 +50,25 @@
 //!
 //! let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(64));
 //! b.register(poll.registry().try_clone()?, Token(0))?;
-//! let train = 'received: loop {
+//! let train = loop {
 //!     let now = Instant::now();
 //!     let wait = b.next_deadline().map(|at| at.saturating_duration_since(now));
 //!     poll.poll(&mut events, wait)?;
 //!     let now = Instant::now(); // fresh in every turn
 //!     for event in &events {
 //!         if b.owns(event.token()) {
-//!             b.handle_ready(event.token(), now);
+//!             b.handle_ready(event.token());
 //!         }
 //!     }
-//!     b.handle_timeout(now);
-//!     while let Some(incoming) = b.recv(now)? {
+//!     let mut trains = Vec::new();
+//!     let mut sink = |incoming| {
 //!         if let Incoming::Train(train) = incoming {
-//!             break 'received train;
+//!             trains.push(train);
 //!         }
+//!     };
+//!     while b.recv(now, &mut sink)? {}
+//!     if let Some(train) = trains.pop() {
+//!         break train;
 //!     }
 //! };
 //! assert_eq!(&train.bytes[..], &packet);

@@ -64,6 +64,13 @@ pub struct Received {
 }
 
 impl Received {
+    /// Takes off what lies behind the first `at` bytes, which are whole datagrams.
+    pub(crate) fn split_off(&mut self, at: usize) -> Self {
+        let bytes = self.bytes.split_off(at);
+        self.stride = self.stride.min(at);
+        Self { meta: self.meta, stride: self.stride.min(bytes.len()), bytes }
+    }
+
     /// The datagrams of the train, without copying.
     pub fn packets(&self) -> impl Iterator<Item = Bytes> + '_ {
         let stride = self.stride.max(1);

@@ -166,22 +166,20 @@ impl RawSocket {
         Ok(())
     }
 
-    /// Receives one batch through `buffers`, which must be empty, and hands each SCTP packet to `sink`; how many there were,
-    /// those included that were no IP packets.
+    /// Receives one batch through `buffers`, which must be empty, and hands each SCTP packet to `sink`.
     ///
     /// # Errors
     /// `WouldBlock` when the socket is drained; other errors of the system.
-    pub fn recv(&mut self, buffers: &mut RecvBatch, mut sink: impl FnMut(Received)) -> io::Result<usize> {
+    pub fn recv(&mut self, buffers: &mut RecvBatch, mut sink: impl FnMut(Received)) -> io::Result<()> {
         let v4 = self.addr.is_ipv4();
         for _ in 0..MAX_ERRORS {
             match buffers.fill(self.socket.as_fd(), &self.state, false) {
-                Ok(filled) if filled.trains == 0 => {}
-                Ok(filled) => {
+                Ok(_) => {
                     while let Some(received) = buffers.pop() {
                         let packet = if v4 { without_header(received) } else { Some(received) };
                         packet.map(&mut sink);
                     }
-                    return Ok(filled.trains);
+                    return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if is_pending_icmp(&error) => drain_errors(&self.socket, v4, &mut self.errors),

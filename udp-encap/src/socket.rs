@@ -387,11 +387,11 @@ impl UdpEncap {
         Ok(())
     }
 
-    /// Receives one batch from one of the sockets into `batch`; returns the number of trains.
+    /// Receives one batch from one of the sockets into `batch`, which must be empty.
     ///
     /// # Errors
     /// `WouldBlock` when both sockets are drained; other errors of the system.
-    pub fn recv(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
+    pub fn recv(&mut self, batch: &mut RecvBatch) -> io::Result<()> {
         self.note_all();
         self.recv_ready(batch)
     }
@@ -419,32 +419,24 @@ impl UdpEncap {
 
     /// Like [`UdpEncap::recv`], from the sockets only that events told of. A read that comes back short has emptied its socket, and
     /// whatever comes later makes an event of its own: nothing is read in vain to learn what is known.
-    pub(crate) fn recv_ready(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
+    pub(crate) fn recv_ready(&mut self, batch: &mut RecvBatch) -> io::Result<()> {
         self.v6_first = !self.v6_first;
-        let order = if self.v6_first { [&mut self.v6, &mut self.v4] } else { [&mut self.v4, &mut self.v6] };
-        for family in order.into_iter().flatten().filter(|family| family.readable) {
-            for _ in 0..MAX_ERRORS {
-                match batch.fill(family.socket.as_fd(), &family.state, true) {
-                    Ok(filled) => {
-                        family.readable = filled.more;
-                        if filled.trains > 0 {
-                            return Ok(filled.trains);
-                        }
-                        if !filled.more {
-                            break;
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        family.readable = false;
-                        break;
-                    }
-                    Err(error) if is_pending_icmp(&error) => {
-                        if self.reads_errors {
-                            family.read_errors(&mut self.errors);
-                        }
-                    }
-                    Err(error) => return Err(error),
+        // A bound on the rounds, as forged ICMP could arrive as fast as it is read.
+        for _ in 0..MAX_ERRORS {
+            let order = if self.v6_first { [&mut self.v6, &mut self.v4] } else { [&mut self.v4, &mut self.v6] };
+            let Some(family) = order.into_iter().flatten().find(|family| family.readable) else { break };
+            match batch.fill(family.socket.as_fd(), &family.state, true) {
+                Ok(more) => {
+                    family.readable = more;
+                    return Ok(());
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => family.readable = false,
+                Err(error) if is_pending_icmp(&error) => {
+                    if self.reads_errors {
+                        family.read_errors(&mut self.errors);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
         if self.reads_errors {

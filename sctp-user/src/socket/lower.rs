@@ -125,12 +125,12 @@ impl Lower {
     }
 
     /// Remembers that a socket has something to do.
-    pub(super) fn note_ready(&mut self, event: &Event, now: Time) {
+    pub(super) fn note_ready(&mut self, event: &Event) {
         let Token(token) = event.token();
         match (token / TRANSPORTS).checked_sub(1) {
             Some(i) => {
                 if let Some(transport) = self.transports_mut().nth(i) {
-                    transport.note_ready(event, now);
+                    transport.note_ready(event);
                 }
             }
             None if token >= LISTENERS => self.listeners.note_ready(token - LISTENERS),
@@ -151,7 +151,7 @@ impl Lower {
         for _ in 0..BUDGET {
             let capture = &mut self.capture;
             let mut again = false;
-            for transport in each(&mut self.udp, &mut self.others) {
+            each(&mut self.udp, &mut self.others).for_each(|transport| {
                 again |= transport.receive(now, &mut |input| {
                     progress.count(&input);
                     match input {
@@ -164,7 +164,7 @@ impl Lower {
                         Input::News => {}
                     }
                 });
-            }
+            });
             if !again {
                 progress.more = announces_left;
                 return progress;
@@ -181,11 +181,11 @@ impl Lower {
         let clock = self.clock;
         let capture = &mut self.capture;
         let (mut full, mut segments) = (false, 1);
-        for transport in each(&mut self.udp, &mut self.others) {
+        each(&mut self.udp, &mut self.others).for_each(|transport| {
             transport.flush(&mut |t, bytes| Capture::tap(capture, |c| c.sent(clock.wall_nanos(now), t, bytes)));
             full |= transport.is_full();
             segments = segments.max(transport.max_segments());
-        }
+        });
         let mut buf = core::mem::take(&mut self.buf);
         while !full {
             buf.clear();
@@ -208,12 +208,16 @@ impl Lower {
             }
             return false;
         }
-        let Some(transport) = each(&mut self.udp, &mut self.others).find(|t| t.carries(transmit.channel)) else {
+        let full = each(&mut self.udp, &mut self.others).find_map(|transport| {
+            transport.carries(transmit.channel).then(|| {
+                transport.send(transmit, bytes, &mut sent);
+                transport.is_full()
+            })
+        });
+        full.unwrap_or_else(|| {
             tracing::debug!(dst = %transmit.dst, channel = ?transmit.channel, "not sent: there is no such transport");
-            return false;
-        };
-        transport.send(transmit, bytes, &mut sent);
-        transport.is_full()
+            false
+        })
     }
 
     /// The host's own addresses are these now.

@@ -385,7 +385,7 @@ impl<N: Node> Shared<N> {
         (state.planned, state.silent, state.polled) = (Time::ZERO, false, now);
         let State { node, lower, more, .. } = &mut *state;
         for event in poller.events.iter().filter(|e| e.token() != WATCH) {
-            lower.note_ready(event, now);
+            lower.note_ready(event);
         }
         let mut turned = Turned { now, acted: false, plain: false };
         if let Some(changed) = looked {

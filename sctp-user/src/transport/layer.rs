@@ -244,7 +244,7 @@ impl Transport for LayerTransport {
         registry.register(&mut self.wake, Token(first), Interest::READABLE)
     }
 
-    fn note_ready(&mut self, _event: &Event, _now: Time) {}
+    fn note_ready(&mut self, _event: &Event) {}
 
     fn receive(&mut self, _now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool {
         let mut signs = [0; 16];

@@ -56,7 +56,7 @@ pub(crate) trait Transport: Send {
     fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()>;
 
     /// One of its sockets has something to do.
-    fn note_ready(&mut self, event: &Event, now: Time);
+    fn note_ready(&mut self, event: &Event);
 
     /// Hands up what one batch brought; whether there may be more.
     fn receive(&mut self, now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool;

@@ -105,7 +105,7 @@ impl Transport for RawTransport {
         Ok(())
     }
 
-    fn note_ready(&mut self, event: &Event, _now: Time) {
+    fn note_ready(&mut self, event: &Event) {
         let Some((_, first)) = &self.registry else { return };
         let Token(token) = event.token();
         if let Some(entry) = self.sockets.iter_mut().find(|e| first + e.slot == token) {

@@ -127,7 +127,7 @@ impl Transport for TunTransport {
         SourceFd(&self.device.iface.as_raw_fd()).register(registry, Token(first), Interest::READABLE | Interest::WRITABLE)
     }
 
-    fn note_ready(&mut self, _event: &Event, _now: Time) {
+    fn note_ready(&mut self, _event: &Event) {
         self.ready = true;
     }
 

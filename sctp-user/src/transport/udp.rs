@@ -17,8 +17,9 @@ use crate::entropy::{Entropy as _, OsEntropy};
 use crate::net::{Channel, Ecn, Meta, NetError, NetErrorKind, Train, Transmit, canonical};
 use crate::time::Time;
 
-/// Trains handed up before the node's answers are sent: what the kernel delivers in one call.
-const BATCH: usize = 32;
+/// Batches, and trains in them, that are handed up before the node's answers are sent: as many trains as the kernel delivers in one call.
+const BATCHES: usize = 8;
+const TRAINS: usize = 32;
 
 /// How the UDP port is to be bound.
 #[derive(Clone, Debug)]
@@ -49,11 +50,47 @@ struct PendingClaim {
     answer: Option<io::Result<u16>>,
 }
 
+#[derive(Default)]
+struct Claims {
+    /// Those whose callers have not fetched the answer; at most one for each waiting caller.
+    pending: Vec<PendingClaim>,
+    next_ticket: u64,
+    /// Ports that were given when nobody waited any more, to be released.
+    unwanted: Vec<u16>,
+}
+
+impl Claims {
+    /// Deals with what is no train.
+    #[cold]
+    fn take_note(&mut self, incoming: Incoming, local: u16, sink: &mut dyn FnMut(Input<'_>)) {
+        match incoming {
+            Incoming::Error(err) => {
+                let channel = Channel::Udp { local, remote: err.dst.port() };
+                let kind = error_kind(&err.kind);
+                sink(Input::Error(NetError { kind, dst: canonical(err.dst.ip()), channel, quoted: err.quoted }));
+            }
+            Incoming::Claimed { request, result } => {
+                match self.pending.iter_mut().find(|c| c.request == request) {
+                    Some(claim) => claim.answer = Some(result.map_err(claim_error)),
+                    None => self.unwanted.extend(result),
+                }
+                sink(Input::News);
+            }
+            Incoming::PortsDied { ports } => sink(Input::PortsDied(&ports)),
+            Incoming::PortsLost { ports } => tracing::error!(?ports, "these SCTP ports went to another process"),
+            Incoming::RoleChanged { role, generation } => {
+                tracing::info!(?role, generation, "sharing of the UDP port");
+                sink(Input::News);
+            }
+            // Room for a send: the flush that follows every batch uses it.
+            _ => {}
+        }
+    }
+}
+
 pub(crate) struct UdpTransport {
     port: SharedPort,
-    /// Claims whose callers have not fetched the answer; at most one for each waiting caller.
-    claims: Vec<PendingClaim>,
-    next_ticket: u64,
+    claims: Claims,
     outbox: Outbox,
     clock: MonoClock,
 }
@@ -85,7 +122,7 @@ impl UdpTransport {
     fn open_one(cfg: ShareConfig, clock: MonoClock) -> Result<Self, OpenError> {
         let mut entropy = OsEntropy::new().map_err(|source| OpenError::Io { port: cfg.udp_port, source })?;
         let port = SharedPort::open(&cfg, move |out| entropy.fill_public(out))?;
-        Ok(Self { port, claims: Vec::new(), next_ticket: 0, outbox: Outbox::default(), clock })
+        Ok(Self { port, claims: Claims::default(), outbox: Outbox::default(), clock })
     }
 
     /// What the shared port calls the time.
@@ -105,55 +142,28 @@ impl UdpTransport {
         Some(Sharing { reader, generation: self.port.generation() })
     }
 
-    /// Deals with what is no train.
-    #[cold]
-    fn take_note(&mut self, incoming: Incoming, sink: &mut dyn FnMut(Input<'_>)) {
-        match incoming {
-            Incoming::Error(err) => {
-                let channel = Channel::Udp { local: self.local_port(), remote: err.dst.port() };
-                let kind = error_kind(&err.kind);
-                sink(Input::Error(NetError { kind, dst: canonical(err.dst.ip()), channel, quoted: err.quoted }));
-            }
-            Incoming::Claimed { request, result } => {
-                if let Some(claim) = self.claims.iter_mut().find(|c| c.request == request) {
-                    claim.answer = Some(result.map_err(claim_error));
-                } else if let Ok(port) = result {
-                    // Nobody waits any more.
-                    self.port.release(port, Instant::now());
-                }
-                sink(Input::News);
-            }
-            Incoming::PortsDied { ports } => sink(Input::PortsDied(&ports)),
-            Incoming::PortsLost { ports } => tracing::error!(?ports, "these SCTP ports went to another process"),
-            Incoming::RoleChanged { role, generation } => {
-                tracing::info!(?role, generation, "sharing of the UDP port");
-                sink(Input::News);
-            }
-            // Room for a send: the flush that follows every batch uses it. Busy: others' packets went through.
-            _ => {}
-        }
-    }
-
     /// Asks for an SCTP port, 0 for a free one; the answer is fetched by the ticket.
     pub(crate) fn claim(&mut self, port: u16) -> u64 {
-        let ticket = self.next_ticket;
-        self.next_ticket = self.next_ticket.wrapping_add(1);
+        let ticket = self.claims.next_ticket;
+        self.claims.next_ticket = ticket.wrapping_add(1);
         let request = self.port.start_claim(port, Instant::now());
-        self.claims.push(PendingClaim { ticket, request, answer: None });
+        self.claims.pending.push(PendingClaim { ticket, request, answer: None });
         ticket
     }
 
     /// The answer to a claim, if it has come.
     pub(crate) fn take_claim(&mut self, ticket: u64) -> Option<io::Result<u16>> {
-        let at = self.claims.iter().position(|c| c.ticket == ticket && c.answer.is_some())?;
-        self.claims.swap_remove(at).answer
+        let claims = &mut self.claims.pending;
+        let at = claims.iter().position(|c| c.ticket == ticket && c.answer.is_some())?;
+        claims.swap_remove(at).answer
     }
 
     /// Nobody waits for the answer any more.
     pub(crate) fn forget_claim(&mut self, ticket: u64) {
-        let Some(at) = self.claims.iter().position(|c| c.ticket == ticket) else { return };
+        let claims = &mut self.claims.pending;
+        let Some(at) = claims.iter().position(|c| c.ticket == ticket) else { return };
         // The answer may have come just when the caller gave up.
-        if let Some(Ok(port)) = self.claims.swap_remove(at).answer {
+        if let Some(Ok(port)) = claims.swap_remove(at).answer {
             self.release(port);
         }
     }
@@ -172,26 +182,29 @@ impl Transport for UdpTransport {
         self.port.register(registry.try_clone()?, Token(first))
     }
 
-    fn note_ready(&mut self, event: &Event, now: Time) {
-        if self.port.owns(event.token()) {
-            self.port.handle_event(event, self.instant(now));
-        }
+    fn note_ready(&mut self, event: &Event) {
+        self.port.handle_event(event);
     }
 
     /// Looks after the shared port, too.
     fn receive(&mut self, now: Time, sink: &mut dyn FnMut(Input<'_>)) -> bool {
-        let now = self.instant(now);
-        if self.port.next_deadline().is_some_and(|at| at <= now) {
-            self.port.handle_timeout(now);
-        }
-        for _ in 0..BATCH {
-            match self.port.recv(now) {
-                Ok(Some(Incoming::Train(train))) => {
-                    let meta = meta_of(&train.meta, self.local_port());
+        let (now, local) = (self.instant(now), self.local_port());
+        let mut trains = 0;
+        for _ in 0..BATCHES {
+            let more = self.port.recv(now, |incoming| match incoming {
+                Incoming::Train(train) => {
+                    trains += 1;
+                    let meta = meta_of(&train.meta, local);
                     sink(Input::Packets(&meta, Train { bytes: train.bytes, stride: train.stride }));
                 }
-                Ok(Some(other)) => self.take_note(other, sink),
-                Ok(None) => return false,
+                other => self.claims.take_note(other, local, sink),
+            });
+            while let Some(port) = self.claims.unwanted.pop() {
+                self.port.release(port, now);
+            }
+            match more {
+                Ok(true) if trains < TRAINS => {}
+                Ok(more) => return more,
                 Err(err) => {
                     tracing::debug!(%err, "UDP receive");
                     return false;

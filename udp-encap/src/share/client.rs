@@ -109,7 +109,7 @@ impl SharedPort {
             return;
         }
         if matches!(self.state, State::Reader(_)) {
-            self.abdicate(now);
+            self.abdicate();
         }
         // Absent if the news came by a connection of our own, which ended with our own reign.
         self.conns.set_kind(conn, Kind::Noticed);

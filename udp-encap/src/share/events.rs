@@ -2,7 +2,6 @@
 
 use std::io;
 use std::ops::Range;
-use std::time::Instant;
 
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
@@ -42,7 +41,7 @@ impl SharedPort {
     }
 
     /// Takes note of an event, and of what it tells. Call [`SharedPort::recv`] afterwards.
-    pub fn handle_event(&mut self, event: &Event, now: Instant) {
+    pub fn handle_event(&mut self, event: &Event) {
         let index = event.token().0.checked_sub(self.tokens().start);
         match index {
             Some(TOKEN_UDP | TOKEN_UDP_V6) => {
@@ -52,12 +51,12 @@ impl SharedPort {
                     self.unblock();
                 }
             }
-            _ => self.handle_ready(event.token(), now),
+            _ => self.handle_ready(event.token()),
         }
     }
 
     /// Takes note that something may be ready, without knowing what. Call [`SharedPort::recv`] afterwards.
-    pub fn handle_ready(&mut self, token: Token, now: Instant) {
+    pub fn handle_ready(&mut self, token: Token) {
         let Some(index) = token.0.checked_sub(self.tokens().start) else {
             return;
         };
@@ -72,9 +71,9 @@ impl SharedPort {
                 }
             }
             _ => {
+                // What waits to be written is tried again in any case.
                 if let Some(conn) = index.checked_sub(TOKEN_CONNS) {
                     self.conns.set_readable(conn);
-                    self.flush(conn, now);
                 }
             }
         }

@@ -79,8 +79,8 @@ pub const HUSH: Duration = Duration::from_secs(2);
 
 /// Trains that wait for [`SharedPort::recv`]; more are dropped.
 const MAX_INCOMING: usize = 4_096;
-/// Batches for others moved in one [`SharedPort::recv`] before it returns [`Incoming::Busy`], so that the loop can look at the clock.
-const ROUNDS: usize = 8;
+/// Most that one [`SharedPort::recv`] hands out beside a batch of its own, so that the loop can look at the clock.
+const AT_ONCE: usize = 32;
 /// Claims without an answer; one more fails at once.
 const MAX_CLAIMS: usize = 16_384;
 
@@ -118,8 +118,8 @@ fn not_before_now(now: Instant) -> Instant {
 ///
 /// Nothing blocks but [`SharedPort::open`] and [`SharedPort::claim`]. The loop passes the time in; it must be fresh in every
 /// turn, or a stopped reader does not notice that it was displaced. A process that is stopped in the middle of a turn goes on
-/// with an old time all the same; how long others were silent is therefore counted from a time of our own. After each turn call [`SharedPort::recv`] until it returns
-/// `None`: readiness is edge-triggered.
+/// with an old time all the same; how long others were silent is therefore counted from a time of our own. In each turn call
+/// [`SharedPort::recv`] until it returns `false`: readiness is edge-triggered.
 pub struct SharedPort {
     udp: UdpEncap,
     batch: RecvBatch,
@@ -208,7 +208,7 @@ impl SharedPort {
         self.reign.generation
     }
 
-    /// When [`SharedPort::handle_timeout`] wants to be called; `None` if only events matter.
+    /// When [`SharedPort::recv`] wants to be called, whether or not there is an event; `None` if only events matter.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let state = match &self.state {
@@ -219,10 +219,10 @@ impl SharedPort {
         state.into_iter().chain(self.conns.deadline()).min()
     }
 
-    /// Beats, or judges the reader's silence. Does nothing before [`SharedPort::next_deadline`].
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// Looks after the other processes: hears them, and beats, or judges the reader's silence. Whether any had said something.
+    fn attend(&mut self, now: Instant) -> bool {
         // Whatever others said comes before what their silence might mean.
-        self.pump(now);
+        let progress = self.pump(now);
         for conn in self.conns.expired(now) {
             self.close(conn);
         }
@@ -241,29 +241,35 @@ impl SharedPort {
             State::Member { .. } | State::Seeking(_) => {}
         }
         self.flush_all(now);
+        progress
     }
 
-    /// The next thing that happened; `None` when there is nothing more until the next event or deadline.
+    /// Hands what happened to `sink`, at most one batch; whether there may be more. If not, there is nothing until the next event or
+    /// deadline.
     ///
     /// # Errors
     /// Of the system, about the UDP sockets.
-    pub fn recv(&mut self, now: Instant) -> io::Result<Option<Incoming>> {
-        for _ in 0..ROUNDS {
-            if let Some(incoming) = self.incoming.pop_front() {
-                return Ok(Some(incoming));
-            }
-            if let Some(train) = self.next_train(now) {
-                return Ok(Some(Incoming::Train(train)));
-            }
-            let mut progress = !self.is_alone() && self.pump(now);
-            if matches!(self.state, State::Reader(_)) && self.incoming.is_empty() && self.udp.is_ready() {
-                progress |= self.receive(now)?;
-            }
-            if !progress && self.incoming.is_empty() {
-                return Ok(None);
-            }
+    pub fn recv(&mut self, now: Instant, mut sink: impl FnMut(Incoming)) -> io::Result<bool> {
+        let alone = self.is_alone();
+        let progress = !alone && self.attend(now);
+        if self.incoming.is_empty() && self.reads() {
+            self.receive(alone, now, &mut sink)?;
         }
-        Ok(Some(self.incoming.pop_front().unwrap_or(Incoming::Busy)))
+        if !self.incoming.is_empty() {
+            self.hand_out(&mut sink);
+        }
+        Ok(progress || !self.incoming.is_empty() || self.reads())
+    }
+
+    /// Hands out what waits for that.
+    #[cold]
+    fn hand_out(&mut self, sink: &mut impl FnMut(Incoming)) {
+        self.incoming.drain(..self.incoming.len().min(AT_ONCE)).for_each(sink);
+    }
+
+    /// Whether this process reads the UDP sockets, and there may be something to read.
+    fn reads(&self) -> bool {
+        matches!(self.state, State::Reader(_)) && self.udp.is_ready()
     }
 
     /// Whether no other process has the port, is connected or knocks: then there is nothing to do but to read the UDP sockets.

@@ -263,8 +263,7 @@ pub(super) fn claim(shared: &mut SharedPort, port: u16, wait: Duration) -> Resul
         if let Some(local) = &mut shared.local {
             local.accept = true;
         }
-        shared.handle_timeout(Instant::now());
-        shared.pump(Instant::now());
+        shared.attend(Instant::now());
     }
 }
 

@@ -87,46 +87,47 @@ impl SharedPort {
         }
     }
 
-    /// Receives a batch; whether there was anything.
-    pub(super) fn receive(&mut self, now: Instant) -> io::Result<bool> {
-        let mut any = match self.udp.recv_ready(&mut self.batch) {
-            Ok(trains) => trains > 0,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            Err(error) => return Err(error),
-        };
+    /// Receives a batch. If we are alone on the port, it goes straight to `sink`; what is for others shall not wait until ours is taken.
+    #[inline]
+    pub(super) fn receive(&mut self, alone: bool, now: Instant, sink: &mut impl FnMut(Incoming)) -> io::Result<()> {
+        match self.udp.recv_ready(&mut self.batch) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
         while let Some(error) = self.udp.take_error() {
-            any = true;
             self.route_error(error);
         }
-        if !self.is_alone() {
-            // What is for others shall not wait until ours is taken.
-            self.route_batch(now);
-            self.flush_all(now);
-        }
-        Ok(any)
-    }
-
-    /// Hands out all that was received.
-    pub(super) fn route_batch(&mut self, now: Instant) {
-        while let Some(train) = self.next_train(now) {
-            self.deliver(train);
-        }
-    }
-
-    /// The next train for us out of what was received; others get theirs that come before it.
-    pub(super) fn next_train(&mut self, now: Instant) -> Option<Received> {
-        loop {
-            let (port, length) = route::first_run(self.batch.front()?);
+        while !self.batch.is_empty() {
+            let Some(train) = self.batch.pop() else { break };
+            let (port, length) = route::first_run(&train);
             match port.map_or(Way::Drop, |port| self.way(port, now)) {
-                Way::Here => return self.batch.take(length),
-                way => self.pass_on(length, way),
+                Way::Here if alone && length >= train.bytes.len() => sink(Incoming::Train(train)),
+                way => self.sort(train, length, way, (alone, now), sink),
             }
         }
+        if !alone {
+            self.flush_all(now);
+        }
+        Ok(())
     }
 
+    /// Gives each run of a train where it belongs, of which the first one has `length` bytes and goes `way`.
     #[cold]
-    fn pass_on(&mut self, length: usize, way: Way) {
-        let Some(run) = self.batch.take(length) else { return };
+    fn sort(&mut self, train: Received, length: usize, way: Way, (alone, now): (bool, Instant), sink: &mut impl FnMut(Incoming)) {
+        let (mut run, mut length, mut way) = (train, length, way);
+        loop {
+            let rest = (length < run.bytes.len()).then(|| run.split_off(length));
+            match way {
+                Way::Here if alone => sink(Incoming::Train(run)),
+                way => self.pass_on(run, way),
+            }
+            let Some(rest) = rest else { return };
+            let (port, next) = route::first_run(&rest);
+            (run, length, way) = (rest, next, port.map_or(Way::Drop, |port| self.way(port, now)));
+        }
+    }
+
+    fn pass_on(&mut self, run: Received, way: Way) {
         match way {
             Way::Here => self.deliver(run),
             Way::Link(conn) => self.conns.push_train(conn, &run),
@@ -509,9 +510,7 @@ impl SharedPort {
     }
 
     /// Stops reading, because somebody else does.
-    pub(super) fn abdicate(&mut self, now: Instant) {
-        // What was received already is for us or gone.
-        self.route_batch(now);
+    pub(super) fn abdicate(&mut self) {
         for conn in self.conns.find(|kind| matches!(kind, Kind::Member(_) | Kind::Notice(_))) {
             self.close(conn);
         }

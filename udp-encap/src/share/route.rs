@@ -24,17 +24,15 @@ pub(super) fn source(quoted: &[u8]) -> Option<u16> {
 /// The SCTP port of the first packets of a train, and their length: the kernel glues packets by UDP port, and behind one of those may
 /// be many associations. `None` for what is too short to be SCTP.
 pub(super) fn first_run(train: &Received) -> (Option<u16>, usize) {
-    let stride = train.stride.max(1);
-    let mut packets = train.bytes.chunks(stride);
-    let port = packets.next().and_then(destination);
-    let same = packets.take_while(|packet| destination(packet) == port).count();
-    (port, same.saturating_add(1).saturating_mul(stride))
+    let (first, rest) = train.bytes.split_at_checked(train.stride).unwrap_or((&train.bytes, &[]));
+    let port = destination(first);
+    let same = rest.chunks(train.stride.max(1)).take_while(|packet| destination(packet) == port);
+    (port, same.fold(first.len(), |length, packet| length.saturating_add(packet.len())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::RecvBatch;
     use crate::meta::DatagramMeta;
 
     fn packet(port: u16, len: usize) -> Vec<u8> {
@@ -49,12 +47,13 @@ mod tests {
     }
 
     fn runs(train: Received) -> Vec<(Option<u16>, usize)> {
-        let mut batch = RecvBatch::of(train);
+        let mut left = Some(train);
         let next = || {
-            let (port, length) = first_run(batch.front()?);
-            let run = batch.take(length)?;
-            assert!(run.stride <= 20 && run.stride <= run.bytes.len());
-            Some((port, run.bytes.len()))
+            let mut run = left.take()?;
+            let (port, length) = first_run(&run);
+            left = (length < run.bytes.len()).then(|| run.split_off(length));
+            assert!(run.stride <= 20 && run.bytes.len() == length);
+            Some((port, length))
         };
         std::iter::from_fn(next).collect()
     }

@@ -74,7 +74,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(pub(super) u32);
 
-/// What comes out of [`SharedPort::recv`](super::SharedPort::recv).
+/// What [`SharedPort::recv`](super::SharedPort::recv) hands out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incoming {
@@ -109,6 +109,4 @@ pub enum Incoming {
     },
     /// A send that returned `WouldBlock` may be tried again.
     Writable,
-    /// Only packets of other processes were moved, and there is more: call again.
-    Busy,
 }

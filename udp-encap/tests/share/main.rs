@@ -85,12 +85,9 @@ impl Peer {
     fn act(&mut self, events: &Events, now: Instant) {
         for event in events {
             assert!(self.port.owns(event.token()));
-            self.port.handle_ready(event.token(), now);
+            self.port.handle_ready(event.token());
         }
-        self.port.handle_timeout(now);
-        while let Some(incoming) = self.port.recv(now).unwrap() {
-            self.inbox.push_back(incoming);
-        }
+        while self.port.recv(now, |incoming| self.inbox.push_back(incoming)).unwrap() {}
     }
 
     fn old_turn(&mut self, then: Instant) {
