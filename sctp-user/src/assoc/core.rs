@@ -13,6 +13,7 @@ use super::errors::Complaints;
 use super::ext::{Capabilities, Terms};
 use super::idle::Dry;
 use super::liveness::Unreachable;
+use super::news::News;
 use super::path::{HeartbeatKind, Path, PathId, Paths, source};
 use super::rx::Rx;
 use super::state::State;
@@ -181,7 +182,7 @@ pub(crate) struct Core {
     /// At most [`MAX_CONTROL`], and [`MAX_CONTROL_BYTES`] of the peer's bytes.
     pub(crate) control: VecDeque<Control>,
     pub(crate) farewell: Option<Box<Farewell>>,
-    pub(crate) events: VecDeque<Event>,
+    pub(crate) events: News,
     /// Whether [`Event::Readable`] was said since the queue was last empty.
     readable: bool,
     pub(crate) last_heard: Time,
@@ -259,7 +260,7 @@ impl Core {
             complaints: Complaints::default(),
             control: VecDeque::new(),
             farewell: None,
-            events: VecDeque::new(),
+            events: News::default(),
             readable: false,
             last_heard: now,
             last_data: now,
@@ -363,7 +364,7 @@ impl Core {
     pub(crate) fn notify_readable(&mut self) {
         if !self.readable && self.rx.as_ref().is_some_and(Rx::has_message) {
             self.readable = true;
-            self.events.push_back(Event::Readable);
+            self.events.push_readable();
         }
     }
 

@@ -14,6 +14,7 @@ mod ext;
 mod handshake;
 mod idle;
 mod liveness;
+mod news;
 pub(crate) mod offer;
 pub(crate) mod path;
 mod probing;

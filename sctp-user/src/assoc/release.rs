@@ -9,9 +9,6 @@ impl Core {
         if self.control.is_empty() {
             self.control.shrink_to(0);
         }
-        if self.events.is_empty() {
-            self.events.shrink_to(0);
-        }
     }
 
     /// A timer expired. If no data is under way in either direction, the buffers for it are given back; a transfer that goes on

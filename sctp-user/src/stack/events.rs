@@ -1,6 +1,6 @@
 //! What associations tell the user: by way of one queue, with counters and bounds.
 
-use super::{Stack, exchange_if_unallocated};
+use super::Stack;
 use crate::error::CloseReason;
 use crate::event::{AssocId, EndpointId, Event};
 use crate::stats::StackCounters;
@@ -43,8 +43,20 @@ impl Stack {
     /// Takes what an association wants to tell the user.
     pub(super) fn pass_on_events(&mut self, id: AssocId) {
         let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
-        let mut events = core::mem::take(&mut core.events);
-        while let Some(e) = events.pop_front() {
+        if core.events.take_readable() {
+            self.events.push_back((core.ep, id, Event::Readable));
+        }
+        if core.events.has_others() {
+            self.pass_on_others(id);
+        }
+    }
+
+    /// Rare, and not part of what each packet with user data goes by.
+    #[cold]
+    #[inline(never)]
+    fn pass_on_others(&mut self, id: AssocId) {
+        let Some(core) = self.assocs.get_mut(id).map(|a| &mut a.core) else { return };
+        for e in core.events.take_others() {
             if !is_usual(&e) {
                 Self::follow(&mut self.lookup, core, &e);
                 count_event(&mut self.counters, &e);
@@ -59,7 +71,6 @@ impl Stack {
             }
             self.events.push_back((core.ep, id, e));
         }
-        exchange_if_unallocated(&mut self.spare_events, &mut events);
     }
 }
 

@@ -91,9 +91,7 @@ pub struct Stack {
     sending: VecDeque<AssocId>,
     /// At most [`MAX_REPLIES`], and one more for each association that ends.
     replies: VecDeque<Reply>,
-    /// An empty queue of events, for its memory: lent to the association that is at work, so that each one may go without.
-    spare_events: VecDeque<Event>,
-    /// The same for control chunks.
+    /// An empty queue of control chunks, for its memory: lent to the association that is at work, so that each one may go without.
     spare_control: VecDeque<Control>,
     /// Of one association at most [`events::MAX_NOTICES`], what its life causes once, and what the send buffer held.
     events: VecDeque<(EndpointId, AssocId, Event)>,
@@ -122,7 +120,6 @@ impl Stack {
             alarms: Alarms::default(),
             sending: VecDeque::new(),
             replies: VecDeque::new(),
-            spare_events: VecDeque::new(),
             spare_control: VecDeque::new(),
             events: VecDeque::new(),
             ootb_limit: Limiter::new(cfg.ootb_per_second),
@@ -286,7 +283,6 @@ impl Stack {
     fn with_assoc<R>(&mut self, now: Time, id: AssocId, f: impl FnOnce(&mut Association, &mut Context<'_>) -> R) -> Option<R> {
         let mut ctx = Context { now, entropy: &mut *self.entropy };
         let a = self.assocs.get_mut(id)?;
-        exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
         exchange_if_unallocated(&mut a.core.control, &mut self.spare_control);
         Some(f(a, &mut ctx))
     }
@@ -302,7 +298,9 @@ impl Stack {
             self.sending.push_back(id);
         }
         let farewell = a.take_farewell();
-        self.pass_on_events(id);
+        if !a.core.events.is_empty() {
+            self.pass_on_events(id);
+        }
         if let Some((transmit, packet)) = farewell {
             // At most one for each association, and it must go (section 9.1): no limit.
             self.replies.push_back(Reply::new(transmit, packet));

@@ -135,7 +135,6 @@ impl Stack {
         match (holder, admission) {
             (Some((id, a)), Some(Admission::Accept)) => {
                 let opening = (a.core.state == State::CookieWait).then(|| keys_of(&a.core).collect::<Vec<_>>());
-                exchange_if_unallocated(&mut a.core.events, &mut self.spare_events);
                 if !usual {
                     exchange_if_unallocated(&mut a.core.control, &mut self.spare_control);
                 }
