@@ -11,6 +11,9 @@ use crate::time::Time;
 #[derive(Clone, Copy, Debug)]
 pub struct MonoClock {
     base: Instant,
+    /// What the system's clock showed when this one was created.
+    #[cfg(not(target_vendor = "apple"))]
+    created: u64,
     /// Nanoseconds of the Unix epoch at [`Time::ZERO`], for time stamps in captures only.
     wall_at_zero: u64,
 }
@@ -23,10 +26,23 @@ impl MonoClock {
     #[must_use]
     pub fn new() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos);
-        Self { base: Instant::now(), wall_at_zero: wall.saturating_sub(START) }
+        Self {
+            base: Instant::now(),
+            #[cfg(not(target_vendor = "apple"))]
+            created: monotonic(),
+            wall_at_zero: wall.saturating_sub(START),
+        }
     }
 
     /// Now.
+    #[cfg(not(target_vendor = "apple"))]
+    #[must_use]
+    pub fn now(&self) -> Time {
+        Time::from_nanos(monotonic().saturating_sub(self.created).saturating_add(START))
+    }
+
+    /// Now.
+    #[cfg(target_vendor = "apple")]
     #[must_use]
     pub fn now(&self) -> Time {
         self.at(Instant::now())
@@ -58,7 +74,18 @@ impl Default for MonoClock {
     }
 }
 
-/// Without the 128 bits that `Duration` goes by: the clock is read several times for each packet.
+/// What [`Instant`] counts, in nanoseconds. To read and to subtract an `Instant` takes several times as long, and the clock is read three
+/// times for each message. Apple's has no such name here: it is not `CLOCK_MONOTONIC`.
+#[cfg(not(target_vendor = "apple"))]
+fn monotonic() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+    let now = clock_gettime(ClockId::Monotonic);
+    // Neither is ever negative.
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// Without the 128 bits that `Duration` goes by.
 fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
