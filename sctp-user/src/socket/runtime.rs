@@ -147,17 +147,24 @@ impl<N: Node> Shared<N> {
     }
 
     /// Locks the state; a poisoned lock and an ended thread answer ECONNABORTED.
+    #[inline]
     pub(super) fn lock(&self) -> io::Result<Guard<'_, N>> {
         let state = match self.state.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                self.queue.fetch_add(1, Ordering::Relaxed);
-                let state = self.state.lock();
-                self.queue.fetch_sub(1, Ordering::Relaxed);
-                state.map_err(|_| errno::aborted())?
-            }
-            other => other.map_err(|_| errno::aborted())?,
+            Ok(state) => state,
+            Err(TryLockError::WouldBlock) => self.queue_up()?,
+            Err(TryLockError::Poisoned(_)) => return Err(errno::aborted()),
         };
         if state.stopped { Err(errno::aborted()) } else { Ok(state) }
+    }
+
+    /// Waits for the lock.
+    #[cold]
+    #[inline(never)]
+    fn queue_up(&self) -> io::Result<Guard<'_, N>> {
+        self.queue.fetch_add(1, Ordering::Relaxed);
+        let state = self.state.lock();
+        self.queue.fetch_sub(1, Ordering::Relaxed);
+        state.map_err(|_| errno::aborted())
     }
 
     /// Gives callers that wait for the lock a chance to get it first.
@@ -219,7 +226,7 @@ impl<N: Node> Shared<N> {
             && now.saturating_since(state.polled) >= VISIT
             && let Ok(poller) = self.poller.try_lock()
         {
-            let (guard, turned) = self.lead(poller, state, now, Duration::ZERO)?;
+            let (guard, turned) = self.lead(poller, state, now, now)?;
             (state, now, led) = (guard, turned.now, true);
         }
         let out = loop {
@@ -251,19 +258,18 @@ impl<N: Node> Shared<N> {
             if timeout.is_some() {
                 now = self.clock.now();
             }
-            let left = until.saturating_since(now);
-            if left.is_zero() {
+            if until <= now {
                 break None;
             }
             let lead = if state.lead.is_open() { self.poller.try_lock() } else { Err(TryLockError::WouldBlock) };
             match lead {
                 Ok(poller) => {
-                    let (guard, turned) = self.lead(poller, state, now, left)?;
+                    let (guard, turned) = self.lead(poller, state, now, until)?;
                     (state, now, plain, led) = (guard, turned.now, turned.plain, true);
                 }
                 Err(TryLockError::WouldBlock) => {
                     self.leave(&mut state, led);
-                    state = self.sleep(state, left)?;
+                    state = self.sleep(state, until - now)?;
                     (now, plain, led) = (self.clock.now(), false, false);
                 }
                 Err(TryLockError::Poisoned(_)) => return Err(errno::aborted()),
@@ -274,16 +280,16 @@ impl<N: Node> Shared<N> {
         Ok(out)
     }
 
-    /// Polls in place of the thread, once.
+    /// Polls in place of the thread, once, and no longer than `until`.
     fn lead<'a>(
         &'a self,
         mut poller: MutexGuard<'a, Poller>,
         mut state: Guard<'a, N>,
         now: Time,
-        left: Duration,
+        until: Time,
     ) -> io::Result<(Guard<'a, N>, Turned)> {
         state.lead.begin();
-        let turned = self.turn(&mut poller, state, now, Some(left));
+        let turned = self.turn(&mut poller, state, now, until);
         let (mut state, turned) = turned.inspect_err(|_| {
             // The thread, if there is one, shall find out for itself.
             if let Ok(mut state) = self.lock() {
@@ -355,15 +361,9 @@ impl<N: Node> Shared<N> {
         }
     }
 
-    /// Waits at most `max_wait` for something to do, and does it. What is to be sent is left to the caller.
-    fn turn<'a>(
-        &'a self,
-        poller: &mut Poller,
-        mut state: Guard<'a, N>,
-        now: Time,
-        max_wait: Option<Duration>,
-    ) -> io::Result<(Guard<'a, N>, Turned)> {
-        let timeout = state.plan(now, poller.watcher.next_deadline(), max_wait);
+    /// Waits until then at most for something to do, and does it. What is to be sent is left to the caller.
+    fn turn<'a>(&'a self, poller: &mut Poller, mut state: Guard<'a, N>, now: Time, until: Time) -> io::Result<(Guard<'a, N>, Turned)> {
+        let timeout = state.plan(now, poller.watcher.next_deadline(), until);
         // What a thread sees of the host depends on its network namespace: a caller that leads may be in another one than the thread.
         let looks = !state.lead.is_led() || !state.lead.has_thread();
         drop(state);
@@ -372,20 +372,22 @@ impl<N: Node> Shared<N> {
             other => other?,
         }
         let now = self.clock.now();
-        if poller.events.iter().any(|e| e.token() == WATCH) {
-            poller.watcher.note_ready(now);
-        }
-        let looked = if looks { poller.watcher.look(now) } else { None };
+        let due = poller.watcher.next_deadline() <= now;
+        let looked = if due && looks { poller.watcher.look(now) } else { None };
         self.let_callers_pass();
         let mut state = self.lock()?;
-        if !looks && poller.watcher.next_deadline() <= now && state.lead.recall() {
+        if due && !looks && state.lead.recall() {
             self.tell_thread();
         }
         // From here on nobody needs to wake us: the next turn asks for the deadline anew.
         (state.planned, state.silent, state.polled) = (Time::ZERO, false, now);
         let State { node, lower, more, .. } = &mut *state;
-        for event in poller.events.iter().filter(|e| e.token() != WATCH) {
-            lower.note_ready(event);
+        for event in &poller.events {
+            if event.token() == WATCH {
+                poller.watcher.note_ready(now);
+            } else {
+                lower.note_ready(event);
+            }
         }
         let mut turned = Turned { now, acted: false, plain: false };
         if let Some(changed) = looked {
@@ -432,7 +434,7 @@ impl<N: Node> Shared<N> {
         self.settle(&mut state, now);
         while !stop.load(Ordering::Acquire) {
             let turned;
-            (state, turned) = self.turn(&mut poller, state, now, None)?;
+            (state, turned) = self.turn(&mut poller, state, now, Time::MAX)?;
             now = turned.now;
             self.settle(&mut state, now);
             if turned.acted {
@@ -531,11 +533,11 @@ impl<N: Node> State<N> {
         self.node.is_awaited() || !self.claimers.is_empty()
     }
 
-    /// How long to poll: until the next deadline, or that of the watcher, but no longer than `max_wait`.
-    fn plan(&mut self, now: Time, watcher: Time, max_wait: Option<Duration>) -> Duration {
+    /// How long to poll: until the next deadline, or that of the watcher, but no longer than `until`.
+    fn plan(&mut self, now: Time, watcher: Time, until: Time) -> Duration {
         let kept = if self.due > now { self.due } else { Time::MAX };
         self.due = self.next_deadline().min(watcher).min(kept);
-        self.planned = self.due.min(max_wait.map_or(Time::MAX, |w| now + w));
+        self.planned = self.due.min(until);
         if self.more { Duration::ZERO } else { self.planned.saturating_since(now) }
     }
 
@@ -577,7 +579,8 @@ impl<N: Node> Driven<N> {
         let now = shared.clock.now();
         // What a caller left.
         shared.settle(&mut state, now);
-        let (mut state, turned) = shared.turn(&mut poller, state, now, max_wait)?;
+        let until = max_wait.map_or(Time::MAX, |w| now + w);
+        let (mut state, turned) = shared.turn(&mut poller, state, now, until)?;
         shared.settle(&mut state, turned.now);
         // Also if nothing happened: callers that wait are to turn it from here on.
         drop(poller);

@@ -24,6 +24,29 @@ pub struct Assoc<'a> {
     pub(super) ep: EndpointId,
 }
 
+impl Stack {
+    /// [`Assoc::recv`].
+    pub(crate) fn recv(&mut self, id: AssocId) -> Option<Message> {
+        let core = &mut self.assocs.get_mut(id)?.core;
+        let message = core.recv();
+        if core.state != State::Closed {
+            // Nothing read, nothing changed.
+            if message.is_some() && !is_about_to_send(core) {
+                self.touch(id);
+            }
+        } else if message.is_none() && !self.events.iter().any(|(_, of, _)| *of == id) {
+            self.forget(id);
+        }
+        message
+    }
+
+    /// The receive side of an association, once its peer was heard.
+    #[cfg(feature = "socket")]
+    pub(crate) fn rx(&self, id: AssocId) -> Option<&Rx> {
+        self.assocs.get(id)?.core.rx.as_ref()
+    }
+}
+
 impl Assoc<'_> {
     /// Hands in a message.
     ///
@@ -56,17 +79,7 @@ impl Assoc<'_> {
 
     /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.
     pub fn recv(&mut self) -> Option<Message> {
-        let core = &mut self.stack.assocs.get_mut(self.id)?.core;
-        let message = core.recv();
-        if core.state != State::Closed {
-            // Nothing read, nothing changed.
-            if message.is_some() && !is_about_to_send(core) {
-                self.stack.touch(self.id);
-            }
-        } else if message.is_none() && !self.stack.events.iter().any(|(_, id, _)| *id == self.id) {
-            self.stack.forget(self.id);
-        }
-        message
+        self.stack.recv(self.id)
     }
 
     /// Whether [`Event::SenderDry`](crate::Event::SenderDry) tells each time that everything sent is acknowledged; at once if nothing
@@ -80,12 +93,6 @@ impl Assoc<'_> {
     #[must_use]
     pub fn cumulative_tsn(&self) -> Option<Tsn> {
         self.core().and_then(|c| c.rx.as_ref()).map(Rx::cum_tsn)
-    }
-
-    /// Whether a SACK, if one is owed, may wait a moment for data to ride with.
-    #[cfg(feature = "socket")]
-    pub(crate) fn sack_may_ride(&self) -> bool {
-        self.core().and_then(|c| c.rx.as_ref()).is_none_or(Rx::sack_may_ride)
     }
 
     /// Closes gracefully: what was accepted for sending is delivered first.

@@ -167,9 +167,7 @@ impl SocketNode {
     }
 
     fn discard(&mut self, now: Time, id: AssocId) {
-        if let Some(mut assoc) = self.stack.assoc(id) {
-            while assoc.recv().is_some() {}
-        }
+        while self.stack.recv(id).is_some() {}
         if self.links.get(&id).is_some_and(|link| link.ended.is_some()) {
             self.remove_link(now, id);
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::link::{Link, Owner};
 use super::{Socket, SocketNode};
+use crate::assoc::rx::Rx;
 use crate::event::{AssocId, EndpointId};
 use crate::socket::errno;
 use crate::socket::info::{NxtInfo, RcvInfo, Received};
@@ -124,14 +125,13 @@ impl Link {
     /// Fetches a message ahead if none is there yet.
     pub(super) fn fetch(&mut self, stack: &mut Stack, id: AssocId) {
         if self.next.is_none() {
-            self.next = stack.assoc(id).and_then(|mut assoc| assoc.recv());
+            self.next = stack.recv(id);
         }
     }
 
     /// The next message, of at most `limit` bytes; the one after it is fetched ahead.
     fn take_message(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> Option<(RcvInfo, Bytes)> {
         let mut message = self.next.take()?;
-        let mut assoc = stack.assoc(id);
         if message.payload.len() > limit {
             let mut rest = message.clone();
             message.payload.truncate(limit);
@@ -140,9 +140,9 @@ impl Link {
             message.more = true;
             self.next = Some(rest);
         } else {
-            self.next = assoc.as_mut().and_then(|assoc| assoc.recv());
+            self.next = stack.recv(id);
         }
-        let cum_tsn = assoc.and_then(|assoc| assoc.cumulative_tsn()).unwrap_or(message.tsn);
+        let cum_tsn = stack.rx(id).map_or(message.tsn, Rx::cum_tsn);
         Some((RcvInfo::new(id, &message, cum_tsn, self.settings.context), message.payload))
     }
 
@@ -233,8 +233,8 @@ impl SocketNode {
     }
 
     /// Whether the acknowledgement of what was received may wait a moment for data to ride with.
-    pub(in crate::socket) fn sack_may_ride(&mut self, id: AssocId) -> bool {
-        self.stack.assoc(id).is_some_and(|assoc| assoc.sack_may_ride())
+    pub(in crate::socket) fn sack_may_ride(&self, id: AssocId) -> bool {
+        self.stack.rx(id).is_some_and(Rx::sack_may_ride)
     }
 
     /// Whether a reader of the socket will still come across the end of an association.
@@ -245,6 +245,7 @@ impl SocketNode {
     }
 
     /// The next message of a stream, without notifications, which are dropped: `None` if it has to wait, `Ok(None)` at the end.
+    #[inline(never)]
     pub(in crate::socket) fn recv_stream(&mut self, now: Time, id: AssocId) -> Option<io::Result<Option<(RcvInfo, Bytes)>>> {
         loop {
             match self.recv_stream_any(now, id, usize::MAX)? {
@@ -257,6 +258,7 @@ impl SocketNode {
     }
 
     /// The next message or notification of a stream; messages are cut to `limit` bytes.
+    #[inline]
     pub(in crate::socket) fn recv_stream_any(&mut self, now: Time, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
         let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
         if !link.is_readable() {
@@ -292,12 +294,11 @@ impl SocketNode {
     /// Takes the messages of a stream that stand next to each other, until there are `max` in `all`.
     fn take_further(&mut self, now: Time, id: AssocId, max: usize, all: &mut Vec<Received>) {
         let Some(link) = self.links.get_mut(&id).filter(|link| link.notes.is_empty()) else { return };
-        let Some(mut assoc) = self.stack.assoc(id) else { return };
-        let Some(cum_tsn) = assoc.cumulative_tsn() else { return };
+        let Some(cum_tsn) = self.stack.rx(id).map(Rx::cum_tsn) else { return };
         while all.len() < max
             && let Some(message) = link.next.take()
         {
-            link.next = assoc.recv();
+            link.next = self.stack.recv(id);
             all.push(Received::Message(RcvInfo::new(id, &message, cum_tsn, link.settings.context), message.payload));
         }
         link.refresh(&mut self.woken);
