@@ -12,7 +12,7 @@ use std::os::fd::BorrowedFd;
 use bytes::{Bytes, BytesMut};
 use quinn_udp::{BATCH_SIZE, UdpSocketState};
 
-use crate::meta::Received;
+use crate::meta::{DatagramMeta, Received};
 use crate::read::Labels;
 
 /// Room for a UDP payload or GRO train of any size.
@@ -99,8 +99,20 @@ impl RecvBatch {
     }
 
     /// Takes the oldest train.
-    #[inline]
     pub fn pop(&mut self) -> Option<Received> {
+        let (at, stride, bytes) = self.next()?;
+        Some(Received { meta: *self.meta(at)?, stride, bytes })
+    }
+
+    /// What was told of the slot.
+    #[inline]
+    pub(crate) fn meta(&self, at: usize) -> Option<&DatagramMeta> {
+        self.labels.get(at).map(|label| &label.meta)
+    }
+
+    /// Takes the oldest train: the slot that it began in, stride and bytes.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<(usize, usize, Bytes)> {
         while let Some(at) = self.waiting.next() {
             let (Some(slot), Some(label)) = (self.slots.get_mut(at), self.labels.get(at)) else { continue };
             let len = label.len.min(SLOT);
@@ -108,14 +120,13 @@ impl RecvBatch {
                 continue; // not even a port: nothing for SCTP
             }
             let stride = if label.stride == 0 { len } else { label.stride.min(len) };
-            let meta = label.meta;
             let bytes = if len > COPY_LIMIT {
                 self.lent = true;
                 slot.lend(len)
             } else {
                 self.copy(at, len, stride)
             };
-            return Some(Received { meta, stride, bytes });
+            return Some((at, stride, bytes));
         }
         None
     }

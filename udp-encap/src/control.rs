@@ -52,9 +52,8 @@ pub(crate) fn messages(mut all: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])
         let (header, rest) = all.split_first_chunk::<HEADER>()?;
         let (length, rest_of_header) = header.split_first_chunk::<WORD>()?;
         let &[a, b, c, d, e, f, g, h] = rest_of_header else { return None };
-        let data = usize::from_ne_bytes(*length).checked_sub(HEADER)?;
-        let (data, _) = rest.split_at_checked(data)?;
-        all = rest.get(data.len().next_multiple_of(WORD)..).unwrap_or_default();
+        let data = rest.get(..usize::from_ne_bytes(*length).checked_sub(HEADER)?)?;
+        all = rest.get((data.len() + (WORD - 1)) & !(WORD - 1)..).unwrap_or_default();
         Some((i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h]), data))
     })
 }

@@ -65,6 +65,7 @@ struct Envelope {
 
 impl Envelope {
     /// The destination; the octet with DSCP and ECN mark where it is not zero; and the source address.
+    #[inline]
     fn of(t: &Transmit) -> Self {
         let (to, to_len) = name::write(labelled(t.dst, t.flow_label));
         let mut control = Messages::new();

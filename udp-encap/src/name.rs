@@ -9,16 +9,21 @@ use crate::meta::unmapped;
 /// Room for the longer one.
 pub(crate) const ROOM: usize = size_of::<libc::sockaddr_in6>();
 
-/// Reads one as [`unmapped`]: family, port, and for IPv6 the flow label before the address. `None` for another family.
+/// Reads one as [`unmapped`]: family, port, and for IPv6 the flow label before the address. Whether it is of one of these families.
 #[inline]
-pub(crate) fn read(name: &[u8; ROOM]) -> Option<SocketAddr> {
-    let [f, g, p, q, rest @ ..] = name;
-    let port = u16::from_be_bytes([*p, *q]);
-    match i32::from(u16::from_ne_bytes([*f, *g])) {
-        libc::AF_INET => Some((*rest.first_chunk::<4>()?, port).into()),
-        libc::AF_INET6 => read_v6(rest, port),
-        _ => None,
+pub(crate) fn read(name: &[u8; ROOM], into: &mut SocketAddr) -> bool {
+    let &[f, g, p, q, ref rest @ ..] = name;
+    let &[a, b, c, d, ..] = rest;
+    let port = u16::from_be_bytes([p, q]);
+    match i32::from(u16::from_ne_bytes([f, g])) {
+        libc::AF_INET => *into = ([a, b, c, d], port).into(),
+        libc::AF_INET6 => match read_v6(rest, port) {
+            Some(addr) => *into = addr,
+            None => return false,
+        },
+        _ => return false,
     }
+    true
 }
 
 #[inline(never)]
@@ -66,21 +71,25 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_system() {
+        let parsed = |name: &[u8; ROOM]| {
+            let mut addr = SocketAddr::from(([0; 4], 0));
+            read(name, &mut addr).then_some(addr)
+        };
         for (family, addr) in [(libc::AF_INET, "192.0.2.1:9899"), (libc::AF_INET6, "[fe80::1%3]:9899")] {
             let addr: SocketAddr = addr.parse().unwrap();
             let (name, length) = write(addr);
             let theirs = socket2::SockAddr::from(addr);
             assert_eq!((length, i32::from(theirs.family())), (theirs.len(), family));
-            assert_eq!(read(&name), Some(addr));
+            assert_eq!(parsed(&name), Some(addr));
         }
         let SocketAddr::V6(mut labelled) = "[2001:db8::1]:1".parse().unwrap() else { panic!("another family") };
         labelled.set_flowinfo(0x1234_u32.to_be());
         let (name, _) = write(labelled.into());
         assert_eq!(name[4..8], [0, 0, 0x12, 0x34]);
         labelled.set_flowinfo(0);
-        assert_eq!(read(&name), Some(labelled.into()), "a label is none of the address");
+        assert_eq!(parsed(&name), Some(labelled.into()), "a label is none of the address");
         let (mapped, _) = write("[::ffff:192.0.2.1]:5".parse().unwrap());
-        assert_eq!(read(&mapped), Some("192.0.2.1:5".parse().unwrap()));
-        assert_eq!(read(&[0; ROOM]), None);
+        assert_eq!(parsed(&mapped), Some("192.0.2.1:5".parse().unwrap()));
+        assert_eq!(parsed(&[0; ROOM]), None);
     }
 }

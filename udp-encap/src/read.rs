@@ -106,9 +106,8 @@ mod linux {
         #[inline(never)]
         fn read(&mut self, len: usize, control_len: usize) {
             self.label = Label { len, stride: len, ..Label::NONE };
-            match name::read(&self.name) {
-                Some(src) => self.label.meta.src = src,
-                None => self.label.len = 0,
+            if !name::read(&self.name, &mut self.label.meta.src) {
+                self.label.len = 0;
             }
             for (level, kind, data) in control::messages(self.control.get(..control_len).unwrap_or_default()) {
                 self.label.take_note(level, kind, data);

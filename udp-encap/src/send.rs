@@ -27,11 +27,17 @@ pub(crate) struct Sender<'a> {
 
 impl Sender<'_> {
     /// Sends what was left of a train.
+    #[inline]
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.family.unsent.is_some() { self.send_rest() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn send_rest(&mut self) -> io::Result<()> {
         let Some((t, rest)) = self.family.unsent.take() else {
             return Ok(());
         };
-        match self.train(&t, &rest) {
+        match self.send(&t, &rest) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.family.unsent = Some((t, rest));
                 Err(error)
@@ -44,12 +50,20 @@ impl Sender<'_> {
         }
     }
 
+    /// Sends a datagram or a train.
+    #[inline]
+    pub(crate) fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        match t.segment_size {
+            Some(segment) if segment < bytes.len() => self.train(t, segment, bytes),
+            _ if t.may_fragment => self.in_fragments(t, bytes),
+            _ => self.once(t, None, bytes).map_err(|error| self.judge(t, error)),
+        }
+    }
+
     /// Sends in pieces as large as the kernel takes them.
-    pub(crate) fn train(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        let Some(segment) = t.segment_size.filter(|s| *s < bytes.len()) else {
-            return self.datagram(t, bytes);
-        };
-        let segments = self.family.segments_cut().min(MAX_TRAIN / segment);
+    #[inline(never)]
+    fn train(&mut self, t: &Transmit, segment: usize, bytes: &[u8]) -> io::Result<()> {
+        let segments = self.family.cut.min(MAX_TRAIN / segment);
         if segments <= 1 {
             return self.apart(t, segment, bytes);
         }
@@ -63,9 +77,8 @@ impl Sender<'_> {
                 Err(error) if !one && refuses_train(&error) => {
                     // Either the device cannot segment, or the segments exceed the MTU: datagrams alone tell which.
                     self.apart(t, segment, piece)?;
-                    if !is_too_big(&error) && self.family.cuts {
-                        tracing::info!(%error, "no more trains for the kernel to cut: the device refuses them");
-                        self.family.cuts = false;
+                    if !is_too_big(&error) {
+                        self.family.cut_no_more(&error);
                     }
                     if let Some((_, rest)) = &mut self.family.unsent {
                         rest.extend_from_slice(bytes.get(sent.saturating_add(piece.len())..).unwrap_or_default());
@@ -101,15 +114,12 @@ impl Sender<'_> {
         Ok(())
     }
 
-    fn datagram(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        let result = if t.may_fragment {
-            fragmenting(&self.family.socket, self.family.v4, true);
-            let result = self.once(t, None, bytes);
-            fragmenting(&self.family.socket, self.family.v4, false);
-            result
-        } else {
-            self.once(t, None, bytes)
-        };
+    /// Sends a datagram that the IP layer may fragment.
+    #[cold]
+    fn in_fragments(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        fragmenting(&self.family.socket, self.family.v4, true);
+        let result = self.once(t, None, bytes);
+        fragmenting(&self.family.socket, self.family.v4, false);
         result.map_err(|error| self.judge(t, error))
     }
 
@@ -120,23 +130,23 @@ impl Sender<'_> {
 
     /// A system call, repeated if it failed because of an earlier datagram's ICMP error.
     fn patiently<R>(&mut self, call: impl Fn(&Family) -> io::Result<R>) -> io::Result<R> {
-        let mut last = call(self.family);
-        for _ in 1..SEND_ATTEMPTS {
-            match &last {
-                Err(error) if is_pending_icmp(error) => {
+        let mut attempts = 1;
+        loop {
+            match call(self.family) {
+                Err(error) if attempts < SEND_ATTEMPTS && is_pending_icmp(&error) => {
+                    attempts += 1;
                     if self.reads_errors {
                         self.family.read_errors(self.errors);
                     }
                 }
-                _ => break,
+                result => return result,
             }
-            last = call(self.family);
         }
-        last
     }
 
     /// Names the cause where it is ours: a source address that this host does not have. The kernel says EINVAL, or that the
     /// network is unreachable, depending on family and routes.
+    #[cold]
     fn judge(&mut self, t: &Transmit, error: io::Error) -> io::Error {
         let suspicious =
             [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));

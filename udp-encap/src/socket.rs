@@ -71,24 +71,30 @@ impl Transmit {
         Self { src: None, dst, ecn: None, dscp: 0, flow_label: 0, segment_size: None, may_fragment: false }
     }
 
-    /// Whether an address is an IPv4-mapped one, or stands for none, or the destination has a flow label of its own.
-    fn is_disguised(&self) -> bool {
-        let dst = match self.dst {
-            SocketAddr::V4(_) => false,
-            SocketAddr::V6(dst) => dst.ip().to_ipv4_mapped().is_some() || dst.flowinfo() != 0,
-        };
-        let src = match self.src {
-            None => false,
-            Some(IpAddr::V4(src)) => src.is_unspecified(),
-            Some(IpAddr::V6(src)) => src.is_unspecified() || src.to_ipv4_mapped().is_some(),
-        };
-        dst || src
+    /// Whether the addresses are of one family, none of them is an IPv4-mapped one or stands for none, and the destination has no flow
+    /// label of its own.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        match (self.dst, self.src) {
+            (SocketAddr::V4(_), None) => true,
+            (SocketAddr::V4(_), Some(IpAddr::V4(src))) => !src.is_unspecified(),
+            (SocketAddr::V4(_), Some(IpAddr::V6(_))) | (SocketAddr::V6(_), Some(IpAddr::V4(_))) => false,
+            (SocketAddr::V6(dst), src) => {
+                let src = match src {
+                    Some(IpAddr::V6(src)) => !src.is_unspecified() && src.to_ipv4_mapped().is_none(),
+                    _ => true,
+                };
+                src && dst.ip().to_ipv4_mapped().is_none() && dst.flowinfo() == 0
+            }
+        }
     }
 
+    /// The same, but plain; fails if the addresses are of two families.
     #[cold]
-    fn undisguised(&self) -> Self {
+    fn to_plain(self) -> io::Result<Self> {
         let src = self.src.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified());
-        Self { src, dst: unmapped(self.dst), ..*self }
+        let plain = Self { src, dst: unmapped(self.dst), ..self };
+        if src.is_some_and(|ip| ip.is_ipv4() != plain.dst.is_ipv4()) { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(plain) }
     }
 }
 
@@ -119,10 +125,10 @@ pub(crate) struct Family {
     pub(crate) socket: Socket,
     pub(crate) state: UdpSocketState,
     pub(crate) v4: bool,
-    /// Whether the kernel may cut trains and join what arrives.
-    offload: bool,
-    /// No device has refused a train to be cut.
-    pub(crate) cuts: bool,
+    /// Most datagrams of a train that the kernel cuts; 1 if it shall not, or cannot.
+    pub(crate) cut: usize,
+    /// A device has refused a train to be cut.
+    refused: bool,
     /// There may be something to read: an event said so, and no read has come back short since.
     readable: bool,
     /// There may be ICMP errors to read.
@@ -145,7 +151,8 @@ impl Family {
     fn new(socket: Socket, v4: bool) -> io::Result<Self> {
         let state = set_up(&socket)?;
         errors::enable(&socket, v4)?;
-        Ok(Self { socket, state, v4, offload: true, cuts: true, readable: true, erred: true, unsent: None })
+        let cut = state.max_gso_segments().max(1);
+        Ok(Self { socket, state, v4, cut, refused: false, readable: true, erred: true, unsent: None })
     }
 
     fn bind(addr: SocketAddr) -> io::Result<Self> {
@@ -167,24 +174,27 @@ impl Family {
         self.socket.local_addr()?.as_socket().map(|a| a.port()).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// Most datagrams of a train that the kernel cuts; 1 without segmentation offload.
-    pub(crate) fn segments_cut(&self) -> usize {
-        if self.offload && self.cuts { self.state.max_gso_segments().max(1) } else { 1 }
-    }
-
     /// Most datagrams of one system call.
     fn max_segments(&self) -> usize {
-        match self.segments_cut() {
+        match self.cut {
             1 => TRAIN_APART,
             cut => cut.min(TRAIN_CUT),
         }
     }
 
     pub(crate) fn set_offload(&mut self, on: bool) -> io::Result<()> {
-        self.offload = on;
+        self.cut = if on && !self.refused { self.state.max_gso_segments().max(1) } else { 1 };
         #[cfg(any(target_os = "linux", target_os = "android"))]
         nix::sys::socket::setsockopt(&self.socket, nix::sys::socket::sockopt::UdpGroSegment, &on)?;
         Ok(())
+    }
+
+    /// A device does not cut trains.
+    pub(crate) fn cut_no_more(&mut self, error: &io::Error) {
+        if self.cut > 1 {
+            tracing::info!(%error, "no more trains for the kernel to cut: the device refuses them");
+        }
+        (self.cut, self.refused) = (1, true);
     }
 
     pub(crate) fn read_errors(&self, into: &mut VecDeque<NetError>) {
@@ -356,14 +366,14 @@ impl UdpEncap {
     /// the MTU. `AddrNotAvailable` if `t.src` is not an address of this host. `Unsupported` if the family has no socket.
     /// Other errors of the system are about this destination only: treat the bytes as lost.
     pub fn send(&mut self, t: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        let undisguised;
-        let t = if t.is_disguised() {
-            undisguised = t.undisguised();
-            &undisguised
-        } else {
+        let plain;
+        let t = if t.is_plain() {
             t
+        } else {
+            plain = t.to_plain()?;
+            &plain
         };
-        if t.src.is_some_and(|ip| ip.is_ipv4() != t.dst.is_ipv4()) || bytes.is_empty() || t.segment_size == Some(0) {
+        if bytes.is_empty() || t.segment_size == Some(0) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let family = if t.dst.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
@@ -372,7 +382,7 @@ impl UdpEncap {
         };
         let mut sender = Sender { family, errors: &mut self.errors, reads_errors: self.reads_errors };
         sender.flush()?;
-        sender.train(t, bytes)
+        sender.send(t, bytes)
     }
 
     /// Sends what was left of trains that the kernel did not take whole.

@@ -16,7 +16,7 @@ use crate::transport::announce::{Announcers, Listeners};
 use crate::transport::clock::MonoClock;
 use crate::transport::ports::LocalPorts;
 use crate::transport::udp::{Sharing, UdpTransport};
-use crate::transport::{Input, Transport};
+use crate::transport::{Input, Sent, Transport};
 use crate::wire::chunk::kind;
 use crate::wire::packet::COMMON_HEADER_LEN;
 
@@ -178,46 +178,31 @@ impl Lower {
 
     /// Sends what the node has to say, until it falls silent or a socket has no room for more; whether it fell silent.
     pub(super) fn flush<N: Node>(&mut self, node: &mut N, now: Time) -> bool {
-        let clock = self.clock;
-        let capture = &mut self.capture;
+        let Self { udp, others, announcers, clock, capture, buf, .. } = self;
+        let mut sent = |t: &Transmit, bytes: &[u8]| Capture::tap(capture, |c| c.sent(clock.wall_nanos(now), t, bytes));
         let (mut full, mut segments) = (false, 1);
-        each(&mut self.udp, &mut self.others).for_each(|transport| {
-            transport.flush(&mut |t, bytes| Capture::tap(capture, |c| c.sent(clock.wall_nanos(now), t, bytes)));
+        each(udp, others).for_each(|transport| {
+            transport.flush(&mut sent);
             full |= transport.is_full();
             segments = segments.max(transport.max_segments());
         });
-        let mut buf = core::mem::take(&mut self.buf);
         while !full {
             buf.clear();
-            let Some(transmit) = node.poll_transmit(now, segments, &mut buf) else { break };
-            full = self.send(now, &transmit, &buf);
+            let next = node.poll_transmit(now, segments, buf);
+            let Some(t) = &next else { return true };
+            // Sent, or kept until there is room; then the node may not be asked for more at present.
+            let carried = each(udp, others).find_map(|transport| {
+                transport.carries(t.channel).then(|| {
+                    transport.send(t, buf, &mut sent);
+                    transport.is_full()
+                })
+            });
+            full = carried.unwrap_or_else(|| {
+                announce(announcers, t, buf, &mut sent);
+                false
+            });
         }
-        self.buf = buf;
-        !full
-    }
-
-    /// Sends, or keeps until there is room; whether the node should not be asked for more at present.
-    fn send(&mut self, now: Time, transmit: &Transmit, bytes: &[u8]) -> bool {
-        let clock = self.clock;
-        let capture = &mut self.capture;
-        let mut sent = |t: &Transmit, bytes: &[u8]| Capture::tap(capture, |c| c.sent(clock.wall_nanos(now), t, bytes));
-        if matches!(transmit.channel, Channel::Datagram { .. }) {
-            match self.announcers.send(transmit, bytes) {
-                Ok(()) => sent(transmit, bytes),
-                Err(err) => tracing::debug!(dst = %transmit.dst, %err, "announce not sent"),
-            }
-            return false;
-        }
-        let full = each(&mut self.udp, &mut self.others).find_map(|transport| {
-            transport.carries(transmit.channel).then(|| {
-                transport.send(transmit, bytes, &mut sent);
-                transport.is_full()
-            })
-        });
-        full.unwrap_or_else(|| {
-            tracing::debug!(dst = %transmit.dst, channel = ?transmit.channel, "not sent: there is no such transport");
-            false
-        })
+        false
     }
 
     /// The host's own addresses are these now.
@@ -277,6 +262,19 @@ impl Lower {
             Some(udp) => udp.release(port),
             None => self.ports.release(port),
         }
+    }
+}
+
+/// Sends what no transport carries, if it is an announce.
+#[cold]
+fn announce(announcers: &Announcers, t: &Transmit, bytes: &[u8], sent: Sent<'_>) {
+    if !matches!(t.channel, Channel::Datagram { .. }) {
+        tracing::debug!(dst = %t.dst, channel = ?t.channel, "not sent: there is no such transport");
+        return;
+    }
+    match announcers.send(t, bytes) {
+        Ok(()) => sent(t, bytes),
+        Err(err) => tracing::debug!(dst = %t.dst, %err, "announce not sent"),
     }
 }
 

@@ -29,12 +29,25 @@ impl Outbox {
     ) {
         let mut send = send;
         if !self.waiting.is_empty() || !attempt(t, bytes, &mut send, sent) {
-            self.waiting.push_back((*t, bytes.to_vec()));
+            self.keep(t, bytes);
         }
     }
 
+    #[cold]
+    fn keep(&mut self, t: &Transmit, bytes: &[u8]) {
+        self.waiting.push_back((*t, bytes.to_vec()));
+    }
+
     /// Tries again.
-    pub(crate) fn flush(&mut self, mut send: impl FnMut(&Transmit, &[u8]) -> io::Result<()>, sent: &mut dyn FnMut(&Transmit, &[u8])) {
+    #[inline]
+    pub(crate) fn flush(&mut self, send: impl FnMut(&Transmit, &[u8]) -> io::Result<()>, sent: &mut dyn FnMut(&Transmit, &[u8])) {
+        if !self.waiting.is_empty() {
+            self.retry(send, sent);
+        }
+    }
+
+    #[cold]
+    fn retry(&mut self, mut send: impl FnMut(&Transmit, &[u8]) -> io::Result<()>, sent: &mut dyn FnMut(&Transmit, &[u8])) {
         while let Some((t, bytes)) = self.waiting.front() {
             if !attempt(t, bytes, &mut send, sent) {
                 return;
@@ -57,11 +70,22 @@ fn attempt(
     sent: &mut dyn FnMut(&Transmit, &[u8]),
 ) -> bool {
     match send(t, bytes) {
-        Err(err) if err.kind() == io::ErrorKind::WouldBlock => return false,
-        Err(err) => tracing::debug!(dst = %t.dst, channel = ?t.channel, %err, "not sent"),
-        Ok(()) => sent(t, bytes),
+        Ok(()) => {
+            sent(t, bytes);
+            true
+        }
+        Err(err) => is_lost(t, &err),
     }
-    true
+}
+
+/// Whether a train that was not sent shall not be sent again.
+#[cold]
+fn is_lost(t: &Transmit, err: &io::Error) -> bool {
+    let lost = err.kind() != io::ErrorKind::WouldBlock;
+    if lost {
+        tracing::debug!(dst = %t.dst, channel = ?t.channel, %err, "not sent");
+    }
+    lost
 }
 
 #[cfg(test)]

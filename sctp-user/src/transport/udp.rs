@@ -214,6 +214,7 @@ impl Transport for UdpTransport {
         true
     }
 
+    #[inline]
     fn send(&mut self, t: &Transmit, bytes: &[u8], sent: Sent<'_>) {
         let port = &mut self.port;
         self.outbox.send(t, bytes, |t, bytes| port.send(&datagram_of(t), bytes), sent);

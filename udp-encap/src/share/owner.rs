@@ -97,10 +97,12 @@ impl SharedPort {
         while let Some(error) = self.udp.take_error() {
             self.route_error(error);
         }
-        while !self.batch.is_empty() {
-            let Some(train) = self.batch.pop() else { break };
-            let (port, length) = route::first_run(&train);
-            match port.map_or(Way::Drop, |port| self.way(port, now)) {
+        while let Some((at, stride, bytes)) = self.batch.next() {
+            let (port, length) = route::first_run(&bytes, stride);
+            let way = port.map_or(Way::Drop, |port| self.way(port, now));
+            let Some(meta) = self.batch.meta(at) else { continue };
+            let train = Received { meta: *meta, stride, bytes };
+            match way {
                 Way::Here if alone && length >= train.bytes.len() => sink(Incoming::Train(train)),
                 way => self.sort(train, length, way, (alone, now), sink),
             }
@@ -122,7 +124,7 @@ impl SharedPort {
                 way => self.pass_on(run, way),
             }
             let Some(rest) = rest else { return };
-            let (port, next) = route::first_run(&rest);
+            let (port, next) = route::first_run(&rest.bytes, rest.stride);
             (run, length, way) = (rest, next, port.map_or(Way::Drop, |port| self.way(port, now)));
         }
     }

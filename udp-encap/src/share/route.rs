@@ -1,7 +1,5 @@
 //! Trains cut by destination port.
 
-use crate::meta::Received;
-
 /// Length of the SCTP common header (RFC 9260 section 3.1).
 const COMMON_HEADER: usize = 12;
 
@@ -23,17 +21,17 @@ pub(super) fn source(quoted: &[u8]) -> Option<u16> {
 
 /// The SCTP port of the first packets of a train, and their length: the kernel glues packets by UDP port, and behind one of those may
 /// be many associations. `None` for what is too short to be SCTP.
-pub(super) fn first_run(train: &Received) -> (Option<u16>, usize) {
-    let (first, rest) = train.bytes.split_at_checked(train.stride).unwrap_or((&train.bytes, &[]));
+pub(super) fn first_run(train: &[u8], stride: usize) -> (Option<u16>, usize) {
+    let (first, rest) = train.split_at_checked(stride).unwrap_or((train, &[]));
     let port = destination(first);
-    let same = rest.chunks(train.stride.max(1)).take_while(|packet| destination(packet) == port);
+    let same = rest.chunks(stride.max(1)).take_while(|packet| destination(packet) == port);
     (port, same.fold(first.len(), |length, packet| length.saturating_add(packet.len())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::DatagramMeta;
+    use crate::meta::{DatagramMeta, Received};
 
     fn packet(port: u16, len: usize) -> Vec<u8> {
         let mut packet = vec![0xaa; len];
@@ -50,7 +48,7 @@ mod tests {
         let mut left = Some(train);
         let next = || {
             let mut run = left.take()?;
-            let (port, length) = first_run(&run);
+            let (port, length) = first_run(&run.bytes, run.stride);
             left = (length < run.bytes.len()).then(|| run.split_off(length));
             assert!(run.stride <= 20 && run.bytes.len() == length);
             Some((port, length))
