@@ -388,8 +388,8 @@ impl Core {
         self.rx.as_ref().is_some_and(Rx::has_message)
     }
 
-    /// Accepts a message of the user.
-    pub(crate) fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+    /// Accepts a message of the user, and takes it out of `payload` then.
+    pub(crate) fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: &mut Bytes, opts: SendOptions) -> Result<(), SendError> {
         if self.closing || !self.state.accepts_sends() {
             return Err(SendError::Closed);
         }

@@ -215,12 +215,19 @@ pub(super) struct Releases {
 
 impl Releases {
     /// Takes them all.
-    pub(super) fn take(&self, mut give_back: impl FnMut(u16)) {
-        if self.any.load(Ordering::Acquire)
-            && let Ok(mut ports) = self.ports.lock()
-        {
+    #[inline]
+    pub(super) fn take(&self, give_back: impl FnMut(u16)) {
+        if self.any.load(Ordering::Acquire) {
+            self.take_those(give_back);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_those(&self, give_back: impl FnMut(u16)) {
+        if let Ok(mut ports) = self.ports.lock() {
             self.any.store(false, Ordering::Release);
-            ports.drain(..).for_each(&mut give_back);
+            ports.drain(..).for_each(give_back);
         }
     }
 }

@@ -79,10 +79,17 @@ impl Readiness {
     /// Says whether the socket is ready.
     #[inline]
     pub(super) fn set(&mut self, ready: bool) {
-        if core::mem::replace(&mut self.ready, ready) != ready
-            && let Some(fd) = &self.fd
-        {
-            if ready { fd.raise() } else { fd.lower() }
+        if core::mem::replace(&mut self.ready, ready) != ready && self.fd.is_some() {
+            self.tell();
+        }
+    }
+
+    /// Has the descriptor say what is so now.
+    #[cold]
+    #[inline(never)]
+    fn tell(&self) {
+        if let Some(fd) = &self.fd {
+            if self.ready { fd.raise() } else { fd.lower() }
         }
     }
 
@@ -122,10 +129,17 @@ impl Wakers {
     /// Moves all tasks to those that are to be woken.
     #[inline]
     pub(super) fn wake_into(&mut self, woken: &mut Vec<Waker>) {
-        // Most of the time nobody waits, so the memory is given back.
+        // Most of the time nobody waits.
         if !self.0.is_empty() {
-            woken.append(&mut core::mem::take(&mut self.0));
+            self.move_into(woken);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn move_into(&mut self, woken: &mut Vec<Waker>) {
+        // The memory is given back.
+        woken.append(&mut core::mem::take(&mut self.0));
     }
 }
 

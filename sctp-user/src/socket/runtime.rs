@@ -147,7 +147,7 @@ impl<N: Node> Shared<N> {
     }
 
     /// Locks the state; a poisoned lock and an ended thread answer ECONNABORTED.
-    #[inline]
+    #[inline(always)] // Each call comes by here twice or thrice, and to hand the guard on costs more than the lock.
     pub(super) fn lock(&self) -> io::Result<Guard<'_, N>> {
         let state = match self.state.try_lock() {
             Ok(state) => state,
@@ -229,11 +229,12 @@ impl<N: Node> Shared<N> {
             let (guard, turned) = self.lead(poller, state, now, now)?;
             (state, now, led) = (guard, turned.now, true);
         }
-        let out = loop {
-            let mut out = f(&mut state, now);
+        let mut out;
+        loop {
+            out = f(&mut state, now);
             state.silent &= reads && out.is_none();
             if plain && out.as_ref().is_some_and(|out| may_owe(&mut state.node, out)) {
-                break out;
+                break;
             }
             if !state.silent {
                 self.settle(&mut state, now);
@@ -246,7 +247,7 @@ impl<N: Node> Shared<N> {
                 }
             }
             if out.is_some() {
-                break out;
+                break;
             }
             let woken = state.take_woken();
             if !woken.is_empty() {
@@ -259,7 +260,7 @@ impl<N: Node> Shared<N> {
                 now = self.clock.now();
             }
             if until <= now {
-                break None;
+                break;
             }
             let lead = if state.lead.is_open() { self.poller.try_lock() } else { Err(TryLockError::WouldBlock) };
             match lead {
@@ -274,7 +275,7 @@ impl<N: Node> Shared<N> {
                 }
                 Err(TryLockError::Poisoned(_)) => return Err(errno::aborted()),
             }
-        };
+        }
         self.leave(&mut state, led);
         self.notify(state);
         Ok(out)
@@ -326,11 +327,17 @@ impl<N: Node> Shared<N> {
         state.silent = state.lower.flush(&mut state.node, now);
         // Nobody polls most of the time when a caller leads: it looks at the deadlines when it polls again.
         if state.planned > Time::ZERO {
-            let next = state.next_deadline();
-            if next < state.planned {
-                state.planned = next;
-                self.wake_poller();
-            }
+            self.plan_anew(state);
+        }
+    }
+
+    /// Somebody polls, and shall not sleep past a deadline that is new.
+    #[inline(never)]
+    fn plan_anew(&self, state: &mut State<N>) {
+        let next = state.next_deadline();
+        if next < state.planned {
+            state.planned = next;
+            self.wake_poller();
         }
     }
 

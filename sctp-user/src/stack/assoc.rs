@@ -52,17 +52,11 @@ impl Assoc<'_> {
     ///
     /// # Errors
     /// The association is closing, the stream does not exist, the message is empty or too long, or the send buffer is full.
-    pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
-        let Some(core) = self.stack.assocs.get_mut(self.id).map(|a| &mut a.core) else { return Err(SendError::Closed) };
-        let sent = core.send(now, sid, ppid, payload, opts);
-        if !is_about_to_send(core) {
-            self.stack.touch(self.id);
-        }
-        sent
+    pub fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, mut payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+        self.send_from(now, sid, ppid, &mut payload, opts)
     }
 
-    /// As [`Self::send`], but if there is no room the message stays in `payload`.
-    #[cfg(feature = "socket")]
+    /// As [`Self::send`], but a message that is refused stays in `payload`.
     pub(crate) fn send_from(
         &mut self,
         now: Time,
@@ -71,10 +65,12 @@ impl Assoc<'_> {
         payload: &mut Bytes,
         opts: SendOptions,
     ) -> Result<(), SendError> {
-        // To share it may cost an allocation.
-        let has_room = self.core().is_some_and(|c| c.tx.has_room(payload.len()));
-        let payload = if has_room { core::mem::take(payload) } else { payload.clone() };
-        self.send(now, sid, ppid, payload, opts)
+        let Some(core) = self.stack.assocs.get_mut(self.id).map(|a| &mut a.core) else { return Err(SendError::Closed) };
+        let sent = core.send(now, sid, ppid, payload, opts);
+        if !is_about_to_send(core) {
+            self.stack.touch(self.id);
+        }
+        sent
     }
 
     /// The next message; part of one if it does not fit the receive buffer ([`Message::more`]). Reading makes room in the receive window.

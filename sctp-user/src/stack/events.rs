@@ -23,6 +23,13 @@ impl Stack {
         Some(item)
     }
 
+    /// Takes the next notification if it is [`Event::Readable`], and tells whose.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn poll_readable(&mut self) -> Option<AssocId> {
+        self.events.pop_front_if(|(_, _, event)| matches!(event, Event::Readable)).map(|(_, id, _)| id)
+    }
+
     /// Whether [`Self::poll_event`] has something to tell.
     #[cfg(feature = "socket")]
     pub(crate) fn has_events(&self) -> bool {

@@ -13,7 +13,7 @@ pub struct MonoClock {
     base: Instant,
     /// What the system's clock showed when this one was created.
     #[cfg(not(target_vendor = "apple"))]
-    created: u64,
+    created: i64,
     /// Nanoseconds of the Unix epoch at [`Time::ZERO`], for time stamps in captures only.
     wall_at_zero: u64,
 }
@@ -36,9 +36,11 @@ impl MonoClock {
 
     /// Now.
     #[cfg(not(target_vendor = "apple"))]
+    #[inline(never)]
     #[must_use]
     pub fn now(&self) -> Time {
-        Time::from_nanos(monotonic().saturating_sub(self.created).saturating_add(START))
+        let elapsed = u64::try_from(monotonic() - self.created).unwrap_or(0);
+        Time::from_nanos(elapsed.saturating_add(START))
     }
 
     /// Now.
@@ -77,12 +79,10 @@ impl Default for MonoClock {
 /// What [`Instant`] counts, in nanoseconds. To read and to subtract an `Instant` takes several times as long, and the clock is read three
 /// times for each message. Apple's has no such name here: it is not `CLOCK_MONOTONIC`.
 #[cfg(not(target_vendor = "apple"))]
-fn monotonic() -> u64 {
+fn monotonic() -> i64 {
     use rustix::time::{ClockId, clock_gettime};
     let now = clock_gettime(ClockId::Monotonic);
-    // Neither is ever negative.
-    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    now.tv_sec * 1_000_000_000 + i64::from(u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Without the 128 bits that `Duration` goes by.

@@ -27,7 +27,7 @@ impl T {
 
     fn give(&mut self, ms: u64, sid: u16, len: usize, reliability: Reliability) -> Result<(), SendError> {
         let opts = SendOptions { reliability, ..SendOptions::ordered() };
-        self.tx.enqueue(at(ms), StreamId(sid), Ppid(9), Bytes::from(vec![7; len]), opts)
+        self.tx.enqueue(at(ms), StreamId(sid), Ppid(9), &mut Bytes::from(vec![7; len]), opts)
     }
 
     /// The FORWARD TSN that is due, in a packet with room for `room` bytes of chunks: up to where, and which streams it skips.
@@ -207,7 +207,7 @@ fn a_forward_tsn_lists_each_ordered_stream_once() {
     let mut t = T::partial();
     for (sid, unordered) in [(3, false), (1, false), (2, true), (3, false), (5, false), (4, false)] {
         let opts = SendOptions { reliability: Reliability::Retransmissions(0), unordered, ..SendOptions::ordered() };
-        t.tx.enqueue(at(0), StreamId(sid), Ppid(0), Bytes::from_static(b"x"), opts).unwrap();
+        t.tx.enqueue(at(0), StreamId(sid), Ppid(0), &mut Bytes::from_static(b"x"), opts).unwrap();
     }
     let order = t.flush(at(0));
     assert_eq!(order.concat().len(), 6);

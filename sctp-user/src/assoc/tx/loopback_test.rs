@@ -252,7 +252,7 @@ impl World {
         for _ in 0..4_000_000 {
             for (side, queue) in self.sides.iter_mut().zip(&mut messages) {
                 while let Some((sid, payload, opts)) = queue.front() {
-                    match side.tx.enqueue(self.now, StreamId(*sid), Ppid(u32::from(*sid)), payload.clone(), *opts) {
+                    match side.tx.enqueue(self.now, StreamId(*sid), Ppid(u32::from(*sid)), &mut payload.clone(), *opts) {
                         Ok(()) => drop(queue.pop_front()),
                         Err(SendError::WouldBlock) => break,
                         Err(e) => panic!("{e}"),
@@ -369,7 +369,7 @@ fn a_stopped_reader_is_probed_without_errors_and_resumes_at_once() {
     world.sides[1].greed = 0;
     let payload = message(1, 1000);
     for _ in 0..100 {
-        world.sides[0].tx.enqueue(Time::ZERO, StreamId(0), Ppid(0), payload.clone(), SendOptions::ordered()).unwrap();
+        world.sides[0].tx.enqueue(Time::ZERO, StreamId(0), Ppid(0), &mut payload.clone(), SendOptions::ordered()).unwrap();
     }
     world.sides[0].tx.begin_opportunity();
     while world.now < Time::from_millis(600_000) {

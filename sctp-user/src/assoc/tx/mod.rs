@@ -194,11 +194,18 @@ impl Tx {
         }
     }
 
-    /// Accepts a message for sending.
+    /// Accepts a message for sending, and takes it out of `payload` then.
     ///
     /// # Errors
     /// There is no such stream, the message is empty or too long, or the send buffer is full; an empty buffer takes any message.
-    pub(crate) fn enqueue(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: Bytes, opts: SendOptions) -> Result<(), SendError> {
+    pub(crate) fn enqueue(
+        &mut self,
+        now: Time,
+        sid: StreamId,
+        ppid: Ppid,
+        payload: &mut Bytes,
+        opts: SendOptions,
+    ) -> Result<(), SendError> {
         if sid.0 >= self.outbound_streams {
             return Err(SendError::InvalidStream);
         }
@@ -220,7 +227,7 @@ impl Tx {
             self.begin_opportunity();
             return Err(SendError::WouldBlock);
         }
-        let Some(payload) = self.hold(sid, ppid, payload, opts, policy) else { return Ok(()) };
+        let Some(payload) = self.hold(sid, ppid, core::mem::take(payload), opts, policy) else { return Ok(()) };
         self.corked = opts.cork;
         self.queue.push(sid, ppid, payload, opts, policy);
         Ok(())

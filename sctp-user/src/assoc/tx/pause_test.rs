@@ -8,7 +8,7 @@ use crate::event::SendOptions;
 use crate::num::{Ppid, StreamId, Tsn};
 
 fn send(t: &mut T, sid: u16, len: usize, opts: SendOptions) {
-    t.tx.enqueue(at(0), StreamId(sid), Ppid(1), Bytes::from(vec![7; len]), opts).unwrap();
+    t.tx.enqueue(at(0), StreamId(sid), Ppid(1), &mut Bytes::from(vec![7; len]), opts).unwrap();
 }
 
 fn part() -> SendOptions {
@@ -82,7 +82,7 @@ fn what_is_held_is_bounded_and_not_forgotten() {
     t.tx.pause(Streams::all(), false);
     assert!(t.tx.is_drained(), "nothing is held");
     let mut taken = 0;
-    while t.tx.enqueue(at(0), StreamId(1), Ppid(1), Bytes::from(vec![7; 10_000]), SendOptions::ordered()).is_ok() {
+    while t.tx.enqueue(at(0), StreamId(1), Ppid(1), &mut Bytes::from(vec![7; 10_000]), SendOptions::ordered()).is_ok() {
         taken += 10_000;
         assert!(taken <= 1 << 20);
     }

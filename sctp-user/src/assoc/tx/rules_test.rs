@@ -445,7 +445,7 @@ proptest! {
                 2 | 3 => {
                     let len = usize::from(kind) * 20 + 1;
                     for _ in 0..4 {
-                        let _ = t.tx.enqueue(Time::ZERO, StreamId(0), Ppid(0), Bytes::from(vec![1; len]), SendOptions::ordered());
+                        let _ = t.tx.enqueue(Time::ZERO, StreamId(0), Ppid(0), &mut Bytes::from(vec![1; len]), SendOptions::ordered());
                     }
                 }
                 _ => {

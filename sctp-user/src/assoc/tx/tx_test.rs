@@ -62,7 +62,7 @@ impl T {
 
     pub(super) fn queue(&mut self, count: usize, len: usize) {
         for _ in 0..count {
-            self.tx.enqueue(Time::ZERO, StreamId(1), Ppid(9), Bytes::from(vec![7; len]), SendOptions::ordered()).unwrap();
+            self.tx.enqueue(Time::ZERO, StreamId(1), Ppid(9), &mut Bytes::from(vec![7; len]), SendOptions::ordered()).unwrap();
         }
     }
 
@@ -396,7 +396,7 @@ fn i_bits_end_bursts() {
         Time::ZERO,
         StreamId(0),
         Ppid(0),
-        Bytes::from_static(b"x"),
+        &mut Bytes::from_static(b"x"),
         SendOptions { sack_immediately: true, ..SendOptions::ordered() },
     )
     .unwrap();
@@ -424,7 +424,7 @@ fn sends_are_checked_and_the_buffer_is_bounded() {
     let cfg = AssocConfig { send_buffer: 1000, max_message: 5000, ..AssocConfig::rfc() };
     let mut t = T::with(&cfg, 1);
     let mut send =
-        |sid: u16, len: usize| t.tx.enqueue(Time::ZERO, StreamId(sid), Ppid(0), Bytes::from(vec![0; len]), SendOptions::ordered());
+        |sid: u16, len: usize| t.tx.enqueue(Time::ZERO, StreamId(sid), Ppid(0), &mut Bytes::from(vec![0; len]), SendOptions::ordered());
     assert_eq!(send(10, 1), Err(SendError::InvalidStream));
     assert_eq!(send(0, 0), Err(SendError::Empty));
     assert_eq!(send(0, 5001), Err(SendError::TooLong { len: 5001, max: 5000 }));
@@ -438,7 +438,7 @@ fn sends_are_checked_and_the_buffer_is_bounded() {
     let mut t = T::with(&AssocConfig { send_buffer: 1 << 20, ..AssocConfig::rfc() }, 1);
     let tiny = || Bytes::from_static(b"x");
     let accepted =
-        (0..1 << 20).take_while(|_| t.tx.enqueue(Time::ZERO, StreamId(0), Ppid(0), tiny(), SendOptions::ordered()).is_ok()).count();
+        (0..1 << 20).take_while(|_| t.tx.enqueue(Time::ZERO, StreamId(0), Ppid(0), &mut tiny(), SendOptions::ordered()).is_ok()).count();
     assert_eq!(accepted, 1 << 16);
 }
 
@@ -448,7 +448,7 @@ fn undelivered_messages_come_back_whole_and_in_order() {
     t.queue(1, 10);
     t.queue(1, 3 * FULL);
     t.queue(1, 20);
-    t.tx.enqueue(Time::ZERO, StreamId(0), Ppid(5), Bytes::from_static(b"last"), SendOptions::unordered()).unwrap();
+    t.tx.enqueue(Time::ZERO, StreamId(0), Ppid(5), &mut Bytes::from_static(b"last"), SendOptions::unordered()).unwrap();
     t.tx.begin_opportunity();
     t.packet(at(0)).unwrap();
     t.packet(at(0)).unwrap();

@@ -23,20 +23,27 @@ impl SocketNode {
     }
 
     fn sort_events(&mut self, now: Time) {
-        while let Some((ep, id, event)) = self.stack.poll_event() {
-            match event {
-                // By far the most frequent.
-                Event::Readable => self.read_ahead(now, id),
-                Event::Connected { incoming: true, .. } if !self.links.contains_key(&id) => {
-                    self.admit(now, ep, id);
-                    self.dispatch(now, id, event);
-                }
-                event => self.dispatch(now, id, event),
+        loop {
+            // By far the most frequent.
+            while let Some(id) = self.stack.poll_readable() {
+                self.read_ahead(now, id);
             }
+            let Some((ep, id, event)) = self.stack.poll_event() else { return };
+            self.sort(now, ep, id, event);
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn sort(&mut self, now: Time, ep: EndpointId, id: AssocId, event: Event) {
+        if matches!(event, Event::Connected { incoming: true, .. }) && !self.links.contains_key(&id) {
+            self.admit(now, ep, id);
+        }
+        self.dispatch(now, id, event);
+    }
+
     /// Fetches a message ahead, if none is there yet, and tells whoever waits for it. What nobody reads is thrown away.
+    #[inline(always)] // Elsewhere it is rare.
     fn read_ahead(&mut self, now: Time, id: AssocId) {
         let Self { stack, sockets, links, woken, .. } = self;
         let Some(link) = links.get_mut(&id) else { return };
@@ -166,6 +173,7 @@ impl SocketNode {
         }
     }
 
+    #[cold]
     fn discard(&mut self, now: Time, id: AssocId) {
         while self.stack.recv(id).is_some() {}
         if self.links.get(&id).is_some_and(|link| link.ended.is_some()) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::link::{Link, Owner};
 use super::{Socket, SocketNode};
 use crate::assoc::rx::Rx;
-use crate::event::{AssocId, EndpointId};
+use crate::event::{AssocId, EndpointId, Message};
 use crate::socket::errno;
 use crate::socket::info::{NxtInfo, RcvInfo, Received};
 use crate::socket::notification::Notification;
@@ -130,23 +130,22 @@ impl Link {
     }
 
     /// The next message, of at most `limit` bytes; the one after it is fetched ahead.
+    #[inline]
     fn take_message(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> Option<(RcvInfo, Bytes)> {
-        let mut message = self.next.take()?;
-        if message.payload.len() > limit {
-            let mut rest = message.clone();
-            message.payload.truncate(limit);
-            rest.payload = rest.payload.split_off(limit);
-            rest.offset = rest.offset.saturating_add(limit as u64);
-            message.more = true;
-            self.next = Some(rest);
-        } else {
-            self.next = stack.recv(id);
-        }
+        let message = self.next.as_mut()?;
         let cum_tsn = stack.rx(id).map_or(message.tsn, Rx::cum_tsn);
-        Some((RcvInfo::new(id, &message, cum_tsn, self.settings.context), message.payload))
+        let mut info = RcvInfo::new(id, message, cum_tsn, self.settings.context);
+        if message.payload.len() > limit {
+            info.more = true;
+            return Some((info, cut(message, limit)));
+        }
+        let payload = core::mem::take(&mut message.payload);
+        self.next = stack.recv(id);
+        Some((info, payload))
     }
 
     /// The next message or notification of a stream that is readable, or its end.
+    #[inline]
     fn take_next(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> io::Result<Option<Received>> {
         if let Some(note) = self.notes.pop_front_if(|n| !n.is_late()) {
             return Ok(Some(Received::Notification(note)));
@@ -162,6 +161,13 @@ impl Link {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// Takes the first `limit` bytes of a message that is longer.
+#[cold]
+fn cut(message: &mut Message, limit: usize) -> Bytes {
+    message.offset = message.offset.saturating_add(limit as u64);
+    message.payload.split_to(limit)
 }
 
 impl SocketNode {
@@ -258,7 +264,7 @@ impl SocketNode {
     }
 
     /// The next message or notification of a stream; messages are cut to `limit` bytes.
-    #[inline]
+    #[inline(always)] // What it answers is moved once less.
     pub(in crate::socket) fn recv_stream_any(&mut self, now: Time, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
         let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
         if !link.is_readable() {
