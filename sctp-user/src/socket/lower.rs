@@ -24,6 +24,8 @@ use crate::wire::packet::COMMON_HEADER_LEN;
 pub(super) const WAKE: Token = Token(0);
 /// The host's addresses change.
 pub(super) const WATCH: Token = Token(usize::MAX);
+/// It is time for something.
+pub(super) const TIMER: Token = Token(usize::MAX - 1);
 /// Tokens of the announce listeners: from here on.
 const LISTENERS: usize = 1;
 /// Tokens of the transports: from here on, as many for each.

@@ -37,6 +37,7 @@ mod one_to_one;
 pub mod option;
 mod readiness;
 mod runtime;
+mod timer;
 #[cfg(feature = "tokio")]
 mod tokio_io;
 mod vectored;

@@ -14,7 +14,8 @@ use mio::{Events, Poll};
 use super::errno;
 use super::handle::{Handle, Releases};
 use super::lead::{Calls, Lead, Look, NAP, VISIT};
-use super::lower::{Lower, WAKE, WATCH};
+use super::lower::{Lower, TIMER, WAKE, WATCH};
+use super::timer::Timer;
 use crate::node::Node;
 use crate::time::Time;
 use crate::transport::clock::MonoClock;
@@ -30,6 +31,7 @@ const YIELDS: usize = 64;
 pub(super) struct Poller {
     poll: Poll,
     events: Events,
+    timer: Timer,
     watcher: AddressWatcher,
 }
 
@@ -55,7 +57,8 @@ impl Engine {
         let events = Events::with_capacity(64);
         let watcher = AddressWatcher::new(bound.into_iter().collect());
         watcher.register(poll.registry(), WATCH)?;
-        let poller = Poller { poll, events, watcher };
+        let timer = Timer::register(poll.registry());
+        let poller = Poller { poll, events, timer, watcher };
         Ok(Self { lower, poller, waker, clock })
     }
 }
@@ -370,11 +373,17 @@ impl<N: Node> Shared<N> {
 
     /// Waits until then at most for something to do, and does it. What is to be sent is left to the caller.
     fn turn<'a>(&'a self, poller: &mut Poller, mut state: Guard<'a, N>, now: Time, until: Time) -> io::Result<(Guard<'a, N>, Turned)> {
-        let timeout = state.plan(now, poller.watcher.next_deadline(), until);
+        state.plan(now, poller.watcher.next_deadline(), until);
+        let timeout = match &*state {
+            State { more: true, .. } => Some(Duration::ZERO),
+            // What a caller waits for at most is seldom the same twice.
+            State { planned, due, .. } if planned < due => Some(planned.saturating_since(now)),
+            State { due, .. } => poller.timer.timeout(now, *due),
+        };
         // What a thread sees of the host depends on its network namespace: a caller that leads may be in another one than the thread.
         let looks = !state.lead.is_led() || !state.lead.has_thread();
         drop(state);
-        match poller.poll.poll(&mut poller.events, Some(timeout)) {
+        match poller.poll.poll(&mut poller.events, timeout) {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => poller.events.clear(),
             other => other?,
         }
@@ -390,10 +399,10 @@ impl<N: Node> Shared<N> {
         (state.planned, state.silent, state.polled) = (Time::ZERO, false, now);
         let State { node, lower, more, .. } = &mut *state;
         for event in &poller.events {
-            if event.token() == WATCH {
-                poller.watcher.note_ready(now);
-            } else {
-                lower.note_ready(event);
+            match event.token() {
+                WATCH => poller.watcher.note_ready(now),
+                TIMER => {}
+                _ => lower.note_ready(event),
             }
         }
         let mut turned = Turned { now, acted: false, plain: false };
@@ -540,12 +549,11 @@ impl<N: Node> State<N> {
         self.node.is_awaited() || !self.claimers.is_empty()
     }
 
-    /// How long to poll: until the next deadline, or that of the watcher, but no longer than `until`.
-    fn plan(&mut self, now: Time, watcher: Time, until: Time) -> Duration {
+    /// Until when to poll: to the next deadline, or that of the watcher, but no longer than `until`.
+    fn plan(&mut self, now: Time, watcher: Time, until: Time) {
         let kept = if self.due > now { self.due } else { Time::MAX };
         self.due = self.next_deadline().min(watcher).min(kept);
         self.planned = self.due.min(until);
-        if self.more { Duration::ZERO } else { self.planned.saturating_since(now) }
     }
 
     fn next_deadline(&self) -> Time {
