@@ -1,5 +1,6 @@
 //! Building packets: control chunks first, then SACK, then DATA (RFC 9260 section 6.10).
 
+use core::hint::cold_path;
 use std::net::IpAddr;
 
 use super::Association;
@@ -47,6 +48,7 @@ impl Association {
     pub(crate) fn poll_transmit(&mut self, ctx: &mut Context<'_>, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.core.queued = false;
         if self.core.state == State::Closed {
+            cold_path();
             return None;
         }
         let transmit = if self.is_silent() { None } else { self.transmit(ctx, max_segments, buf) };
@@ -145,7 +147,11 @@ impl Core {
 
     /// The first control chunk that can go. One whose path none of our addresses reaches waits, but holds up no other.
     fn next_control(&self) -> Option<&Control> {
-        if self.control.is_empty() { None } else { self.control.iter().find(|c| self.may_go(c)) }
+        if self.control.is_empty() {
+            return None;
+        }
+        cold_path();
+        self.control.iter().find(|c| self.may_go(c))
     }
 
     /// Whether a control chunk can go: to a stranded path, only what tells of addresses.
@@ -226,16 +232,21 @@ impl Core {
         buf: &mut Vec<u8>,
     ) -> Option<Built> {
         let path = way.path;
-        if matches!(self.control.front(), Some(Control::Init)) {
-            self.control.pop_front();
-            self.counters.out_ctrl_chunks += 1;
-            return Some(Built { len: self.init_packet(limit, buf), ecn: None });
+        let has_control = !self.control.is_empty();
+        let mut echoes = false;
+        if has_control {
+            cold_path();
+            if self.control.pop_front_if(|c| *c == Control::Init).is_some() {
+                self.counters.out_ctrl_chunks += 1;
+                return Some(Built { len: self.init_packet(limit, buf), ecn: None });
+            }
+            echoes = self.control.front() == Some(&Control::CookieEcho);
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let mut pkt = PacketWriter::new(buf, header, limit);
         pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(self)));
-        let echoes = matches!(self.control.front(), Some(Control::CookieEcho));
-        if !self.control.is_empty() {
+        if has_control {
+            cold_path();
             self.put_control(ctx, way, &mut pkt);
         }
         let data = if echoes { self.tx.next_data(ctx.now, &self.paths) } else { data };
@@ -246,6 +257,7 @@ impl Core {
         let markable = ext.ecn.is_some() && !echoes && self.tx.sends_only_new(&self.paths);
         let mut marked = false;
         if settled && self.forward_due() && path == self.paths.data_path() {
+            cold_path();
             PartialReliability::emit(self, ctx.now, &mut pkt);
         }
         if settled {
@@ -260,6 +272,7 @@ impl Core {
             marked = markable && chunks > 0;
         }
         if pkt.is_empty() {
+            cold_path();
             pkt.discard();
             return None;
         }
@@ -270,6 +283,7 @@ impl Core {
     pub(super) fn seal(&mut self, ext: &mut Extensions, mut pkt: PacketWriter<'_>) -> usize {
         pkt.set_checksum(ext.checksum_mode());
         if pkt.has_zero_checksum() {
+            cold_path();
             self.counters.rare().out_zero_checksums += 1;
         }
         let Some(auth) = &mut ext.auth else { return pkt.finish() };

@@ -1,5 +1,6 @@
 //! The data of an association and the small verbs on it.
 
+use core::hint::cold_path;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -331,7 +332,10 @@ impl Core {
 
     /// Messages of which the user has a part will not be completed.
     pub(crate) fn tell_broken_off(&mut self, begun: Vec<(StreamId, Ssn, bool)>) {
-        self.events.extend(begun.into_iter().map(|(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered }));
+        if !begun.is_empty() {
+            cold_path();
+            self.events.extend(begun.into_iter().map(|(sid, ssn, unordered)| Event::PartialDeliveryAborted { sid, ssn, unordered }));
+        }
     }
 
     /// The extensions that both sides have, once the peer has told.
@@ -391,12 +395,14 @@ impl Core {
     /// Accepts a message of the user, and takes it out of `payload` then.
     pub(crate) fn send(&mut self, now: Time, sid: StreamId, ppid: Ppid, payload: &mut Bytes, opts: SendOptions) -> Result<(), SendError> {
         if self.closing || !self.state.accepts_sends() {
+            cold_path();
             return Err(SendError::Closed);
         }
         if opts.auth_key.is_some_and(|key| !self.cfg.auth_keys.is_usable(key)) {
             return Err(SendError::NoSuchKey);
         }
         if !self.cfg.fragment {
+            cold_path();
             self.tx.set_amdcs(self.paths.amdcs());
         }
         let len = payload.len();
@@ -414,6 +420,7 @@ impl Core {
         if !self.tx.has_abandoned() {
             return false;
         }
+        cold_path();
         let abandoned = self.tx.take_abandoned();
         self.events.extend(abandoned.into_iter().map(Event::from));
         if self.tx.is_writable_again() {

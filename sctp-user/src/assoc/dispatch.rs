@@ -1,6 +1,8 @@
 //! What happens to a packet that belongs to an association: the verification-tag rules (RFC 9260 section 8.5), then chunk by
 //! chunk.
 
+use core::hint::cold_path;
+
 use bytes::Bytes;
 
 use super::core::{Context, Control, Core};
@@ -103,7 +105,10 @@ impl Association {
         let alone = || packet.chunks().nth(1).is_none();
         let mut lowest = Lowest::default();
         let mut chunks = packet.chunks();
-        chunks.by_ref().take(skip).for_each(drop);
+        if skip > 0 {
+            cold_path();
+            chunks.by_ref().take(skip).for_each(drop);
+        }
         while let Some(Ok(raw)) = chunks.next() {
             // RFC 9260 section 6.10: these are never bundled, so the packet is not to be trusted.
             if matches!(raw.kind, kind::INIT | kind::INIT_ACK | kind::SHUTDOWN_COMPLETE) && !alone() {
@@ -111,8 +116,14 @@ impl Association {
             }
             match gate.enter(ext.auth.as_mut(), core, ctx, bytes, &raw) {
                 Entry::Admit => {}
-                Entry::Skip => continue,
-                Entry::Stop => break,
+                Entry::Skip => {
+                    cold_path();
+                    continue;
+                }
+                Entry::Stop => {
+                    cold_path();
+                    break;
+                }
             }
             // Most chunks are DATA and SACK, which concern no extension and open nothing: they need not pass by all that follows.
             if from.is_some() && matches!(raw.kind, kind::DATA | kind::SACK) {
@@ -126,10 +137,12 @@ impl Association {
                     core.on_sack(ctx, &sack);
                 }
                 if core.state == State::Closed {
+                    cold_path();
                     break;
                 }
                 continue;
             }
+            cold_path();
             if !ext.knows(raw.kind) {
                 core.counters.in_ctrl_chunks += 1;
                 if core.on_unknown(ctx.now, &raw) {
@@ -192,6 +205,7 @@ impl Association {
         }
         ext.on_packet_end(core);
         if was_waiting && core.state == State::ShutdownSent {
+            cold_path();
             // Section 9.2: whatever comes shows that the peer is at it; it gets the time to send what it has left.
             core.errors = 0;
             core.timers.start(Timer::T2, ctx.now + core.rto());
@@ -243,9 +257,11 @@ impl Core {
 
     fn on_data(&mut self, now: Time, data: &impl UserData, bytes: &Bytes) {
         if !self.state.receives_data() {
+            cold_path();
             return;
         }
         if data.payload().is_empty() {
+            cold_path();
             self.violate("DATA without user data", &Cause::NoUserData(data.tsn()));
             return;
         }
@@ -256,16 +272,25 @@ impl Core {
             DataOutcome::Accepted { .. } => self.note_data(now),
             DataOutcome::NoRoom => {}
             DataOutcome::Duplicate => self.duplicate = true,
-            DataOutcome::InvalidStream(sid) => self.complain(now, &Cause::InvalidStream(sid)),
-            DataOutcome::Violation(what) => self.violate(what, &Cause::ProtocolViolation(what.as_bytes())),
+            DataOutcome::InvalidStream(sid) => {
+                cold_path();
+                self.complain(now, &Cause::InvalidStream(sid));
+            }
+            DataOutcome::Violation(what) => {
+                cold_path();
+                self.violate(what, &Cause::ProtocolViolation(what.as_bytes()));
+            }
         }
     }
 
     /// After the last chunk of a packet with DATA, or with what counts as such for acknowledgements: acknowledge now or later, tell the user.
     fn after_data(&mut self, ctx: &mut Context<'_>, path: PathId) {
         // A duplicate may mean that SACKs do not arrive by that path (section 6.4).
-        let vary = core::mem::take(&mut self.duplicate) && self.reply_path == path;
-        self.reply_path = vary.then(|| self.paths.other(path)).flatten().unwrap_or(path);
+        let before = core::mem::replace(&mut self.reply_path, path);
+        if core::mem::take(&mut self.duplicate) && before == path {
+            cold_path();
+            self.reply_path = self.paths.other(path).unwrap_or(path);
+        }
         if self.state.receives_data()
             && let Some(rx) = &mut self.rx
         {
@@ -274,6 +299,7 @@ impl Core {
         }
         let Some(rx) = &mut self.rx else { return };
         if self.state == State::ShutdownSent {
+            cold_path();
             // Section 9.2: each packet with DATA is answered at once by SHUTDOWN and SACK, and T2 starts anew.
             rx.force_sack();
             self.push_control(Control::Shutdown);
@@ -283,6 +309,7 @@ impl Core {
 
     fn on_sack(&mut self, ctx: &mut Context<'_>, sack: &Sack<'_>) {
         if !self.state.sends_data() {
+            cold_path();
             return;
         }
         self.counters.in_sacks += 1;
@@ -290,7 +317,10 @@ impl Core {
         self.counters.in_duplicate_reports += sack.dups.len() as u64;
         match self.tx.on_sack(ctx.now, sack, &mut self.paths) {
             Ok(summary) => self.acknowledged(ctx, &summary),
-            Err(violation) => self.violate(violation.0, &Cause::ProtocolViolation(violation.0.as_bytes())),
+            Err(violation) => {
+                cold_path();
+                self.violate(violation.0, &Cause::ProtocolViolation(violation.0.as_bytes()));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whether the peer is there: timers, HEARTBEATs (RFC 9260 section 8.3), and what the network says (rulings section 1 row 13).
 
+use core::hint::cold_path;
 use core::time::Duration;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -92,11 +93,13 @@ impl Core {
         self.last_heard = now;
         self.heard_on = path;
         if self.unreachable.take_if(|u| u.path == path).is_some() {
+            cold_path();
             self.timers.stop(Timer::Unreachable);
         }
         if let Some(p) = self.paths.get_mut(path) {
             let late = answers && self.state != State::CookieWait;
             if p.channel != meta.channel && p.may_move(meta.channel) && !late {
+                cold_path();
                 tracing::debug!(assoc = self.id.get(), from = ?p.channel, to = ?meta.channel, "peer moved");
                 p.set_channel(meta.channel);
             }
@@ -204,11 +207,13 @@ impl Core {
     /// Tells the user what became of the paths, and settles which of them are used.
     pub(crate) fn settle_paths(&mut self) {
         if self.state.is_opening() || self.state == State::Closed {
+            cold_path();
             return;
         }
         let another = self.paths.len() > 1;
         for (_, path) in self.paths.iter_mut() {
             if let Some(change) = path.news(another) {
+                cold_path();
                 self.events.push_back(Event::PathState { addr: path.addr, change });
             }
         }

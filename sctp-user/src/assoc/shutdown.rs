@@ -1,5 +1,7 @@
 //! Graceful shutdown (RFC 9260 section 9.2).
 
+use core::hint::cold_path;
+
 use super::core::{Context, Control, Core};
 use super::state::State;
 use super::timers::Timer;
@@ -51,6 +53,7 @@ impl Core {
             self.errors = 0;
         }
         if summary.writable {
+            cold_path();
             self.events.push_back(Event::Writable);
         }
         if !summary.stale {

@@ -1,5 +1,6 @@
 //! What all window-based controls share: initial window, slow start, decay of an unused window (RFC 9260 section 7.2.1).
 
+use core::hint::cold_path;
 use core::time::Duration;
 
 use super::AckInfo;
@@ -51,10 +52,11 @@ impl SlowStart {
 
     /// Halves the window for every RTO in which it was not used; answers whether that changed it.
     pub(super) fn decay(&mut self, idle: Duration, rto: Duration) -> bool {
-        let rtos = idle.as_nanos() / rto.as_nanos().max(1);
-        if rtos == 0 || self.cwnd <= 4 * self.pmdcs {
+        if idle < rto || self.cwnd <= 4 * self.pmdcs {
             return false;
         }
+        cold_path();
+        let rtos = idle.as_nanos() / rto.as_nanos().max(1);
         // The threshold remembers the window from before the first adjustment.
         self.ssthresh = self.cwnd;
         self.cwnd = self.cwnd.checked_shr(u32::try_from(rtos).unwrap_or(u32::MAX)).unwrap_or(0).max(4 * self.pmdcs);

@@ -27,6 +27,7 @@ mod route;
 mod snapshot;
 mod status;
 
+use core::hint::cold_path;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -302,10 +303,12 @@ impl Stack {
             self.pass_on_events(id);
         }
         if let Some((transmit, packet)) = farewell {
+            cold_path();
             // At most one for each association, and it must go (section 9.1): no limit.
             self.replies.push_back(Reply::new(transmit, packet));
         }
         if closed {
+            cold_path();
             self.bury(id);
         }
     }
@@ -320,10 +323,12 @@ impl Stack {
     /// The next packet or train: answers first, then what associations have to say, in turn.
     fn transmit(&mut self, now: Time, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         if !self.replies.is_empty() {
+            cold_path();
             return self.transmit_reply(buf);
         }
         while let Some(id) = self.sending.front().copied() {
             let Some(a) = self.assocs.get_mut(id) else {
+                cold_path();
                 self.sending.pop_front();
                 continue;
             };
@@ -381,6 +386,7 @@ impl Stack {
     /// If the driver came back much later than it was asked to, timers that expired meanwhile run once more before they count.
     fn notice_clock_jump(&mut self, now: Time) {
         if self.alarms.next().is_some_and(|due| now - due >= CLOCK_JUMP) {
+            cold_path();
             self.forgive(now);
         }
     }

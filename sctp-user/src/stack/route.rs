@@ -1,5 +1,6 @@
 //! Whose packet it is that came.
 
+use core::hint::cold_path;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -46,11 +47,19 @@ impl Stack {
     pub(super) fn take_in(&mut self, now: Time, Source { meta, for_us }: &Source, packet: Bytes) -> Option<AssocId> {
         self.counters.packets_in += 1;
         self.counters.bytes_in += packet.len() as u64;
-        let zero = self.takes_zero_checksum(meta, &packet);
+        let mut zero = false;
+        if checksum::is_zero(&packet) {
+            cold_path();
+            zero = self.takes_zero_checksum(meta, &packet);
+        }
         let parsed = match if zero { Packet::parse_unverified(&packet) } else { Packet::parse(&packet) } {
             Ok(parsed) if *for_us => parsed,
-            Ok(_) => return None,
+            Ok(_) => {
+                cold_path();
+                return None;
+            }
             Err(e) => {
+                cold_path();
                 self.counters.checksum_errors += u64::from(e == PacketError::Checksum);
                 self.counters.bad_packets += 1;
                 return None;
@@ -59,10 +68,10 @@ impl Stack {
         self.route(now, meta, &packet, &parsed)
     }
 
-    /// Whether a packet has a checksum of zero and belongs to an association that has said that it takes them (RFC 9653 section 5.3).
+    /// Whether a packet whose checksum is zero belongs to an association that has said that it takes them (RFC 9653 section 5.3).
     /// Nothing else is taken without a checksum, and none that begins an association.
     fn takes_zero_checksum(&mut self, meta: &Meta, packet: &[u8]) -> bool {
-        if !checksum::is_zero(packet) || self.cfg.private(meta.channel).is_none_or(|p| p.error_detection.is_none()) {
+        if self.cfg.private(meta.channel).is_none_or(|p| p.error_detection.is_none()) {
             return false;
         }
         let Ok(parsed) = Packet::parse_unverified(packet) else { return false };
@@ -94,12 +103,12 @@ impl Stack {
         }
         let mut found = self.lookup.of_packet(&key_of(meta, packet.header));
         // Most begin with one of these, which belong to an association, or to none; there is nothing to be told from what they hold.
-        let usual = match first.kind {
+        let plain = match first.kind {
             kind::DATA => Data::decode(&first).is_some(),
             kind::SACK => Sack::decode(&first).is_some(),
             _ => false,
         };
-        match if usual { Ok(None) } else { first.decode().map(Some) } {
+        match if plain { Ok(None) } else { first.decode().map(Some) } {
             // Section 6.10: an INIT that is not alone is discarded with its packet.
             Ok(Some(Chunk::Init(init))) => {
                 if auth.is_none() && chunks.next().is_none() {
@@ -135,13 +144,14 @@ impl Stack {
         match (holder, admission) {
             (Some((id, a)), Some(Admission::Accept)) => {
                 let opening = (a.core.state == State::CookieWait).then(|| keys_of(&a.core).collect::<Vec<_>>());
-                if !usual {
+                if !plain {
                     exchange_if_unallocated(&mut a.core.control, &mut self.spare_control);
                 }
                 a.on_packet(&mut Context { now, entropy: &mut *self.entropy }, meta, bytes, packet);
                 // What else may have been behind such a chunk: an end, or news, which are bounded one by one.
-                let quiet = usual && a.core.state != State::Closed && a.core.events.len() <= MAX_NEWS;
+                let quiet = plain && a.core.state != State::Closed && a.core.events.len() <= MAX_NEWS;
                 if let Some(before) = opening {
+                    cold_path();
                     // An INIT ACK may have listed further addresses, or not listed what the user gave.
                     for key in before.iter().filter(|before| !keys_of(&a.core).any(|key| key == **before)) {
                         self.lookup.remove(key, id);
@@ -151,10 +161,12 @@ impl Stack {
                 if quiet {
                     return Some(id);
                 }
+                cold_path();
                 self.touch(id);
             }
             (Some(_), Some(Admission::Discard)) => self.counters.bad_tags += 1,
             _ => {
+                cold_path();
                 self.counters.out_of_blues += 1;
                 self.out_of_the_blue(now, meta, packet);
             }

@@ -1,5 +1,7 @@
 //! The common header and the packet around chunks (RFC 9260 section 3).
 
+use core::hint::cold_path;
+
 use thiserror::Error;
 
 use super::checksum::{self, ChecksumMode};
@@ -158,6 +160,7 @@ impl<'a> Iterator for Chunks<'a> {
             Some((RawChunk { kind, flags, value, raw, offset }, len))
         })();
         let Some((chunk, len)) = parsed else {
+            cold_path();
             let kind = self.rest.first().copied().unwrap_or(0);
             self.rest = &[];
             return Some(Err(ChunkError { kind, offset, what: "chunk length does not fit" }));
@@ -313,6 +316,7 @@ impl<'a> PacketWriter<'a> {
         let kind = self.buf.get(at).copied();
         self.checked |= matches!(kind, Some(kind::INIT | kind::COOKIE_ECHO | kind::ASCONF));
         if let Some(g) = self.guard.as_mut().filter(|g| g.at.is_none() && kind.is_some_and(|kind| g.plan.types.has(kind))) {
+            cold_path();
             g.at = Some(at - self.start);
             let zeros = vec![0; g.plan.mac_len];
             let mut auth = Vec::with_capacity(g.len());
@@ -334,6 +338,7 @@ impl<'a> PacketWriter<'a> {
             if let Some(g) = self.guard
                 && let Some(covered) = g.at.and_then(|at| packet.get_mut(at..))
             {
+                cold_path();
                 sign(g.key(), covered);
             }
             if !zero {

@@ -1,6 +1,7 @@
 //! Which path is used for what (RFC 9260 section 6.4, RFC 7829 section 3.2).
 
 use core::cmp::Reverse;
+use core::hint::cold_path;
 
 use super::{Path, PathId, Paths};
 use crate::event::PathState;
@@ -22,6 +23,7 @@ impl Paths {
         if self.list.len() == 1 || self.is_active(self.primary) {
             return self.primary;
         }
+        cold_path();
         if self.is_active(self.stand_in) {
             return self.stand_in;
         }

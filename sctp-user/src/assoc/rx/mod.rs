@@ -24,6 +24,7 @@ mod partial_test;
 #[cfg(test)]
 mod rx_test;
 
+use core::hint::cold_path;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -156,15 +157,20 @@ impl Rx {
     /// Takes in a chunk with user data, which stands in `packet`.
     pub(crate) fn on_data(&mut self, data: &impl UserData, packet: &Bytes) -> DataOutcome {
         if let Err(what) = data.fits(&self.assembler) {
+            cold_path();
             return DataOutcome::Violation(what);
         }
         let tsn = data.tsn();
         let outcome = match self.tracker.classify(tsn) {
             Seen::Duplicate => {
+                cold_path();
                 self.tracker.duplicate(tsn);
                 DataOutcome::Duplicate
             }
-            Seen::OutOfRange => DataOutcome::NoRoom,
+            Seen::OutOfRange => {
+                cold_path();
+                DataOutcome::NoRoom
+            }
             Seen::New => self.on_new(data, packet),
         };
         // A duplicate says that a SACK was lost, a dropped chunk that the peer misjudges the window (section 6.2).
@@ -184,20 +190,24 @@ impl Rx {
         };
         let position = if position == Position::Next && self.has_message() { Position::FillsGap } else { position };
         if !self.window.admits(len, position, self.starving()) {
+            cold_path();
             return DataOutcome::NoRoom;
         }
         if data.sid().0 >= self.streams {
+            cold_path();
             self.tracker.insert(tsn);
             return DataOutcome::InvalidStream(data.sid());
         }
         let payload = keep(data.payload(), packet);
         if let Some(deferred) = self.deferred.as_mut().filter(|d| d.concerns(data)) {
+            cold_path();
             deferred.hold(data, payload);
             self.tracker.insert(tsn);
             self.window.charge(len, 1);
             return DataOutcome::Accepted { readable: false };
         }
         if let Some(dropped) = data.drop_skipped(&mut self.assembler) {
+            cold_path();
             self.tracker.insert(tsn);
             self.window.release(dropped.bytes, dropped.pieces);
             return DataOutcome::Accepted { readable: false };
@@ -223,7 +233,10 @@ impl Rx {
                 self.reassembled += u64::from(inserted.pieces > 1);
                 DataOutcome::Accepted { readable: inserted.readable }
             }
-            Err(what) => DataOutcome::Violation(what),
+            Err(what) => {
+                cold_path();
+                DataOutcome::Violation(what)
+            }
         }
     }
 
@@ -297,9 +310,13 @@ impl Rx {
     /// The next message, or the next part of one. The room that it leaves may cause a SACK to tell the peer.
     pub(crate) fn pop(&mut self) -> Option<Message> {
         let (message, pieces) = match self.turn()? {
-            Turn::Part => self.assembler.take_part()?,
+            Turn::Part => {
+                cold_path();
+                self.assembler.take_part()?
+            }
             Turn::Complete => (self.assembler.ready_mut().pop_front()?, 1),
             Turn::Other(sid) => {
+                cold_path();
                 let ready = self.assembler.ready_mut();
                 let at = ready.iter().position(|m| m.sid != sid)?;
                 (ready.remove(at)?, 1)
@@ -322,7 +339,10 @@ impl Rx {
         match self.turn() {
             Some(Turn::Part) => true,
             Some(Turn::Complete) => !self.assembler.ready().is_empty(),
-            Some(Turn::Other(sid)) => self.assembler.ready().iter().any(|m| m.sid != sid),
+            Some(Turn::Other(sid)) => {
+                cold_path();
+                self.assembler.ready().iter().any(|m| m.sid != sid)
+            }
             None => false,
         }
     }

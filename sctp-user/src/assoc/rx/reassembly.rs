@@ -1,6 +1,7 @@
 //! From DATA chunks to messages: fragments are joined by TSN, messages ordered by stream sequence number
 //! (RFC 9260 sections 6.5, 6.6 and 6.9).
 
+use core::hint::cold_path;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -151,6 +152,7 @@ impl Reassembly {
     pub(crate) fn drop_broken_off(&mut self, cum: Tsn) -> Skipped {
         let mut all = Skipped::default();
         while let Some(run) = self.runs.pop_front_if(|r| self.breaks_off && r.last.before(cum)) {
+            cold_path();
             all.add(&run);
             if !run.unordered {
                 // Nothing before it is missing, so its turn has come.

@@ -1,5 +1,6 @@
 //! Which TSNs have arrived: the cumulative TSN, what lies above it, and duplicates (RFC 9260 sections 6.2 and 6.7).
 
+use core::hint::cold_path;
 use std::collections::VecDeque;
 
 use crate::num::Tsn;
@@ -94,8 +95,13 @@ impl Tracker {
     /// How `tsn` stands to what has arrived.
     pub(crate) fn classify(&self, tsn: Tsn) -> Seen {
         if tsn.at_or_before(self.cum) {
+            cold_path();
             return Seen::Duplicate;
         }
+        if tsn == self.cum.next() && self.ranges.is_empty() {
+            return Seen::New;
+        }
+        cold_path();
         if tsn.since(self.cum) > MAX_SPAN {
             return Seen::OutOfRange;
         }

@@ -6,6 +6,8 @@
 //! What was promised is kept: the right edge of the window does not move back (RFC 1122 section 4.2.2.16), because what the peer
 //! was allowed to send may be on its way. Small messages take more memory than the peer can reckon with, and would be dropped.
 
+use core::hint::cold_path;
+
 /// Bookkeeping memory of one chunk or message, in bytes.
 const OVERHEAD: usize = 128;
 
@@ -101,7 +103,11 @@ impl Window {
     /// Free space. `starving`: nothing can be read before more of an incomplete message arrives.
     fn room(&self, starving: bool) -> usize {
         let room = self.buffer.saturating_sub(self.payload).min(self.buffer.saturating_mul(2).saturating_sub(self.memory));
-        if starving { room.max(self.floor.min(self.hard_limit.saturating_sub(self.memory))) } else { room }
+        if starving {
+            cold_path();
+            return room.max(self.floor.min(self.hard_limit.saturating_sub(self.memory)));
+        }
+        room
     }
 
     /// User data held, memory charged for it, and the configured buffer, in bytes.

@@ -1,5 +1,7 @@
 //! Messages that are given up: from the queue, and among the chunks that were sent (RFC 3758 section 3.5 A2 and A3, RFC 7496).
 
+use core::hint::cold_path;
+
 use super::outstanding::{ChunkState, Index};
 use super::policy::Policy;
 use super::{Tx, Undelivered};
@@ -46,6 +48,7 @@ impl Tx {
         if !core::mem::take(&mut self.forward.news) || !self.forward.agreed {
             return;
         }
+        cold_path();
         let mut spent = core::mem::take(&mut self.changed);
         spent.clear();
         spent.extend(self.out.marked().filter(|index| self.is_spent(now, *index)));

@@ -1,5 +1,6 @@
 //! FORWARD TSN: the peer is told to wait no more for what was abandoned (RFC 3758 section 3.5).
 
+use core::hint::cold_path;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -90,6 +91,7 @@ impl Tx {
         if !skipped && self.forward.past.is_none() {
             return;
         }
+        cold_path();
         if skipped && let Some(path) = self.forward.told().filter(|t| !t.moved).and_then(|t| paths.get_mut(t.path)) {
             path.on_answer();
         }

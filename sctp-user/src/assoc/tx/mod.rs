@@ -32,6 +32,7 @@ mod rules_test;
 #[cfg(test)]
 mod tx_test;
 
+use core::hint::cold_path;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -207,12 +208,15 @@ impl Tx {
         opts: SendOptions,
     ) -> Result<(), SendError> {
         if sid.0 >= self.outbound_streams {
+            cold_path();
             return Err(SendError::InvalidStream);
         }
         if payload.is_empty() {
+            cold_path();
             return Err(SendError::Empty);
         }
         if payload.len() > self.cfg.max_message {
+            cold_path();
             return Err(SendError::TooLong { len: payload.len(), max: self.cfg.max_message });
         }
         if !self.cfg.fragment && payload.len() > self.longest_chunk() {
@@ -220,6 +224,7 @@ impl Tx {
         }
         let policy = Policy::new(now, opts.reliability);
         if !self.has_room(payload.len()) && !self.make_room(now, payload.len(), policy) {
+            cold_path();
             self.refused = true;
             // What waits for more would wait for ever.
             self.corked = false;

@@ -1,6 +1,8 @@
 //! What an incoming SACK changes (RFC 9260 section 6.2.1), in the order that the RFC wants: acknowledgements, window growth,
 //! miss indications, congestion, timers.
 
+use core::hint::cold_path;
+
 use super::outstanding::{ChunkState, Index, SentChunk, Span, difference};
 use super::{SackSummary, Tx, Violation};
 use crate::assoc::path::{Paths, SackRound};
@@ -72,6 +74,7 @@ impl Tx {
             return Ok(Some(index));
         }
         // Numbers that began anew leave SACKs of the old ones on their way (RFC 6525 section 5.2.7 rule H5).
+        cold_path();
         let late = self.before_reset.is_some_and(|old| cum.at_or_before(old));
         if late { Ok(None) } else { Err(Violation("SACK of a TSN that was never sent")) }
     }
@@ -91,16 +94,15 @@ impl Tx {
         self.ack_cumulatively(now, cum, paths, &mut newly);
         let was_recovering = self.recovery.is_some();
         if self.recovery.is_some_and(|exit| exit <= cum) {
+            cold_path();
             self.recovery = None;
         }
         match spans {
+            // Mostly nothing is missing now, and nothing was.
+            Some(spans) if spans.is_empty() && self.out.acked().is_empty() => {}
             Some(spans) => {
-                let reported = spans.last().map_or(0, |s| s.last);
-                self.ack_gaps(now, spans, paths, &mut newly);
-                let limit = if was_recovering && cum_advanced { reported } else { newly.highest };
-                self.renege(now, spans, limit, paths);
-                self.out.swap_acked(spans);
-                self.count_misses(limit, newly.highest, paths);
+                cold_path();
+                self.on_gaps(now, spans, was_recovering && cum_advanced, paths, &mut newly);
             }
             None => self.window.consume(newly.payload),
         }
@@ -143,6 +145,17 @@ impl Tx {
             self.out.pop();
         }
         self.out.clip_acked();
+    }
+
+    /// What follows from gap ack blocks, those of this SACK or of the one before. `highest_reported`: all that is missing below them counts as
+    /// missed, not only what is below the highest chunk that is newly acknowledged (section 7.2.4, in Fast Recovery).
+    fn on_gaps(&mut self, now: Time, spans: &mut Vec<Span>, highest_reported: bool, paths: &mut Paths, newly: &mut Newly) {
+        let reported = spans.last().map_or(0, |s| s.last);
+        self.ack_gaps(now, spans, paths, newly);
+        let limit = if highest_reported { reported } else { newly.highest };
+        self.renege(now, spans, limit, paths);
+        self.out.swap_acked(spans);
+        self.count_misses(limit, newly.highest, paths);
     }
 
     /// Takes in what `spans` newly acknowledge.
@@ -234,10 +247,12 @@ impl Tx {
             }
             lost |= round.lost > 0;
             if round.lost > 0 && enter && self.echo.fresh_loss {
+                cold_path();
                 path.cc.on_loss(now, Loss::FastRetransmit { exit: self.out.tsn(exit) });
             }
         }
         if lost && enter {
+            cold_path();
             // A loss from before a mark's reduction is told already, but one in what was sent since is news.
             self.recovery = Some(if self.echo.fresh_loss { exit } else { self.echo.exit });
             self.fast_packet = true;
@@ -268,6 +283,7 @@ impl Tx {
         let forwarding = self.is_forwarding();
         if !self.window.is_closed_for(next) {
             if self.window.stop_waiting() {
+                cold_path();
                 path.end_back_off();
                 // Unless it runs for a FORWARD TSN too (RFC 3758 section 3.5 A5).
                 if path.outstanding == 0 && !forwarding {
@@ -275,9 +291,11 @@ impl Tx {
                 }
             }
         } else if self.out.is_empty() && self.window.start_waiting() {
+            cold_path();
             path.restart_t3(now);
         }
         if self.blind {
+            cold_path();
             self.resend_blind(paths);
         }
     }
@@ -340,6 +358,10 @@ fn credit(now: Time, paths: &mut Paths, index: Index, chunk: &SentChunk, old: Ch
 /// Translates gap ack blocks to ascending, disjoint spans above `cum`; reversed and empty blocks are ignored.
 fn read_gaps(cum: Index, next: Index, gaps: Gaps<'_>, spans: &mut Vec<Span>) -> Result<(), Violation> {
     spans.clear();
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    cold_path();
     let mut ordered = true;
     for g in gaps.iter().filter(|g| g.start > 0 && g.start <= g.end) {
         let span = Span { first: cum + u64::from(g.start), last: cum + u64::from(g.end) };

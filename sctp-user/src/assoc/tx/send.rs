@@ -1,5 +1,7 @@
 //! What goes into the next packet, and when (RFC 9260 section 6.1).
 
+use core::hint::cold_path;
+
 use super::fragment::Fragment;
 use super::outstanding::{ChunkState, Index, MAX_OUTSTANDING, SentChunk};
 use super::{Tx, TxStats};
@@ -82,7 +84,13 @@ impl Tx {
 
     /// Where the next chunk goes.
     fn next_path(&self, paths: &Paths) -> PathId {
-        self.out.first_marked().map_or_else(|| self.new_path(paths), |index| self.path_again(index, paths))
+        match self.out.first_marked() {
+            None => self.new_path(paths),
+            Some(index) => {
+                cold_path();
+                self.path_again(index, paths)
+            }
+        }
     }
 
     /// Where the next new chunk goes: to the address that the user named, if that path is active.
@@ -135,7 +143,11 @@ impl Tx {
     /// was made for a larger path MTU goes alone, in a packet longer than the path MTU.
     pub(crate) fn fill(&mut self, now: Time, (path, plan): (PathId, Plan), paths: &mut Paths, pkt: &mut PacketWriter<'_>) -> usize {
         let before = paths.get(path).map_or(0, |p| p.in_flight);
-        let (mut count, sid) = if plan.again { self.fill_again(now, path, paths, pkt) } else { (0, None) };
+        let (mut count, mut sid) = (0, None);
+        if plan.again {
+            cold_path();
+            (count, sid) = self.fill_again(now, path, paths, pkt);
+        }
         let alone = count > 0 && paths.get(path).is_some_and(|p| p.one_packet);
         if plan.new && !alone && self.out.first_marked().is_none() {
             count += self.fill_new(now, path, sid, paths, pkt);
@@ -230,6 +242,7 @@ impl Tx {
         let kind = self.queue.format().kind();
         while self.new_path(paths) == path && stream.is_none_or(|sid| self.queue.goes_with(sid)) {
             if self.abandon_expired_head(now, paths) {
+                cold_path();
                 continue;
             }
             let Some(p) = paths.get_mut(path) else {

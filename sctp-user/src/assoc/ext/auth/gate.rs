@@ -1,5 +1,7 @@
 //! Which chunks of a packet are let in (RFC 4895 section 6.3).
 
+use core::hint::cold_path;
+
 use super::{Auth, Rejection};
 use crate::assoc::core::{Context, Core};
 use crate::wire::chunk::kind;
@@ -36,6 +38,7 @@ impl Gate {
             let closed = auth.is_none() && core.cfg.add_ip_without_auth && matches!(raw.kind, kind::ASCONF | kind::ASCONF_ACK);
             let refused = refused && !closed;
             if refused {
+                cold_path();
                 core.counters.rare().in_unauthenticated_chunks += 1;
             }
             return match refused {
@@ -45,6 +48,7 @@ impl Gate {
                 true => Entry::Skip,
             };
         }
+        cold_path();
         // A type whose bits say "stop" to who does not know it. A second one in a packet is not allowed (section 5.1).
         let Some(auth) = auth.filter(|_| *self == Self::Open) else { return Entry::Stop };
         core.counters.rare().in_auths += 1;

@@ -11,6 +11,7 @@
 mod stream;
 mod withdrawal;
 
+use core::hint::cold_path;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
@@ -135,6 +136,7 @@ impl SendQueue {
         let policy = if begins && !unfinished { policy } else { Policy::Reliable };
         stream.messages.push_back(QueuedMessage { seq: self.next_seq, ppid, payload, opts, policy, sent: 0, begins });
         if let Some(rank) = policy.rank() {
+            cold_path();
             self.giving_way.get_or_insert_default().insert((rank, self.next_seq, sid));
         }
         stream.bytes += len;
@@ -202,7 +204,12 @@ impl SendQueue {
     /// The next message, if it is one about which there is more to know than [`Head`] says.
     fn particular(&self) -> Option<&QueuedMessage> {
         debug_assert_eq!(self.head, self.head.and_then(|head| Some(self.streams.get(&head.sid)?.head(head.sid))));
-        if self.head?.particular { self.first() } else { None }
+        if self.head?.particular {
+            cold_path();
+            self.first()
+        } else {
+            None
+        }
     }
 
     /// User data in the next chunk if fragments have at most `max` bytes.
@@ -275,6 +282,7 @@ impl SendQueue {
             policy: m.policy,
         };
         if let Some((rank, others)) = m.policy.rank().filter(|_| offset == 0).zip(self.giving_way.as_mut()) {
+            cold_path();
             others.remove(&(rank, m.seq, sid));
         }
         self.bytes -= len;
