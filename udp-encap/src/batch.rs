@@ -173,6 +173,7 @@ impl RecvBatch {
     /// Reads one batch from a socket; whether it was as large as could be, so that there may be more. If not, the socket was empty for a
     /// moment. What was not taken before is lost. `join`: equal datagrams of one sender become a train; those of raw sockets cannot, for
     /// on IPv4 each begins with a header that is taken off.
+    #[inline]
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>, state: &UdpSocketState, join: bool) -> io::Result<bool> {
         debug_assert!(self.is_empty(), "trains were not taken");
         self.waiting = 0..0;

@@ -64,11 +64,19 @@ struct Envelope {
 }
 
 impl Envelope {
-    /// The destination; the octet with DSCP and ECN mark where it is not zero; and the source address.
     #[inline]
     fn of(t: &Transmit) -> Self {
-        let (to, to_len) = name::write(labelled(t.dst, t.flow_label));
-        let mut control = Messages::new();
+        let mut envelope = Self { to: [0; name::ROOM], to_len: 0, control: Messages::new() };
+        envelope.write(t);
+        envelope
+    }
+
+    /// Writes the destination; the octet with DSCP and ECN mark where it is not zero; and the source address. Not part of its caller, so
+    /// that all is written where it stays.
+    #[inline(never)]
+    fn write(&mut self, t: &Transmit) {
+        self.to_len = name::write(labelled(t.dst, t.flow_label), &mut self.to);
+        let control = &mut self.control;
         let tos = octet(t);
         if tos != 0 {
             let (level, kind) = if t.dst.is_ipv4() { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
@@ -87,7 +95,6 @@ impl Envelope {
             }
             None => {}
         }
-        Self { to, to_len, control }
     }
 
     /// For a datagram in this envelope; it points to both, and is good as long as they live.

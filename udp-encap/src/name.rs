@@ -34,11 +34,10 @@ fn read_v6(rest: &[u8; ROOM - 4], port: u16) -> Option<SocketAddr> {
     Some(unmapped(SocketAddrV6::new((*address).into(), port, 0, scope).into()))
 }
 
-/// Writes one: with its length.
+/// Writes one into zeros; its length.
 #[inline]
-pub(crate) fn write(addr: SocketAddr) -> ([u8; ROOM], libc::socklen_t) {
-    let mut name = [0; ROOM];
-    let [f, g, p, q, rest @ ..] = &mut name;
+pub(crate) fn write(addr: SocketAddr, name: &mut [u8; ROOM]) -> libc::socklen_t {
+    let [f, g, p, q, rest @ ..] = name;
     [*p, *q] = addr.port().to_be_bytes();
     let family = match addr {
         SocketAddr::V4(v4) => {
@@ -53,7 +52,7 @@ pub(crate) fn write(addr: SocketAddr) -> ([u8; ROOM], libc::socklen_t) {
     };
     [*f, *g] = u16::try_from(family).unwrap_or(0).to_ne_bytes();
     let length = if addr.is_ipv4() { size_of::<libc::sockaddr_in>() } else { ROOM };
-    (name, libc::socklen_t::try_from(length).unwrap_or(0))
+    libc::socklen_t::try_from(length).unwrap_or(0)
 }
 
 #[inline(never)]
@@ -75,20 +74,25 @@ mod tests {
             let mut addr = SocketAddr::from(([0; 4], 0));
             read(name, &mut addr).then_some(addr)
         };
+        let written = |addr| {
+            let mut name = [0; ROOM];
+            let length = write(addr, &mut name);
+            (name, length)
+        };
         for (family, addr) in [(libc::AF_INET, "192.0.2.1:9899"), (libc::AF_INET6, "[fe80::1%3]:9899")] {
             let addr: SocketAddr = addr.parse().unwrap();
-            let (name, length) = write(addr);
+            let (name, length) = written(addr);
             let theirs = socket2::SockAddr::from(addr);
             assert_eq!((length, i32::from(theirs.family())), (theirs.len(), family));
             assert_eq!(parsed(&name), Some(addr));
         }
         let SocketAddr::V6(mut labelled) = "[2001:db8::1]:1".parse().unwrap() else { panic!("another family") };
         labelled.set_flowinfo(0x1234_u32.to_be());
-        let (name, _) = write(labelled.into());
+        let (name, _) = written(labelled.into());
         assert_eq!(name[4..8], [0, 0, 0x12, 0x34]);
         labelled.set_flowinfo(0);
         assert_eq!(parsed(&name), Some(labelled.into()), "a label is none of the address");
-        let (mapped, _) = write("[::ffff:192.0.2.1]:5".parse().unwrap());
+        let (mapped, _) = written("[::ffff:192.0.2.1]:5".parse().unwrap());
         assert_eq!(parsed(&mapped), Some("192.0.2.1:5".parse().unwrap()));
         assert_eq!(parsed(&[0; ROOM]), None);
     }

@@ -105,9 +105,11 @@ mod linux {
         /// Reads what was written beside a datagram of `len` bytes. Not part of its caller, so that the label is written where it stays.
         #[inline(never)]
         fn read(&mut self, len: usize, control_len: usize) {
-            self.label = Label { len, stride: len, ..Label::NONE };
-            if !name::read(&self.name, &mut self.label.meta.src) {
-                self.label.len = 0;
+            let label = &mut self.label;
+            (label.len, label.stride) = (len, len);
+            (label.meta.dst_ip, label.meta.ifindex, label.meta.ecn) = (None, None, None);
+            if !name::read(&self.name, &mut label.meta.src) {
+                label.len = 0;
             }
             for (level, kind, data) in control::messages(self.control.get(..control_len).unwrap_or_default()) {
                 self.label.take_note(level, kind, data);

@@ -161,9 +161,7 @@ impl Lower {
                             Capture::tap(capture, |c| c.writer.received(clock.wall_nanos(now), Interface::FIRST, meta, &train));
                             node.handle_batch(now, meta, train);
                         }
-                        Input::Error(err) => node.handle_net_error(now, &err),
-                        Input::PortsDied(ports) => node.handle_ports_died(now, ports),
-                        Input::News => {}
+                        news => tell(node, now, news),
                     }
                 });
             });
@@ -264,6 +262,16 @@ impl Lower {
             Some(udp) => udp.release(port),
             None => self.ports.release(port),
         }
+    }
+}
+
+/// Tells the node what is no packet.
+#[cold]
+fn tell<N: Node>(node: &mut N, now: Time, news: Input<'_>) {
+    match news {
+        Input::Error(err) => node.handle_net_error(now, &err),
+        Input::PortsDied(ports) => node.handle_ports_died(now, ports),
+        Input::Packets(..) | Input::News => {}
     }
 }
 

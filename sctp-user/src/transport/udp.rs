@@ -8,7 +8,7 @@ use std::time::Instant;
 use mio::event::Event;
 use mio::{Registry, Token};
 use udp_encap::share::{ClaimError, Incoming, OpenError, Request, Role, ShareConfig, SharedPort};
-use udp_encap::{Bind, NetErrorKind as UdpErrorKind};
+use udp_encap::{Bind, NetErrorKind as UdpErrorKind, Received};
 
 use super::clock::MonoClock;
 use super::outbox::Outbox;
@@ -192,10 +192,9 @@ impl Transport for UdpTransport {
         let mut trains = 0;
         for _ in 0..BATCHES {
             let more = self.port.recv(now, |incoming| match incoming {
-                Incoming::Train(train) => {
+                Incoming::Train(Received { ref meta, bytes, stride }) => {
                     trains += 1;
-                    let meta = meta_of(&train.meta, local);
-                    sink(Input::Packets(&meta, Train { bytes: train.bytes, stride: train.stride }));
+                    sink(Input::Packets(&meta_of(meta, local), Train { bytes, stride }));
                 }
                 other => self.claims.take_note(other, local, sink),
             });

@@ -210,7 +210,12 @@ impl SharedPort {
 
     /// When [`SharedPort::recv`] wants to be called, whether or not there is an event; `None` if only events matter.
     #[must_use]
+    #[inline]
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.is_alone() { None } else { self.deadline_with_others() }
+    }
+
+    fn deadline_with_others(&self) -> Option<Instant> {
         let state = match &self.state {
             State::Reader(reader) => reader.deadline(),
             State::Member { heard, .. } => Some(*heard + SILENCE),
@@ -273,6 +278,7 @@ impl SharedPort {
     }
 
     /// Whether no other process has the port, is connected or knocks: then there is nothing to do but to read the UDP sockets.
+    #[inline]
     fn is_alone(&self) -> bool {
         let knocks = self.local.as_ref().is_some_and(|local| local.accept);
         matches!(&self.state, State::Reader(reader) if reader.alone()) && !knocks && self.conns.is_empty()

@@ -100,11 +100,10 @@ impl SharedPort {
         while let Some((at, stride, bytes)) = self.batch.next() {
             let (port, length) = route::first_run(&bytes, stride);
             let way = port.map_or(Way::Drop, |port| self.way(port, now));
-            let Some(meta) = self.batch.meta(at) else { continue };
-            let train = Received { meta: *meta, stride, bytes };
+            let Some(&meta) = self.batch.meta(at) else { continue };
             match way {
-                Way::Here if alone && length >= train.bytes.len() => sink(Incoming::Train(train)),
-                way => self.sort(train, length, way, (alone, now), sink),
+                Way::Here if alone && length >= bytes.len() => sink(Incoming::Train(Received { meta, stride, bytes })),
+                way => self.sort(Received { meta, stride, bytes }, length, way, (alone, now), sink),
             }
         }
         if !alone {
