@@ -37,8 +37,9 @@ pub trait Node {
         Vec::new()
     }
 
-    /// Whether anybody waits for what happens in it but callers that block: tasks, descriptors, or the node itself, which acts without
-    /// being asked. As long as nobody does, a runtime may leave it alone for some milliseconds between two calls.
+    /// Whether anybody waits for what happens in it but callers that block: tasks, also those that are to be woken, descriptors, or the node
+    /// itself, which acts without being asked. As long as nobody does, a runtime may leave it alone for some milliseconds between two calls, and
+    /// does not ask whom to wake.
     fn is_awaited(&self) -> bool {
         true
     }

@@ -42,6 +42,7 @@ pub(super) fn connect_error(err: ConnectError) -> io::Error {
     .into()
 }
 
+#[cold]
 pub(super) fn send_error(err: SendError) -> io::Error {
     match err {
         SendError::Closed => Errno::PIPE,

@@ -252,12 +252,14 @@ impl<N: Node> Shared<N> {
             if out.is_some() {
                 break;
             }
-            let woken = state.take_woken();
-            if !woken.is_empty() {
-                drop(state);
-                wake_all(woken);
-                (state, plain) = (self.lock()?, false);
-                continue;
+            if state.is_awaited() {
+                let woken = state.take_woken();
+                if !woken.is_empty() {
+                    drop(state);
+                    wake_all(woken);
+                    (state, plain) = (self.lock()?, false);
+                    continue;
+                }
             }
             if timeout.is_some() {
                 now = self.clock.now();
@@ -357,10 +359,19 @@ impl<N: Node> Shared<N> {
     }
 
     /// Something changed: whoever waits looks again.
-    fn notify(&self, mut state: Guard<'_, N>) {
+    #[inline]
+    fn notify(&self, state: Guard<'_, N>) {
         if state.waiters > 0 {
             self.changed.notify_all();
         }
+        if state.is_awaited() {
+            self.notify_tasks(state);
+        }
+    }
+
+    /// The same for who waits without a thread.
+    #[inline(never)]
+    fn notify_tasks(&self, mut state: Guard<'_, N>) {
         if state.node.is_awaited() && state.lead.recall() {
             self.wake();
         }

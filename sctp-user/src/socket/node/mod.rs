@@ -281,7 +281,7 @@ impl Node for SocketNode {
     }
 
     fn take_woken(&mut self) -> Vec<Waker> {
-        if self.woken.is_empty() { Vec::new() } else { core::mem::take(&mut self.woken) }
+        core::mem::take(&mut self.woken)
     }
 
     fn is_awaited(&self) -> bool {

@@ -130,7 +130,7 @@ impl Link {
     }
 
     /// The next message, of at most `limit` bytes; the one after it is fetched ahead.
-    #[inline]
+    #[inline(always)]
     fn take_message(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> Option<(RcvInfo, Bytes)> {
         let message = self.next.as_mut()?;
         let cum_tsn = stack.rx(id).map_or(message.tsn, Rx::cum_tsn);
@@ -145,7 +145,7 @@ impl Link {
     }
 
     /// The next message or notification of a stream that is readable, or its end.
-    #[inline]
+    #[inline(always)]
     fn take_next(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> io::Result<Option<Received>> {
         if let Some(note) = self.notes.pop_front_if(|n| !n.is_late()) {
             return Ok(Some(Received::Notification(note)));
@@ -251,10 +251,9 @@ impl SocketNode {
     }
 
     /// The next message of a stream, without notifications, which are dropped: `None` if it has to wait, `Ok(None)` at the end.
-    #[inline(never)]
     pub(in crate::socket) fn recv_stream(&mut self, now: Time, id: AssocId) -> Option<io::Result<Option<(RcvInfo, Bytes)>>> {
         loop {
-            match self.recv_stream_any(now, id, usize::MAX)? {
+            match self.take_of_stream(now, id, usize::MAX)? {
                 Ok(Some(Received::Message(info, payload))) => return Some(Ok(Some((info, payload)))),
                 Ok(Some(Received::Notification(_))) => {}
                 Ok(None) => return Some(Ok(None)),
@@ -264,8 +263,13 @@ impl SocketNode {
     }
 
     /// The next message or notification of a stream; messages are cut to `limit` bytes.
-    #[inline(always)] // What it answers is moved once less.
     pub(in crate::socket) fn recv_stream_any(&mut self, now: Time, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
+        self.take_of_stream(now, id, limit)
+    }
+
+    /// The same as a part of its callers, who take the message out of what it answers: each hand on the way moves it once more.
+    #[inline(always)]
+    fn take_of_stream(&mut self, now: Time, id: AssocId, limit: usize) -> Option<io::Result<Option<Received>>> {
         let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
         if !link.is_readable() {
             // So it is at most calls that have to wait.
