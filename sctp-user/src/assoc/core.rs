@@ -380,11 +380,17 @@ impl Core {
 
     /// The next message, or part of one.
     pub(crate) fn recv(&mut self) -> Option<Message> {
-        let message = self.rx.as_mut().filter(|rx| !rx.is_empty()).and_then(Rx::pop);
-        if message.is_none() {
+        let message = self.rx.as_mut().and_then(Rx::pop);
+        if message.is_none() || self.rx.as_ref().is_some_and(Rx::is_empty) {
             self.readable = false;
         }
         message
+    }
+
+    /// Whether [`Self::recv`] would answer nothing and change nothing, which is so after most messages.
+    #[inline]
+    pub(crate) fn is_read(&self) -> bool {
+        !self.readable && self.state != State::Closed && self.rx.as_ref().is_none_or(Rx::is_empty)
     }
 
     /// Whether something complete waits to be read.

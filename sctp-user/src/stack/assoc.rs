@@ -26,7 +26,13 @@ pub struct Assoc<'a> {
 
 impl Stack {
     /// [`Assoc::recv`].
+    #[inline]
     pub(crate) fn recv(&mut self, id: AssocId) -> Option<Message> {
+        if self.assocs.get(id)?.core.is_read() { None } else { self.read(id) }
+    }
+
+    #[inline(never)]
+    fn read(&mut self, id: AssocId) -> Option<Message> {
         let core = &mut self.assocs.get_mut(id)?.core;
         let message = core.recv();
         if core.state != State::Closed {

@@ -139,7 +139,7 @@ impl Link {
             info.more = true;
             return Some((info, cut(message, limit)));
         }
-        let payload = core::mem::take(&mut message.payload);
+        let payload = self.next.take()?.payload;
         self.next = stack.recv(id);
         Some((info, payload))
     }
