@@ -71,6 +71,7 @@ pub(super) fn config_error(err: ConfigError) -> io::Error {
 }
 
 /// EINVAL, with the reason.
+#[cold]
 pub(super) fn invalid(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }
@@ -101,16 +102,19 @@ pub(super) fn address_error(err: AddressError) -> io::Error {
 }
 
 /// There is nothing now, or was nothing before the time-out passed (as the operating system says it for SO_RCVTIMEO).
+#[cold]
 pub(super) fn would_block() -> io::Error {
     Errno::AGAIN.into()
 }
 
 /// The association or the endpoint is unknown.
+#[cold]
 pub(super) fn gone() -> io::Error {
     Errno::NOTCONN.into()
 }
 
 /// The runtime has stopped or a thread panicked within it.
+#[cold]
 pub(super) fn aborted() -> io::Error {
     Errno::CONNABORTED.into()
 }

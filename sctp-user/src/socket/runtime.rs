@@ -1,6 +1,7 @@
 //! The engine: waits for sockets and timers, and drives the node under its lock.
 
 use core::fmt;
+use core::hint::cold_path;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
 use core::time::Duration;
@@ -157,7 +158,11 @@ impl<N: Node> Shared<N> {
             Err(TryLockError::WouldBlock) => self.queue_up()?,
             Err(TryLockError::Poisoned(_)) => return Err(errno::aborted()),
         };
-        if state.stopped { Err(errno::aborted()) } else { Ok(state) }
+        if state.stopped {
+            cold_path();
+            return Err(errno::aborted());
+        }
+        Ok(state)
     }
 
     /// Waits for the lock.
@@ -253,6 +258,7 @@ impl<N: Node> Shared<N> {
                 break;
             }
             if state.is_awaited() {
+                cold_path();
                 let woken = state.take_woken();
                 if !woken.is_empty() {
                     drop(state);
@@ -265,6 +271,7 @@ impl<N: Node> Shared<N> {
                 now = self.clock.now();
             }
             if until <= now {
+                cold_path();
                 break;
             }
             let lead = if state.lead.is_open() { self.poller.try_lock() } else { Err(TryLockError::WouldBlock) };
@@ -274,11 +281,15 @@ impl<N: Node> Shared<N> {
                     (state, now, plain, led) = (guard, turned.now, turned.plain, true);
                 }
                 Err(TryLockError::WouldBlock) => {
+                    cold_path();
                     self.leave(&mut state, led);
                     state = self.sleep(state, until - now)?;
                     (now, plain, led) = (self.clock.now(), false, false);
                 }
-                Err(TryLockError::Poisoned(_)) => return Err(errno::aborted()),
+                Err(TryLockError::Poisoned(_)) => {
+                    cold_path();
+                    return Err(errno::aborted());
+                }
             }
         }
         self.leave(&mut state, led);
@@ -313,6 +324,7 @@ impl<N: Node> Shared<N> {
     /// A caller that waits does not lead any more, if it did.
     fn leave(&self, state: &mut State<N>, led: bool) {
         if led && state.lead.leave() {
+            cold_path();
             self.tell_thread();
         }
     }
@@ -394,9 +406,12 @@ impl<N: Node> Shared<N> {
         // What a thread sees of the host depends on its network namespace: a caller that leads may be in another one than the thread.
         let looks = !state.lead.is_led() || !state.lead.has_thread();
         drop(state);
-        match poller.poll.poll(&mut poller.events, timeout) {
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => poller.events.clear(),
-            other => other?,
+        if let Err(err) = poller.poll.poll(&mut poller.events, timeout) {
+            cold_path();
+            if err.kind() != io::ErrorKind::Interrupted {
+                return Err(err);
+            }
+            poller.events.clear();
         }
         let now = self.clock.now();
         let due = poller.watcher.next_deadline() <= now;
@@ -404,6 +419,7 @@ impl<N: Node> Shared<N> {
         self.let_callers_pass();
         let mut state = self.lock()?;
         if due && !looks && state.lead.recall() {
+            cold_path();
             self.tell_thread();
         }
         // From here on nobody needs to wake us: the next turn asks for the deadline anew.
@@ -411,13 +427,17 @@ impl<N: Node> Shared<N> {
         let State { node, lower, more, .. } = &mut *state;
         for event in &poller.events {
             match event.token() {
-                WATCH => poller.watcher.note_ready(now),
+                WATCH => {
+                    cold_path();
+                    poller.watcher.note_ready(now);
+                }
                 TIMER => {}
                 _ => lower.note_ready(event),
             }
         }
         let mut turned = Turned { now, acted: false, plain: false };
         if let Some(changed) = looked {
+            cold_path();
             lower.set_addresses(poller.watcher.addresses());
             if changed {
                 node.handle_addresses(now, poller.watcher.listable());
@@ -429,6 +449,7 @@ impl<N: Node> Shared<N> {
         turned.plain = progress.is_plain() && !turned.acted;
         turned.acted |= progress.any;
         if node.poll_timeout().is_some_and(|at| at <= now) {
+            cold_path();
             node.handle_timeout(now);
             (turned.acted, turned.plain) = (true, false);
         }

@@ -1,5 +1,6 @@
 //! Associations as sockets see them: opening, sending, ending.
 
+use core::hint::cold_path;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -162,6 +163,7 @@ impl SocketNode {
     /// Sends, or does what else the flags say; `None` if there is no room, and then `payload` is still there.
     pub(in crate::socket) fn send(&mut self, now: Time, id: AssocId, info: &SndInfo, payload: &mut Bytes) -> Option<io::Result<()>> {
         if info.abort {
+            cold_path();
             return Some(self.abort(now, id, payload));
         }
         // An end without a message.
@@ -171,26 +173,30 @@ impl SocketNode {
                 return Some(sent);
             }
         }
+        cold_path();
         Some(self.shutdown(now, id))
     }
 
     fn send_message(&mut self, now: Time, id: AssocId, info: &SndInfo, payload: &mut Bytes) -> Option<io::Result<()>> {
         let Some(link) = self.links.get_mut(&id) else { return Some(Err(errno::gone())) };
         if let Some(reason) = &link.ended {
+            cold_path();
             let err = errno::close_error(reason, link.up).unwrap_or_else(|| errno::send_error(SendError::Closed));
             return Some(Err(err));
         }
         let Some(mut assoc) = self.stack.assoc(id) else { return Some(Err(errno::gone())) };
-        if let Some(addr) = info.path
-            && !assoc.peer_addrs().iter().any(|a| a.ip() == addr.to_canonical())
-        {
-            return Some(Err(errno::invalid("the peer has no such address")));
+        if let Some(addr) = info.path {
+            cold_path();
+            if !assoc.peer_addrs().iter().any(|a| a.ip() == addr.to_canonical()) {
+                return Some(Err(errno::invalid("the peer has no such address")));
+            }
         }
         let result =
             assoc.send_from(now, info.sid, info.ppid, payload, info.options(link.settings.explicit_eor, link.settings.reliability));
         link.wants_room = result == Err(SendError::WouldBlock);
         let out = if link.wants_room { None } else { Some(result.map_err(errno::send_error)) };
         if core::mem::take(&mut link.room) && link.owner == Owner::Stream {
+            cold_path();
             link.refresh(&mut self.woken);
         }
         self.pump(now);

@@ -1,5 +1,6 @@
 //! What sockets hand out: messages, notifications, and in which order.
 
+use core::hint::cold_path;
 use std::collections::VecDeque;
 use std::io;
 
@@ -137,6 +138,7 @@ impl Link {
         let mut info = RcvInfo::new(id, message, cum_tsn, self.settings.context);
         if message.payload.len() > limit {
             info.more = true;
+            cold_path();
             return Some((info, cut(message, limit)));
         }
         let payload = self.next.take()?.payload;
@@ -148,11 +150,13 @@ impl Link {
     #[inline(always)]
     fn take_next(&mut self, stack: &mut Stack, id: AssocId, limit: usize) -> io::Result<Option<Received>> {
         if let Some(note) = self.notes.pop_front_if(|n| !n.is_late()) {
+            cold_path();
             return Ok(Some(Received::Notification(note)));
         }
         if let Some((info, payload)) = self.take_message(stack, id, limit) {
             return Ok(Some(Received::Message(info, payload)));
         }
+        cold_path();
         self.room = false;
         match (self.notes.pop_front(), &self.ended) {
             (Some(note), _) => Ok(Some(Received::Notification(note))),
@@ -164,7 +168,6 @@ impl Link {
 }
 
 /// Takes the first `limit` bytes of a message that is longer.
-#[cold]
 fn cut(message: &mut Message, limit: usize) -> Bytes {
     message.offset = message.offset.saturating_add(limit as u64);
     message.payload.split_to(limit)
@@ -274,6 +277,7 @@ impl SocketNode {
         if !link.is_readable() {
             // So it is at most calls that have to wait.
             if core::mem::take(&mut link.room) {
+                cold_path();
                 link.refresh(&mut self.woken);
             }
             return None;
