@@ -53,6 +53,7 @@ impl Slot {
     }
 
     /// The first `len` bytes, as they lie.
+    #[inline(never)]
     fn lend(&mut self, len: usize) -> Bytes {
         self.lent = std::mem::take(&mut self.free).freeze();
         self.lent.slice(..len)
@@ -133,7 +134,7 @@ impl RecvBatch {
 
     /// The first `len` bytes of a slot, copied, and behind them datagrams that follow as if they were of the same train, which they are
     /// from now on.
-    #[inline(never)]
+    #[inline]
     fn copy(&mut self, at: usize, len: usize, stride: usize) -> Bytes {
         if self.block.capacity() < len {
             self.block.reserve(BLOCK);

@@ -21,7 +21,8 @@ use crate::socket::{TRAIN_APART, Transmit};
 /// Sends `contents` as datagrams of `segment` bytes, the last one perhaps shorter, at most [`TRAIN_APART`] of them. Answers how
 /// many the kernel took, at least one.
 pub(crate) fn send(socket: &Socket, t: &Transmit, segment: usize, contents: &[u8]) -> io::Result<usize> {
-    let envelope = Envelope::of(t);
+    let mut envelope = Envelope::empty();
+    envelope.write(t);
     let mut parts: Vec<_> = contents.chunks(segment.max(1)).take(TRAIN_APART).map(IoSlice::new).collect();
     let mut headers: Vec<_> = parts.iter_mut().map(|part| libc::mmsghdr { msg_hdr: envelope.header(part), msg_len: 0 }).collect();
     let count = libc::c_uint::try_from(headers.len()).unwrap_or(libc::c_uint::MAX);
@@ -32,7 +33,8 @@ pub(crate) fn send(socket: &Socket, t: &Transmit, segment: usize, contents: &[u8
 
 /// Sends `contents` as one datagram, or as a train that the kernel cuts into datagrams of `segment` bytes.
 pub(crate) fn send_whole(socket: &Socket, t: &Transmit, segment: Option<usize>, contents: &[u8]) -> io::Result<()> {
-    let mut envelope = Envelope::of(t);
+    let mut envelope = Envelope::empty();
+    envelope.write(t);
     if let Some(segment) = segment.and_then(|s| u16::try_from(s).ok()) {
         envelope.control.push(libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
     }
@@ -64,16 +66,11 @@ struct Envelope {
 }
 
 impl Envelope {
-    #[inline]
-    fn of(t: &Transmit) -> Self {
-        let mut envelope = Self { to: [0; name::ROOM], to_len: 0, control: Messages::new() };
-        envelope.write(t);
-        envelope
+    const fn empty() -> Self {
+        Self { to: [0; name::ROOM], to_len: 0, control: Messages::new() }
     }
 
-    /// Writes the destination; the octet with DSCP and ECN mark where it is not zero; and the source address. Not part of its caller, so
-    /// that all is written where it stays.
-    #[inline(never)]
+    /// Writes the destination; the octet with DSCP and ECN mark where it is not zero; and the source address.
     fn write(&mut self, t: &Transmit) {
         self.to_len = name::write(labelled(t.dst, t.flow_label), &mut self.to);
         let control = &mut self.control;
@@ -125,7 +122,11 @@ mod tests {
         let v4 = Transmit { src: Some("127.0.0.1".parse().unwrap()), ..Transmit::to("127.0.0.1:9".parse().unwrap()) };
         // SAFETY: they only compute.
         let space = |data: usize| unsafe { libc::CMSG_SPACE(data.try_into().unwrap()) as usize };
-        let control = |t: &Transmit| Envelope::of(t).control.bytes().to_vec();
+        let control = |t: &Transmit| {
+            let mut envelope = Envelope::empty();
+            envelope.write(t);
+            envelope.control.bytes().to_vec()
+        };
         assert_eq!(control(&Transmit { src: None, ..v4 }), []);
         assert_eq!(control(&v4).len(), space(size_of::<libc::in_pktinfo>()));
         let marked = Transmit { ecn: Some(Ecn::Ect0), dscp: 46, ..v4 };

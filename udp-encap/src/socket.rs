@@ -403,7 +403,7 @@ impl UdpEncap {
     /// `WouldBlock` when both sockets are drained; other errors of the system.
     pub fn recv(&mut self, batch: &mut RecvBatch) -> io::Result<()> {
         self.note_all();
-        self.recv_ready(batch)
+        if self.recv_ready(batch)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
     /// Something may have come on either socket, which no event tells of.
@@ -422,14 +422,19 @@ impl UdpEncap {
         }
     }
 
-    /// Whether [`UdpEncap::recv_ready`] or [`UdpEncap::take_error`] may have something.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.errors.is_empty() || self.families().any(|family| family.readable || family.erred)
+    /// Whether [`UdpEncap::take_error`] has something.
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
     }
 
-    /// Like [`UdpEncap::recv`], from the sockets only that events told of. A read that comes back short has emptied its socket, and
-    /// whatever comes later makes an event of its own: nothing is read in vain to learn what is known.
-    pub(crate) fn recv_ready(&mut self, batch: &mut RecvBatch) -> io::Result<()> {
+    /// Whether [`UdpEncap::recv_ready`] or [`UdpEncap::take_error`] may have something.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.has_errors() || self.families().any(|family| family.readable || family.erred)
+    }
+
+    /// Like [`UdpEncap::recv`], from the sockets only that events told of; whether something was read. A read that comes back short has
+    /// emptied its socket, and whatever comes later makes an event of its own: nothing is read in vain to learn what is known.
+    pub(crate) fn recv_ready(&mut self, batch: &mut RecvBatch) -> io::Result<bool> {
         self.v6_first = !self.v6_first;
         // A bound on the rounds, as forged ICMP could arrive as fast as it is read.
         for _ in 0..MAX_ERRORS {
@@ -438,7 +443,7 @@ impl UdpEncap {
             match batch.fill(family.socket.as_fd(), &family.state, true) {
                 Ok(more) => {
                     family.readable = more;
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => family.readable = false,
                 Err(error) if is_pending_icmp(&error) => {
@@ -455,7 +460,7 @@ impl UdpEncap {
                 family.read_errors(&mut self.errors);
             }
         }
-        Err(io::ErrorKind::WouldBlock.into())
+        Ok(false)
     }
 
     /// Watches the sockets, each under a token of its own (IPv4 first), for what is wanted now in place of what was.

@@ -90,12 +90,9 @@ impl SharedPort {
     /// Receives a batch. If we are alone on the port, it goes straight to `sink`; what is for others shall not wait until ours is taken.
     #[inline]
     pub(super) fn receive(&mut self, alone: bool, now: Instant, sink: &mut impl FnMut(Incoming)) -> io::Result<()> {
-        match self.udp.recv_ready(&mut self.batch) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-            _ => {}
-        }
-        while let Some(error) = self.udp.take_error() {
-            self.route_error(error);
+        self.udp.recv_ready(&mut self.batch)?;
+        if self.udp.has_errors() {
+            self.route_errors();
         }
         while let Some((at, stride, bytes)) = self.batch.next() {
             let (port, length) = route::first_run(&bytes, stride);
@@ -161,6 +158,13 @@ impl SharedPort {
                 None => Way::Drop,
             },
             _ => Way::Drop,
+        }
+    }
+
+    #[cold]
+    fn route_errors(&mut self) {
+        while let Some(error) = self.udp.take_error() {
+            self.route_error(error);
         }
     }
 
