@@ -8,9 +8,10 @@
 //!   in another way ([`Node::is_awaited`](crate::node::Node::is_awaited)), the thread *stands aside*: it lets go of the poller and wakes that caller, as it
 //!   would have to anyway. If the caller waits again it leads. The same if nobody waits because callers come so often ([`Calls`]) that one of
 //!   them will look in a moment.
-//! * A leader that returns with its answer tells nobody: it is expected back soon. The thread looks every [`NAP`]. If no caller
-//!   has begun to lead since its last look, and none leads now, it takes the poller back. So what a caller leaves behind (packets,
-//!   timers, an acknowledgement that was to ride with an answer) is left alone for two naps at most.
+//! * A leader that returns with its answer tells nobody: it is expected back soon. The thread looks after a [`NAP`], and as long as callers
+//!   come, each time after a nap twice as long, up to a [`LONG_NAP`]. If no caller has begun to lead since its last look, and none leads
+//!   now, it takes the poller back. So what a caller leaves behind (packets, timers, an acknowledgement that was to ride with an
+//!   answer) is left alone for two naps at most.
 //! * A caller that has nothing to wait for looks all the same whether something has come, if nobody has polled for [`VISIT`]. So a program
 //!   that sends or receives one message after the other leads too, and the thread, which would only get into its way, stays aside.
 //! * A thread that finds the same leader polling as at its last look need not look any more, for it would wake up in vain: it sleeps until
@@ -27,9 +28,12 @@ use core::time::Duration;
 
 use crate::time::Time;
 
-/// How often a thread that stands aside looks after what callers leave. A wake-up takes some five microseconds, half a per cent of this;
-/// far below SACK.Delay and the shortest RTO.
+/// When a thread that stands aside looks first after what callers leave.
 pub(super) const NAP: Duration = Duration::from_millis(1);
+
+/// How long it sleeps at most while callers come. A wake-up takes some five microseconds, and on a virtual machine, where timers are those of the
+/// host, up to fifty: one per cent of this. Two of these are far below SACK.Delay and the shortest RTO.
+pub(super) const LONG_NAP: Duration = Duration::from_millis(4);
 
 /// After this time without a poll a caller polls first, though it need not wait: well before the thread comes to do it.
 pub(super) const VISIT: Duration = Duration::from_micros(250);

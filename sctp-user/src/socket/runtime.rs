@@ -14,7 +14,7 @@ use mio::{Events, Poll};
 
 use super::errno;
 use super::handle::{Handle, Releases};
-use super::lead::{Calls, Lead, Look, NAP, VISIT};
+use super::lead::{Calls, LONG_NAP, Lead, Look, NAP, VISIT};
 use super::lower::{Lower, TIMER, WAKE, WATCH};
 use super::timer::Timer;
 use crate::node::Node;
@@ -503,16 +503,17 @@ impl<N: Node> Shared<N> {
 
     /// Sleeps while callers lead; whether to go on.
     fn stand_aside(&self, stop: &AtomicBool) -> bool {
-        let mut look = Look::Nap;
+        let (mut look, mut nap) = (Look::Nap, NAP);
         while !stop.load(Ordering::Acquire) {
             match look {
-                Look::Nap => std::thread::park_timeout(NAP),
+                Look::Nap => std::thread::park_timeout(nap),
                 Look::Sleep => std::thread::park(),
                 Look::TakeBack => return true,
             }
             let Ok(mut state) = self.lock() else { return false };
             let wanted = state.is_awaited();
             look = state.lead.look(wanted);
+            nap = (nap * 2).min(LONG_NAP);
         }
         false
     }
