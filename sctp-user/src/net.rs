@@ -84,6 +84,14 @@ pub struct Meta {
     pub ifindex: Option<u32>,
 }
 
+impl Meta {
+    /// Whether an address is an IPv4 address that looks like one of IPv6, as dual-stack sockets have it.
+    pub(crate) fn is_disguised(&self) -> bool {
+        let disguised = |ip| matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+        disguised(self.src) || disguised(self.dst)
+    }
+}
+
 /// Packets received together from one sender, each `stride` bytes long but the last, which may be shorter.
 #[derive(Clone, Debug)]
 pub struct Train {

@@ -84,7 +84,8 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, d: Duration) -> Self {
-        let nanos = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        // Without the 128 bits that `Duration` goes by.
+        let nanos = d.as_secs().saturating_mul(1_000_000_000).saturating_add(d.subsec_nanos().into());
         Self(self.0.saturating_add(nanos))
     }
 }

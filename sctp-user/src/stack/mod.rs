@@ -406,6 +406,14 @@ impl Stack {
 impl Node for Stack {
     fn handle_batch(&mut self, now: Time, meta: &Meta, train: Train) {
         self.notice_clock_jump(now);
+        let usual;
+        let meta = if meta.is_disguised() {
+            cold_path();
+            usual = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
+            &usual
+        } else {
+            meta
+        };
         let source = self.judge(meta);
         if train.stride >= train.bytes.len() && !train.bytes.is_empty() {
             // A packet alone, as most acknowledgements and small messages come: nothing to cut.

@@ -18,9 +18,9 @@ use crate::wire::chunk::{Data, Sack, kind};
 use crate::wire::{Chunk, Packet, PacketError, checksum};
 
 /// Where packets came from.
-pub(super) struct Source {
+pub(super) struct Source<'a> {
     /// With addresses in their usual form.
-    meta: Meta,
+    meta: &'a Meta,
     /// Whether they may concern us at all.
     for_us: bool,
 }
@@ -34,17 +34,16 @@ impl Stack {
         self.handle_batch(now, meta, Train::single(packet));
     }
 
-    /// What is the same for all packets of a train.
-    pub(super) fn judge(&self, meta: &Meta) -> Source {
-        let meta = Meta { src: meta.src.to_canonical(), dst: meta.dst.to_canonical(), ..*meta };
+    /// What is the same for all packets of a train. `meta` has its addresses in their usual form.
+    pub(super) fn judge<'a>(&self, meta: &'a Meta) -> Source<'a> {
         // Section 8.4 rule 1, by both ends: whoever was meant, it was not us alone.
-        let for_us = is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(&meta);
+        let for_us = is_unicast(meta.src) && (is_unicast(meta.dst) || meta.dst.is_unspecified()) && !self.is_misplaced(meta);
         Source { meta, for_us }
     }
 
     /// A packet, but [`Self::touch`] is left to the caller for the association that is answered: packets that come one after the other
     /// with nothing but DATA and SACKs for it need that once.
-    pub(super) fn take_in(&mut self, now: Time, Source { meta, for_us }: &Source, packet: Bytes) -> Option<AssocId> {
+    pub(super) fn take_in(&mut self, now: Time, &Source { meta, for_us }: &Source<'_>, packet: Bytes) -> Option<AssocId> {
         self.counters.packets_in += 1;
         self.counters.bytes_in += packet.len() as u64;
         let mut zero = false;
@@ -53,7 +52,7 @@ impl Stack {
             zero = self.takes_zero_checksum(meta, &packet);
         }
         let parsed = match if zero { Packet::parse_unverified(&packet) } else { Packet::parse(&packet) } {
-            Ok(parsed) if *for_us => parsed,
+            Ok(parsed) if for_us => parsed,
             Ok(_) => {
                 cold_path();
                 return None;

@@ -3,24 +3,26 @@
 use core::time::Duration;
 
 /// Clock granularity G: RTTVAR never becomes smaller.
-const GRANULARITY: Duration = Duration::from_millis(1);
+const GRANULARITY: u64 = 1_000_000;
 
-/// `old` and `new`, the latter with the weight 2^-`shift`. In whole nanoseconds: divisions of [`Duration`] cost more than all the rest
-/// of a measurement.
-fn smoothed(old: Duration, new: Duration, shift: u8) -> Duration {
-    let nanos = |d: Duration| d.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(d.subsec_nanos()));
-    let sum = nanos(old).saturating_mul((1 << shift) - 1).saturating_add(nanos(new));
-    Duration::from_nanos(sum >> shift)
+/// In whole nanoseconds, in which all is computed: divisions of [`Duration`] cost more than all the rest of a measurement.
+const fn nanos(d: Duration) -> u64 {
+    d.as_secs().saturating_mul(1_000_000_000).saturating_add(d.subsec_nanos() as u64)
 }
 
-/// SRTT, RTTVAR and the RTO that follows from them. Karn's rule (which samples count) is the caller's.
+/// `old` and `new`, the latter with the weight 2^-`shift`.
+const fn smoothed(old: u64, new: u64, shift: u8) -> u64 {
+    old.saturating_mul((1 << shift) - 1).saturating_add(new) >> shift
+}
+
+/// SRTT, RTTVAR and the RTO that follows from them, in nanoseconds. Karn's rule (which samples count) is the caller's.
 #[derive(Clone, Debug)]
 pub(crate) struct RttEstimator {
-    srtt: Option<Duration>,
-    rttvar: Duration,
-    rto: Duration,
-    min: Duration,
-    max: Duration,
+    srtt: Option<u64>,
+    rttvar: u64,
+    rto: u64,
+    min: u64,
+    max: u64,
     latest: Option<Duration>,
     least: Option<Duration>,
     /// RTO.Alpha and RTO.Beta as powers of 1/2.
@@ -30,42 +32,41 @@ pub(crate) struct RttEstimator {
 impl RttEstimator {
     /// Nothing measured yet: the RTO is `initial`; later ones stay between `min` and `max`.
     pub(crate) fn new(initial: Duration, min: Duration, max: Duration) -> Self {
-        Self { srtt: None, rttvar: Duration::ZERO, rto: initial, min, max, shifts: (3, 2), latest: None, least: None }
+        let (rto, min, max) = (nanos(initial), nanos(min), nanos(max));
+        Self { srtt: None, rttvar: 0, rto, min, max, shifts: (3, 2), latest: None, least: None }
     }
 
     /// Changes RTO.Min and RTO.Max, RTO.Alpha and RTO.Beta (powers of 1/2), also of a timeout that was computed already.
     pub(crate) fn configure(&mut self, min: Duration, max: Duration, alpha: u8, beta: u8) {
-        (self.min, self.max, self.shifts) = (min, max, (alpha.clamp(1, 7), beta.clamp(1, 7)));
+        (self.min, self.max, self.shifts) = (nanos(min), nanos(max), (alpha.clamp(1, 7), beta.clamp(1, 7)));
         self.rto = match self.srtt {
-            Some(srtt) => (srtt + self.rttvar * 4).clamp(min, max),
-            None => self.rto.min(max),
+            Some(srtt) => self.computed(srtt),
+            None => self.rto.min(self.max),
         };
+    }
+
+    fn computed(&self, srtt: u64) -> u64 {
+        srtt.saturating_add(self.rttvar.saturating_mul(4)).clamp(self.min, self.max)
     }
 
     /// Takes in the measurement `r` (rules C2, C3, G1, C6 and C7).
     pub(crate) fn on_sample(&mut self, r: Duration) {
         // A measurement beyond the largest timeout says no more than that; it also keeps the arithmetic small.
-        let r = r.min(self.max);
+        let (r, nanos) = if nanos(r) > self.max { (self.max(), self.max) } else { (r, nanos(r)) };
         self.latest = Some(r);
         self.least = Some(self.least.map_or(r, |least| least.min(r)));
-        let srtt = match self.srtt {
-            None => {
-                self.rttvar = r / 2;
-                r
-            }
-            Some(srtt) => {
-                self.rttvar = smoothed(self.rttvar, srtt.abs_diff(r), self.shifts.1);
-                smoothed(srtt, r, self.shifts.0)
-            }
+        let (rttvar, srtt) = match self.srtt {
+            None => (nanos / 2, nanos),
+            Some(srtt) => (smoothed(self.rttvar, srtt.abs_diff(nanos), self.shifts.1), smoothed(srtt, nanos, self.shifts.0)),
         };
-        self.rttvar = self.rttvar.max(GRANULARITY);
+        self.rttvar = rttvar.max(GRANULARITY);
         self.srtt = Some(srtt);
-        self.rto = (srtt + self.rttvar * 4).clamp(self.min, self.max);
+        self.rto = self.computed(srtt);
     }
 
     /// Smoothed round-trip time, once measured.
     pub(crate) fn srtt(&self) -> Option<Duration> {
-        self.srtt
+        self.srtt.map(Duration::from_nanos)
     }
 
     /// The last measurement.
@@ -80,17 +81,17 @@ impl RttEstimator {
 
     /// Variation of the round-trip time; zero until measured.
     pub(crate) fn rttvar(&self) -> Duration {
-        self.rttvar
+        Duration::from_nanos(self.rttvar)
     }
 
     /// The timeout without back-off.
     pub(crate) fn rto(&self) -> Duration {
-        self.rto
+        Duration::from_nanos(self.rto)
     }
 
     /// RTO.Max.
     pub(crate) fn max(&self) -> Duration {
-        self.max
+        Duration::from_nanos(self.max)
     }
 }
 
@@ -134,7 +135,7 @@ mod tests {
         for _ in 0..50 {
             e.on_sample(Duration::ZERO);
         }
-        assert_eq!((e.rttvar(), e.rto()), (GRANULARITY, ms(1000)));
+        assert_eq!((e.rttvar(), e.rto()), (ms(1), ms(1000)));
         for _ in 0..50 {
             e.on_sample(Duration::MAX);
         }

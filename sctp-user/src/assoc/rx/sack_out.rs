@@ -3,6 +3,7 @@
 //! The rules count packets. Packets that arrive together are treated as if they had come one by one: each SACK that they
 //! cause is recorded with the state of that moment, and all of them are written afterwards.
 
+use core::hint::cold_path;
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -24,14 +25,31 @@ const MAX_DUPS: usize = 1024;
 const MAX_SPARE: usize = 64;
 
 /// A SACK as of some moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Snapshot {
     cum: Tsn,
     a_rwnd: usize,
+    /// Hardly any has some.
+    lists: Option<Box<Lists>>,
+}
+
+/// What SACKs list of what did not come in order.
+#[derive(Clone, Debug, Default)]
+struct Lists {
     /// At most what the tracker bounds.
     gaps: Vec<GapBlock>,
     /// At most `MAX_DUPS`.
     dups: Vec<Tsn>,
+}
+
+impl Snapshot {
+    fn gaps(&self) -> &[GapBlock] {
+        self.lists.as_ref().map_or(&[], |l| &l.gaps)
+    }
+
+    fn dups(&self) -> &[Tsn] {
+        self.lists.as_ref().map_or(&[], |l| &l.dups)
+    }
 }
 
 /// The state of acknowledging.
@@ -47,7 +65,8 @@ pub(crate) struct SackOut {
     /// Gap ack blocks in `owed`: at most `MAX_OWED_GAPS` and one tracker's.
     owed_gaps: usize,
     /// Used ones, for their memory: at most `MAX_SPARE`.
-    spare: Vec<Snapshot>,
+    #[expect(clippy::vec_box, reason = "what moves is the box")]
+    spare: Vec<Box<Lists>>,
     /// Packets with DATA that no recorded SACK covers.
     unacked: u32,
     deadline: Option<Time>,
@@ -159,29 +178,30 @@ impl SackOut {
         self.deadline = None;
         let merged = self.per_batch && !self.owed.is_empty();
         let full = merged || self.owed.len() >= MAX_OWED || self.owed_gaps >= MAX_OWED_GAPS;
-        let mut s = if full { self.owed.pop_back() } else { self.spare.pop() }.unwrap_or_default();
-        if full {
-            self.owed_gaps -= s.gaps.len();
+        let before = if full { self.owed.pop_back() } else { None };
+        self.owed_gaps -= before.as_ref().map_or(0, |s| s.gaps().len());
+        let mut lists = before.and_then(|s| s.lists);
+        if lists.is_some() || tracker.entries() > 0 {
+            cold_path();
+            let list = lists.get_or_insert_with(|| self.spare.pop().unwrap_or_default());
+            list.gaps.clear();
+            tracker.gap_blocks(&mut list.gaps);
+            self.owed_gaps += list.gaps.len();
+            tracker.take_duplicates(&mut list.dups);
+            list.dups.truncate(MAX_DUPS);
         }
-        s.cum = tracker.cum();
-        s.a_rwnd = a_rwnd;
-        s.gaps.clear();
-        tracker.gap_blocks(&mut s.gaps);
-        self.owed_gaps += s.gaps.len();
-        tracker.take_duplicates(&mut s.dups);
-        s.dups.truncate(MAX_DUPS);
-        self.owed.push_back(s);
+        self.owed.push_back(Snapshot { cum: tracker.cum(), a_rwnd, lists });
     }
 
     /// Length of the chunk that [`Self::write`] would write with room for everything.
     pub(crate) fn next_len(&self, tracker: &Tracker) -> usize {
-        let entries = self.owed.front().map_or_else(|| tracker.entries(), |s| s.gaps.len() + s.dups.len());
+        let entries = self.owed.front().map_or_else(|| tracker.entries(), |s| s.gaps().len() + s.dups().len());
         Sack::FIXED_LEN + 4 * entries
     }
 
     /// Gap ack blocks in it.
     pub(crate) fn next_gaps(&self, tracker: &Tracker) -> usize {
-        self.owed.front().map_or_else(|| tracker.gaps(), |s| s.gaps.len())
+        self.owed.front().map_or_else(|| tracker.gaps(), |s| s.gaps().len())
     }
 
     /// Writes the oldest owed SACK, or the present state if none is owed. The last one carries the present window.
@@ -193,25 +213,28 @@ impl SackOut {
             self.owe(tracker, a_rwnd);
         }
         let mut s = self.owed.pop_front()?;
-        self.owed_gaps -= s.gaps.len();
         if self.owed.is_empty() {
             s.a_rwnd = a_rwnd;
             // What was forced is told by this one, unless something arrived since it was recorded.
             self.forced &= self.unacked > 0;
         }
-        let gaps = s.gaps.get(..room / 4).unwrap_or(&s.gaps);
+        let (gaps, dups) = (s.gaps(), s.dups());
+        self.owed_gaps -= gaps.len();
+        let gaps = gaps.get(..room / 4).unwrap_or(gaps);
         let left = (room / 4).saturating_sub(gaps.len());
-        let dups = s.dups.get(..left).unwrap_or(&s.dups);
         pkt.push(&Sack {
             cum_tsn: s.cum,
             a_rwnd: u32::try_from(s.a_rwnd).unwrap_or(u32::MAX),
             gaps: Gaps::List(gaps),
-            dups: Duplicates::List(dups),
+            dups: Duplicates::List(dups.get(..left).unwrap_or(dups)),
         });
         let advertised = s.a_rwnd;
-        s.dups.clear();
-        if self.spare.len() < MAX_SPARE {
-            self.spare.push(s);
+        if let Some(mut lists) = s.lists
+            && self.spare.len() < MAX_SPARE
+        {
+            cold_path();
+            lists.dups.clear();
+            self.spare.push(lists);
         }
         Some(advertised)
     }
