@@ -244,7 +244,7 @@ impl Core {
         }
         let header = CommonHeader { src_port: self.local_port, dst_port: self.peer_port, vtag: self.peer_tag };
         let mut pkt = PacketWriter::new(buf, header, limit);
-        pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan(self)));
+        pkt.authenticate(ext.auth.as_ref().and_then(|auth| auth.plan_with(self, has_control)));
         if has_control {
             cold_path();
             self.put_control(ctx, way, &mut pkt);

@@ -23,6 +23,9 @@ use crate::wire::chunk::{AUTH_HEADER_LEN, Auth as AuthChunk, ChunkTypes, kind};
 use crate::wire::cursor::padded;
 use crate::wire::{AuthPlan, Chunk, RawChunk};
 
+/// The types of chunks that go without being queued, where they are of use: user data, and what goes with it.
+const UNQUEUED: [u8; 7] = [kind::DATA, kind::I_DATA, kind::SACK, kind::FORWARD_TSN, kind::I_FORWARD_TSN, kind::ECNE, kind::CWR];
+
 /// Why what stands behind an AUTH chunk is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rejection {
@@ -50,6 +53,8 @@ pub(crate) struct Auth {
 struct Sender {
     /// The chunk types that the peer takes only if they are authenticated.
     wanted: ChunkTypes,
+    /// Whether some of [`UNQUEUED`] are among them.
+    wants_unqueued: bool,
     /// The key that was last used.
     last: Option<Box<Derived>>,
     /// Keys that were deactivated and are still needed by messages that ask for them; at most as many as a ring has.
@@ -62,8 +67,15 @@ impl Auth {
         let (ours, theirs) = (&core.local_terms, &core.peer_terms);
         let hmac = theirs.auth.hmac().filter(|_| ours.capabilities.auth && theirs.capabilities.auth)?;
         let wanted = theirs.auth.required();
-        let sender = (!wanted.is_empty()).then(|| Sender { wanted, last: None, freeing: Vec::new() });
+        let wants_unqueued = UNQUEUED.iter().any(|kind| wanted.has(*kind));
+        let sender = (!wanted.is_empty()).then(|| Sender { wanted, wants_unqueued, last: None, freeing: Vec::new() });
         Some(Self { hmac, heard: KeyId::default(), sender, receiving: None })
+    }
+
+    /// The same as [`Self::plan`] for a packet in which, of the chunks that are queued, there will be some or none.
+    pub(crate) fn plan_with(&self, core: &Core, queued: bool) -> Option<AuthPlan> {
+        let concerned = queued || self.sender.as_ref().is_some_and(|s| s.wants_unqueued);
+        if concerned { self.plan(core) } else { None }
     }
 
     /// How the chunks of a packet are authenticated; `None` if the peer asks for nothing.
