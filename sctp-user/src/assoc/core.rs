@@ -422,21 +422,27 @@ impl Core {
     }
 
     /// The user is told of the messages that were given up; answers whether there were any.
+    #[inline]
     fn report_abandoned(&mut self) -> bool {
-        if !self.tx.has_abandoned() {
-            return false;
+        let any = self.tx.has_abandoned();
+        if any {
+            self.tell_of_abandoned();
         }
-        cold_path();
+        any
+    }
+
+    #[cold]
+    fn tell_of_abandoned(&mut self) {
         let abandoned = self.tx.take_abandoned();
         self.events.extend(abandoned.into_iter().map(Event::from));
         if self.tx.is_writable_again() {
             self.events.push_back(Event::Writable);
         }
         self.tell_dry();
-        true
     }
 
     /// The same; what they were may have been all that a shutdown waited for.
+    #[inline]
     pub(super) fn tell_abandoned(&mut self, ctx: &mut Context<'_>) {
         if self.report_abandoned() {
             self.advance_shutdown(ctx);

@@ -13,7 +13,15 @@ use crate::time::Time;
 
 impl Tx {
     /// Gives up what must not go any more of what would go next: to be asked before [`Self::next_data`].
+    #[inline]
     pub(crate) fn prune(&mut self, now: Time, paths: &mut Paths) {
+        if self.out.first_marked().is_some() || self.queue.has_particular_head() {
+            self.prune_next(now, paths);
+        }
+    }
+
+    #[cold]
+    fn prune_next(&mut self, now: Time, paths: &mut Paths) {
         while let Some(index) = self.out.first_marked().filter(|index| self.is_spent(now, *index)) {
             self.abandon(now, index, paths);
         }
@@ -21,6 +29,7 @@ impl Tx {
     }
 
     /// Whether [`Self::take_abandoned`] has any.
+    #[inline]
     pub(crate) fn has_abandoned(&self) -> bool {
         self.forward.past.as_ref().is_some_and(|p| !p.failed.is_empty())
     }
@@ -82,7 +91,13 @@ impl Tx {
     }
 
     /// Gives up the message at the head of the queue if its lifetime has ended; answers whether it did.
+    #[inline]
     pub(super) fn abandon_expired_head(&mut self, now: Time, paths: &mut Paths) -> bool {
+        self.queue.has_particular_head() && self.abandon_head(now, paths)
+    }
+
+    #[cold]
+    fn abandon_head(&mut self, now: Time, paths: &mut Paths) -> bool {
         match self.queue.expired_head(now) {
             None => false,
             Some(false) => {

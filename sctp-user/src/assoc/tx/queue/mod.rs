@@ -201,15 +201,21 @@ impl SendQueue {
         self.streams.get(&self.head?.sid)?.messages.front()
     }
 
+    /// Whether there is more to know about the next message than [`Head`] says.
+    #[inline]
+    pub(super) fn has_particular_head(&self) -> bool {
+        self.head.is_some_and(|head| head.particular)
+    }
+
     /// The next message, if it is one about which there is more to know than [`Head`] says.
+    #[inline]
     fn particular(&self) -> Option<&QueuedMessage> {
         debug_assert_eq!(self.head, self.head.and_then(|head| Some(self.streams.get(&head.sid)?.head(head.sid))));
-        if self.head?.particular {
-            cold_path();
-            self.first()
-        } else {
-            None
+        if !self.has_particular_head() {
+            return None;
         }
+        cold_path();
+        self.first()
     }
 
     /// User data in the next chunk if fragments have at most `max` bytes.
@@ -233,6 +239,7 @@ impl SendQueue {
     }
 
     /// The address that the user wants the next message to go to.
+    #[inline]
     pub(super) fn path(&self) -> Option<IpAddr> {
         self.particular()?.opts.path.as_deref().copied()
     }
