@@ -415,7 +415,7 @@ impl Runtime {
     ///
     /// While a single caller blocks on a node that allows it ([`Node::is_awaited`]), as in a conversation of questions and answers, that caller receives
     /// packets itself, and the thread only looks after it: what the caller leaves undone when it returns (an acknowledgement that rides
-    /// with an answer if one comes at once, timers, packets that arrive meanwhile) is done by the thread after two milliseconds
+    /// with an answer if one comes at once, timers, packets that arrive meanwhile) is done by the thread after eight milliseconds
     /// at most.
     ///
     /// # Errors
