@@ -254,7 +254,7 @@ mod tests {
     /// Where a read brings several datagrams.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
-    #[allow(clippy::disallowed_types, reason = "a socket that sends empty datagrams")]
+    #[allow(clippy::disallowed_types, reason = "edge: a socket that sends empty datagrams")]
     fn datagrams_join_as_in_a_train() {
         use crate::{Bind, Ecn, Transmit, UdpEncap};
 
