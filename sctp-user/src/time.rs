@@ -52,6 +52,12 @@ impl Time {
     }
 }
 
+/// A duration in whole nanoseconds, at most [`u64::MAX`]; without the 128 bits that [`Duration::as_nanos`] goes by, for it is asked several
+/// times for each packet.
+pub(crate) const fn nanos(d: Duration) -> u64 {
+    d.as_secs().saturating_mul(1_000_000_000).saturating_add(d.subsec_nanos() as u64)
+}
+
 /// The earliest of many times, of which each may be none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Earliest(
@@ -80,9 +86,7 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, d: Duration) -> Self {
-        // Without the 128 bits that `Duration` goes by.
-        let nanos = d.as_secs().saturating_mul(1_000_000_000).saturating_add(d.subsec_nanos().into());
-        Self(self.0.saturating_add(nanos))
+        Self(self.0.saturating_add(nanos(d)))
     }
 }
 

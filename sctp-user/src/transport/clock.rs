@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::time::Time;
+use crate::time::{Time, nanos};
 
 /// The monotonic clock of this host, counted from the clock's creation.
 ///
@@ -83,9 +83,4 @@ fn monotonic() -> i64 {
     use rustix::time::{ClockId, clock_gettime};
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1_000_000_000 + i64::from(u32::try_from(now.tv_nsec).unwrap_or(0))
-}
-
-/// Without the 128 bits that `Duration` goes by.
-fn nanos(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }

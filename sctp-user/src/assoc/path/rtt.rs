@@ -1,14 +1,12 @@
-//! Round-trip time and retransmission timeout (RFC 9260 section 6.3.1), in integer nanoseconds.
+//! Round-trip time and retransmission timeout (RFC 9260 section 6.3.1), in integer nanoseconds: divisions of [`Duration`] cost more than all
+//! the rest of a measurement.
 
 use core::time::Duration;
 
+use crate::time::nanos;
+
 /// Clock granularity G: RTTVAR never becomes smaller.
 const GRANULARITY: u64 = 1_000_000;
-
-/// In whole nanoseconds, in which all is computed: divisions of [`Duration`] cost more than all the rest of a measurement.
-const fn nanos(d: Duration) -> u64 {
-    d.as_secs().saturating_mul(1_000_000_000).saturating_add(d.subsec_nanos() as u64)
-}
 
 /// `old` and `new`, the latter with the weight 2^-`shift`.
 const fn smoothed(old: u64, new: u64, shift: u8) -> u64 {

@@ -72,16 +72,17 @@ impl Auth {
         Some(Self { hmac, heard: KeyId::default(), sender, receiving: None })
     }
 
-    /// The same as [`Self::plan`] for a packet in which, of the chunks that are queued, there will be some or none.
-    pub(crate) fn plan_with(&self, core: &Core, queued: bool) -> Option<AuthPlan> {
-        let concerned = queued || self.sender.as_ref().is_some_and(|s| s.wants_unqueued);
-        if concerned { self.plan(core) } else { None }
-    }
-
     /// How the chunks of a packet are authenticated; `None` if the peer asks for nothing.
     pub(crate) fn plan(&self, core: &Core) -> Option<AuthPlan> {
         let types = self.sender.as_ref()?.wanted;
         Some(AuthPlan { types, key: core.cfg.auth_keys.active(), hmac: self.hmac.number(), mac_len: self.hmac.mac_len() })
+    }
+
+    /// The same for a packet into which chunks that were `queued` go or do not: without them nothing may be left that the peer wants
+    /// authenticated.
+    pub(crate) fn plan_with(&self, core: &Core, queued: bool) -> Option<AuthPlan> {
+        let concerned = queued || self.sender.as_ref().is_some_and(|s| s.wants_unqueued);
+        if concerned { self.plan(core) } else { None }
     }
 
     /// Bytes of each packet with user data that are not left for it.
